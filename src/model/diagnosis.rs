@@ -1,0 +1,269 @@
+//! Why it happened, as far as evidence goes: changes, evidence, gaps, hypotheses.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{
+    Band, ChangeId, EntityRef, EvidenceId, HypothesisId, IncidentId, Labels, LogLine, Point,
+    Series, Time,
+};
+
+/// What kind of change.
+#[derive(
+    Clone,
+    Copy,
+    Debug,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Serialize,
+    Deserialize,
+    JsonSchema,
+    ToSchema,
+)]
+#[serde(rename_all = "snake_case")]
+pub enum ChangeKind {
+    /// New code.
+    Deploy,
+    /// Configuration.
+    Config,
+    /// Firewall or network policy.
+    NetworkPolicy,
+    /// Number or size of instances.
+    Scale,
+    /// Feature flag.
+    Flag,
+    /// Data migration.
+    Migration,
+    /// Database schema.
+    Schema,
+    /// Anything else.
+    Other,
+}
+
+/// Something that people or machines changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Change {
+    /// Derived from source, entity, time and title.
+    pub id: ChangeId,
+    /// What kind.
+    pub kind: ChangeKind,
+    /// What was changed.
+    pub entity: EntityRef,
+    /// When it took effect (event time).
+    pub at: Time,
+    /// One line: `deploy 4.7.2: raise worker concurrency`.
+    pub title: String,
+    /// Version after.
+    pub version: Option<String>,
+    /// Version before.
+    pub previous: Option<String>,
+    /// Who authored it, as the source names them.
+    pub author: Option<String>,
+    /// Link to it.
+    pub url: Option<String>,
+    /// Which front door: `github`, `webhook`.
+    pub source: String,
+    /// `pending`, `success`, `failure`, … as the source says.
+    pub status: String,
+    /// Other attributes.
+    pub attributes: Labels,
+}
+
+/// What kind of evidence, and its stored result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Finding {
+    /// A series around the onset, with its band.
+    Metric {
+        /// Which series.
+        series: Series,
+        /// Its points.
+        points: Vec<Point>,
+        /// Expected band at the newest point.
+        expected: Option<Band>,
+        /// Robust level before the onset.
+        before: f64,
+        /// Robust level after.
+        after: f64,
+        /// When it departed.
+        onset: Option<Time>,
+    },
+    /// Log lines or one template's lines.
+    Logs {
+        /// The template.
+        template: String,
+        /// Lines in the window.
+        n: u64,
+        /// Lines in an equally long window before.
+        n_before: u64,
+        /// A few of them.
+        examples: Vec<LogLine>,
+    },
+    /// One edge of the service graph, from spans.
+    Edge {
+        /// Caller.
+        from: EntityRef,
+        /// Callee.
+        to: EntityRef,
+        /// Calls in the window.
+        n: u64,
+        /// Failed ones.
+        n_failed: u64,
+        /// 95th percentile of duration in ms.
+        p95_ms: f64,
+    },
+    /// A change.
+    Change {
+        /// Which.
+        change: Change,
+    },
+    /// An earlier incident.
+    Incident {
+        /// Which.
+        incident: IncidentId,
+        /// Its title.
+        title: String,
+        /// Likeness, 0 to 1.
+        similarity: f64,
+        /// What fixed it.
+        fixed_by: Option<String>,
+    },
+    /// A runbook's section.
+    Runbook {
+        /// Its id.
+        id: String,
+        /// Its title.
+        title: String,
+        /// The passage.
+        excerpt: String,
+    },
+    /// A fact about alerts, decisions, runs or silences.
+    Record {
+        /// Id of the record.
+        id: String,
+        /// What it says.
+        text: String,
+    },
+}
+
+/// A re-runnable query with its stored result.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Evidence {
+    /// Derived from the incident, the query and its time range.
+    pub id: EvidenceId,
+    /// For which incident, where for one.
+    pub incident: Option<IncidentId>,
+    /// When it was gathered.
+    pub at: Time,
+    /// One sentence with figures, which must follow from `finding`.
+    pub summary: String,
+    /// Where it comes from: the source's name or `store`.
+    pub source: String,
+    /// The query that gives it again (`PromQL`, or our own query in words).
+    pub query: String,
+    /// Range looked at.
+    pub since: Time,
+    /// End of the range.
+    pub until: Time,
+    /// What was found.
+    pub finding: Finding,
+}
+
+/// What could not be read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Gap {
+    /// What is missing: `prometheus main: sum by (service) …`.
+    pub what: String,
+    /// Why.
+    pub why: String,
+    /// From when.
+    pub since: Option<Time>,
+    /// Until when.
+    pub until: Option<Time>,
+}
+
+/// One part of a hypothesis' score.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ScorePart {
+    /// Which kind of evidence: `graph`, `onset`, `change`, `logs`, `similar`, `severity`, `learned`.
+    pub name: String,
+    /// How much it adds.
+    pub contribution: f64,
+    /// Why, in one sentence with figures.
+    pub why: String,
+    /// Which evidence it rests on.
+    pub evidence: Vec<EvidenceId>,
+}
+
+/// A possible cause.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Hypothesis {
+    /// Derived from the incident, the entity and the kind.
+    pub id: HypothesisId,
+    /// Where the fault sits.
+    pub entity: EntityRef,
+    /// A stable pattern name for learning: `deploy`, `network_policy`, `resource_leak`,
+    /// `saturation`, `noisy_neighbour`, `dependency`, `traffic`, `unknown`.
+    pub pattern: String,
+    /// One sentence: what, where, since when.
+    pub statement: String,
+    /// Share of belief, 0 to 1; all of a diagnosis' hypotheses with `unknown` add up to 1.
+    pub confidence: f64,
+    /// What the confidence is made of.
+    pub parts: Vec<ScorePart>,
+    /// Evidence for it.
+    pub evidence: Vec<EvidenceId>,
+    /// The change it names, where it names one.
+    pub change: Option<ChangeId>,
+    /// From the cause up to what users feel.
+    pub impact_chain: Vec<EntityRef>,
+}
+
+/// An earlier incident that looks alike.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Similar {
+    /// Which.
+    pub incident: IncidentId,
+    /// Its title.
+    pub title: String,
+    /// Likeness, 0 to 1.
+    pub similarity: f64,
+    /// The action that fixed it, and how that went.
+    pub fixed_by: Option<String>,
+    /// When it ended.
+    pub resolved_at: Option<Time>,
+}
+
+/// The ranked hypotheses of an incident. Stored under the incident's id; each revision replaces
+/// the last.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Diagnosis {
+    /// Of which incident.
+    pub incident: IncidentId,
+    /// Counted up from 1.
+    pub revision: u32,
+    /// When it was made.
+    pub at: Time,
+    /// Two sentences: what is going on.
+    pub summary: String,
+    /// Most likely first.
+    pub hypotheses: Vec<Hypothesis>,
+    /// Whether the first stands out; if not, the words are "inconclusive".
+    pub conclusive: bool,
+    /// Ids of all evidence looked at (the records are stored on their own).
+    pub evidence: Vec<EvidenceId>,
+    /// What could not be read.
+    pub gaps: Vec<Gap>,
+    /// Changes before the onset, nearest first.
+    pub changes: Vec<Change>,
+    /// Earlier incidents that look alike.
+    pub similar: Vec<Similar>,
+    /// Runbooks that match, best first: id and title.
+    pub runbooks: Vec<(String, String)>,
+    /// The series to draw, the leading one first.
+    pub charts: Vec<EvidenceId>,
+}

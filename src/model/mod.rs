@@ -1,0 +1,34 @@
+//! The nouns that every stage shares: plain values with no I/O and no clock.
+
+pub mod action;
+pub mod alert;
+pub mod clock;
+pub mod diagnosis;
+pub mod fault;
+pub mod id;
+pub mod incident;
+pub mod labels;
+pub mod person;
+pub mod signal;
+pub mod time;
+pub mod topology;
+
+pub use action::{
+    Decision, Digest, Outcome, Plan, Proposal, ProposalState, Risk, Run, RunState, Verdict,
+};
+pub use alert::{Alert, AlertSource, AlertStatus, Anomaly, Band, Severity, Silence};
+pub use clock::{Clock, SharedClock, wall_now};
+pub use diagnosis::{Change, ChangeKind, Diagnosis, Evidence, Gap, Hypothesis};
+pub use fault::{Fault, Refused};
+pub use id::{
+    AlertId, AnomalyId, ChangeId, EntryId, EvidenceId, HypothesisId, IncidentId, MessageId,
+    ProposalId, RunId, SilenceId,
+};
+pub use incident::{EntryKind, Incident, IncidentState, TimelineEntry};
+pub use labels::{Fingerprint, Labels, Matcher};
+pub use person::{Actor, Role};
+pub use signal::{
+    Batch, EntityRef, Indicator, Level, LogLine, Point, Samples, Series, SeriesId, Span,
+};
+pub use time::Time;
+pub use topology::Graph;
