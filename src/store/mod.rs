@@ -1,0 +1,25 @@
+//! The one store: a SQLite file with a single writer thread and several read-only connections.
+//!
+//! Guarantees: [`Store::write`] returns after the transaction is on disk (`synchronous = FULL`);
+//! a closure that fails leaves nothing behind; writes happen one after another, so a closure that
+//! reads and then writes sees no other write in between. [`Reader`] can't change anything: its
+//! connections are opened read-only. That is the door the assistant gets.
+
+mod audit;
+mod journal;
+mod records;
+mod search;
+mod series;
+mod signals;
+mod sql;
+
+#[cfg(test)]
+mod tests;
+
+pub use audit::{AuditBreak, AuditFilter, AuditRecord};
+pub use journal::{Journaled, Snapshot};
+pub use records::{Filter, Index, Record};
+pub use search::{Document, Found};
+pub use series::SeriesFilter;
+pub use signals::{EdgeStats, LogFilter, SpanFilter};
+pub use sql::{Reader, Retention, Rows, Store, Tx};

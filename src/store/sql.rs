@@ -1,0 +1,292 @@
+//! The SQLite driver: opening, migrating, the writer thread with group commit, and the readers.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use rusqlite::{Connection, OpenFlags};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+
+use crate::model::Fault;
+
+/// Migrations in order; the database's `user_version` counts those that were applied.
+const MIGRATIONS: &[&str] = &[include_str!("migrations/0001.sql")];
+
+/// Writes that may wait for the writer before callers have to.
+const QUEUE: usize = 1_024;
+/// Writes that share one commit at most.
+const GROUP: usize = 256;
+/// Read-only connections.
+const READERS: usize = 4;
+
+/// How much is kept, and for how long (event time). The oldest goes first.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Days of metric points.
+    pub metrics_days: u32,
+    /// Days of log lines and spans.
+    pub logs_days: u32,
+    /// Days of resolved incidents with all that belongs to them. The audit log is never trimmed.
+    pub incidents_days: u32,
+    /// Size of the database file in megabytes above which logs, spans and points are trimmed
+    /// before their time.
+    pub max_mb: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { metrics_days: 30, logs_days: 7, incidents_days: 400, max_mb: 4_096 }
+    }
+}
+
+type Job = Box<dyn FnOnce(&Connection) -> Box<dyn FnOnce(Result<(), Fault>) + Send> + Send>;
+
+/// The store. Cheap to clone; the writer thread ends when the last clone is gone.
+#[derive(Clone)]
+pub struct Store {
+    jobs: mpsc::Sender<Job>,
+    reader: Reader,
+}
+
+/// A read-only door to the store.
+#[derive(Clone)]
+pub struct Reader {
+    // Guards the idle read-only connections; held only while one is taken or given back.
+    idle: Arc<Mutex<Vec<Connection>>>,
+    // One permit for each connection, so that `idle` is never empty for whoever holds one.
+    permits: Arc<Semaphore>,
+    path: Arc<PathBuf>,
+}
+
+/// Reads within one consistent view of the database.
+pub struct Rows<'a> {
+    pub(super) conn: &'a Connection,
+}
+
+/// Reads and writes within one transaction.
+pub struct Tx<'a> {
+    rows: Rows<'a>,
+}
+
+impl<'a> std::ops::Deref for Tx<'a> {
+    type Target = Rows<'a>;
+    fn deref(&self) -> &Rows<'a> {
+        &self.rows
+    }
+}
+
+/// Turns a database error into a fault: busy and full disks may pass, the rest will not.
+pub(super) fn fault(context: &str, error: rusqlite::Error) -> Fault {
+    use rusqlite::ErrorCode::{DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure};
+    match error.sqlite_error_code() {
+        Some(DatabaseBusy | DatabaseLocked | DiskFull | SystemIoFailure) => {
+            Fault::transient(context, error)
+        }
+        _ => Fault::permanent(context, error),
+    }
+}
+
+fn open(path: &Path, flags: OpenFlags) -> anyhow::Result<Connection> {
+    let conn = Connection::open_with_flags(path, flags)
+        .with_context(|| format!("opening the store at {}", path.display()))?;
+    conn.busy_timeout(Duration::from_secs(10))?;
+    conn.set_prepared_statement_cache_capacity(128);
+    conn.pragma_update(None, "temp_store", "memory")?;
+    conn.pragma_update(None, "cache_size", -16_384)?;
+    Ok(conn)
+}
+
+fn migrate(conn: &mut Connection) -> anyhow::Result<()> {
+    let version: u32 = conn.pragma_query_value(None, "user_version", |row| row.get(0))?;
+    let version = version as usize;
+    anyhow::ensure!(
+        version <= MIGRATIONS.len(),
+        "the store was written by a newer nightjar (schema {version}, this one knows {}); \
+         start that version, or another data directory",
+        MIGRATIONS.len()
+    );
+    for (n, sql) in MIGRATIONS.iter().enumerate().skip(version) {
+        let tx = conn.transaction()?;
+        tx.execute_batch(sql).with_context(|| format!("applying migration {}", n + 1))?;
+        tx.pragma_update(None, "user_version", (n + 1) as u32)?;
+        tx.commit()?;
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Opens (or makes) the store at `path` and brings its schema up to date.
+    ///
+    /// # Errors
+    /// The file can't be opened or written, is no database, or was written by a newer version.
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        Self::try_open(path)
+            .map_err(|e| Fault::permanent(format!("can't open the store {}", path.display()), e))
+    }
+
+    fn try_open(path: &Path) -> anyhow::Result<Self> {
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder)
+                .with_context(|| format!("making the folder {}", folder.display()))?;
+        }
+        let mut conn = open(path, OpenFlags::default())?;
+        conn.pragma_update(None, "journal_mode", "wal")?;
+        conn.pragma_update(None, "synchronous", "full")?;
+        migrate(&mut conn)?;
+        let readers = (0..READERS)
+            .map(|_| {
+                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+                open(path, flags)
+            })
+            .collect::<anyhow::Result<Vec<_>>>()?;
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || writer(&mut conn, queue))?;
+        let reader = Reader {
+            idle: Arc::new(Mutex::new(readers)),
+            permits: Arc::new(Semaphore::new(READERS)),
+            path: Arc::new(path.to_owned()),
+        };
+        Ok(Self { jobs, reader })
+    }
+
+    /// Runs `work` in a transaction and returns once it is durable. `work` may be run in one
+    /// commit with others, but fails alone.
+    ///
+    /// # Errors
+    /// What `work` returned, or why the commit failed; then nothing of it was written.
+    pub async fn write<T, F>(&self, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let (answer, result) = oneshot::channel();
+        let job: Job = Box::new(move |conn| {
+            let outcome = in_savepoint(conn, work);
+            Box::new(move |committed: Result<(), Fault>| {
+                // Whoever asked may have gone away; the write stands all the same.
+                let _ = answer.send(committed.and(outcome));
+            })
+        });
+        let gone = || Fault::because("the store's writer has stopped");
+        self.jobs.send(job).await.map_err(|_| gone())?;
+        result.await.map_err(|_| gone())?
+    }
+
+    /// Runs `work` on a consistent view, see [`Reader::read`].
+    ///
+    /// # Errors
+    /// What `work` returned.
+    pub async fn read<T, F>(&self, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Rows<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        self.reader.read(work).await
+    }
+
+    /// The read-only door.
+    #[must_use]
+    pub fn reader(&self) -> Reader {
+        self.reader.clone()
+    }
+}
+
+impl Reader {
+    /// Runs `work` on a consistent view of the store, on a thread for blocking work.
+    ///
+    /// # Errors
+    /// What `work` returned, or that the view could not be opened.
+    pub async fn read<T, F>(&self, work: F) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Rows<'_>) -> Result<T, Fault> + Send + 'static,
+    {
+        let permit = self.permits.clone().acquire_owned().await;
+        let permit = permit.expect("the semaphore is never closed");
+        let idle = self.idle.clone();
+        let task = tokio::task::spawn_blocking(move || {
+            let mut lent = Lent { conn: None, idle };
+            lent.conn = lent.idle.lock().expect("nothing panics under this lock").pop();
+            let conn = lent.conn.as_mut().expect("a permit stands for a connection");
+            let tx = conn.transaction().map_err(|e| fault("opening a read view", e))?;
+            let result = work(&Rows { conn: &tx });
+            drop(tx);
+            drop(lent);
+            drop(permit);
+            result
+        });
+        task.await.map_err(|e| Fault::permanent("a read of the store panicked", e))?
+    }
+
+    /// Size of the database file in bytes, without its write-ahead log.
+    #[must_use]
+    pub fn size_bytes(&self) -> u64 {
+        std::fs::metadata(&*self.path).map_or(0, |m| m.len())
+    }
+}
+
+/// A connection on loan; it goes back even when the work panics.
+struct Lent {
+    conn: Option<Connection>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(conn) = self.conn.take() {
+            self.idle.lock().expect("nothing panics under this lock").push(conn);
+        }
+    }
+}
+
+fn in_savepoint<T>(
+    conn: &Connection,
+    work: impl FnOnce(&Tx<'_>) -> Result<T, Fault>,
+) -> Result<T, Fault> {
+    conn.execute_batch("SAVEPOINT job").map_err(|e| fault("starting a write", e))?;
+    // A panic in a closure must not end the writer thread: the write is undone and reported.
+    let run = std::panic::AssertUnwindSafe(|| work(&Tx { rows: Rows { conn } }));
+    let result = std::panic::catch_unwind(run)
+        .unwrap_or_else(|_| Err(Fault::because("a write to the store panicked")));
+    let end = if result.is_ok() { "RELEASE job" } else { "ROLLBACK TO job; RELEASE job" };
+    conn.execute_batch(end).map_err(|e| fault("ending a write", e))?;
+    result
+}
+
+fn writer(conn: &mut Connection, mut queue: mpsc::Receiver<Job>) {
+    while let Some(first) = queue.blocking_recv() {
+        let mut jobs = vec![first];
+        while jobs.len() < GROUP
+            && let Ok(job) = queue.try_recv()
+        {
+            jobs.push(job);
+        }
+        metrics::histogram!("nightjar_store_group_size").record(jobs.len() as f64);
+        let mut answers = Vec::with_capacity(jobs.len());
+        let begun = conn.execute_batch("BEGIN IMMEDIATE").map_err(|e| e.to_string());
+        if begun.is_ok() {
+            answers.extend(jobs.into_iter().map(|job| job(conn)));
+        } else {
+            // Without a transaction the jobs are not run at all; dropping them tells the callers.
+            drop(jobs);
+        }
+        let committed =
+            begun.and_then(|()| conn.execute_batch("COMMIT").map_err(|e| e.to_string()));
+        if let Err(error) = &committed {
+            tracing::error!(error = %error, "a commit to the store failed");
+            // Nothing may stay open for the next group; there is none to undo when BEGIN failed.
+            let _ = conn.execute_batch("ROLLBACK");
+        }
+        for answer in answers {
+            answer(committed.clone().map_err(|e| {
+                Fault::transient("writing to the store failed", anyhow::anyhow!("{e}"))
+            }));
+        }
+    }
+}

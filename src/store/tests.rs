@@ -1,0 +1,168 @@
+//! The store against a real file.
+
+use serde_json::json;
+
+use super::*;
+use crate::model::*;
+
+fn store() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let store = Store::open(&folder.path().join("nightjar.sqlite")).expect("opens");
+    (folder, store)
+}
+
+fn change(n: i64) -> Change {
+    let at = Time::from_ms(n * 1_000);
+    Change {
+        id: ChangeId::derive(at, &["t", &n.to_string()]),
+        kind: ChangeKind::Deploy,
+        entity: EntityRef::service(if n % 2 == 0 { "even" } else { "odd" }),
+        at,
+        title: format!("deploy {n}"),
+        version: None,
+        previous: None,
+        author: None,
+        url: None,
+        source: "test".into(),
+        status: "success".into(),
+        attributes: Labels::default(),
+    }
+}
+
+#[tokio::test]
+async fn records_are_found_by_their_columns_in_order() {
+    let (_folder, store) = store();
+    store.write(|tx| (1..=10).try_for_each(|n| tx.put(&change(n)))).await.expect("writes");
+    let odd = Filter::subject("service.name=odd").since(Time::from_ms(3_000)).newest(2);
+    let titles = store
+        .read(move |r| Ok(r.list::<Change>(&odd)?.into_iter().map(|c| c.title).collect::<Vec<_>>()))
+        .await
+        .expect("reads");
+    assert_eq!(titles, ["deploy 9", "deploy 7"]);
+    let n = store.read(|r| r.count::<Change>(&Filter::all())).await.expect("counts");
+    assert_eq!(n, 10);
+}
+
+#[tokio::test]
+async fn a_failing_write_leaves_nothing_and_harms_no_other() {
+    let (_folder, store) = store();
+    let bad = store.write(|tx| {
+        tx.put(&change(1))?;
+        Err::<(), _>(Fault::because("changed my mind"))
+    });
+    let panics = store.write(|_| -> Result<(), Fault> { panic!("in a closure") });
+    let good = store.write(|tx| tx.put(&change(2)));
+    let (bad, panics, good) = tokio::join!(bad, panics, good);
+    assert!(bad.is_err());
+    assert!(panics.is_err());
+    good.expect("the good one is written");
+    let left = store.read(|r| r.list::<Change>(&Filter::all())).await.expect("reads");
+    assert_eq!(left, [change(2)]);
+}
+
+#[tokio::test]
+async fn compare_and_set_lets_one_win() {
+    let (_folder, store) = store();
+    store.write(|tx| tx.put(&change(1))).await.expect("writes");
+    let claim = |word: &'static str| {
+        store.write(move |tx| {
+            tx.replace_in_state(&Change { status: word.into(), ..change(1) }, "success")
+        })
+    };
+    let (a, b) = tokio::join!(claim("a"), claim("b"));
+    assert_eq!([a.expect("runs"), b.expect("runs")].iter().filter(|won| **won).count(), 1);
+}
+
+#[tokio::test]
+async fn the_journal_keeps_batches_across_a_reopen() {
+    let (folder, store) = store();
+    let mut batch = Batch::new("test", Time::from_ms(5));
+    batch.changes.push(change(1));
+    let copy = batch.clone();
+    let seq = store.write(move |tx| tx.append_batch(&copy)).await.expect("appends");
+    drop(store);
+    let store = Store::open(&folder.path().join("nightjar.sqlite")).expect("reopens");
+    let found = store.read(move |r| r.batches_after(seq - 1, 10)).await.expect("reads");
+    assert_eq!(found, [Journaled { seq, batch }]);
+    store.write(move |tx| tx.trim_journal(seq)).await.expect("trims");
+    assert_eq!(store.read(|r| r.journal_end()).await.expect("reads"), seq);
+}
+
+#[tokio::test]
+async fn points_survive_packing() {
+    let (_folder, store) = store();
+    let entity = EntityRef::service("a");
+    let labels = Labels::default();
+    let series = Series {
+        id: Series::identity("s", "m", &entity, &labels),
+        source: "s".into(),
+        entity,
+        metric: "m".into(),
+        labels,
+        indicator: Indicator::Rate,
+        unit: "1".into(),
+        direction: signal::Direction::Both,
+        query: None,
+        limit: None,
+        step_ms: 1_000,
+    };
+    let points: Vec<Point> = (0..2_000_i32)
+        .map(|n| Point { at: Time::from_ms(i64::from(n) * 1_000), value: f64::from(n).sin() })
+        .collect();
+    let id = series.id;
+    let (early, late) = points.split_at(1_500);
+    for part in [early, late, &early[100..110]] {
+        let samples = Samples { series: series.clone(), points: part.to_vec() };
+        store.write(move |tx| tx.append_points(&samples)).await.expect("writes");
+        store.write(|tx| tx.pack_points(10)).await.expect("packs");
+    }
+    let all = store.read(move |r| r.points(id, Time::MIN, Time::MAX)).await.expect("reads");
+    assert_eq!(all, points);
+    let (a, b) = (Time::from_ms(1_499_000), Time::from_ms(1_502_000));
+    let some = store.read(move |r| r.points(id, a, b)).await.expect("reads");
+    assert_eq!(some, points[1_499..1_502]);
+}
+
+#[tokio::test]
+async fn logs_are_searched_and_odd_queries_are_harmless() {
+    let (_folder, store) = store();
+    let line = |n: i64, body: &str| LogLine {
+        at: Time::from_ms(n),
+        entity: EntityRef::service("a"),
+        level: Level::Error,
+        body: body.into(),
+        trace_id: None,
+        attributes: Labels::default(),
+    };
+    let lines = vec![line(1, "pool timeout after 30000 ms"), line(2, "connection refused")];
+    store.write(move |tx| tx.append_logs(&lines)).await.expect("writes");
+    for (text, n) in [("timeout pool", 1), ("\" OR * NEAR(", 0), ("", 2), ("refused", 1)] {
+        let filter = LogFilter { text: Some(text.into()), ..LogFilter::default() };
+        let found = store.read(move |r| r.logs(&filter)).await.expect("reads");
+        assert_eq!(found.len(), n, "{text:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_changed_byte_in_the_audit_log_is_found() {
+    let (folder, store) = store();
+    for n in 0..5 {
+        store
+            .write(move |tx| {
+                tx.audit(Time::from_ms(n), &Actor::nightjar(), "test", "x", &json!({ "n": n }))
+            })
+            .await
+            .expect("appends");
+    }
+    let whole = store.read(|r| r.audit_verify()).await.expect("reads");
+    assert_eq!(whole.expect("whole").0, 5);
+    let path = folder.path().join("nightjar.sqlite");
+    let conn = rusqlite::Connection::open(&path).expect("opens");
+    assert!(conn.execute("UPDATE audit SET detail = '{}' WHERE seq = 3", []).is_err());
+    conn.execute_batch(
+        "DROP TRIGGER audit_no_update; UPDATE audit SET detail = '{\"n\":9}' WHERE seq = 3",
+    )
+    .expect("forges");
+    let broken = store.read(|r| r.audit_verify()).await.expect("reads");
+    assert_eq!(broken.expect_err("broken").seq, 3);
+}
