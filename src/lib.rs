@@ -1,4 +1,7 @@
 //! nightjar: watches telemetry, explains incidents in chat, acts only after a button was pressed.
 
+pub mod bus;
 pub mod model;
+pub mod stage;
 pub mod store;
+pub mod telemetry;

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
+use super::id::hex;
 use super::{Actor, EntityRef, IncidentId, ProposalId, Role, RunId, SeriesId, Time};
 
 /// How much harm an action can do.
@@ -115,12 +116,7 @@ impl Plan {
     /// SHA-256 of the canonical bytes.
     #[must_use]
     pub fn digest(&self) -> Digest {
-        let mut text = String::with_capacity(64);
-        for byte in Sha256::digest(self.canonical()) {
-            use fmt::Write as _;
-            write!(text, "{byte:02x}").expect("writing to a string can't fail");
-        }
-        Digest(text)
+        Digest(hex(&Sha256::digest(self.canonical())))
     }
 }
 

@@ -30,6 +30,14 @@ fn random(at: Time) -> Ulid {
     Ulid::from_parts(at.ms().max(0).unsigned_abs(), u128::from_be_bytes(bytes))
 }
 
+/// Bytes as lower-case hexadecimal digits.
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |n: u8| char::from(DIGITS[usize::from(n & 15)]);
+    bytes.iter().flat_map(|b| [digit(b >> 4), digit(*b)]).collect()
+}
+
 /// Why a text is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not an id of the form {prefix}-<26 letters and digits>")]

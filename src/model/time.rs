@@ -94,8 +94,7 @@ impl Time {
     #[must_use]
     pub const fn hour_of_week(self) -> usize {
         // 1970-01-01 was a Thursday, day 3 of a week that starts on Monday.
-        let hour = (self.0.div_euclid(HOUR_MS) + 3 * 24).rem_euclid(168) as usize;
-        hour
+        (self.0.div_euclid(HOUR_MS) + 3 * 24).rem_euclid(168) as usize
     }
 
     /// `HH:MM:SS` in UTC.

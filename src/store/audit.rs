@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 
 use super::sql::{Rows, Tx, fault};
-use crate::model::{Actor, Fault, Time};
+use crate::model::{Actor, Fault, Time, id::hex};
 
 /// One record of the audit log.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -83,7 +83,7 @@ impl Raw {
             hash.update((text.len() as u64).to_le_bytes());
             hash.update(text.as_bytes());
         }
-        hash.finalize().iter().map(|b| format!("{b:02x}")).collect()
+        hex(&hash.finalize())
     }
 
     fn record(self) -> Result<AuditRecord, Fault> {

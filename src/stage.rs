@@ -1,0 +1,176 @@
+//! The shape of a stage, and the tasks that the process is made of: started, supervised, drained.
+//!
+//! A panic in a task restarts that task after a pause and is counted
+//! (`nightjar_task_restarts_total`); it never ends the process.
+
+use std::future::Future;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::bus::{Bus, Event, Heard};
+use crate::model::Fault;
+
+/// Pause before a task that panicked or failed is started again.
+const RESTART: Duration = Duration::from_millis(500);
+
+/// A step of the pipeline: sweeps the store for work, then listens.
+///
+/// Handlers may run twice for the same event and must leave the same state behind.
+pub trait Stage: Send + 'static {
+    /// Its name in logs and metrics.
+    const NAME: &'static str;
+
+    /// How often it sweeps even when no doorbell rings (wall time).
+    const SWEEP: Duration = Duration::from_secs(10);
+
+    /// Whether it cares about an event.
+    fn wants(&self, event: &Event) -> bool;
+
+    /// Looks through the store for all work that is due.
+    fn sweep(&mut self) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Does the work that an event announces.
+    fn handle(&mut self, event: Event) -> impl Future<Output = Result<(), Fault>> + Send;
+}
+
+/// The tasks of the process. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Tasks {
+    tracker: TaskTracker,
+    shutdown: CancellationToken,
+}
+
+impl Tasks {
+    /// Cancelled when the process is to end.
+    #[must_use]
+    pub fn shutdown(&self) -> CancellationToken {
+        self.shutdown.clone()
+    }
+
+    /// Starts a task that `make` makes, and makes it anew when it panics or fails. It is expected
+    /// to return once its token is cancelled.
+    #[expect(clippy::disallowed_methods, reason = "the one place that spawns tasks")]
+    pub fn start<M, F>(&self, name: &'static str, mut make: M)
+    where
+        M: FnMut(CancellationToken) -> F + Send + 'static,
+        F: Future<Output = Result<(), Fault>> + Send + 'static,
+    {
+        let shutdown = self.shutdown.clone();
+        self.tracker.spawn(async move {
+            while !shutdown.is_cancelled() {
+                match tokio::spawn(make(shutdown.clone())).await {
+                    Ok(Ok(())) => return,
+                    Ok(Err(e)) => tracing::error!(task = name, error = e.chain(), "a task failed"),
+                    Err(e) => tracing::error!(task = name, error = %e, "a task panicked"),
+                }
+                metrics::counter!("nightjar_task_restarts_total", "task" => name).increment(1);
+                tokio::select! {
+                    () = shutdown.cancelled() => {}
+                    () = tokio::time::sleep(RESTART) => {}
+                }
+            }
+        });
+    }
+
+    /// Runs a future to its end beside everything else: a question being answered, a run under
+    /// way. The drain waits for it.
+    pub fn once(&self, future: impl Future<Output = ()> + Send + 'static) {
+        self.tracker.spawn(future);
+    }
+
+    /// Starts a stage: it sweeps, then listens.
+    pub fn stage<S: Stage, M>(&self, bus: &Bus, mut make: M)
+    where
+        M: FnMut() -> S + Send + 'static,
+    {
+        let bus = bus.clone();
+        self.start(S::NAME, move |shutdown| run_stage(make(), bus.clone(), shutdown));
+    }
+
+    /// Ends everything: cancels, then waits up to `patience` for the tasks to drain. Says whether
+    /// all did.
+    pub async fn drain(&self, patience: Duration) -> bool {
+        self.shutdown.cancel();
+        self.tracker.close();
+        tokio::time::timeout(patience, self.tracker.wait()).await.is_ok()
+    }
+}
+
+async fn run_stage<S: Stage>(
+    mut stage: S,
+    bus: Bus,
+    shutdown: CancellationToken,
+) -> Result<(), Fault> {
+    let mut events = bus.subscribe();
+    let mut due = tokio::time::interval(S::SWEEP);
+    due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        let work = tokio::select! {
+            biased;
+            () = shutdown.cancelled() => return Ok(()),
+            _ = due.tick() => None,
+            heard = events.next() => match heard {
+                Heard::Event(event) if stage.wants(&event) => Some(event),
+                Heard::Event(_) => continue,
+                Heard::Lagged => None,
+                Heard::Closed => return Ok(()),
+            },
+        };
+        let started = std::time::Instant::now();
+        let result = match work {
+            Some(event) => stage.handle(event).await,
+            None => stage.sweep().await,
+        };
+        metrics::histogram!("nightjar_stage_work_seconds", "stage" => S::NAME)
+            .record(started.elapsed().as_secs_f64());
+        if let Err(e) = result {
+            // The next sweep takes the work up again.
+            metrics::counter!("nightjar_stage_faults_total", "stage" => S::NAME).increment(1);
+            tracing::error!(stage = S::NAME, error = e.chain(), "a step failed; it is swept again");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+
+    struct Counting {
+        seen: Arc<AtomicU32>,
+    }
+
+    impl Stage for Counting {
+        const NAME: &'static str = "counting";
+        fn wants(&self, event: &Event) -> bool {
+            *event == Event::Tick
+        }
+        async fn sweep(&mut self) -> Result<(), Fault> {
+            self.seen.fetch_add(100, Ordering::SeqCst);
+            Ok(())
+        }
+        async fn handle(&mut self, _: Event) -> Result<(), Fault> {
+            let before = self.seen.fetch_add(1, Ordering::SeqCst);
+            assert_ne!(before, 100, "the first event panics");
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stage_that_panics_is_started_again_and_sweeps() {
+        let (tasks, bus, seen) = (Tasks::default(), Bus::default(), Arc::new(AtomicU32::new(0)));
+        let counter = seen.clone();
+        tasks.stage(&bus, move || Counting { seen: counter.clone() });
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        bus.publish(Event::Tick);
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        bus.publish(Event::Tick);
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        assert_eq!(seen.load(Ordering::SeqCst), 202, "sweep, panic, sweep, event");
+        assert!(tasks.drain(Duration::from_secs(5)).await);
+    }
+}

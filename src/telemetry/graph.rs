@@ -1,0 +1,89 @@
+//! The service graph, learned from spans and declared in configuration.
+
+use std::collections::BTreeMap;
+
+use crate::model::topology::{Edge, EdgeKind};
+use crate::model::{EntityRef, Fault, Graph, Span, Time};
+use crate::store::{Filter, Record as _, SpanFilter, Tx};
+
+/// How stale an edge's last sight may be before a new sight is written (event time, ms): an edge
+/// is seen thousands of times an hour and needs to be written once in a while.
+const REFRESH_MS: i64 = 10 * 60 * 1_000;
+/// Parents looked up in the store for one batch; beyond that the edge is learned another time.
+const LOOKUPS: usize = 200;
+
+/// Learns edges from the spans of one batch: a server span whose parent is a span of another
+/// service is a call; a client span that names its peer is one too; `host.name` says where a
+/// service runs. Counts calls per edge and minute.
+///
+/// # Errors
+/// The database failed.
+pub fn learn(tx: &Tx<'_>, spans: &[Span]) -> Result<(), Fault> {
+    let by_id: BTreeMap<(&str, &str), &Span> =
+        spans.iter().map(|s| ((s.trace_id.as_str(), s.span_id.as_str()), s)).collect();
+    let mut seen: BTreeMap<(EntityRef, EntityRef, EdgeKind), (Time, Time)> = BTreeMap::new();
+    let mut lookups = 0;
+    for span in spans {
+        let mut calls = Vec::new();
+        if let Some(parent_id) = &span.parent_span_id {
+            let parent = match by_id.get(&(span.trace_id.as_str(), parent_id.as_str())) {
+                Some(parent) => Some(parent.entity.clone()),
+                None if span.is_server && lookups < LOOKUPS => {
+                    lookups += 1;
+                    let filter = SpanFilter {
+                        trace_id: Some(span.trace_id.clone()),
+                        limit: 500,
+                        ..SpanFilter::default()
+                    };
+                    let trace = tx.spans(&filter)?;
+                    trace.into_iter().find(|s| s.span_id == *parent_id).map(|s| s.entity)
+                }
+                None => None,
+            };
+            if let Some(parent) = parent.filter(|p| *p != span.entity) {
+                calls.push((parent, span.entity.clone()));
+            }
+        }
+        // A peer that is a service tells of itself by its own server span; only what has none
+        // (databases, queues, services outside) is taken from the caller's word.
+        if let Some(peer) = span.peer.as_ref().filter(|p| !span.is_server && !p.is_service()) {
+            calls.push((span.entity.clone(), peer.clone()));
+        }
+        for (from, to) in calls {
+            tx.count_call(&from, &to, span.at, span.duration_ms, span.failed)?;
+            note(&mut seen, from, to, EdgeKind::Calls, span.at);
+        }
+        if let Some(host) = span.attributes.get("host.name").filter(|h| !h.is_empty()) {
+            let host = EntityRef::host(host);
+            note(&mut seen, span.entity.clone(), host, EdgeKind::RunsOn, span.at);
+        }
+    }
+    for ((from, to, kind), (first_seen, last_seen)) in seen {
+        let edge = Edge { from, to, kind, first_seen, last_seen, declared: false };
+        match tx.get::<Edge>(edge.key())? {
+            Some(old) if last_seen.ms_since(old.last_seen) < REFRESH_MS => {}
+            Some(old) => tx.put(&Edge { last_seen, ..old })?,
+            None => tx.put(&edge)?,
+        }
+    }
+    Ok(())
+}
+
+fn note(
+    seen: &mut BTreeMap<(EntityRef, EntityRef, EdgeKind), (Time, Time)>,
+    from: EntityRef,
+    to: EntityRef,
+    kind: EdgeKind,
+    at: Time,
+) {
+    let range = seen.entry((from, to, kind)).or_insert((at, at));
+    *range = (range.0.min(at), range.1.max(at));
+}
+
+/// The graph as the store knows it.
+///
+/// # Errors
+/// The database failed.
+pub fn load(rows: &crate::store::Rows<'_>) -> Result<Graph, Fault> {
+    Ok(Graph::new(&rows.list::<Edge>(&Filter::all())?))
+}

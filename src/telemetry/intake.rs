@@ -1,0 +1,105 @@
+//! The one way into the journal: redact, write, ring.
+//!
+//! [`Intake::accept`] returns after the batch is on disk together with what it says (points, log
+//! lines, spans, edges of the service graph, changes). The detect stage does not get batches by
+//! channel: it reads the journal in order from its own position whenever [`Intake::watch`] moves,
+//! so nothing is lost, repeated or reordered by a crash. When detection falls too far behind,
+//! batches are refused with a transient fault (HTTP 503) instead of being piled up.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::graph;
+use crate::bus::{Bus, Event};
+use crate::model::{Batch, Change, Fault};
+use crate::store::Store;
+
+/// Batches that may wait in the journal for detection before new ones are refused.
+const BACKLOG: u64 = 20_000;
+
+/// The door to the journal. Cheap to clone.
+#[derive(Clone)]
+pub struct Intake {
+    store: Store,
+    bus: Bus,
+    end: watch::Sender<u64>,
+    judged: Arc<AtomicU64>,
+}
+
+impl Intake {
+    /// A door to the store's journal.
+    ///
+    /// # Errors
+    /// The journal's end can't be read.
+    pub async fn open(store: Store, bus: Bus) -> Result<Self, Fault> {
+        let end = store.read(|r| r.journal_end()).await?;
+        let judged = Arc::new(AtomicU64::new(end));
+        Ok(Self { store, bus, end: watch::Sender::new(end), judged })
+    }
+
+    /// Redacts a batch and writes it; gives its place in the journal once it is durable.
+    ///
+    /// # Errors
+    /// A transient fault when detection is too far behind or the disk is full; then nothing of
+    /// the batch was taken.
+    pub async fn accept(&self, batch: Batch) -> Result<u64, Fault> {
+        let behind = self.end.borrow().saturating_sub(self.judged.load(Ordering::Relaxed));
+        if behind > BACKLOG {
+            metrics::counter!("nightjar_intake_refused_total").increment(1);
+            return Err(Fault::Transient {
+                context: format!("detection is {behind} batches behind; try again later"),
+                after: Some(Duration::from_secs(5)),
+                source: None,
+            });
+        }
+        let source = batch.source.clone();
+        let (seq, changes) = self
+            .store
+            .write(move |tx| {
+                let seq = tx.append_batch(&batch)?;
+                for samples in &batch.metrics {
+                    tx.append_points(samples)?;
+                }
+                tx.append_logs(&batch.logs)?;
+                tx.append_spans(&batch.spans)?;
+                graph::learn(tx, &batch.spans)?;
+                let mut changes = Vec::new();
+                for change in &batch.changes {
+                    // The same change told again (a delivery repeated) keeps its first status
+                    // unless the status is news.
+                    if tx.get::<Change>(change.id)?.as_ref() != Some(change) {
+                        tx.put(change)?;
+                        changes.push(change.id);
+                    }
+                }
+                Ok((seq, changes))
+            })
+            .await?;
+        metrics::counter!("nightjar_intake_batches_total", "source" => source).increment(1);
+        self.end.send_modify(|end| *end = seq.max(*end));
+        for id in changes {
+            self.bus.publish(Event::Change(id));
+        }
+        Ok(seq)
+    }
+
+    /// The journal's end, and a doorbell for when it moves.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<u64> {
+        self.end.subscribe()
+    }
+
+    /// Detection says how far it has come (the last place it has judged).
+    pub fn judged(&self, seq: u64) {
+        self.judged.store(seq, Ordering::Relaxed);
+    }
+
+    /// How many batches wait for detection.
+    #[must_use]
+    pub fn backlog(&self) -> u64 {
+        self.end.borrow().saturating_sub(self.judged.load(Ordering::Relaxed))
+    }
+}

@@ -1,0 +1,5 @@
+//! Telemetry: takes what the customer's systems say, by pull and by push; gives redacted batches
+//! to the journal. Publishes nothing by itself; a batch that was accepted is durable.
+
+pub mod graph;
+pub mod intake;
