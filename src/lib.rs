@@ -3,5 +3,6 @@
 pub mod bus;
 pub mod model;
 pub mod stage;
+pub mod stats;
 pub mod store;
 pub mod telemetry;

@@ -1,0 +1,297 @@
+//! What a series usually does at this hour of the week.
+
+use serde::{Deserialize, Serialize};
+
+use super::quantile_of_sorted;
+use crate::model::Time;
+use crate::model::time::{HOUR_MS, MINUTE_MS};
+
+/// Hours in a week: one cell each.
+const CELLS: usize = 168;
+/// Values kept of the running hour; beyond it every second one is dropped and the stride doubles.
+const VISIT_CAPACITY: usize = 48;
+/// An hour with fewer values says too little to be learned.
+const LEAST_PER_VISIT: usize = 4;
+/// The band of one hour reaches from its 2nd to its 98th percentile.
+const EDGE: f64 = 0.02;
+/// Half the width of that band in standard deviations for the 12 to 48 values an hour keeps
+/// (expected extremes of a normal sample, between 1.6 and 2.0).
+const EDGE_SIGMAS: f64 = 1.8;
+/// A daily or weekly event may come this much earlier or later than in the weeks before.
+const JITTER_MS: i64 = 10 * MINUTE_MS;
+/// Weight of a new visit once two have been seen.
+const VISIT_WEIGHT: f64 = 0.3;
+
+/// How much history an expectation rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Maturity {
+    /// The same hour of other days.
+    Day,
+    /// The same hour of the week, at least twice.
+    Week,
+}
+
+/// What is expected at one time.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Expectation {
+    /// Lower edge of what this hour usually shows.
+    pub low: f64,
+    /// Usual level.
+    pub mid: f64,
+    /// Upper edge of what this hour usually shows.
+    pub high: f64,
+    /// Standard deviation of usual noise.
+    pub sigma: f64,
+    /// What it rests on.
+    pub maturity: Maturity,
+}
+
+/// Hour-of-week profile: per hour the robust low, middle and high of its visits, in UTC.
+///
+/// An hour that holds a nightly batch or a weekly surge has a wide band of its own, so what recurs
+/// is expected. While an hour has been visited less than twice it leans on the same hour of other
+/// days (shrinkage towards the day's profile), with the envelope of them as its band.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    low: Vec<f32>,
+    mid: Vec<f32>,
+    high: Vec<f32>,
+    visits: Vec<u8>,
+    /// Usual noise over all hours, so that the margin beyond a batch hour is not the batch's size.
+    typical_sigma: f32,
+    hour: i64,
+    stride: u16,
+    skipped: u16,
+    running: Vec<f32>,
+}
+
+impl Default for Profile {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Profile {
+    /// An empty profile.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            low: Vec::new(),
+            mid: Vec::new(),
+            high: Vec::new(),
+            visits: Vec::new(),
+            typical_sigma: 0.0,
+            hour: i64::MIN,
+            stride: 1,
+            skipped: 0,
+            running: Vec::new(),
+        }
+    }
+
+    /// Takes in a value. Values of an hour before the running one are ignored: their hour is closed.
+    pub fn push(&mut self, at: Time, value: f64) {
+        let value = value as f32;
+        let hour = at.ms().div_euclid(HOUR_MS);
+        if !value.is_finite() || hour < self.hour {
+            return;
+        }
+        if hour > self.hour {
+            self.close_hour();
+            self.hour = hour;
+        }
+        self.skipped += 1;
+        if self.skipped < self.stride {
+            return;
+        }
+        self.skipped = 0;
+        self.running.push(value);
+        if self.running.len() >= VISIT_CAPACITY {
+            let mut keep = false;
+            self.running.retain(|_| {
+                keep = !keep;
+                keep
+            });
+            self.stride = self.stride.saturating_mul(2);
+        }
+    }
+
+    /// Whether any hour has been learned.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.visits.is_empty()
+    }
+
+    /// How many hours of the week have been visited at least twice.
+    #[must_use]
+    pub fn n_mature(&self) -> usize {
+        self.visits.iter().filter(|n| **n >= 2).count()
+    }
+
+    /// What is expected at a time; `None` while neither this hour of the week nor this hour of the
+    /// day has been seen often enough.
+    #[must_use]
+    pub fn expected(&self, at: Time) -> Option<Expectation> {
+        let here = self.cell(at.hour_of_week())?;
+        let mut all = here;
+        for neighbour in [at.plus_ms(-JITTER_MS), at.plus_ms(JITTER_MS)] {
+            if let Some(cell) = self.cell(neighbour.hour_of_week()) {
+                all.low = all.low.min(cell.low);
+                all.high = all.high.max(cell.high);
+            }
+        }
+        all.mid = self.interpolated(at, here.mid).clamp(all.low, all.high);
+        Some(all)
+    }
+
+    /// The level between the centres of this hour and the nearer neighbour.
+    fn interpolated(&self, at: Time, here: f64) -> f64 {
+        let into = (at.ms().rem_euclid(HOUR_MS)) as f64 / HOUR_MS as f64 - 0.5;
+        let neighbour = at.plus_ms(if into < 0.0 { -HOUR_MS } else { HOUR_MS });
+        match self.cell(neighbour.hour_of_week()) {
+            Some(cell) => here + (cell.mid - here) * into.abs(),
+            None => here,
+        }
+    }
+
+    fn cell(&self, hour: usize) -> Option<Expectation> {
+        let visits = *self.visits.get(hour)?;
+        if visits >= 2 {
+            let (low, high) = (f64::from(self.low[hour]), f64::from(self.high[hour]));
+            let typical = f64::from(self.typical_sigma);
+            return Some(Expectation {
+                low,
+                mid: f64::from(self.mid[hour]),
+                high,
+                sigma: ((high - low) / 2.0 / EDGE_SIGMAS).min(2.0 * typical),
+                maturity: Maturity::Week,
+            });
+        }
+        let same: Vec<usize> =
+            (hour % 24..CELLS).step_by(24).filter(|h| self.visits[*h] > 0).collect();
+        if same.iter().map(|h| u32::from(self.visits[*h])).sum::<u32>() < 3 {
+            return None;
+        }
+        let mut mids: Vec<f64> = same.iter().map(|h| f64::from(self.mid[*h])).collect();
+        mids.sort_unstable_by(f64::total_cmp);
+        let day = quantile_of_sorted(&mids, 0.5)?;
+        let mid = if visits == 1 { f64::midpoint(day, f64::from(self.mid[hour])) } else { day };
+        Some(Expectation {
+            low: same.iter().map(|h| f64::from(self.low[*h])).fold(mid, f64::min),
+            mid,
+            high: same.iter().map(|h| f64::from(self.high[*h])).fold(mid, f64::max),
+            sigma: 2.0 * f64::from(self.typical_sigma),
+            maturity: Maturity::Day,
+        })
+    }
+
+    fn close_hour(&mut self) {
+        let mut values: Vec<f64> = self.running.drain(..).map(f64::from).collect();
+        self.stride = 1;
+        self.skipped = 0;
+        if values.len() < LEAST_PER_VISIT {
+            return;
+        }
+        values.sort_unstable_by(f64::total_cmp);
+        let edge = |q| quantile_of_sorted(&values, q).expect("at least four values");
+        let (low, mid, high) = (edge(EDGE), edge(0.5), edge(1.0 - EDGE));
+        if self.visits.is_empty() {
+            for field in [&mut self.low, &mut self.mid, &mut self.high] {
+                *field = vec![0.0; CELLS];
+            }
+            self.visits = vec![0; CELLS];
+        }
+        let at = Time::from_ms(self.hour.saturating_mul(HOUR_MS)).hour_of_week();
+        let weight = match self.visits[at] {
+            0 => 1.0,
+            // Two visits count the same; a fault in one of them widens the hour only by half.
+            1 => 0.5,
+            _ => VISIT_WEIGHT,
+        };
+        for (field, value) in [(&mut self.low, low), (&mut self.mid, mid), (&mut self.high, high)] {
+            let old = f64::from(field[at]);
+            field[at] = (old + weight * (value - old)) as f32;
+        }
+        self.visits[at] = self.visits[at].saturating_add(1);
+        let sigma = (high - low) / 2.0 / EDGE_SIGMAS;
+        let typical = f64::from(self.typical_sigma);
+        // A batch hour is not typical: it moves the usual noise by a clipped step only.
+        let step = if typical > 0.0 { sigma.min(2.0 * typical) } else { sigma };
+        let weight = if typical > 0.0 { 0.05 } else { 1.0 };
+        self.typical_sigma = (typical + weight * (step - typical)) as f32;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::time::DAY_MS;
+
+    /// Two weeks at five minutes from a Monday 00:00.
+    fn learned(f: impl Fn(Time) -> f64) -> (Profile, Time) {
+        let start = Time::parse("2026-11-02T00:00:00Z").expect("valid");
+        let mut profile = Profile::new();
+        let end = start.plus_ms(14 * DAY_MS);
+        let mut at = start;
+        while at <= end {
+            profile.push(at, f(at));
+            at = at.plus_ms(5 * MINUTE_MS);
+        }
+        (profile, end)
+    }
+
+    fn wobble(at: Time) -> f64 {
+        ((at.ms() / MINUTE_MS) as f64 * 1.7).sin()
+    }
+
+    #[test]
+    fn a_nightly_batch_is_expected_and_the_same_load_at_noon_is_not() {
+        let (profile, end) = learned(|at| {
+            let minute = at.ms().rem_euclid(DAY_MS) / MINUTE_MS;
+            if (130..150).contains(&minute) { 90.0 } else { 30.0 + wobble(at) }
+        });
+        let night = profile.expected(end.plus_ms(140 * MINUTE_MS)).expect("learned");
+        assert!(night.high > 85.0, "{night:?}");
+        let noon = profile.expected(end.plus_ms(12 * HOUR_MS)).expect("learned");
+        assert!(noon.high < 35.0 && noon.sigma < 2.0, "{noon:?}");
+        assert_eq!(noon.maturity, Maturity::Week);
+    }
+
+    #[test]
+    fn the_daily_rhythm_is_followed_within_the_hour() {
+        let rhythm = |at: Time| {
+            100.0 + 50.0 * ((at.ms() as f64 / DAY_MS as f64) * std::f64::consts::TAU).sin()
+        };
+        let (profile, end) = learned(rhythm);
+        for quarter in 0..96 {
+            let at = end.plus_ms(quarter * 15 * MINUTE_MS);
+            let e = profile.expected(at).expect("learned");
+            assert!((e.mid - rhythm(at)).abs() < 4.0, "{e:?} at {at}: {}", rhythm(at));
+        }
+    }
+
+    #[test]
+    fn a_young_profile_leans_on_the_hour_of_the_day() {
+        let start = Time::parse("2026-11-02T00:00:00Z").expect("valid");
+        let mut profile = Profile::new();
+        let mut at = start;
+        assert_eq!(profile.expected(at), None);
+        while at < start.plus_ms(4 * DAY_MS) {
+            profile.push(at, 10.0 + wobble(at));
+            at = at.plus_ms(5 * MINUTE_MS);
+        }
+        let e = profile.expected(at.plus_ms(HOUR_MS)).expect("three days of this hour");
+        assert_eq!(e.maturity, Maturity::Day);
+        assert!(e.low < 10.0 && e.high > 10.0);
+    }
+
+    #[test]
+    fn a_fault_in_one_week_does_not_become_normal() {
+        let (profile, end) = learned(|at| {
+            let faulty = at >= Time::parse("2026-11-10T10:00:00Z").expect("valid")
+                && at < Time::parse("2026-11-10T12:00:00Z").expect("valid");
+            if faulty { 100.0 } else { 10.0 + wobble(at) }
+        });
+        let e = profile.expected(end.plus_ms(DAY_MS + 11 * HOUR_MS)).expect("learned");
+        assert!(e.high < 65.0, "{e:?}");
+    }
+}
