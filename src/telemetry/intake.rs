@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::graph;
+use super::{graph, redact};
 use crate::bus::{Bus, Event};
 use crate::model::{Batch, Change, Fault};
 use crate::store::Store;
@@ -45,7 +45,7 @@ impl Intake {
     /// # Errors
     /// A transient fault when detection is too far behind or the disk is full; then nothing of
     /// the batch was taken.
-    pub async fn accept(&self, batch: Batch) -> Result<u64, Fault> {
+    pub async fn accept(&self, mut batch: Batch) -> Result<u64, Fault> {
         let behind = self.end.borrow().saturating_sub(self.judged.load(Ordering::Relaxed));
         if behind > BACKLOG {
             metrics::counter!("nightjar_intake_refused_total").increment(1);
@@ -55,6 +55,7 @@ impl Intake {
                 source: None,
             });
         }
+        redact::redact_batch(&mut batch);
         let source = batch.source.clone();
         let (seq, changes) = self
             .store
