@@ -8,6 +8,7 @@
 mod audit;
 mod journal;
 mod records;
+mod retention;
 mod search;
 mod series;
 mod signals;
@@ -19,7 +20,8 @@ mod tests;
 pub use audit::{AuditBreak, AuditFilter, AuditRecord};
 pub use journal::{Journaled, Snapshot};
 pub use records::{Filter, Index, Record};
+pub use retention::{Retention, Trimmed};
 pub use search::{Document, Found};
 pub use series::SeriesFilter;
 pub use signals::{EdgeStats, LogFilter, SpanFilter};
-pub use sql::{Reader, Retention, Rows, Store, Tx};
+pub use sql::{Reader, Rows, Store, Tx};

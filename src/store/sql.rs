@@ -6,8 +6,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use rusqlite::{Connection, OpenFlags};
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
 use crate::model::Fault;
@@ -21,27 +19,6 @@ const QUEUE: usize = 1_024;
 const GROUP: usize = 256;
 /// Read-only connections.
 const READERS: usize = 4;
-
-/// How much is kept, and for how long (event time). The oldest goes first.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Retention {
-    /// Days of metric points.
-    pub metrics_days: u32,
-    /// Days of log lines and spans.
-    pub logs_days: u32,
-    /// Days of resolved incidents with all that belongs to them. The audit log is never trimmed.
-    pub incidents_days: u32,
-    /// Size of the database file in megabytes above which logs, spans and points are trimmed
-    /// before their time.
-    pub max_mb: u32,
-}
-
-impl Default for Retention {
-    fn default() -> Self {
-        Self { metrics_days: 30, logs_days: 7, incidents_days: 400, max_mb: 4_096 }
-    }
-}
 
 type Job = Box<dyn FnOnce(&Connection) -> Box<dyn FnOnce(Result<(), Fault>) + Send> + Send>;
 

@@ -166,3 +166,60 @@ async fn a_changed_byte_in_the_audit_log_is_found() {
     let broken = store.read(|r| r.audit_verify()).await.expect("reads");
     assert_eq!(broken.expect_err("broken").seq, 3);
 }
+
+#[tokio::test]
+async fn trimming_goes_by_age_then_by_size_and_spares_what_is_open() {
+    let (_folder, store) = store();
+    let now = Time::from_ms(500 * time::DAY_MS);
+    let lines: Vec<LogLine> = (0..40_000)
+        .map(|n| LogLine {
+            at: now.plus_ms(-n * 10_000),
+            entity: EntityRef::service("a"),
+            level: Level::Info,
+            body: format!("line {n} {}", "x".repeat(2_000)),
+            trace_id: None,
+            attributes: Labels::default(),
+        })
+        .collect();
+    let incident = |n: i64, state: IncidentState| Incident {
+        id: IncidentId::derive(Time::from_ms(n), &["i"]),
+        number: n.unsigned_abs(),
+        title: "t".into(),
+        state,
+        severity: Severity::Warning,
+        onset_at: Time::from_ms(n),
+        opened_at: Time::from_ms(n),
+        updated_at: Time::from_ms(n),
+        acknowledged_at: None,
+        quiet_since: None,
+        resolved_at: None,
+        owner: None,
+        entities: vec![],
+        alerts: vec![],
+        n_reports: 0,
+        leading: None,
+        merged_into: None,
+        category: None,
+        n_reopened: 0,
+    };
+    let trimmed = store
+        .write(move |tx| {
+            tx.append_logs(&lines)?;
+            tx.put(&incident(1, IncidentState::Open))?;
+            tx.put(&incident(2, IncidentState::Resolved))?;
+            tx.enforce(&Retention { logs_days: 4, max_mb: 64, ..Retention::default() }, now)
+        })
+        .await
+        .expect("trims");
+    assert_eq!(trimmed, Trimmed { n_incidents: 1, by_size: true });
+    let (left, oldest) = store
+        .read(|r| {
+            let all = r.logs(&LogFilter { limit: 100_000, ..LogFilter::default() })?;
+            Ok((r.list::<Incident>(&Filter::all())?, all.last().map(|l| l.at)))
+        })
+        .await
+        .expect("reads");
+    assert_eq!(left.len(), 1);
+    assert_eq!(left[0].state, IncidentState::Open);
+    assert!(oldest.expect("some are left") > now.plus_ms(-4 * time::DAY_MS));
+}
