@@ -1,6 +1,7 @@
 //! nightjar: watches telemetry, explains incidents in chat, acts only after a button was pressed.
 
 pub mod bus;
+pub mod chat;
 pub mod model;
 pub mod stage;
 pub mod stats;

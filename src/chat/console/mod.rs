@@ -1,0 +1,235 @@
+//! The web console as a chat platform: messages are records, and a doorbell rings for each.
+//!
+//! A message's id is derived from its key, so that posting the same key twice, also across a
+//! crash, gives one message.
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::{Channel, Chat, Content, Draft, File, Form, Limits, Message, Place, StoredFile};
+use crate::bus::{Bus, Event};
+use crate::model::id::hex;
+use crate::model::{Actor, Fault, MessageId, SharedClock, Time};
+use crate::store::Store;
+
+/// The channel that is always there.
+pub const DEFAULT_CHANNEL: &str = "incidents";
+
+/// The console. Cheap to clone.
+#[derive(Clone)]
+pub struct Console {
+    store: Store,
+    bus: Bus,
+    clock: SharedClock,
+}
+
+impl Console {
+    /// A console over the store.
+    #[must_use]
+    pub fn new(store: Store, bus: Bus, clock: SharedClock) -> Self {
+        Self { store, bus, clock }
+    }
+
+    /// Makes a channel unless it is there.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn ensure_channel(&self, name: &str, topic: &str) -> Result<(), Fault> {
+        let channel = Channel { name: name.into(), topic: topic.into(), at: self.clock.now() };
+        self.store.write(move |tx| tx.put_new(&channel).map(|_| ())).await
+    }
+
+    /// Writes what a person said. The same `key` (chosen by their browser) writes it once.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn say(
+        &self,
+        actor: &Actor,
+        channel: &str,
+        thread: Option<MessageId>,
+        text: &str,
+        key: &str,
+    ) -> Result<Message, Fault> {
+        let message = Message {
+            id: message_id(&format!("said:{}:{}:{key}", actor.via, actor.id)),
+            channel: channel.to_owned(),
+            thread,
+            content: Content::text(text),
+            author: actor.clone(),
+            at: self.clock.now(),
+            edited_at: None,
+            ephemeral_to: None,
+            incident: None,
+        };
+        let stored = self
+            .store
+            .write(move |tx| {
+                let incident = match message.thread {
+                    Some(root) => tx.get::<Message>(root)?.and_then(|m| m.incident),
+                    None => None,
+                };
+                let message = Message { incident, ..message };
+                if tx.put_new(&message)? {
+                    return Ok(message);
+                }
+                Ok(tx.get::<Message>(message.id)?.unwrap_or(message))
+            })
+            .await?;
+        self.bus.publish(Event::Message(stored.id));
+        Ok(stored)
+    }
+
+    async fn write(&self, draft: Draft, ephemeral_to: Option<String>) -> Result<Place, Fault> {
+        let id = message_id(&draft.key);
+        let place = Place {
+            platform: "console".into(),
+            channel: draft.channel.clone(),
+            message: id.to_string(),
+        };
+        let thread = draft.thread.as_ref().map(console_id).transpose()?;
+        let now = self.clock.now();
+        let changed = self
+            .store
+            .write(move |tx| {
+                let channel = draft.channel.clone();
+                tx.put_new(&Channel { name: channel, topic: String::new(), at: now })?;
+                // A reply to a reply stands in the same thread.
+                let root = match thread {
+                    Some(t) => tx.get::<Message>(t)?.and_then(|m| m.thread).or(Some(t)),
+                    None => None,
+                };
+                let before = tx.get::<Message>(id)?;
+                if before.as_ref().is_some_and(|m| m.content == draft.content) {
+                    return Ok(false);
+                }
+                tx.put(&Message {
+                    id,
+                    channel: draft.channel,
+                    thread: root,
+                    content: draft.content,
+                    author: Actor::nightjar(),
+                    at: before.as_ref().map_or(now, |m| m.at),
+                    edited_at: before.map(|_| now),
+                    ephemeral_to,
+                    incident: draft.incident,
+                })?;
+                Ok(true)
+            })
+            .await?;
+        if changed {
+            self.bus.publish(Event::Message(id));
+        }
+        Ok(place)
+    }
+}
+
+/// The id of the message with this key. Its time part is fixed: the key alone tells it.
+#[must_use]
+pub fn message_id(key: &str) -> MessageId {
+    MessageId::derive(Time::MIN, &["console", key])
+}
+
+fn console_id(place: &Place) -> Result<MessageId, Fault> {
+    place.message.parse().map_err(|e| Fault::permanent("a message of another platform", e))
+}
+
+impl Chat for Console {
+    fn platform(&self) -> &'static str {
+        "console"
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            text: 20_000,
+            card: 60_000,
+            section: 20_000,
+            buttons: 25,
+            label: 80,
+            form_title: 80,
+            file_bytes: 4 << 20,
+        }
+    }
+
+    fn post(&self, draft: Draft) -> BoxFuture<'_, Result<Place, Fault>> {
+        self.write(draft, None).boxed()
+    }
+
+    fn edit(&self, place: Place, content: Content) -> BoxFuture<'_, Result<(), Fault>> {
+        async move {
+            let (id, now) = (console_id(&place)?, self.clock.now());
+            let changed = self
+                .store
+                .write(move |tx| {
+                    let Some(mut message) = tx.get::<Message>(id)? else {
+                        return Err(Fault::because(format!("{id} is not there to be edited")));
+                    };
+                    if message.content == content {
+                        return Ok(false);
+                    }
+                    (message.content, message.edited_at) = (content, Some(now));
+                    tx.put(&message)?;
+                    Ok(true)
+                })
+                .await?;
+            if changed {
+                self.bus.publish(Event::Message(id));
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn ephemeral(
+        &self,
+        to: Actor,
+        channel: String,
+        thread: Option<Place>,
+        text: String,
+    ) -> BoxFuture<'_, Result<(), Fault>> {
+        async move {
+            let key = format!("ephemeral:{}", MessageId::random(self.clock.now()));
+            let content = Content::text(text);
+            let draft = Draft { key, channel, thread, content, incident: None };
+            self.write(draft, Some(format!("{}:{}", to.via, to.id))).await.map(|_| ())
+        }
+        .boxed()
+    }
+
+    fn upload(&self, file: File) -> BoxFuture<'_, Result<Place, Fault>> {
+        async move {
+            let stored = StoredFile {
+                key: file.key.clone(),
+                media_type: file.media_type.clone(),
+                hex: hex(&file.bytes),
+                at: self.clock.now(),
+            };
+            self.store.write(move |tx| tx.put(&stored)).await?;
+            let content = Content::File {
+                name: file.name,
+                media_type: file.media_type,
+                alt: file.alt,
+                file: file.key.clone(),
+            };
+            let (key, channel, thread) = (file.key, file.channel, file.thread);
+            self.write(Draft { key, channel, thread, content, incident: None }, None).await
+        }
+        .boxed()
+    }
+
+    fn open_form(
+        &self,
+        to: Actor,
+        channel: String,
+        trigger: String,
+        form: Form,
+    ) -> BoxFuture<'_, Result<(), Fault>> {
+        async move {
+            let key = format!("form:{}:{}:{trigger}", to.via, to.id);
+            let content = Content::Form { form };
+            let draft = Draft { key, channel, thread: None, content, incident: None };
+            self.write(draft, Some(format!("{}:{}", to.via, to.id))).await.map(|_| ())
+        }
+        .boxed()
+    }
+}
