@@ -5,6 +5,7 @@ pub mod alert;
 pub mod clock;
 pub mod diagnosis;
 pub mod fault;
+pub mod figure;
 pub mod id;
 pub mod incident;
 pub mod labels;
@@ -20,6 +21,7 @@ pub use alert::{Alert, AlertSource, AlertStatus, Anomaly, Band, Severity, Silenc
 pub use clock::{Clock, SharedClock, wall_now};
 pub use diagnosis::{Change, ChangeKind, Diagnosis, Evidence, Gap, Hypothesis};
 pub use fault::{Fault, Refused};
+pub use figure::figure;
 pub use id::{
     AlertId, AnomalyId, ChangeId, EntryId, EvidenceId, HypothesisId, IncidentId, MessageId,
     ProposalId, RunId, SilenceId,

@@ -49,8 +49,8 @@ impl StreamingQuantile {
         }
         let steps = (self.n - 1) as f64;
         let wanted = [0.0, self.q / 2.0, self.q, f64::midpoint(1.0, self.q), 1.0];
-        for i in 1..4 {
-            let away = 1.0 + steps * wanted[i] - self.positions[i];
+        for (i, wanted) in wanted.into_iter().enumerate().skip(1).take(3) {
+            let away = 1.0 + steps * wanted - self.positions[i];
             let room_up = self.positions[i + 1] - self.positions[i] > 1.0;
             let room_down = self.positions[i - 1] - self.positions[i] < -1.0;
             if (away >= 1.0 && room_up) || (away <= -1.0 && room_down) {
@@ -78,17 +78,20 @@ impl StreamingQuantile {
         Some(self.heights[2])
     }
 
-    fn parabolic(&self, i: usize, d: f64) -> f64 {
-        let (h, p) = (&self.heights, &self.positions);
-        h[i] + d / (p[i + 1] - p[i - 1])
-            * ((p[i] - p[i - 1] + d) * (h[i + 1] - h[i]) / (p[i + 1] - p[i])
-                + (p[i + 1] - p[i] - d) * (h[i] - h[i - 1]) / (p[i] - p[i - 1]))
+    fn parabolic(&self, i: usize, step: f64) -> f64 {
+        let (height, place) = (&self.heights, &self.positions);
+        height[i]
+            + step / (place[i + 1] - place[i - 1])
+                * ((place[i] - place[i - 1] + step) * (height[i + 1] - height[i])
+                    / (place[i + 1] - place[i])
+                    + (place[i + 1] - place[i] - step) * (height[i] - height[i - 1])
+                        / (place[i] - place[i - 1]))
     }
 
-    fn linear(&self, i: usize, d: f64) -> f64 {
-        let (h, p) = (&self.heights, &self.positions);
-        let j = if d > 0.0 { i + 1 } else { i - 1 };
-        h[i] + d * (h[j] - h[i]) / (p[j] - p[i])
+    fn linear(&self, i: usize, step: f64) -> f64 {
+        let (height, place) = (&self.heights, &self.positions);
+        let j = if step > 0.0 { i + 1 } else { i - 1 };
+        height[i] + step * (height[j] - height[i]) / (place[j] - place[i])
     }
 }
 

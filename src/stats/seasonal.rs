@@ -63,6 +63,7 @@ pub struct Profile {
     stride: u16,
     skipped: u16,
     running: Vec<f32>,
+    doubtful: bool,
 }
 
 impl Default for Profile {
@@ -85,6 +86,7 @@ impl Profile {
             stride: 1,
             skipped: 0,
             running: Vec::new(),
+            doubtful: false,
         }
     }
 
@@ -113,6 +115,12 @@ impl Profile {
             });
             self.stride = self.stride.saturating_mul(2);
         }
+    }
+
+    /// Marks the running hour as part of an episode: it is learned with half the weight, so a fault
+    /// does not become normal and a new habit does after some weeks.
+    pub fn doubt(&mut self) {
+        self.doubtful = true;
     }
 
     /// Whether any hour has been learned.
@@ -188,6 +196,7 @@ impl Profile {
         let mut values: Vec<f64> = self.running.drain(..).map(f64::from).collect();
         self.stride = 1;
         self.skipped = 0;
+        let trust = if std::mem::take(&mut self.doubtful) { 0.5 } else { 1.0 };
         if values.len() < LEAST_PER_VISIT {
             return;
         }
@@ -204,8 +213,8 @@ impl Profile {
         let weight = match self.visits[at] {
             0 => 1.0,
             // Two visits count the same; a fault in one of them widens the hour only by half.
-            1 => 0.5,
-            _ => VISIT_WEIGHT,
+            1 => 0.5 * trust,
+            _ => VISIT_WEIGHT * trust,
         };
         for (field, value) in [(&mut self.low, low), (&mut self.mid, mid), (&mut self.high, high)] {
             let old = f64::from(field[at]);

@@ -48,7 +48,7 @@ pub fn theil_sen(points: &[(f64, f64)], z: f64) -> Option<Trend> {
             if x1 != x2 {
                 let slope = (y2 - y1) / (x2 - x1);
                 slopes.push(slope);
-                s += (slope > 0.0) as i64 - (slope < 0.0) as i64;
+                s += i64::from(slope > 0.0) - i64::from(slope < 0.0);
             }
         }
     }
