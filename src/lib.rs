@@ -7,3 +7,4 @@ pub mod stage;
 pub mod stats;
 pub mod store;
 pub mod telemetry;
+pub mod templates;
