@@ -2,6 +2,7 @@
 
 pub mod bus;
 pub mod chat;
+pub mod detect;
 pub mod model;
 pub mod stage;
 pub mod stats;

@@ -81,7 +81,10 @@ mod tests {
                 "2026-11-20T10:00:00Z connection to 10.0.0.7:5432 refused after 30ms",
                 "<*> connection to <*> refused after <*>",
             ),
-            ("timeout user=anna order_id=8812 msg=\"no free connection\"", "timeout user=<*> order_id=<*> msg=<*>"),
+            (
+                "timeout user=anna order_id=8812 msg=\"no free connection\"",
+                "timeout user=<*> order_id=<*> msg=<*>",
+            ),
             ("GET /orders/81 took 4.2 s", "GET <*> took <*> s"),
             ("key deadbeefdeadbeefdead missing (retry)", "key <*> missing retry"),
             ("", ""),

@@ -1,0 +1,200 @@
+//! An episode: from the first point outside, held until it is sure, to the last, with hysteresis.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::Time;
+use crate::model::alert::Band;
+use crate::model::signal::Direction;
+
+/// Share of points that must be outside while a departure is held.
+const OUTSIDE: f64 = 0.65;
+/// An episode goes on while the score is above this share of the threshold.
+const HYSTERESIS: f64 = 0.75;
+/// A called episode is told again after this long (ms), or when it got a quarter worse.
+const RETELL_MS: i64 = 60_000;
+
+/// What one point says, already fused over all views.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Claim {
+    pub(super) at: Time,
+    pub(super) value: f64,
+    pub(super) score: f64,
+    pub(super) expected: Band,
+    pub(super) detector: &'static str,
+}
+
+/// Times and thresholds of an episode.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) threshold: f64,
+    pub(super) hold_ms: i64,
+    pub(super) clear_ms: i64,
+    /// Points outside before it is called.
+    pub(super) least_points: u32,
+}
+
+/// A departure under way.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Episode {
+    pub(super) since: Time,
+    pub(super) at: Time,
+    pub(super) value: f64,
+    pub(super) peak: f64,
+    pub(super) score: f64,
+    pub(super) expected: Band,
+    pub(super) detector: String,
+    pub(super) direction: Direction,
+    pub(super) called: bool,
+    last_out: Time,
+    n_out: u32,
+    n_in: u32,
+    told_at: Time,
+    told_score: f64,
+}
+
+/// What changed by one point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Nothing worth telling.
+    Quiet,
+    /// A held departure fell back: it never was an anomaly.
+    Dropped,
+    /// It was called.
+    Called,
+    /// It is told again: worse, or a while later.
+    Retold,
+    /// It ended, at `last_out`.
+    Ended,
+}
+
+impl Episode {
+    /// A new departure.
+    pub(super) fn start(claim: &Claim) -> Self {
+        let up = claim.value >= claim.expected.mid;
+        Self {
+            since: claim.at,
+            at: claim.at,
+            value: claim.value,
+            peak: claim.value,
+            score: claim.score,
+            expected: claim.expected,
+            detector: claim.detector.to_owned(),
+            direction: if up { Direction::High } else { Direction::Low },
+            called: false,
+            last_out: claim.at,
+            n_out: 1,
+            n_in: 0,
+            told_at: claim.at,
+            told_score: 0.0,
+        }
+    }
+
+    /// When it ended, once [`Step::Ended`] was said: the last point outside.
+    pub(super) fn ended_at(&self) -> Time {
+        self.last_out
+    }
+
+    /// Goes on by one point.
+    pub(super) fn step(&mut self, claim: &Claim, rules: &Rules) -> Step {
+        self.at = claim.at;
+        self.value = claim.value;
+        self.expected = claim.expected;
+        let edge = if self.called { HYSTERESIS * rules.threshold } else { rules.threshold };
+        if claim.score >= edge {
+            self.last_out = claim.at;
+            self.n_out += 1;
+            if claim.score > self.score {
+                claim.detector.clone_into(&mut self.detector);
+            }
+            self.score = self.score.max(claim.score);
+            let worse = match self.direction {
+                Direction::Low => claim.value < self.peak,
+                Direction::High | Direction::Both => claim.value > self.peak,
+            };
+            if worse {
+                self.peak = claim.value;
+            }
+        } else {
+            self.n_in += 1;
+        }
+        if !self.called {
+            let share = f64::from(self.n_out) / f64::from(self.n_out + self.n_in);
+            if share < OUTSIDE {
+                return Step::Dropped;
+            }
+            let held = self.last_out.ms_since(self.since) >= rules.hold_ms;
+            if held && self.n_out >= rules.least_points && claim.score >= edge {
+                self.called = true;
+                return self.tell(Step::Called);
+            }
+            return Step::Quiet;
+        }
+        if self.at.ms_since(self.last_out) >= rules.clear_ms {
+            return Step::Ended;
+        }
+        let worse = self.score >= 1.25 * self.told_score;
+        if worse || self.at.ms_since(self.told_at) >= RETELL_MS {
+            return self.tell(Step::Retold);
+        }
+        Step::Quiet
+    }
+
+    fn tell(&mut self, step: Step) -> Step {
+        self.told_at = self.at;
+        self.told_score = self.score;
+        step
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: Rules =
+        Rules { threshold: 4.0, hold_ms: 60_000, clear_ms: 120_000, least_points: 4 };
+
+    /// Feeds scores at 15 s and gives what was said, one letter a point.
+    fn run(scores: &[f64]) -> String {
+        let mut episode: Option<Episode> = None;
+        let mut said = String::new();
+        for (i, score) in scores.iter().enumerate() {
+            let expected = Band { low: 0.0, mid: 1.0, high: 2.0 };
+            let at = Time::from_ms(1_000_000 + i as i64 * 15_000);
+            let claim =
+                Claim { at, value: 1.0 + score / 4.0, score: *score, expected, detector: "t/1" };
+            let step = match &mut episode {
+                Some(e) => e.step(&claim, &RULES),
+                None if *score >= RULES.threshold => {
+                    episode = Some(Episode::start(&claim));
+                    Step::Quiet
+                }
+                None => Step::Quiet,
+            };
+            said.push(match step {
+                Step::Quiet => '.',
+                Step::Dropped => 'd',
+                Step::Called => 'C',
+                Step::Retold => 'r',
+                Step::Ended => 'E',
+            });
+            if matches!(step, Step::Dropped | Step::Ended) {
+                episode = None;
+            }
+        }
+        said
+    }
+
+    #[test]
+    fn hold_hysteresis_and_end() {
+        for (scores, said) in [
+            // Called after a minute, told again each minute, ended two minutes after the last.
+            (vec![5.0; 10], "....C...r."),
+            (vec![5.0, 5.0, 1.0, 1.0], "...d"),
+            (vec![5.0, 5.0, 5.0, 1.0, 5.0, 5.0], "....C."),
+            ([vec![6.0; 5], vec![3.5; 5], vec![1.0; 8]].concat(), "....C...r...r...rE"),
+            (vec![5.0, 5.0, 5.0, 5.0, 5.0, 9.0], "....Cr"),
+        ] {
+            assert_eq!(run(&scores), said, "{scores:?}");
+        }
+    }
+}

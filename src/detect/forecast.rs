@@ -1,0 +1,234 @@
+//! The forecast: when a series with a limit will reach it, told long before, in spite of a daily
+//! rhythm. A trend is fitted to what the season leaves over, on four time scales.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::time::{HOUR_MS, MINUTE_MS};
+use crate::model::{Indicator, Point, Series, Time};
+use crate::stats::{Crossing, theil_sen, time_to_limit};
+
+use super::seasonal::Seasonal;
+
+/// One value is kept for each of these.
+const BUCKET_MS: i64 = 5 * MINUTE_MS;
+/// Buckets kept: 24 hours.
+const KEPT: usize = 288;
+/// Windows looked at, as (buckets, stride): one, three, eight and 24 hours of 12 to 48 points.
+const WINDOWS: [(usize, usize); 4] = [(12, 1), (36, 1), (96, 2), (288, 6)];
+/// A window says nothing of times further ahead than this many of its lengths.
+const REACH: f64 = 8.0;
+/// Least Mann-Kendall statistic: residuals of one day are correlated, so 2 would be far too little.
+const LEAST_Z: f64 = 4.0;
+/// Half width of the slope's interval in standard deviations: 95 %, doubled for correlation.
+const INTERVAL_Z: f64 = 3.92;
+/// Least rise over the window as a share of the limit.
+const LEAST_RISE: f64 = 0.04;
+/// A fall by this share of the limit between two buckets is a restart: the past is another process.
+const RESTART: f64 = 0.15;
+
+/// State of the forecast of one series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Forecast {
+    /// Residuals, oldest first; NaN where a bucket had no value.
+    residuals: std::collections::VecDeque<f32>,
+    bucket: i64,
+    sum: f64,
+    n: u32,
+    /// Evaluations in a row with (positive) or without (negative) a crossing.
+    pub(super) streak: i32,
+}
+
+/// What the forecast says.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Outlook {
+    /// In hours from `at`.
+    pub(super) crossing: Crossing,
+    /// Per hour, in the series' unit.
+    pub(super) slope: f64,
+    /// The limit.
+    pub(super) limit: f64,
+    /// Hours of history that the trend rests on.
+    pub(super) hours: f64,
+    /// Mann-Kendall statistic.
+    pub(super) z: f64,
+}
+
+/// The limit of a series: what is known of it, or 1 for a utilisation ratio.
+pub(super) fn limit_of(series: &Series) -> Option<f64> {
+    let implied =
+        (series.indicator == Indicator::Utilization).then_some(match series.unit.as_str() {
+            "%" => 100.0,
+            _ => 1.0,
+        });
+    series.limit.filter(|l| l.is_finite() && *l > 0.0).or(implied)
+}
+
+impl Forecast {
+    pub(super) fn new() -> Self {
+        Self {
+            residuals: std::collections::VecDeque::new(),
+            bucket: i64::MIN,
+            sum: 0.0,
+            n: 0,
+            streak: 0,
+        }
+    }
+
+    /// Takes in a point. When a bucket closes, gives what the trend says (`Some(None)`: no limit
+    /// in sight); otherwise `None`.
+    pub(super) fn push(
+        &mut self,
+        seasonal: &Seasonal,
+        point: Point,
+        limit: f64,
+        horizon_h: f64,
+    ) -> Option<Option<Outlook>> {
+        let season = seasonal.season(point.at)?;
+        let bucket = point.at.ms().div_euclid(BUCKET_MS);
+        let mut said = None;
+        if bucket > self.bucket {
+            if self.n > 0 {
+                self.close(limit);
+                said = Some(self.outlook(seasonal, point.at, limit, horizon_h));
+            }
+            if self.bucket != i64::MIN {
+                let missed = (bucket - self.bucket - 1).min(KEPT as i64);
+                for _ in 0..missed {
+                    self.keep(f32::NAN);
+                }
+            }
+            (self.bucket, self.sum, self.n) = (bucket, 0.0, 0);
+        }
+        self.sum += point.value - season;
+        self.n += 1;
+        said
+    }
+
+    fn keep(&mut self, residual: f32) {
+        if self.residuals.len() >= KEPT {
+            self.residuals.pop_front();
+        }
+        self.residuals.push_back(residual);
+    }
+
+    fn close(&mut self, limit: f64) {
+        let residual = (self.sum / f64::from(self.n)) as f32;
+        let fell = self
+            .residuals
+            .iter()
+            .rev()
+            .find(|r| !r.is_nan())
+            .is_some_and(|last| f64::from(last - residual) > RESTART * limit);
+        if fell {
+            self.residuals.clear();
+        }
+        self.keep(residual);
+    }
+
+    fn outlook(
+        &self,
+        seasonal: &Seasonal,
+        at: Time,
+        limit: f64,
+        horizon_h: f64,
+    ) -> Option<Outlook> {
+        let mut best: Option<Outlook> = None;
+        for (length, stride) in WINDOWS {
+            let hours = length as f64 * BUCKET_MS as f64 / HOUR_MS as f64;
+            let end = self.residuals.len();
+            // The longest window needs only be nearly full: a leak is judged by what there is.
+            if end < length * 9 / 10 {
+                break;
+            }
+            let start = end.saturating_sub(length);
+            let points: Vec<(f64, f64)> = (start..end)
+                .rev()
+                .step_by(stride)
+                .map(|i| {
+                    let x = (i as f64 - end as f64 + 0.5) * BUCKET_MS as f64 / HOUR_MS as f64;
+                    (x, f64::from(self.residuals[i]))
+                })
+                .filter(|(_, y)| y.is_finite())
+                .collect();
+            let ordered: Vec<(f64, f64)> = points.into_iter().rev().collect();
+            if ordered.len() < length / stride * 3 / 4 {
+                continue;
+            }
+            let Some(trend) = theil_sen(&ordered, INTERVAL_Z) else { continue };
+            let recent = theil_sen(&ordered[ordered.len() / 2..], INTERVAL_Z);
+            let goes_on = recent.is_some_and(|r| r.slope > 0.4 * trend.slope);
+            if trend.z < LEAST_Z
+                || trend.slope_low <= 0.0
+                || trend.slope * hours < LEAST_RISE * limit
+                || !goes_on
+            {
+                continue;
+            }
+            let season =
+                |x: f64| seasonal.season(at.plus_ms((x * HOUR_MS as f64) as i64)).unwrap_or(0.0);
+            let ahead = horizon_h.min(REACH * hours);
+            // Steps of a quarter of an hour are finer than any forecast of hours deserves.
+            let Some(crossing) =
+                time_to_limit(&trend, trend.intercept, limit, (ahead, 0.25), season)
+            else {
+                continue;
+            };
+            best = Some(Outlook { crossing, slope: trend.slope, limit, hours, z: trend.z });
+        }
+        // The longest window that sees it has the steadiest slope.
+        best
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::view::{Detector as _, Facts};
+    use crate::model::time::DAY_MS;
+
+    const LIMIT: f64 = 2_000.0;
+
+    /// Feeds two weeks of a daily rhythm, then `f` for some hours, at five minutes; gives the hour
+    /// of the first outlook and what it said.
+    fn first_outlook(hours: i64, extra: impl Fn(f64) -> f64) -> Option<(f64, Outlook)> {
+        let config = super::super::Config::default();
+        let mut series = crate::detect::tests::series(Indicator::Usage, "By");
+        series.limit = Some(LIMIT);
+        let start = Time::parse("2026-11-02T00:00:00Z").expect("valid");
+        let leak_at = start.plus_ms(14 * DAY_MS + 5 * HOUR_MS);
+        let (mut seasonal, mut forecast) = (Seasonal::new(), Forecast::new());
+        let mut at = start;
+        while at < leak_at.plus_ms(hours * HOUR_MS) {
+            let day = (at.ms() as f64 / DAY_MS as f64 * std::f64::consts::TAU).sin();
+            let noise = ((at.ms() / MINUTE_MS) as f64 * 0.77).sin() * 8.0;
+            let since = at.ms_since(leak_at) as f64 / HOUR_MS as f64;
+            let value = 700.0 + 150.0 * day + noise + if since > 0.0 { extra(since) } else { 0.0 };
+            let point = Point { at, value };
+            let facts = Facts::new(&config, &series, seasonal.expected(at), true);
+            let said = forecast.push(&seasonal, point, LIMIT, 72.0);
+            seasonal.learn(&facts, point, false);
+            if let Some(Some(outlook)) = said {
+                return Some((since, outlook));
+            }
+            at = at.plus_ms(BUCKET_MS);
+        }
+        None
+    }
+
+    #[test]
+    fn a_slow_leak_is_seen_long_before_it_kills_in_spite_of_the_rhythm() {
+        let (hour, outlook) = first_outlook(24, |h| 50.0 * h).expect("50 an hour is a leak");
+        assert!(hour < 6.0, "found only after {hour} h");
+        // Truth: 700 + 50 h + rhythm reaches 2,000 about 24 h after the leak began.
+        let at = hour + outlook.crossing.expected;
+        assert!((20.0..30.0).contains(&at), "{at}: {outlook:?}");
+        assert!(outlook.crossing.earliest <= outlook.crossing.expected);
+    }
+
+    #[test]
+    fn a_rhythm_of_another_height_is_no_leak() {
+        let louder = |h: f64| 60.0 * ((h / 24.0) * std::f64::consts::TAU).sin();
+        assert_eq!(first_outlook(48, louder), None);
+        assert_eq!(first_outlook(48, |_| 120.0), None, "a step is no leak");
+    }
+}

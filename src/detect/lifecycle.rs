@@ -1,0 +1,283 @@
+//! From an anomaly, or from another system's word, to an alert.
+//!
+//! Severity, in one rule: **critical** when users are hit hard (error ratio, duration or
+//! availability at least twice the threshold away) or a limit is reached within the hour;
+//! **warning** when users notice or will (other departures of those signals and of traffic, a
+//! resource nearly used up, a limit ahead, an entity that fell silent, a new error in quantity);
+//! **info** for the rest, which strengthens an incident and opens none.
+
+use crate::model::alert::{Anomaly, Subject};
+use crate::model::signal::{Direction, ExternalAlert};
+use crate::model::{
+    Alert, AlertId, AlertSource, AlertStatus, EntityRef, Indicator, Labels, Severity, Time, figure,
+};
+
+/// The alert of an anomaly. `threshold` is detection's, to tell a strong departure from a weak one.
+#[must_use]
+pub fn alert_of(anomaly: &Anomaly, threshold: f64) -> Alert {
+    let severity = severity_of(anomaly, threshold);
+    let entity = anomaly.subject.entity().clone();
+    let mut labels = Labels::default();
+    let mut series = None;
+    let indicator = match &anomaly.subject {
+        Subject::Series { series: s } => {
+            labels = s.labels.clone();
+            labels.set("metric", s.metric.clone());
+            series = Some(s.id);
+            Some(s.indicator)
+        }
+        Subject::LogTemplate { template, .. } => {
+            labels.set("template", template.clone());
+            Some(Indicator::Errors)
+        }
+        Subject::Missing { .. } => Some(Indicator::Availability),
+    };
+    labels.set("alertname", name_of(anomaly));
+    labels.set(label_of(&entity), entity.name());
+    labels.set("severity", word(severity));
+    let annotations = Labels::default()
+        .with("summary", summary(anomaly))
+        .with("description", anomaly.why.clone());
+    let source = AlertSource::Detector { detector: anomaly.detector.clone() };
+    let fingerprint = labels.without(&["severity"]).fingerprint();
+    Alert {
+        id: AlertId::derive(anomaly.since, &[&fingerprint.to_string(), "nightjar"]),
+        fingerprint,
+        labels,
+        annotations,
+        source,
+        entity,
+        indicator,
+        severity,
+        starts_at: anomaly.since,
+        ends_at: anomaly.until,
+        updated_at: anomaly.at,
+        status: if anomaly.until.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing },
+        anomaly: Some(anomaly.id),
+        series,
+        value: Some(anomaly.value),
+        expected: Some(anomaly.expected),
+        score: anomaly.score,
+        n_reports: 1,
+        witnesses: Vec::new(),
+        incident: None,
+        suppressed: None,
+        decision: None,
+    }
+}
+
+/// The alert of another system's word.
+#[must_use]
+pub fn alert_of_external(external: &ExternalAlert, now: Time) -> Alert {
+    let fingerprint = external.labels.fingerprint();
+    // Alertmanager writes year 1 for "no end"; a future end is its time-out, not an end.
+    let ends_at = external.ends_at.filter(|t| *t > external.starts_at && *t <= now);
+    Alert {
+        id: AlertId::derive(
+            external.starts_at,
+            &[&fingerprint.to_string(), external.system.as_str()],
+        ),
+        fingerprint,
+        labels: external.labels.clone(),
+        annotations: external.annotations.clone(),
+        source: AlertSource::External { system: external.system.clone() },
+        entity: entity_of(&external.labels),
+        indicator: indicator_of(&external.labels),
+        severity: external_severity(&external.labels),
+        starts_at: external.starts_at,
+        ends_at,
+        updated_at: now,
+        status: if ends_at.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing },
+        anomaly: None,
+        series: None,
+        value: None,
+        expected: None,
+        // Another system's rule has no score; it was worth a rule to somebody.
+        score: 8.0,
+        n_reports: 1,
+        witnesses: Vec::new(),
+        incident: None,
+        suppressed: None,
+        decision: None,
+    }
+}
+
+/// A newer word on a stored alert: what correlation decided stays, the onset and an end stay too
+/// unless it fires again, and repeats are counted.
+#[must_use]
+pub fn renewed(old: Alert, new: Alert) -> Alert {
+    let external = matches!(new.source, AlertSource::External { .. });
+    Alert {
+        n_reports: if external { old.n_reports + 1 } else { old.n_reports },
+        score: old.score.max(new.score),
+        severity: old.severity.max(new.severity),
+        witnesses: old.witnesses,
+        incident: old.incident,
+        suppressed: old.suppressed,
+        decision: old.decision,
+        ends_at: new.ends_at,
+        ..new
+    }
+}
+
+fn severity_of(anomaly: &Anomaly, threshold: f64) -> Severity {
+    let strong = anomaly.score >= 2.0 * threshold;
+    match &anomaly.subject {
+        Subject::Series { series } => match anomaly.detector.as_str() {
+            "flatline/1" => Severity::Info,
+            "forecast/1" => {
+                let used = anomaly.value / series.limit.unwrap_or(1.0).max(f64::MIN_POSITIVE);
+                if used > 0.95 { Severity::Critical } else { Severity::Warning }
+            }
+            _ => match series.indicator {
+                Indicator::Errors | Indicator::Duration | Indicator::Availability if strong => {
+                    Severity::Critical
+                }
+                Indicator::Errors
+                | Indicator::Duration
+                | Indicator::Availability
+                | Indicator::Rate
+                | Indicator::Utilization => Severity::Warning,
+                Indicator::Saturation if strong => Severity::Warning,
+                _ => Severity::Info,
+            },
+        },
+        Subject::LogTemplate { .. } if anomaly.peak >= 20.0 => Severity::Warning,
+        Subject::LogTemplate { .. } => Severity::Info,
+        Subject::Missing { .. } => Severity::Warning,
+    }
+}
+
+fn name_of(anomaly: &Anomaly) -> &'static str {
+    match (&anomaly.subject, anomaly.detector.as_str()) {
+        (Subject::LogTemplate { .. }, "log-new/1") => "NewErrorLog",
+        (Subject::LogTemplate { .. }, _) => "ErrorLogBurst",
+        (Subject::Missing { .. }, _) => "DataMissing",
+        (_, "flatline/1") => "Flatline",
+        (_, "forecast/1") => "LimitAhead",
+        (Subject::Series { series }, _) => match (series.indicator, anomaly.direction) {
+            (Indicator::Rate, Direction::Low) => "TrafficLow",
+            (Indicator::Rate, _) => "TrafficHigh",
+            (Indicator::Errors, _) => "ErrorsHigh",
+            (Indicator::Duration, Direction::Low) => "DurationLow",
+            (Indicator::Duration, _) => "DurationHigh",
+            (Indicator::Utilization, _) => "UtilizationHigh",
+            (Indicator::Saturation, _) => "SaturationHigh",
+            (Indicator::Availability, _) => "AvailabilityLow",
+            (Indicator::Usage, _) => "UsageUnusual",
+            (Indicator::Custom, _) => "Unusual",
+        },
+    }
+}
+
+/// One line of what is felt: `checkout p99 4.2 s, was 310 ms`.
+fn summary(anomaly: &Anomaly) -> String {
+    let name = anomaly.subject.entity().name();
+    match &anomaly.subject {
+        Subject::Series { series } => {
+            let now = figure(anomaly.peak, &series.unit);
+            let what = wording(series.indicator, &series.metric);
+            match anomaly.detector.as_str() {
+                "forecast/1" => format!(
+                    "{name} {what} {}, heading for its limit",
+                    figure(anomaly.value, &series.unit)
+                ),
+                "flatline/1" => format!("{name} {what} stands still at {now}"),
+                _ => {
+                    format!(
+                        "{name} {what} {now}, was {}",
+                        figure(anomaly.expected.mid, &series.unit)
+                    )
+                }
+            }
+        }
+        Subject::LogTemplate { template, .. } => format!("{name} logs: {template}"),
+        Subject::Missing { what, .. } => format!("{name} fell silent: {what}"),
+    }
+}
+
+/// How people name a signal: its percentile for durations, plain words for the rest.
+fn wording(indicator: Indicator, metric: &str) -> String {
+    let last = metric.rsplit([' ', '_']).next().unwrap_or(metric);
+    let percentile =
+        last.len() >= 2 && last.starts_with('p') && last[1..].bytes().all(|b| b.is_ascii_digit());
+    match indicator {
+        Indicator::Duration if percentile => last.to_owned(),
+        Indicator::Errors => "error ratio".to_owned(),
+        Indicator::Rate => "traffic".to_owned(),
+        _ => metric.to_owned(),
+    }
+}
+
+fn label_of(entity: &EntityRef) -> String {
+    match entity.attribute() {
+        "service.name" => "service".to_owned(),
+        "host.name" | "k8s.node.name" => "node".to_owned(),
+        other => other.replace('.', "_"),
+    }
+}
+
+fn word(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Critical => "critical",
+    }
+}
+
+/// Which entity labels speak of, from the most telling label to the least.
+#[must_use]
+pub fn entity_of(labels: &Labels) -> EntityRef {
+    for name in ["service", "service_name", "service.name", "app", "app_kubernetes_io_name"] {
+        if let Some(value) = labels.get(name).filter(|v| !v.is_empty()) {
+            return EntityRef::service(value);
+        }
+    }
+    for name in ["deployment", "statefulset", "container"] {
+        if let Some(value) = labels.get(name).filter(|v| !v.is_empty()) {
+            return EntityRef::service(value);
+        }
+    }
+    for name in ["node", "nodename", "host", "host_name", "host.name"] {
+        if let Some(value) = labels.get(name).filter(|v| !v.is_empty()) {
+            return EntityRef::host(value);
+        }
+    }
+    for (name, host) in [("job", false), ("instance", true)] {
+        if let Some(value) = labels.get(name).filter(|v| !v.is_empty()) {
+            let value = value.rsplit_once(':').map_or(value, |(before, _)| before);
+            return if host { EntityRef::host(value) } else { EntityRef::service(value) };
+        }
+    }
+    EntityRef::service(labels.get("alertname").unwrap_or("unknown"))
+}
+
+/// Which golden signal a rule's name speaks of, as far as words tell.
+fn indicator_of(labels: &Labels) -> Option<Indicator> {
+    let name = labels.get("alertname")?.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|w| name.contains(w));
+    if has(&["error", "5xx", "fail"]) {
+        Some(Indicator::Errors)
+    } else if has(&["latency", "slow", "duration", "p99", "p95"]) {
+        Some(Indicator::Duration)
+    } else if has(&["down", "unavailable", "unreachable", "absent", "notready", "crashloop"]) {
+        Some(Indicator::Availability)
+    } else if has(&["saturat", "queue", "pool", "backlog", "throttl", "waiting"]) {
+        Some(Indicator::Saturation)
+    } else if has(&["cpu", "memory", "disk", "filesystem", "utilization", "usage"]) {
+        Some(Indicator::Utilization)
+    } else if has(&["traffic", "requests", "rate"]) {
+        Some(Indicator::Rate)
+    } else {
+        None
+    }
+}
+
+fn external_severity(labels: &Labels) -> Severity {
+    let text = labels.get("severity").or_else(|| labels.get("priority")).unwrap_or("warning");
+    match text.to_ascii_lowercase().as_str() {
+        "critical" | "page" | "error" | "fatal" | "high" | "p1" | "p2" => Severity::Critical,
+        "info" | "none" | "low" | "debug" | "p4" | "p5" => Severity::Info,
+        _ => Severity::Warning,
+    }
+}

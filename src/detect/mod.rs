@@ -1,0 +1,27 @@
+//! Detect: takes batches in the order of the journal, gives anomalies and alerts.
+//!
+//! Publishes `Alert` for every alert that began, changed or ended. Guarantees: each batch is judged
+//! once in order; anomalies, alerts and the place reached are written in one transaction, and ids
+//! are derived from their input, so a crash neither loses nor repeats anything. State is
+//! snapshotted with its place in the journal; a start restores it and reads on from there.
+
+mod config;
+mod episode;
+mod flatline;
+mod forecast;
+pub mod lifecycle;
+mod logs;
+mod missing;
+mod seasonal;
+mod series;
+mod shard;
+mod stage;
+#[cfg(test)]
+mod tests;
+mod view;
+mod window;
+
+pub use config::{Config, Floor, LogConfig};
+pub use shard::{Counts, Shard};
+pub use stage::{Detect, SharedShard};
+pub use view::{Detector, Facts, Opinion, fuse};

@@ -1,0 +1,104 @@
+//! The seasonal view: what this hour of the week usually shows, moved by what the last half day
+//! adds, with a margin of recent noise.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::time::HOUR_MS;
+use crate::model::{Point, Time};
+use crate::stats::seasonal::Maturity;
+use crate::stats::{Expectation, Profile, Window};
+
+use super::view::{Detector, Facts, Opinion};
+
+/// Time constant of the offset: a lasting small shift (growth, a new version) is followed within
+/// a day, and a fault is not, since nothing is learned while it lasts.
+const OFFSET_MS: f64 = 12.0 * HOUR_MS as f64;
+/// Residuals kept to know today's noise.
+const RESIDUALS: u16 = 64;
+/// The band's edges already hold noise of about this many standard deviations.
+const INSIDE_SIGMAS: f64 = 1.8;
+
+/// State of the view.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Seasonal {
+    pub(super) profile: Profile,
+    offset: f64,
+    residuals: Window,
+    last: Time,
+    /// Standard deviation of the residuals; kept so that judging sorts nothing.
+    noise: f32,
+    since_noise: u8,
+}
+
+impl Seasonal {
+    pub(super) const ID: &'static str = "seasonal/1";
+
+    pub(super) fn new() -> Self {
+        Self {
+            profile: Profile::new(),
+            offset: 0.0,
+            residuals: Window::new(RESIDUALS),
+            last: Time::MIN,
+            noise: 0.0,
+            since_noise: 0,
+        }
+    }
+
+    /// What is expected of a time, with the offset applied.
+    pub(super) fn expected(&self, at: Time) -> Option<Expectation> {
+        let e = self.profile.expected(at)?;
+        let offset = self.offset;
+        let sigma = e.sigma.max(f64::from(self.noise));
+        Some(Expectation {
+            low: e.low + offset,
+            mid: e.mid + offset,
+            high: e.high + offset,
+            sigma,
+            ..e
+        })
+    }
+
+    /// The level of a time without the offset: the season that a forecast adds to its trend.
+    pub(super) fn season(&self, at: Time) -> Option<f64> {
+        self.profile.expected(at).map(|e| e.mid)
+    }
+
+    /// Takes a new level as normal: `by` more than was expected.
+    pub(super) fn adopt(&mut self, by: f64) {
+        self.offset += by;
+        self.residuals.clear();
+    }
+}
+
+impl Detector for Seasonal {
+    fn judge(&self, facts: &Facts<'_>, point: Point) -> Option<Opinion> {
+        let e = facts.expected?;
+        // Other days stand in for this one: they are less sure.
+        let doubt = if e.maturity == Maturity::Week { 1.0 } else { 1.5 };
+        let margin = (facts.config.threshold - INSIDE_SIGMAS).max(1.0) * e.sigma * doubt;
+        let expected = facts.band((e.low, e.mid, e.high), margin);
+        let score = facts.score(point.value, &expected);
+        Some(Opinion { detector: Self::ID, expected, score, leads: true })
+    }
+
+    fn learn(&mut self, facts: &Facts<'_>, point: Point, departing: bool) {
+        if departing {
+            self.profile.doubt();
+        } else if let Some(e) = facts.expected.filter(|e| e.maturity == Maturity::Week) {
+            // `facts.expected` holds the offset already: the residual is what is left.
+            let residual = point.value - e.mid;
+            let elapsed = point.at.ms_since(self.last).clamp(0, HOUR_MS) as f64;
+            // Steps are clipped to a few sigmas, so a value inside a wide batch hour moves little.
+            let clip = 2.0 * e.sigma.max(1e-12);
+            self.offset += (elapsed / OFFSET_MS).min(1.0) * residual.clamp(-clip, clip);
+            self.residuals.push(residual);
+            self.since_noise += 1;
+            if self.since_noise >= 8 {
+                self.since_noise = 0;
+                self.noise = self.residuals.spread().map_or(0.0, |s| s.sigma as f32);
+            }
+        }
+        self.last = point.at;
+        self.profile.push(point.at, point.value);
+    }
+}

@@ -1,0 +1,348 @@
+//! All that is kept of one series: its views, its running episodes, and when it last spoke.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::alert::{Anomaly, Band, Subject};
+use crate::model::time::{HOUR_MS, duration_text};
+use crate::model::{AnomalyId, Indicator, Point, Series, Time, figure};
+
+use super::config::Config;
+use super::episode::{Claim, Episode, Rules, Step};
+use super::flatline::Flatline;
+use super::forecast::{Forecast, Outlook, limit_of};
+use super::seasonal::Seasonal;
+use super::view::{Detector, Facts, fuse};
+use super::window::{Fences, Rolling, Zscore};
+
+/// State of one series.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(super) struct SeriesState {
+    pub(super) series: Series,
+    pub(super) last: Time,
+    /// Live points seen: only a series that speaks regularly can be missed.
+    pub(super) n_live: u32,
+    /// Usual distance between live points, in ms.
+    pub(super) step_ms: i64,
+    seasonal: Seasonal,
+    rolling: Rolling,
+    flatline: Flatline,
+    forecast: Option<Forecast>,
+    departure: Option<Episode>,
+    still: Option<Episode>,
+    filling: Option<Episode>,
+}
+
+/// What became of a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Taken {
+    /// Judged and learned.
+    Judged,
+    /// At the time of the newest point: the first word stands.
+    Duplicate,
+    /// Before the newest point: too late for streaming detection.
+    Late,
+}
+
+impl SeriesState {
+    pub(super) fn new(series: Series) -> Self {
+        let forecast = limit_of(&series).map(|_| Forecast::new());
+        Self {
+            step_ms: series.step_ms.max(1_000),
+            series,
+            last: Time::MIN,
+            n_live: 0,
+            seasonal: Seasonal::new(),
+            rolling: Rolling::new(),
+            flatline: Flatline::new(),
+            forecast,
+            departure: None,
+            still: None,
+            filling: None,
+        }
+    }
+
+    /// Takes over a better description of the same series.
+    pub(super) fn describe(&mut self, series: &Series) {
+        self.series.clone_from(series);
+        if self.forecast.is_none() && limit_of(series).is_some() {
+            self.forecast = Some(Forecast::new());
+        }
+    }
+
+    /// What is expected of a time, for charts.
+    pub(super) fn expected(&self, config: &Config, at: Time) -> Option<Band> {
+        let expected = self.seasonal.expected(at);
+        let facts = Facts::new(config, &self.series, expected, false);
+        if expected.is_some() {
+            let point = Point { at, value: 0.0 };
+            return self.seasonal.judge(&facts, point).map(|o| o.expected);
+        }
+        self.rolling.band(&facts)
+    }
+
+    /// Judges and learns one point; called, retold and ended episodes go to `out`.
+    pub(super) fn observe(
+        &mut self,
+        config: &Config,
+        point: Point,
+        backfill: bool,
+        out: &mut Vec<Anomaly>,
+    ) -> Taken {
+        if point.at <= self.last {
+            return if point.at == self.last { Taken::Duplicate } else { Taken::Late };
+        }
+        if !backfill {
+            if self.n_live > 0 {
+                let step = point.at.ms_since(self.last);
+                // Follows slowly; one gap is no new step.
+                self.step_ms += (step.min(4 * self.step_ms) - self.step_ms) / 8;
+            }
+            self.n_live = self.n_live.saturating_add(1);
+        }
+        self.last = point.at;
+        let series = self.series.clone();
+        let facts = Facts::new(config, &series, self.seasonal.expected(point.at), backfill);
+        let departing = !backfill && self.judge(&facts, point, out);
+        self.seasonal.learn(&facts, point, departing);
+        Zscore(&mut self.rolling).learn(&facts, point, departing);
+        self.flatline.learn(&facts, point, departing);
+        self.look_ahead(&facts, point, out);
+        Taken::Judged
+    }
+
+    /// Runs the views on a live point and moves the episodes on; says whether the point departs.
+    fn judge(&mut self, facts: &Facts<'_>, point: Point, out: &mut Vec<Anomaly>) -> bool {
+        let threshold = facts.config.threshold;
+        let opinions: Vec<_> = [
+            self.seasonal.judge(facts, point),
+            Zscore(&mut self.rolling).judge(facts, point),
+            Fences(&mut self.rolling).judge(facts, point),
+        ]
+        .into_iter()
+        .flatten()
+        .collect();
+        let claim = fuse(&opinions, threshold).map(|o| Claim {
+            at: point.at,
+            value: point.value,
+            score: o.score,
+            expected: o.expected,
+            detector: o.detector,
+        });
+        if let Some(claim) = claim {
+            let rules = self.rules(facts.config, facts.config.hold_s);
+            if let Some(anomaly) = advance(&mut self.departure, &self.series, &claim, &rules) {
+                out.push(anomaly);
+            }
+            self.adopt(facts, &claim, out);
+        }
+        if let Some(o) = self.flatline.judge(facts, point) {
+            let claim = Claim {
+                at: point.at,
+                value: point.value,
+                score: o.score,
+                expected: o.expected,
+                detector: o.detector,
+            };
+            let rules = self.rules(facts.config, 0);
+            out.extend(advance(&mut self.still, &self.series, &claim, &rules));
+        } else if let Some(still) = self.still.take()
+            && still.called
+        {
+            out.push(told(&self.series, &still, Some(point.at)));
+        }
+        self.departure.is_some()
+    }
+
+    fn rules(&self, config: &Config, hold_s: u32) -> Rules {
+        let slow = self.step_ms > 60_000;
+        Rules {
+            threshold: config.threshold,
+            hold_ms: i64::from(hold_s) * 1_000,
+            clear_ms: i64::from(config.clear_s) * 1_000,
+            least_points: if hold_s == 0 {
+                1
+            } else if slow {
+                2
+            } else {
+                3
+            },
+        }
+    }
+
+    /// Ends an episode whose level has lasted so long that it counts as normal.
+    fn adopt(&mut self, facts: &Facts<'_>, claim: &Claim, out: &mut Vec<Anomaly>) {
+        let never = matches!(facts.indicator, Indicator::Errors | Indicator::Availability);
+        let patience = i64::from(facts.config.adopt_after_h) * HOUR_MS;
+        let due = self
+            .departure
+            .as_ref()
+            .is_some_and(|e| e.called && claim.at.ms_since(e.since) >= patience);
+        if never || !due {
+            return;
+        }
+        let Some(episode) = self.departure.take() else { return };
+        self.seasonal.adopt(claim.value - claim.expected.mid);
+        self.rolling.restart();
+        let mut anomaly = told(&self.series, &episode, Some(claim.at));
+        anomaly.why = format!(
+            "{} It has lasted {}, so the new level counts as normal from now on.",
+            anomaly.why,
+            duration_text(claim.at.ms_since(episode.since))
+        );
+        out.push(anomaly);
+    }
+
+    /// Feeds the forecast; it learns from back-fill and speaks only live.
+    fn look_ahead(&mut self, facts: &Facts<'_>, point: Point, out: &mut Vec<Anomaly>) {
+        let Some(limit) = limit_of(&self.series) else { return };
+        let Some(forecast) = &mut self.forecast else { return };
+        let horizon = f64::from(facts.config.forecast_horizon_h);
+        let Some(said) = forecast.push(&self.seasonal, point, limit, horizon) else { return };
+        forecast.streak = match (&said, forecast.streak) {
+            (Some(_), s) => s.max(0) + 1,
+            (None, s) => s.min(0) - 1,
+        };
+        if facts.backfill {
+            return;
+        }
+        match said {
+            Some(outlook) if forecast.streak >= 2 => {
+                let band = facts
+                    .expected
+                    .map_or(Band { low: point.value, mid: point.value, high: point.value }, |e| {
+                        facts.band((e.low, e.mid, e.high), e.sigma)
+                    });
+                let claim = Claim {
+                    at: point.at,
+                    value: point.value,
+                    score: outlook.z,
+                    expected: band,
+                    detector: "forecast/1",
+                };
+                // The trend began where its window begins, at the earliest.
+                let since = point.at.plus_ms(-(outlook.hours * HOUR_MS as f64) as i64);
+                let episode = self.filling.get_or_insert_with(|| {
+                    let mut e = Episode::start(&claim);
+                    (e.since, e.called) = (since, true);
+                    e
+                });
+                (episode.at, episode.value, episode.expected) = (point.at, point.value, band);
+                episode.score = episode.score.max(claim.score);
+                episode.peak = episode.peak.max(point.value);
+                let mut anomaly = told(&self.series, episode, None);
+                anomaly.why = outlook_text(&self.series, &outlook, point.value);
+                out.push(anomaly);
+            }
+            None if forecast.streak <= -3 => {
+                if let Some(episode) = self.filling.take() {
+                    let mut anomaly = told(&self.series, &episode, Some(point.at));
+                    anomaly.why = format!(
+                        "{} of {} no longer heads for its limit of {}.",
+                        self.series.metric,
+                        self.series.entity.name(),
+                        figure(limit, &self.series.unit)
+                    );
+                    out.push(anomaly);
+                }
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Moves an episode on by one claim; gives what is to be told.
+fn advance(
+    slot: &mut Option<Episode>,
+    series: &Series,
+    claim: &Claim,
+    rules: &Rules,
+) -> Option<Anomaly> {
+    let Some(episode) = slot else {
+        if claim.score >= rules.threshold {
+            let mut episode = Episode::start(claim);
+            episode.called = rules.hold_ms == 0;
+            let anomaly = episode.called.then(|| told(series, &episode, None));
+            *slot = Some(episode);
+            return anomaly;
+        }
+        return None;
+    };
+    match episode.step(claim, rules) {
+        Step::Quiet => None,
+        Step::Dropped => {
+            *slot = None;
+            None
+        }
+        Step::Called | Step::Retold => Some(told(series, episode, None)),
+        Step::Ended => {
+            let anomaly = told(series, episode, Some(episode.ended_at()));
+            *slot = None;
+            Some(anomaly)
+        }
+    }
+}
+
+fn told(series: &Series, episode: &Episode, until: Option<Time>) -> Anomaly {
+    Anomaly {
+        // The view that speaks loudest may change during an episode; the id does not.
+        id: AnomalyId::derive(episode.since, &[&series.id.to_string(), kind_of(&episode.detector)]),
+        subject: Subject::Series { series: series.clone() },
+        detector: episode.detector.clone(),
+        since: episode.since,
+        at: episode.at,
+        until,
+        value: episode.value,
+        peak: episode.peak,
+        expected: episode.expected,
+        score: episode.score,
+        direction: episode.direction,
+        why: why(series, episode),
+    }
+}
+
+fn kind_of(detector: &str) -> &str {
+    match detector {
+        "flatline/1" | "forecast/1" => detector,
+        _ => "departure",
+    }
+}
+
+fn why(series: &Series, episode: &Episode) -> String {
+    let show = |v| figure(v, &series.unit);
+    let (name, band) = (&series.metric, &episode.expected);
+    if episode.detector == Flatline::ID {
+        return format!(
+            "{name} has stood still at {} since {} UTC; it usually changes with every point.",
+            show(episode.value),
+            episode.since.clock_text()
+        );
+    }
+    format!(
+        "{name} is {} (at worst {}); {} to {} is expected at this time, {:.1} robust standard \
+         deviations at worst, since {} UTC ({}).",
+        show(episode.value),
+        show(episode.peak),
+        show(band.low.max(if series.unit == "Cel" { f64::MIN } else { 0.0 })),
+        show(band.high),
+        episode.score,
+        episode.since.clock_text(),
+        episode.detector
+    )
+}
+
+fn outlook_text(series: &Series, outlook: &Outlook, value: f64) -> String {
+    let hours = |h: f64| duration_text((h * HOUR_MS as f64) as i64);
+    let latest = outlook.crossing.latest.map_or("not within the horizon".to_owned(), hours);
+    format!(
+        "{} is {} and rises by {} an hour beyond its daily rhythm; it reaches its limit of {} in \
+         about {} (earliest {}, latest {}), judged from the last {}.",
+        series.metric,
+        figure(value, &series.unit),
+        figure(outlook.slope, &series.unit),
+        figure(outlook.limit, &series.unit),
+        hours(outlook.crossing.expected),
+        hours(outlook.crossing.earliest),
+        latest,
+        hours(outlook.hours)
+    )
+}

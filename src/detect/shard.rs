@@ -1,0 +1,137 @@
+//! The shard: all detector state of the entities it owns, fed batch by batch, with no clock and
+//! no I/O. The same batches give the same anomalies, before and after a restore.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::alert::Band;
+use crate::model::{Anomaly, Batch, Fault, SeriesId, Time};
+
+use super::config::Config;
+use super::logs::Logs;
+use super::missing::Missing;
+use super::series::{SeriesState, Taken};
+
+/// A point may be this far ahead of the batch that brings it (clock skew), in ms.
+const SKEW_MS: i64 = 5 * 60_000;
+/// Version of the snapshot's encoding.
+const VERSION: u16 = 1;
+
+/// Detector state of a set of entities.
+#[derive(Clone, Debug)]
+pub struct Shard {
+    config: Config,
+    state: State,
+}
+
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct State {
+    version: u16,
+    /// Newest event time heard of.
+    now: Time,
+    series: BTreeMap<u64, SeriesState>,
+    logs: Logs,
+    missing: Missing,
+    counts: Counts,
+}
+
+/// What became of the points so far.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Judged and learned.
+    pub judged: u64,
+    /// Older than the newest of their series.
+    pub late: u64,
+    /// At the time of the newest of their series.
+    pub duplicate: u64,
+    /// Further ahead than clock skew explains.
+    pub future: u64,
+    /// Not finite.
+    pub not_finite: u64,
+}
+
+impl Shard {
+    /// A shard that knows nothing.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { config, state: State { version: VERSION, ..State::default() } }
+    }
+
+    /// Takes in a batch and gives the anomalies that it called, retold or ended, in order.
+    /// Back-fill only teaches. A tick makes silence noticeable.
+    pub fn observe(&mut self, batch: &Batch) -> Vec<Anomaly> {
+        let mut out = Vec::new();
+        let state = &mut self.state;
+        let now = batch.received_at.max(state.now);
+        state.missing.hear(now, state.now, batch.backfill);
+        state.now = now;
+        for samples in &batch.metrics {
+            let entry = state.series.entry(samples.series.id.0);
+            let series = entry.or_insert_with(|| SeriesState::new(samples.series.clone()));
+            // What a series is may be learned better later (a limit, a unit); its state stays.
+            if series.series != samples.series {
+                series.describe(&samples.series);
+            }
+            for point in &samples.points {
+                let count = if !point.value.is_finite() {
+                    &mut state.counts.not_finite
+                } else if point.at > now.plus_ms(SKEW_MS) {
+                    &mut state.counts.future
+                } else {
+                    match series.observe(&self.config, *point, batch.backfill, &mut out) {
+                        Taken::Judged => &mut state.counts.judged,
+                        Taken::Duplicate => &mut state.counts.duplicate,
+                        Taken::Late => &mut state.counts.late,
+                    }
+                };
+                *count += 1;
+            }
+        }
+        state.logs.observe(&self.config.logs, &batch.logs, now, batch.backfill, &mut out);
+        if !batch.backfill {
+            state.missing.judge(&self.config, now, &state.series, &mut out);
+        }
+        out
+    }
+
+    /// What was expected of a series at a time, for charts; `None` while it is too young.
+    #[must_use]
+    pub fn expected(&self, id: SeriesId, at: Time) -> Option<Band> {
+        self.state.series.get(&id.0)?.expected(&self.config, at)
+    }
+
+    /// What became of the points so far.
+    #[must_use]
+    pub fn counts(&self) -> Counts {
+        self.state.counts
+    }
+
+    /// How many series it follows.
+    #[must_use]
+    pub fn n_series(&self) -> usize {
+        self.state.series.len()
+    }
+
+    /// The whole state as bytes.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        rmp_serde::to_vec(&self.state).expect("the state has only numbers, texts, lists and maps")
+    }
+
+    /// A shard from a snapshot: it goes on exactly as the one that was snapshotted.
+    ///
+    /// # Errors
+    /// The bytes are not a snapshot, or one of another version.
+    pub fn restore(config: Config, bytes: &[u8]) -> Result<Self, Fault> {
+        let state: State = rmp_serde::from_slice(bytes)
+            .map_err(|e| Fault::permanent("a detector snapshot can't be read", e))?;
+        if state.version != VERSION {
+            return Err(Fault::because(format!(
+                "the detector snapshot has version {}, this program reads {VERSION}",
+                state.version
+            )));
+        }
+        Ok(Self { config, state })
+    }
+}

@@ -1,0 +1,220 @@
+//! The running of detection: journal in, anomalies and alerts out, snapshots beside.
+
+use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
+
+use tokio_util::sync::CancellationToken;
+
+use super::lifecycle::{alert_of, alert_of_external, renewed};
+use super::{Config, Counts, Shard};
+use crate::bus::{Bus, Event};
+use crate::model::alert::Band;
+use crate::model::{Alert, AlertId, AlertStatus, Anomaly, Fault, SeriesId, Time};
+use crate::store::{Journaled, Snapshot, Store, Tx};
+use crate::telemetry::intake::Intake;
+
+/// Name of the snapshot in the store.
+const NAME: &str = "detect";
+/// Batches read from the journal at once: one transaction writes what they gave.
+const AT_ONCE: usize = 64;
+/// A snapshot is written after this many batches or this long, whichever comes first.
+const SNAPSHOT_BATCHES: u64 = 2_000;
+const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
+
+/// A read-only view of the detectors' expectations for charts and diagnosis. Cheap to clone.
+#[derive(Clone)]
+pub struct SharedShard {
+    // Guards the detector state: written by the detect stage for the time of one batch, read for
+    // single expectations.
+    shard: Arc<RwLock<Shard>>,
+}
+
+impl SharedShard {
+    /// An empty state; detection fills it.
+    #[must_use]
+    pub fn new(config: Config) -> Self {
+        Self { shard: Arc::new(RwLock::new(Shard::new(config))) }
+    }
+
+    /// What was expected of a series at a time.
+    #[must_use]
+    pub fn expected(&self, id: SeriesId, at: Time) -> Option<Band> {
+        self.shard.read().expect("no code panics while it holds this lock").expected(id, at)
+    }
+
+    /// How many series are followed, and what became of their points.
+    #[must_use]
+    pub fn figures(&self) -> (usize, Counts) {
+        let shard = self.shard.read().expect("no code panics while it holds this lock");
+        (shard.n_series(), shard.counts())
+    }
+}
+
+/// The detect stage. It is no [`crate::stage::Stage`]: its work comes from the journal, not from
+/// doorbells.
+#[derive(Clone)]
+pub struct Detect {
+    config: Config,
+    store: Store,
+    bus: Bus,
+    intake: Intake,
+    shard: SharedShard,
+}
+
+impl Detect {
+    /// Its name in logs and metrics.
+    pub const NAME: &'static str = "detect";
+
+    /// The stage over a store's journal; `shard` is shared with whoever draws bands.
+    #[must_use]
+    pub fn new(config: Config, store: Store, bus: Bus, intake: Intake, shard: SharedShard) -> Self {
+        Self { config, store, bus, intake, shard }
+    }
+
+    /// Restores, then judges the journal as it grows, until the token is cancelled; then writes
+    /// what is left of the journal's present end and a last snapshot.
+    ///
+    /// # Errors
+    /// The store failed; started anew, it goes on from the last snapshot.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), Fault> {
+        let mut seq = self.restore().await?;
+        let mut end = self.intake.watch();
+        let (mut kept_at, mut kept) = (Instant::now(), seq);
+        let mut reported = Counts::default();
+        loop {
+            let last = seq;
+            let batches = self.store.read(move |r| r.batches_after(last, AT_ONCE)).await?;
+            if let Some(newest) = batches.last() {
+                seq = newest.seq;
+                self.judge(batches).await?;
+                self.intake.judged(seq);
+                self.report(&mut reported);
+                tokio::task::yield_now().await;
+            }
+            let idle = last == seq;
+            let due = seq > kept
+                && (seq - kept >= SNAPSHOT_BATCHES || kept_at.elapsed() >= SNAPSHOT_EVERY);
+            if due || (shutdown.is_cancelled() && idle) {
+                self.keep(seq).await?;
+                (kept_at, kept) = (Instant::now(), seq);
+            }
+            if idle {
+                tokio::select! {
+                    () = shutdown.cancelled() => {
+                        self.keep(seq).await?;
+                        return Ok(());
+                    }
+                    moved = end.changed() => if moved.is_err() { return Ok(()) },
+                    () = tokio::time::sleep(SNAPSHOT_EVERY) => {}
+                }
+            }
+        }
+    }
+
+    async fn restore(&self) -> Result<u64, Fault> {
+        let Some(snapshot) = self.store.read(|r| r.snapshot(NAME)).await? else { return Ok(0) };
+        match Shard::restore(self.config.clone(), &snapshot.body) {
+            Ok(shard) => {
+                *self.shard.shard.write().expect("no code panics while it holds this lock") = shard;
+                Ok(snapshot.seq)
+            }
+            Err(e) => {
+                // A newer program starts from the journal that is left rather than not at all.
+                tracing::warn!(error = e.chain(), "detection starts without its snapshot");
+                Ok(0)
+            }
+        }
+    }
+
+    async fn keep(&self, seq: u64) -> Result<(), Fault> {
+        let started = Instant::now();
+        let body =
+            self.shard.shard.read().expect("no code panics while it holds this lock").snapshot();
+        metrics::gauge!("nightjar_detect_snapshot_bytes").set(body.len() as f64);
+        self.store
+            .write(move |tx| {
+                tx.put_snapshot(NAME, &Snapshot { seq, body })?;
+                tx.trim_journal(seq)?;
+                Ok(())
+            })
+            .await?;
+        metrics::histogram!("nightjar_detect_snapshot_seconds")
+            .record(started.elapsed().as_secs_f64());
+        Ok(())
+    }
+
+    async fn judge(&self, batches: Vec<Journaled>) -> Result<(), Fault> {
+        let started = Instant::now();
+        let mut anomalies: Vec<Anomaly> = Vec::new();
+        let mut alerts: Vec<Alert> = Vec::new();
+        {
+            let mut shard =
+                self.shard.shard.write().expect("no code panics while it holds this lock");
+            for journaled in &batches {
+                let found = shard.observe(&journaled.batch);
+                alerts.extend(found.iter().map(|a| alert_of(a, self.config.threshold)));
+                anomalies.extend(found);
+                let now = journaled.batch.received_at;
+                alerts.extend(journaled.batch.alerts.iter().map(|a| alert_of_external(a, now)));
+            }
+        }
+        metrics::histogram!("nightjar_detect_batch_seconds")
+            .record(started.elapsed().as_secs_f64() / batches.len() as f64);
+        if anomalies.is_empty() && alerts.is_empty() {
+            return Ok(());
+        }
+        metrics::counter!("nightjar_detect_anomalies_total").increment(anomalies.len() as u64);
+        let changed = self
+            .store
+            .write(move |tx| {
+                for anomaly in &anomalies {
+                    tx.put(anomaly)?;
+                }
+                let mut changed = Vec::new();
+                for alert in alerts {
+                    changed.extend(store_alert(tx, alert)?);
+                }
+                Ok(changed)
+            })
+            .await?;
+        for id in changed {
+            self.bus.publish(Event::Alert(id));
+        }
+        Ok(())
+    }
+
+    fn report(&self, reported: &mut Counts) {
+        let (n, counts) = self.shard.figures();
+        metrics::gauge!("nightjar_detect_series").set(n as f64);
+        for (why, new, old) in [
+            ("late", counts.late, reported.late),
+            ("duplicate", counts.duplicate, reported.duplicate),
+            ("future", counts.future, reported.future),
+            ("not_finite", counts.not_finite, reported.not_finite),
+        ] {
+            if new > old {
+                metrics::counter!("nightjar_detect_dropped_points_total", "why" => why)
+                    .increment(new - old);
+            }
+        }
+        metrics::counter!("nightjar_detect_points_total")
+            .increment(counts.judged.saturating_sub(reported.judged));
+        *reported = counts;
+    }
+}
+
+/// Writes an alert over what is stored of it; gives its id when that says something new.
+fn store_alert(tx: &Tx<'_>, new: Alert) -> Result<Option<AlertId>, Fault> {
+    let Some(old) = tx.get::<Alert>(new.id)? else {
+        tx.put(&new)?;
+        return Ok(Some(new.id));
+    };
+    // A batch judged again after a crash must not wake what has ended since.
+    if old.status == AlertStatus::Resolved && new.updated_at <= old.updated_at {
+        return Ok(None);
+    }
+    let (id, before) = (new.id, (old.status, old.severity));
+    let merged = renewed(old, new);
+    tx.put(&merged)?;
+    Ok((before != (merged.status, merged.severity)).then_some(id))
+}
