@@ -1,3 +1,5 @@
 //! The one integration test binary.
 
+mod prometheus;
+mod support;
 mod tidy;

@@ -1,0 +1,79 @@
+//! What tests share: free ports, programs that end with the test, scratch stores.
+
+use std::net::{SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+/// Installs the TLS provider; a second time is as good as the first.
+pub(crate) fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// A loopback port that was free a moment ago.
+pub(crate) fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("loopback has a free port");
+    listener.local_addr().expect("it is bound").port()
+}
+
+/// A program that is ended when the test lets go of it.
+pub(crate) struct Program(Child);
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Where an installed program is, or `None` with a printed message. In CI it must be there.
+#[expect(clippy::disallowed_methods, reason = "tests find programs on the search path")]
+pub(crate) fn installed(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let found = std::env::split_paths(&path)
+        .chain([PathBuf::from("/usr/bin"), PathBuf::from("/usr/sbin")])
+        .map(|folder| folder.join(name))
+        .find(|p| p.is_file());
+    if found.is_none() {
+        let in_ci = std::env::var_os("CI").is_some_and(|v| v == "true");
+        assert!(!in_ci, "{name} is not installed, and CI does not skip");
+        println!("skipped: {name} is not installed");
+    }
+    found
+}
+
+/// Starts a program with its output in `folder`, and waits until it listens.
+#[expect(clippy::disallowed_methods, reason = "tests start the real servers")]
+pub(crate) async fn start(
+    program: &Path,
+    args: &[String],
+    folder: &Path,
+    listens: SocketAddr,
+) -> Program {
+    let log = std::fs::File::create(folder.join(format!("{}.log", listens.port())))
+        .expect("the folder can be written");
+    let child = Command::new(program)
+        .args(args)
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone().expect("a file handle"))
+        .stderr(log)
+        .spawn()
+        .expect("the program starts");
+    let program = Program(child);
+    eventually("a program to listen", Duration::from_secs(30), async || {
+        tokio::net::TcpStream::connect(listens).await.is_ok()
+    })
+    .await;
+    program
+}
+
+/// Waits until a condition of the real world holds.
+pub(crate) async fn eventually(what: &str, patience: Duration, holds: impl AsyncFn() -> bool) {
+    let deadline = Instant::now() + patience;
+    while !holds().await {
+        assert!(Instant::now() < deadline, "waited {patience:?} for {what}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
