@@ -1,8 +1,10 @@
 //! nightjar: watches telemetry, explains incidents in chat, acts only after a button was pressed.
 
+pub mod assist;
 pub mod bus;
 pub mod chat;
 pub mod detect;
+pub mod llm;
 pub mod model;
 pub mod stage;
 pub mod stats;
