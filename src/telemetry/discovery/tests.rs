@@ -150,3 +150,87 @@ fn hosts_get_their_names_and_rows_become_series() {
         )
     );
 }
+
+#[test]
+fn a_cluster_gives_each_service_its_signals_once() {
+    let mut text = String::new();
+    let services = ["frontend", "checkout", "orders", "payments", "pricing", "search"];
+    for (n, service) in services.into_iter().enumerate() {
+        for pod in ["a", "b"] {
+            let base = format!(
+                "job=\"pods\",namespace=\"shop\",service=\"{service}\",pod=\"{service}-{pod}\",instance=\"10.1.{n}.1:8080\""
+            );
+            let red: &[&str] = match n % 3 {
+                0 => &[
+                    "http_server_request_duration_seconds_bucket{B}",
+                    "http_server_request_duration_seconds_count{B,http_response_status_code=\"200\"}",
+                ],
+                1 => &[
+                    "http_requests_total{B,code=\"200\"}",
+                    "http_request_duration_seconds_bucket{B}",
+                    "http_request_duration_seconds_count{B}",
+                ],
+                _ => &[
+                    "grpc_server_handled_total{B,grpc_code=\"OK\"}",
+                    "grpc_server_handling_seconds_bucket{B}",
+                    "grpc_server_handling_seconds_count{B}",
+                ],
+            };
+            for line in red.iter().chain(&[
+                "up{B}",
+                "process_resident_memory_bytes{B}",
+                "process_cpu_seconds_total{B}",
+                "db_client_connections_usage{B,pool_name=\"db\",state=\"used\"}",
+                "db_client_connections_max{B,pool_name=\"db\"}",
+                "db_client_connections_pending_requests{B,pool_name=\"db\"}",
+                // The service monitor of a cluster names the exporter, not who is measured.
+                "container_memory_working_set_bytes{service=\"kubelet\",container=\"S\",pod=\"S-a\"}",
+                "container_spec_memory_limit_bytes{service=\"kubelet\",container=\"S\",pod=\"S-a\"}",
+                "container_cpu_usage_seconds_total{service=\"kubelet\",container=\"S\",pod=\"S-a\"}",
+                "kube_deployment_spec_replicas{service=\"kube-state-metrics\",deployment=\"S\"}",
+                "kube_deployment_status_replicas_available{service=\"kube-state-metrics\",deployment=\"S\"}",
+                "kube_pod_container_status_restarts_total{service=\"kube-state-metrics\",container=\"S\"}",
+            ]) {
+                writeln!(text, "{}", line.replace('B', &base).replace("\"S", &format!("\"{service}")))
+                    .expect("written");
+            }
+        }
+    }
+    text.push_str("pg_up{job=\"postgres\",instance=\"orders-db:9187\"}\n");
+    let inventory = inventory_of(&text);
+    let found = discover(&inventory);
+    for service in services {
+        let slots: Vec<&str> = found
+            .watches
+            .iter()
+            .filter(|w| {
+                let rule = &w.entity;
+                let label = rule.label.as_deref().expect("discovered by a label");
+                let anchor = inventory.rows.values().flatten();
+                anchor.clone().any(|r| r.get(label) == Some(service))
+                    && !rule.except.contains(service)
+            })
+            .filter_map(|w| w.recipe.split_once('/').map(|(_, slot)| slot))
+            .collect();
+        for slot in ["up", "pool.used", "pool.waiting", "memory", "cpu", "replicas", "restarts"] {
+            assert_eq!(
+                slots.iter().filter(|s| **s == slot).count(),
+                1,
+                "{service} {slot}: {slots:?}"
+            );
+        }
+    }
+    for (slot, n) in [("requests.rate", 6), ("requests.errors", 6), ("requests.duration", 6)] {
+        let of = found.watches.iter().filter(|w| w.recipe.ends_with(slot));
+        assert_eq!(of.map(|w| w.n_series).sum::<usize>(), n, "{slot}");
+    }
+    let memory =
+        found.watches.iter().find(|w| w.recipe == "container-memory/memory").expect("found");
+    assert!(
+        memory
+            .limit_promql
+            .as_deref()
+            .is_some_and(|q| q.contains("container_spec_memory_limit_bytes"))
+    );
+    assert!(found.entities.contains(&EntityRef::service("orders-db")));
+}
