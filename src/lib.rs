@@ -3,6 +3,7 @@
 pub mod assist;
 pub mod bus;
 pub mod chat;
+pub mod correlate;
 pub mod detect;
 pub mod llm;
 pub mod model;

@@ -1,0 +1,44 @@
+//! What correlation can be told: how long to wait, how far to look, when to be quiet.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+/// Settings of correlation. Times are event time.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Seconds that an alert waits for others before it opens an incident.
+    pub group_wait_s: u32,
+    /// Minutes after a cause's onset within which what depends on it joins its incident.
+    pub join_window_min: u32,
+    /// Hops along the service graph over which alerts are related.
+    pub max_hops: u32,
+    /// Minutes after which a single weak alert opens an incident all the same.
+    pub weak_hold_min: u32,
+    /// Whether an alert of severity `info` may ever open an incident by itself.
+    pub info_opens: bool,
+    /// Seconds after a change during which a departure of only that entity is held back.
+    pub deploy_tolerance_s: u32,
+    /// Score from which such a departure is not held back.
+    pub deploy_score: f64,
+    /// Seconds without a firing alert after which an incident is resolved.
+    pub quiet_s: u32,
+    /// Minutes after its end within which the same trouble reopens an incident.
+    pub reopen_min: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            group_wait_s: 20,
+            join_window_min: 30,
+            max_hops: 2,
+            weak_hold_min: 10,
+            info_opens: false,
+            deploy_tolerance_s: 240,
+            deploy_score: 40.0,
+            quiet_s: 300,
+            reopen_min: 30,
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Correlate: takes alerts, gives incidents: one per fault.
+//!
+//! Hears `Alert`, `Incident`, `Silence`, `Change` and `Tick`; publishes `Incident`. Guarantees:
+//! every alert gets a recorded decision with its reason; onset order, not arrival order, relates
+//! alerts; an alert never joins an incident that is over, except by reopening it within its window;
+//! ids derive from the first alert, so handling twice leaves the same state.
+
+mod config;
+mod correlator;
+mod group;
+pub mod machine;
+mod relate;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+pub use config::Config;
+pub use correlator::{Correlator, Decisions, Verdict};
+pub use stage::Correlate;

@@ -1,0 +1,212 @@
+//! The running of correlation: alerts from the store in, incidents into the store.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use super::{Config, Correlator, Decisions, Verdict};
+use crate::bus::{Bus, Event};
+use crate::model::time::HOUR_MS;
+use crate::model::topology::Edge;
+use crate::model::{
+    Alert, Change, Fault, Graph, Incident, IncidentId, IncidentState, SharedClock, Silence, Time,
+};
+use crate::stage::Stage;
+use crate::store::{Filter, Rows, Store, Tx};
+
+/// The correlate stage.
+pub struct Correlate {
+    store: Store,
+    bus: Bus,
+    clock: SharedClock,
+    correlator: Correlator,
+    loaded: bool,
+    learned_at: Time,
+}
+
+impl Correlate {
+    /// The stage over a store.
+    #[must_use]
+    pub fn new(config: Config, store: Store, bus: Bus, clock: SharedClock) -> Self {
+        let correlator = Correlator::new(config);
+        Self { store, bus, clock, correlator, loaded: false, learned_at: Time::MIN }
+    }
+
+    /// Graph, changes and silences; after a start also the incidents that may still take alerts.
+    async fn learn(&mut self, now: Time) -> Result<(), Fault> {
+        let all = !self.loaded;
+        let (graph, changes, silences, incidents) = self
+            .store
+            .read(move |r| {
+                let graph = Graph::new(&r.list::<Edge>(&Filter::all())?);
+                let recent = Filter::all().since(now.plus_ms(-HOUR_MS));
+                let changes = r.list::<Change>(&recent)?;
+                let silences = r.list::<Silence>(&Filter::all())?;
+                let incidents = if all { known(r, now)? } else { Vec::new() };
+                Ok((graph, changes, silences, incidents))
+            })
+            .await?;
+        let silences = silences.into_iter().filter(|s| s.ends_at > now).collect();
+        self.correlator.learn(graph, changes, silences);
+        for (incident, alerts) in incidents {
+            self.correlator.load(incident, &alerts);
+        }
+        (self.loaded, self.learned_at) = (true, now);
+        Ok(())
+    }
+
+    async fn decide(&mut self, now: Time) -> Result<(), Fault> {
+        let decisions = self.correlator.decide(now);
+        if decisions == Decisions::default() {
+            return Ok(());
+        }
+        for verdict in decisions.verdicts.iter().filter(|v| v.suppressed.is_some()) {
+            let by =
+                verdict.suppressed.as_ref().map_or("", |s| s.by.split(' ').next().unwrap_or(""));
+            metrics::counter!("nightjar_correlate_suppressed_total", "by" => by.to_owned())
+                .increment(1);
+        }
+        let ids = self.store.write(move |tx| write(tx, decisions)).await;
+        match ids {
+            Ok(ids) => {
+                for id in ids {
+                    self.bus.publish(Event::Incident(id));
+                }
+                Ok(())
+            }
+            Err(e) => {
+                // What was decided is lost with the transaction: begin again from the store.
+                self.loaded = false;
+                self.correlator = self.correlator.emptied();
+                Err(e)
+            }
+        }
+    }
+}
+
+impl Stage for Correlate {
+    const NAME: &'static str = "correlate";
+    const SWEEP: Duration = Duration::from_secs(2);
+
+    fn wants(&self, event: &Event) -> bool {
+        matches!(
+            event,
+            Event::Alert(_)
+                | Event::Incident(_)
+                | Event::Silence(_)
+                | Event::Change(_)
+                | Event::Tick
+        )
+    }
+
+    async fn sweep(&mut self) -> Result<(), Fault> {
+        let now = self.clock.now();
+        self.learn(now).await?;
+        let firing = self.store.read(|r| r.list::<Alert>(&Filter::states(["firing"]))).await?;
+        for alert in &firing {
+            self.correlator.take(alert, now);
+        }
+        self.decide(now).await
+    }
+
+    async fn handle(&mut self, event: Event) -> Result<(), Fault> {
+        let now = self.clock.now();
+        if !self.loaded {
+            return self.sweep().await;
+        }
+        match event {
+            Event::Alert(id) => {
+                let Some(alert) = self.store.read(move |r| r.get::<Alert>(id)).await? else {
+                    return Ok(());
+                };
+                self.correlator.take(&alert, now);
+                // The tick, at most a second later, decides for all that came together.
+                Ok(())
+            }
+            Event::Incident(id) => {
+                let Some(incident) = self.store.read(move |r| r.get::<Incident>(id)).await? else {
+                    return Ok(());
+                };
+                if self.correlator.refresh(&incident) {
+                    let alerts =
+                        self.store.read(move |r| r.list::<Alert>(&Filter::parent(id))).await?;
+                    self.correlator.load(incident, &alerts);
+                }
+                Ok(())
+            }
+            Event::Tick => self.decide(now).await,
+            _ => self.learn(now).await,
+        }
+    }
+}
+
+/// Incidents that are active or ended so lately that they may be reopened, with their alerts.
+fn known(rows: &Rows<'_>, now: Time) -> Result<Vec<(Incident, Vec<Alert>)>, Fault> {
+    let states = ["open", "acknowledged", "mitigating", "monitoring", "resolved"];
+    let mut found = Vec::new();
+    for incident in rows.list::<Incident>(&Filter::states(states))? {
+        let lately = incident.resolved_at.is_none_or(|t| now.ms_since(t) < 2 * HOUR_MS);
+        if lately {
+            let alerts = rows.list::<Alert>(&Filter::parent(incident.id))?;
+            found.push((incident, alerts));
+        }
+    }
+    Ok(found)
+}
+
+fn write(tx: &Tx<'_>, decisions: Decisions) -> Result<BTreeSet<IncidentId>, Fault> {
+    let mut ids = BTreeSet::new();
+    for mut incident in decisions.incidents {
+        ids.insert(incident.id);
+        match tx.get::<Incident>(incident.id)? {
+            Some(stored) => keep_what_people_did(&mut incident, &stored),
+            None => {
+                incident.number = tx.next_number("incident")?;
+                metrics::counter!("nightjar_correlate_incidents_total").increment(1);
+            }
+        }
+        tx.put(&incident)?;
+    }
+    for entry in &decisions.entries {
+        tx.put_new(entry)?;
+        ids.insert(entry.incident);
+    }
+    for verdict in decisions.verdicts {
+        let Some(mut alert) = tx.get::<Alert>(verdict.alert)? else { continue };
+        apply(&mut alert, verdict);
+        tx.put(&alert)?;
+    }
+    Ok(ids)
+}
+
+/// A person may have acted between our reading and our writing: their word stands.
+fn keep_what_people_did(incident: &mut Incident, stored: &Incident) {
+    incident.number = stored.number;
+    incident.owner = stored.owner.clone().or(incident.owner.take());
+    incident.acknowledged_at = stored.acknowledged_at.or(incident.acknowledged_at);
+    let ours = matches!(incident.state, IncidentState::Resolved | IncidentState::Monitoring);
+    let reopened = incident.n_reopened > stored.n_reopened;
+    if stored.state != incident.state
+        && !ours
+        && !reopened
+        && incident.state != IncidentState::Merged
+    {
+        let back = stored.state == IncidentState::Monitoring && incident.quiet_since.is_none();
+        if !back {
+            incident.state = stored.state;
+            incident.category.clone_from(&stored.category);
+            incident.resolved_at = stored.resolved_at;
+        }
+    }
+}
+
+fn apply(alert: &mut Alert, verdict: Verdict) {
+    if let Some(system) = verdict.witness {
+        if !alert.witnesses.contains(&system) {
+            alert.witnesses.push(system);
+        }
+        return;
+    }
+    alert.incident = verdict.incident;
+    alert.suppressed = verdict.suppressed;
+    alert.decision = Some(verdict.decision);
+}
