@@ -7,7 +7,7 @@ use super::group::{Group, Member};
 use super::machine;
 use super::relate::{self, Kind, Link, Surroundings};
 use crate::model::alert::Suppression;
-use crate::model::time::{MINUTE_MS, SECOND_MS, duration_text};
+use crate::model::time::{MINUTE_MS, duration_text};
 use crate::model::{
     Actor, Alert, AlertId, Change, EntityRef, EntryKind, Graph, Incident, IncidentId,
     IncidentState, Severity, Silence, Time, TimelineEntry,
@@ -15,8 +15,6 @@ use crate::model::{
 
 /// Active groups this near in onset are merged when a common cause turns up.
 const MERGE_MS: i64 = 15 * MINUTE_MS;
-/// A change this long (ms) before an onset may have caused a short departure.
-const CHANGE_MS: i64 = 10 * MINUTE_MS;
 
 /// What was decided about one alert.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,26 +44,26 @@ pub struct Decisions {
 
 /// An alert that belongs to no incident yet.
 #[derive(Clone, Debug)]
-struct Waiting {
-    alert: Alert,
-    since: Time,
-    said: String,
+pub(super) struct Waiting {
+    pub(super) alert: Alert,
+    pub(super) since: Time,
+    pub(super) said: String,
 }
 
 /// Groups alerts into incidents.
 #[derive(Clone, Debug, Default)]
 pub struct Correlator {
-    config: Config,
+    pub(super) config: Config,
     graph: Graph,
-    changes: Vec<Change>,
+    pub(super) changes: Vec<Change>,
     silences: Vec<Silence>,
-    groups: BTreeMap<IncidentId, Group>,
+    pub(super) groups: BTreeMap<IncidentId, Group>,
     home: BTreeMap<AlertId, IncidentId>,
     waiting: BTreeMap<AlertId, Waiting>,
     /// Alerts that wait, fire and weigh something, counted by entity for the present decision.
-    company: BTreeMap<EntityRef, usize>,
+    pub(super) company: BTreeMap<EntityRef, usize>,
     verdicts: BTreeMap<AlertId, Verdict>,
-    out: Decisions,
+    pub(super) out: Decisions,
 }
 
 impl Correlator {
@@ -159,8 +157,8 @@ impl Correlator {
         }
         // Causes before what they cause, so that each group grows upwards from its root.
         let depth: BTreeMap<EntityRef, usize> = around
-            .iter()
-            .map(|(e, _)| {
+            .keys()
+            .map(|e| {
                 let below = relate::within(&self.graph, e, 6, true);
                 (e.clone(), below.keys().filter(|b| around.contains_key(*b)).count())
             })
@@ -215,6 +213,15 @@ impl Correlator {
         Self::new(self.config.clone())
     }
 
+    /// Alerts believed to fire: members of active incidents and those that wait.
+    #[must_use]
+    pub fn believed_firing(&self) -> Vec<AlertId> {
+        let active = self.groups.values().filter(|g| g.incident.state.is_active());
+        let members = active.flat_map(|g| g.members.iter().filter(|(_, m)| m.ends_at.is_none()));
+        let waiting = self.waiting.iter().filter(|(_, w)| w.alert.is_firing());
+        members.map(|(id, _)| *id).chain(waiting.map(|(id, _)| *id)).collect()
+    }
+
     /// How many alerts wait for a decision.
     #[must_use]
     pub fn n_waiting(&self) -> usize {
@@ -239,11 +246,11 @@ impl Correlator {
                 silence.reason
             );
             let by = format!("{kind} {}", silence.id);
-            return self.hold(
+            return Some(self.hold(
                 waiting,
                 Some(Suppression { by, reason: reason.clone(), until }),
                 reason,
-            );
+            ));
         }
         if !alert.is_firing() {
             let lasted = alert.ends_at.map_or(0, |e| e.ms_since(alert.starts_at));
@@ -268,7 +275,7 @@ impl Correlator {
             return None;
         }
         if let Some((suppressed, decision)) = self.held(&waiting, here, now) {
-            return self.hold(waiting, suppressed, decision);
+            return Some(self.hold(waiting, suppressed, decision));
         }
         let alert = waiting.alert.clone();
         waiting.said.clear();
@@ -299,81 +306,19 @@ impl Correlator {
         links
     }
 
-    /// Whether an alert that no incident takes must wait before it may open one, and why.
-    fn held(
-        &self,
-        waiting: &Waiting,
-        here: &Surroundings,
-        now: Time,
-    ) -> Option<(Option<Suppression>, String)> {
-        let (alert, config) = (&waiting.alert, &self.config);
-        let waited_ms = now.ms_since(waiting.since);
-        let wait_ms = i64::from(config.group_wait_s) * SECOND_MS;
-        if waited_ms < wait_ms {
-            return Some((None, format!("Waits {} for related alerts.", duration_text(wait_ms))));
-        }
-        let related = here.above.keys().chain(here.below.keys());
-        let company: usize = related.filter_map(|e| self.company.get(e)).sum();
-        let tolerance_ms = i64::from(config.deploy_tolerance_s) * SECOND_MS;
-        let change = self.changes.iter().filter(|c| c.entity == alert.entity).find(|c| {
-            let lead = alert.starts_at.ms_since(c.at);
-            (-MINUTE_MS..=CHANGE_MS).contains(&lead) && now.ms_since(c.at) < tolerance_ms
-        });
-        if let Some(change) = change
-            && company == 0
-            && alert.score < config.deploy_score
-        {
-            let until = change.at.plus_ms(tolerance_ms);
-            let reason = format!(
-                "Held until {} UTC: \"{}\" changed {} {} before, and short departures right after a \
-                 change are tolerated. It opens if it lasts longer, if what depends on it alerts \
-                 too, or at a score of {:.0} (now {:.1}).",
-                until.clock_text(),
-                change.title,
-                change.entity.name(),
-                duration_text(alert.starts_at.ms_since(change.at)),
-                config.deploy_score,
-                alert.score
-            );
-            let by = format!("deploy {}", change.id);
-            return Some((
-                Some(Suppression { by, reason: reason.clone(), until: Some(until) }),
-                reason,
-            ));
-        }
-        let member = Member::of(alert);
-        if alert.severity == Severity::Info && !config.info_opens {
-            let text = "Severity info opens no incident by itself (correlate.info_opens); it joins one \
-                        when a related alert opens it.";
-            return Some((None, text.to_owned()));
-        }
-        let ahead = alert.name() == "LimitAhead";
-        let strong = alert.severity == Severity::Critical || member.user_facing() || ahead;
-        let weak_ms = i64::from(config.weak_hold_min) * MINUTE_MS;
-        if !strong && company == 0 && member.system.is_none() && waited_ms < weak_ms {
-            let text = format!(
-                "A single warning of a resource or of traffic waits {}; it opens if it lasts that \
-                 long, grows critical, or a related alert fires.",
-                duration_text(weak_ms)
-            );
-            return Some((None, text));
-        }
-        None
-    }
-
     fn hold(
         &mut self,
         mut waiting: Waiting,
         suppressed: Option<Suppression>,
         decision: String,
-    ) -> Option<Waiting> {
+    ) -> Waiting {
         if waiting.said != decision {
             waiting.said.clone_from(&decision);
             waiting.alert.suppressed.clone_from(&suppressed);
             let alert = waiting.alert.clone();
             self.say(&alert, None, suppressed, decision);
         }
-        Some(waiting)
+        waiting
     }
 
     fn say(
@@ -493,52 +438,6 @@ impl Correlator {
                     witness: None,
                 };
                 self.verdicts.insert(id, verdict);
-            }
-        }
-    }
-
-    /// Quiet time, resolution, and firing again.
-    fn move_on(&mut self, now: Time) {
-        let quiet_ms = i64::from(self.config.quiet_s) * SECOND_MS;
-        let bot = Actor::nightjar();
-        for group in self.groups.values_mut().filter(|g| g.incident.state.is_active()) {
-            let quiet = group.quiet_since();
-            let was_quiet = group.incident.quiet_since.is_some();
-            if group.incident.quiet_since != quiet {
-                group.incident.quiet_since = quiet;
-                group.dirty = true;
-            }
-            let state = group.incident.state;
-            let step = match quiet {
-                Some(since) if now.ms_since(since) >= quiet_ms => Some((
-                    IncidentState::Resolved,
-                    format!("no alert has fired for {}", duration_text(now.ms_since(since))),
-                )),
-                Some(_) if matches!(state, IncidentState::Open | IncidentState::Acknowledged) => {
-                    let text =
-                        format!("all alerts ended; quiet time of {} runs", duration_text(quiet_ms));
-                    Some((IncidentState::Monitoring, text))
-                }
-                None if state == IncidentState::Monitoring && was_quiet => {
-                    let to = if group.incident.acknowledged_at.is_some() {
-                        IncidentState::Acknowledged
-                    } else {
-                        IncidentState::Open
-                    };
-                    Some((to, "an alert fires again".to_owned()))
-                }
-                _ => None,
-            };
-            let Some((to, why)) = step else { continue };
-            if let Ok((mut incident, entry)) =
-                machine::transition(&group.incident, to, &bot, now, &why)
-            {
-                if to == IncidentState::Resolved && incident.category.is_none() {
-                    incident.category = Some("recovered".to_owned());
-                }
-                group.incident = incident;
-                group.dirty = true;
-                self.out.entries.push(entry);
             }
         }
     }

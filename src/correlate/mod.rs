@@ -8,8 +8,10 @@
 mod config;
 mod correlator;
 mod group;
+mod hold;
 pub mod machine;
 mod relate;
+mod settle;
 mod stage;
 #[cfg(test)]
 mod tests;

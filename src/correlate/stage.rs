@@ -102,7 +102,16 @@ impl Stage for Correlate {
         let now = self.clock.now();
         self.learn(now).await?;
         let firing = self.store.read(|r| r.list::<Alert>(&Filter::states(["firing"]))).await?;
-        for alert in &firing {
+        // An end whose doorbell was lost: believed to fire, and the store says otherwise.
+        let fire: BTreeSet<_> = firing.iter().map(|a| a.id).collect();
+        let mut lost = self.correlator.believed_firing();
+        lost.retain(|id| !fire.contains(id));
+        let ended = self.store.read(move |r| {
+            lost.into_iter()
+                .filter_map(|id| r.get::<Alert>(id).transpose())
+                .collect::<Result<Vec<_>, _>>()
+        });
+        for alert in ended.await?.iter().chain(&firing) {
             self.correlator.take(alert, now);
         }
         self.decide(now).await
@@ -157,12 +166,11 @@ fn write(tx: &Tx<'_>, decisions: Decisions) -> Result<BTreeSet<IncidentId>, Faul
     let mut ids = BTreeSet::new();
     for mut incident in decisions.incidents {
         ids.insert(incident.id);
-        match tx.get::<Incident>(incident.id)? {
-            Some(stored) => keep_what_people_did(&mut incident, &stored),
-            None => {
-                incident.number = tx.next_number("incident")?;
-                metrics::counter!("nightjar_correlate_incidents_total").increment(1);
-            }
+        if let Some(stored) = tx.get::<Incident>(incident.id)? {
+            keep_what_people_did(&mut incident, &stored);
+        } else {
+            incident.number = tx.next_number("incident")?;
+            metrics::counter!("nightjar_correlate_incidents_total").increment(1);
         }
         tx.put(&incident)?;
     }

@@ -3,14 +3,12 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::detect::lifecycle::alert_of_external;
 use crate::model::alert::AlertStatus;
-use crate::model::signal::ExternalAlert;
 use crate::model::time::SECOND_MS;
 use crate::model::topology::EdgeKind;
 use crate::model::{
-    Actor, Alert, Change, ChangeId, ChangeKind, EntityRef, Graph, Incident, IncidentState, Labels,
-    Silence, SilenceId, Time,
+    Actor, Alert, AlertId, AlertSource, Change, ChangeId, ChangeKind, EntityRef, Graph, Incident,
+    IncidentState, Indicator, Labels, Severity, Silence, SilenceId, Time,
 };
 
 /// A shop of fourteen services, three databases and four nodes.
@@ -59,17 +57,44 @@ fn at(seconds: i64) -> Time {
 }
 
 fn alert(service: &str, name: &str, severity: &str, onset: i64) -> Alert {
-    let external = ExternalAlert {
-        system: "alertmanager".into(),
-        labels: [("alertname", name), ("service", service), ("severity", severity)]
-            .into_iter()
-            .collect(),
+    let labels: Labels =
+        [("alertname", name), ("service", service), ("severity", severity)].into_iter().collect();
+    let fingerprint = labels.fingerprint();
+    let word = name.to_ascii_lowercase();
+    Alert {
+        id: AlertId::derive(at(onset), &[&fingerprint.to_string()]),
+        fingerprint,
+        labels,
         annotations: Labels::default().with("summary", format!("{service} {name}")),
+        source: AlertSource::External { system: "alertmanager".into() },
+        entity: EntityRef::service(service),
+        indicator: if word.contains("error") {
+            Some(Indicator::Errors)
+        } else if word.contains("latency") {
+            Some(Indicator::Duration)
+        } else {
+            None
+        },
+        severity: match severity {
+            "info" => Severity::Info,
+            "warning" => Severity::Warning,
+            _ => Severity::Critical,
+        },
         starts_at: at(onset),
         ends_at: None,
-        generator_url: None,
-    };
-    alert_of_external(&external, at(onset))
+        updated_at: at(onset),
+        status: AlertStatus::Firing,
+        anomaly: None,
+        series: None,
+        value: None,
+        expected: None,
+        score: 8.0,
+        n_reports: 1,
+        witnesses: Vec::new(),
+        incident: None,
+        suppressed: None,
+        decision: None,
+    }
 }
 
 fn ended(mut alert: Alert, seconds: i64) -> Alert {
@@ -309,9 +334,9 @@ fn a_departure_that_outlasts_the_tolerance_opens() {
 #[test]
 fn the_same_condition_from_two_systems_is_one_incident_with_a_witness() {
     let mut ours = alert("orders", "DurationHigh", "critical", 0);
-    ours.source = crate::model::AlertSource::Detector { detector: "seasonal/1".into() };
+    ours.source = AlertSource::Detector { detector: "seasonal/1".into() };
     ours.series = Some(crate::model::Fingerprint(7));
-    ours.indicator = Some(crate::model::Indicator::Duration);
+    ours.indicator = Some(Indicator::Duration);
     let theirs = alert("orders", "HighLatency", "warning", 60);
     let book = play(&mut correlator(), vec![(20, ours.clone()), (80, theirs)], 200);
     assert_eq!(book.standing().len(), 1);
@@ -413,4 +438,53 @@ proptest! {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn the_stage_writes_one_incident_and_goes_on_after_a_restart() {
+    use crate::bus::{Bus, Event};
+    use crate::model::clock::ManualClock;
+    use crate::stage::Stage as _;
+    use crate::store::{Filter, Store};
+
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let store = Store::open(&folder.path().join("nightjar.sqlite")).expect("opens");
+    let clock = ManualClock::new(at(0));
+    let make = || Correlate::new(Config::default(), store.clone(), Bus::default(), clock.clone());
+    let a = alert("orders", "HighErrorRate", "critical", 0);
+    let b = alert("orders", "HighLatency", "critical", 5);
+    let first = a.clone();
+    store.write(move |tx| tx.put(&first)).await.expect("writes");
+    let mut stage = make();
+    stage.sweep().await.expect("sweeps");
+    clock.set(at(30));
+    stage.handle(Event::Tick).await.expect("decides");
+    let second = b.clone();
+    store.write(move |tx| tx.put(&second)).await.expect("writes");
+    // A new process: it knows only what the store says.
+    let mut stage = make();
+    stage.sweep().await.expect("sweeps");
+    stage.sweep().await.expect("sweeping twice leaves the same");
+    let incidents = store.read(|r| r.list::<Incident>(&Filter::all())).await.expect("reads");
+    assert_eq!(incidents.len(), 1);
+    assert_eq!((incidents[0].number, &incidents[0].alerts), (1, &vec![a.id, b.id]));
+    let stored = store.read(move |r| r.get::<Alert>(b.id)).await.expect("reads").expect("is there");
+    assert_eq!(stored.incident, Some(incidents[0].id));
+    assert!(stored.decision.expect("has a reason").starts_with("Joined"));
+    // Both end while no doorbell is heard; the sweep sees it, quiet time passes, it resolves.
+    let over = [ended(a, 60), ended(b, 60)];
+    store
+        .write(move |tx| {
+            for mut alert in over {
+                alert.incident = tx.get::<Alert>(alert.id)?.and_then(|o| o.incident);
+                tx.put(&alert)?;
+            }
+            Ok(())
+        })
+        .await
+        .expect("writes");
+    clock.set(at(400));
+    stage.sweep().await.expect("sweeps");
+    let incidents = store.read(|r| r.list::<Incident>(&Filter::all())).await.expect("reads");
+    assert_eq!(incidents[0].state, IncidentState::Resolved);
 }

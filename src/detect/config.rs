@@ -125,8 +125,7 @@ fn default_floor(indicator: Indicator) -> Floor {
         // Something waits: at least one unit of it, or a tenth of the time where it is a ratio.
         Indicator::Saturation => (0.1, 1.0, f64::MIN),
         Indicator::Availability => (0.05, 0.05, f64::MIN),
-        Indicator::Usage => (0.0, 0.3, f64::MIN),
-        Indicator::Custom => (0.0, 0.3, f64::MIN),
+        Indicator::Usage | Indicator::Custom => (0.0, 0.3, f64::MIN),
     };
     Floor { absolute, relative, at_least }
 }

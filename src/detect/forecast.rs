@@ -53,6 +53,17 @@ pub(super) struct Outlook {
     pub(super) z: f64,
 }
 
+/// What a forecast says after a point.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Said {
+    /// No bucket closed, or the profile is too young.
+    Nothing,
+    /// No limit in sight.
+    Clear,
+    /// A limit ahead.
+    Ahead(Outlook),
+}
+
 /// The limit of a series: what is known of it, or 1 for a utilisation ratio.
 pub(super) fn limit_of(series: &Series) -> Option<f64> {
     let implied =
@@ -74,22 +85,24 @@ impl Forecast {
         }
     }
 
-    /// Takes in a point. When a bucket closes, gives what the trend says (`Some(None)`: no limit
-    /// in sight); otherwise `None`.
+    /// Takes in a point; says what the trend says when a bucket closes.
     pub(super) fn push(
         &mut self,
         seasonal: &Seasonal,
         point: Point,
         limit: f64,
         horizon_h: f64,
-    ) -> Option<Option<Outlook>> {
-        let season = seasonal.season(point.at)?;
+    ) -> Said {
+        let Some(season) = seasonal.season(point.at) else { return Said::Nothing };
         let bucket = point.at.ms().div_euclid(BUCKET_MS);
-        let mut said = None;
+        let mut said = Said::Nothing;
         if bucket > self.bucket {
             if self.n > 0 {
                 self.close(limit);
-                said = Some(self.outlook(seasonal, point.at, limit, horizon_h));
+                said = match self.outlook(seasonal, point.at, limit, horizon_h) {
+                    Some(outlook) => Said::Ahead(outlook),
+                    None => Said::Clear,
+                };
             }
             if self.bucket != i64::MIN {
                 let missed = (bucket - self.bucket - 1).min(KEPT as i64);
@@ -207,7 +220,7 @@ mod tests {
             let facts = Facts::new(&config, &series, seasonal.expected(at), true);
             let said = forecast.push(&seasonal, point, LIMIT, 72.0);
             seasonal.learn(&facts, point, false);
-            if let Some(Some(outlook)) = said {
+            if let Said::Ahead(outlook) = said {
                 return Some((since, outlook));
             }
             at = at.plus_ms(BUCKET_MS);

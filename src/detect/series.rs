@@ -9,7 +9,7 @@ use crate::model::{AnomalyId, Indicator, Point, Series, Time, figure};
 use super::config::Config;
 use super::episode::{Claim, Episode, Rules, Step};
 use super::flatline::Flatline;
-use super::forecast::{Forecast, Outlook, limit_of};
+use super::forecast::{Forecast, Outlook, Said, limit_of};
 use super::seasonal::Seasonal;
 use super::view::{Detector, Facts, fuse};
 use super::window::{Fences, Rolling, Zscore};
@@ -197,16 +197,17 @@ impl SeriesState {
         let Some(limit) = limit_of(&self.series) else { return };
         let Some(forecast) = &mut self.forecast else { return };
         let horizon = f64::from(facts.config.forecast_horizon_h);
-        let Some(said) = forecast.push(&self.seasonal, point, limit, horizon) else { return };
+        let said = forecast.push(&self.seasonal, point, limit, horizon);
         forecast.streak = match (&said, forecast.streak) {
-            (Some(_), s) => s.max(0) + 1,
-            (None, s) => s.min(0) - 1,
+            (Said::Nothing, _) => return,
+            (Said::Ahead(_), s) => s.max(0) + 1,
+            (Said::Clear, s) => s.min(0) - 1,
         };
         if facts.backfill {
             return;
         }
         match said {
-            Some(outlook) if forecast.streak >= 2 => {
+            Said::Ahead(outlook) if forecast.streak >= 2 => {
                 let band = facts
                     .expected
                     .map_or(Band { low: point.value, mid: point.value, high: point.value }, |e| {
@@ -233,7 +234,7 @@ impl SeriesState {
                 anomaly.why = outlook_text(&self.series, &outlook, point.value);
                 out.push(anomaly);
             }
-            None if forecast.streak <= -3 => {
+            Said::Clear if forecast.streak <= -3 => {
                 if let Some(episode) = self.filling.take() {
                     let mut anomaly = told(&self.series, &episode, Some(point.at));
                     anomaly.why = format!(

@@ -285,3 +285,51 @@ proptest! {
         prop_assert_eq!(whole.snapshot(), parts.snapshot());
     }
 }
+
+#[tokio::test]
+async fn the_stage_judges_the_journal_once_and_goes_on_from_its_snapshot() {
+    use crate::bus::Bus;
+    use crate::model::Alert;
+    use crate::model::signal::ExternalAlert;
+    use crate::store::{Filter, Store};
+    use crate::telemetry::intake::Intake;
+    use tokio_util::sync::CancellationToken;
+
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let store = Store::open(&folder.path().join("nightjar.sqlite")).expect("opens");
+    let (bus, config) = (Bus::default(), Config::default());
+    let intake = Intake::open(store.clone(), bus.clone()).await.expect("opens");
+    let s = series(Indicator::Duration, "s");
+    let shard = SharedShard::new(config.clone());
+    let external = ExternalAlert {
+        system: "alertmanager".into(),
+        labels: [("alertname", "Slow"), ("service", "cart")].into_iter().collect(),
+        annotations: Labels::default(),
+        starts_at: start(),
+        ends_at: None,
+        generator_url: None,
+    };
+    for round in 0..2_i64 {
+        for i in 0..20 {
+            let at = start().plus_ms((round * 20 + i) * 15_000);
+            let mut batch = Batch::new("test", at);
+            let points = vec![Point { at, value: 0.3 }];
+            batch.metrics.push(Samples { series: s.clone(), points });
+            batch.alerts.push(external.clone());
+            intake.accept(batch).await.expect("is taken");
+        }
+        // Cancelled from the start: it judges what the journal holds, snapshots, and ends.
+        let stop = CancellationToken::new();
+        stop.cancel();
+        let shard = if round == 0 { shard.clone() } else { SharedShard::new(config.clone()) };
+        Detect::new(config.clone(), store.clone(), bus.clone(), intake.clone(), shard.clone())
+            .run(stop)
+            .await
+            .expect("drains");
+        assert_eq!(shard.figures().1.judged, (round as u64 + 1) * 20, "each batch once");
+        assert_eq!(intake.backlog(), 0);
+    }
+    let alerts = store.read(|r| r.list::<Alert>(&Filter::all())).await.expect("reads");
+    assert_eq!(alerts.len(), 1, "one condition, one alert");
+    assert_eq!((alerts[0].n_reports, alerts[0].name()), (40, "Slow"));
+}
