@@ -1,6 +1,6 @@
 //! The running of detection: journal in, anomalies and alerts out, snapshots beside.
 
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
@@ -25,7 +25,7 @@ const SNAPSHOT_EVERY: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct SharedShard {
     // Guards the detector state: written by the detect stage for the time of one batch, read for
-    // single expectations.
+    // single expectations. A panic inside is harmless: the stage starts anew from its snapshot.
     shard: Arc<RwLock<Shard>>,
 }
 
@@ -39,13 +39,13 @@ impl SharedShard {
     /// What was expected of a series at a time.
     #[must_use]
     pub fn expected(&self, id: SeriesId, at: Time) -> Option<Band> {
-        self.shard.read().expect("no code panics while it holds this lock").expected(id, at)
+        self.shard.read().unwrap_or_else(PoisonError::into_inner).expected(id, at)
     }
 
     /// How many series are followed, and what became of their points.
     #[must_use]
     pub fn figures(&self) -> (usize, Counts) {
-        let shard = self.shard.read().expect("no code panics while it holds this lock");
+        let shard = self.shard.read().unwrap_or_else(PoisonError::into_inner);
         (shard.n_series(), shard.counts())
     }
 }
@@ -112,24 +112,27 @@ impl Detect {
     }
 
     async fn restore(&self) -> Result<u64, Fault> {
-        let Some(snapshot) = self.store.read(|r| r.snapshot(NAME)).await? else { return Ok(0) };
-        match Shard::restore(self.config.clone(), &snapshot.body) {
-            Ok(shard) => {
-                *self.shard.shard.write().expect("no code panics while it holds this lock") = shard;
-                Ok(snapshot.seq)
-            }
-            Err(e) => {
+        let snapshot = self.store.read(|r| r.snapshot(NAME)).await?;
+        let mut place = 0;
+        // Without a snapshot the state begins empty too: what a run before this one had judged and
+        // not written is judged again.
+        let mut shard = Shard::new(self.config.clone());
+        if let Some(snapshot) = snapshot {
+            match Shard::restore(self.config.clone(), &snapshot.body) {
+                Ok(restored) => (shard, place) = (restored, snapshot.seq),
                 // A newer program starts from the journal that is left rather than not at all.
-                tracing::warn!(error = e.chain(), "detection starts without its snapshot");
-                Ok(0)
+                Err(e) => {
+                    tracing::warn!(error = e.chain(), "detection starts without its snapshot");
+                }
             }
         }
+        *self.shard.shard.write().unwrap_or_else(PoisonError::into_inner) = shard;
+        Ok(place)
     }
 
     async fn keep(&self, seq: u64) -> Result<(), Fault> {
         let started = Instant::now();
-        let body =
-            self.shard.shard.read().expect("no code panics while it holds this lock").snapshot();
+        let body = self.shard.shard.read().unwrap_or_else(PoisonError::into_inner).snapshot();
         metrics::gauge!("nightjar_detect_snapshot_bytes").set(body.len() as f64);
         self.store
             .write(move |tx| {
@@ -148,8 +151,7 @@ impl Detect {
         let mut anomalies: Vec<Anomaly> = Vec::new();
         let mut alerts: Vec<Alert> = Vec::new();
         {
-            let mut shard =
-                self.shard.shard.write().expect("no code panics while it holds this lock");
+            let mut shard = self.shard.shard.write().unwrap_or_else(PoisonError::into_inner);
             for journaled in &batches {
                 let found = shard.observe(&journaled.batch);
                 alerts.extend(found.iter().map(|a| alert_of(a, self.config.threshold)));

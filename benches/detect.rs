@@ -1,0 +1,88 @@
+//! Samples per second through a detector shard: back-fill (learning) and live (judging).
+
+use divan::counter::ItemsCount;
+use nightjar::detect::{Config, Shard};
+use nightjar::model::signal::Direction;
+use nightjar::model::{Batch, EntityRef, Indicator, Labels, Point, Samples, Series, Time};
+
+const SERIES: usize = 200;
+const STEP_MS: i64 = 15_000;
+
+fn main() {
+    divan::main();
+}
+
+fn series(n: usize) -> Series {
+    let entity = EntityRef::service(format!("service-{n}"));
+    let (metric, labels) = ("http.server.request.duration p99".to_owned(), Labels::default());
+    Series {
+        id: Series::identity("bench", &metric, &entity, &labels),
+        source: "bench".into(),
+        entity,
+        metric,
+        labels,
+        indicator: Indicator::Duration,
+        unit: "s".into(),
+        direction: Direction::High,
+        query: None,
+        limit: None,
+        step_ms: STEP_MS,
+    }
+}
+
+/// Batches of one point per series, as a poll brings them.
+fn batches(from: i64, n: i64, step_ms: i64, backfill: bool) -> Vec<Batch> {
+    let all: Vec<Series> = (0..SERIES).map(series).collect();
+    (0..n)
+        .map(|i| {
+            let at = Time::from_ms(1_762_128_000_000 + from + i * step_ms);
+            let value = 0.3 + 0.01 * (i as f64 * 1.7).sin();
+            let mut batch = Batch::new("bench", at);
+            batch.backfill = backfill;
+            batch.metrics = all
+                .iter()
+                .map(|s| Samples { series: s.clone(), points: vec![Point { at, value }] })
+                .collect();
+            batch
+        })
+        .collect()
+}
+
+#[divan::bench(sample_count = 10)]
+fn learn(bencher: divan::Bencher<'_, '_>) {
+    let input = batches(0, 500, 300_000, true);
+    bencher
+        .counter(ItemsCount::new(500 * SERIES))
+        .with_inputs(|| Shard::new(Config::default()))
+        .bench_refs(|shard| {
+            for batch in &input {
+                divan::black_box(shard.observe(batch));
+            }
+        });
+}
+
+#[divan::bench(sample_count = 10)]
+fn judge(bencher: divan::Bencher<'_, '_>) {
+    let two_weeks = 14 * 24 * 12;
+    let mut taught = Shard::new(Config::default());
+    for batch in batches(0, two_weeks, 300_000, true) {
+        taught.observe(&batch);
+    }
+    let input = batches(two_weeks * 300_000, 500, STEP_MS, false);
+    bencher.counter(ItemsCount::new(500 * SERIES)).with_inputs(|| taught.clone()).bench_refs(
+        |shard| {
+            for batch in &input {
+                divan::black_box(shard.observe(batch));
+            }
+        },
+    );
+}
+
+#[divan::bench(sample_count = 10)]
+fn snapshot(bencher: divan::Bencher<'_, '_>) {
+    let mut taught = Shard::new(Config::default());
+    for batch in batches(0, 14 * 24 * 12, 300_000, true) {
+        taught.observe(&batch);
+    }
+    bencher.counter(ItemsCount::new(SERIES)).bench_local(|| divan::black_box(taught.snapshot()));
+}
