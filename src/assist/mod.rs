@@ -18,6 +18,8 @@ use crate::store::Reader;
 
 mod draft;
 mod offline;
+mod plan;
+mod when;
 
 /// A question as somebody asked it.
 #[derive(Clone, Debug, PartialEq)]
