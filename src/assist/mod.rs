@@ -17,8 +17,11 @@ use crate::model::{Actor, Evidence, Fault, Gap, IncidentId, Time};
 use crate::store::Reader;
 
 mod draft;
+mod look;
 mod offline;
 mod plan;
+#[cfg(test)]
+mod tests;
 mod when;
 
 /// A question as somebody asked it.

@@ -1,0 +1,154 @@
+//! The assistant over a seeded store.
+
+use super::*;
+use crate::model::*;
+use crate::store::Store;
+
+fn now() -> Time {
+    Time::parse("2026-11-21T15:00:00Z").expect("valid")
+}
+
+fn before(minutes: i64) -> Time {
+    now().plus_ms(-minutes * 60_000)
+}
+
+async fn seeded() -> (tempfile::TempDir, Store) {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let store = Store::open(&folder.path().join("nightjar.sqlite")).expect("opens");
+    let orders = EntityRef::service("orders");
+    let series = Series {
+        id: Series::identity("test", "duration p99", &orders, &Labels::default()),
+        source: "test".into(),
+        entity: orders.clone(),
+        metric: "duration p99".into(),
+        labels: Labels::default(),
+        indicator: Indicator::Duration,
+        unit: "s".into(),
+        direction: signal::Direction::High,
+        query: None,
+        limit: None,
+        step_ms: 60_000,
+    };
+    let point = |minutes: i64, value| Point { at: before(minutes), value };
+    let points = (0..30)
+        .map(|m| point(1_440 + 29 - m, 0.3))
+        .chain((0..30).map(|m| point(29 - m, 1.2)))
+        .collect();
+    let samples = Samples { series, points };
+    let lines: Vec<LogLine> = (0..7)
+        .map(|n| LogLine {
+            at: before(n),
+            entity: orders.clone(),
+            level: Level::Error,
+            body: format!("pool timeout after {n}00 ms"),
+            trace_id: None,
+            attributes: Labels::default(),
+        })
+        .collect();
+    let change = Change {
+        id: ChangeId::derive(before(20), &["t"]),
+        kind: diagnosis::ChangeKind::Deploy,
+        entity: orders.clone(),
+        at: before(20),
+        title: "deploy 4.7.2".into(),
+        version: Some("4.7.2".into()),
+        previous: Some("4.7.1".into()),
+        author: None,
+        url: None,
+        source: "webhook".into(),
+        status: "success".into(),
+        attributes: Labels::default(),
+    };
+    let incident = Incident {
+        id: IncidentId::derive(before(15), &["i"]),
+        number: 12,
+        title: "orders p99 1.20 s, was 300 ms".into(),
+        state: IncidentState::Open,
+        severity: Severity::Critical,
+        onset_at: before(15),
+        opened_at: before(14),
+        updated_at: before(1),
+        acknowledged_at: None,
+        quiet_since: None,
+        resolved_at: None,
+        owner: None,
+        entities: vec![orders.clone()],
+        alerts: Vec::new(),
+        n_reports: 3,
+        leading: None,
+        merged_into: None,
+        category: None,
+        n_reopened: 0,
+    };
+    let edge = topology::Edge {
+        from: EntityRef::service("checkout"),
+        to: orders,
+        kind: topology::EdgeKind::Calls,
+        first_seen: before(99),
+        last_seen: before(1),
+        declared: false,
+    };
+    store
+        .write(move |tx| {
+            tx.append_points(&samples)?;
+            tx.append_logs(&lines)?;
+            tx.put(&change)?;
+            tx.put(&incident)?;
+            tx.put(&edge)
+        })
+        .await
+        .expect("seeds");
+    (folder, store)
+}
+
+async fn ask(store: &Store, text: &str) -> Answer {
+    let (progress, _heard) = mpsc::channel(16);
+    let question =
+        Question { text: text.into(), actor: Actor::nightjar(), incident: None, now: now() };
+    let assistant = Assistant::new(store.reader(), None, Config::default());
+    assistant.ask(question, progress).await.expect("answers")
+}
+
+#[tokio::test]
+async fn common_questions_are_answered_with_figures_and_citations() {
+    let (_folder, store) = seeded().await;
+    for (text, expected) in [
+        ("status", "1 incident active now."),
+        ("why is order slow", "#12 orders p99 1.20 s, was 300 ms: open"),
+        ("#12", "since 2026-11-21 14:45 UTC, 15 min"),
+        ("what changed since 14:30", "2026-11-21 14:40 UTC orders: deploy 4.7.2 (success)"),
+        ("show errors of orders", "7 lines, 0 in as long a time before"),
+        (
+            "compare orders with yesterday",
+            "orders duration p99: 1.20 s, a day before 300 ms (+300%)",
+        ),
+        ("which services depend on orders", "Depending on it: checkout."),
+        ("slowest services", "orders duration p99: 1.20 s"),
+        ("what if we deployed orders now", "of which 1 had an incident on it within 60 min"),
+        ("how many incidents this week", "1 incident opened from"),
+    ] {
+        let answer = ask(&store, text).await;
+        assert!(answer.text.contains(expected), "{text}: {}", answer.text);
+        assert!(!answer.citations.is_empty(), "{text} cites nothing");
+        for c in &answer.citations {
+            assert!(answer.text.contains(&format!("[{}]", c.n)), "{text}: [{}] unused", c.n);
+        }
+    }
+}
+
+#[tokio::test]
+async fn what_is_missing_is_said() {
+    let (_folder, store) = seeded().await;
+    for (text, expected) in [
+        ("why is checkout slow", "No incident about checkout is stored."),
+        ("#99", "No incident #99 is stored."),
+        ("what is silenced", "No silence or maintenance window is in force."),
+        ("which runbook", "No runbook matches."),
+        ("sing a song", "The question was not understood."),
+    ] {
+        let answer = ask(&store, text).await;
+        assert!(answer.text.contains(expected), "{text}: {}", answer.text);
+    }
+    let answer = ask(&store, "#12").await;
+    assert_eq!(answer.gaps.len(), 1, "the missing diagnosis is a gap");
+}
