@@ -1,5 +1,6 @@
 //! nightjar: watches telemetry, explains incidents in chat, acts only after a button was pressed.
 
+pub mod app;
 pub mod assist;
 pub mod bus;
 pub mod chat;
