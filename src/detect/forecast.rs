@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{Indicator, Point, Series, Time};
-use crate::stats::{Crossing, theil_sen, time_to_limit};
+use crate::stats::{Crossing, median, theil_sen, time_to_limit};
 
 use super::seasonal::Seasonal;
 
@@ -85,13 +85,14 @@ impl Forecast {
         }
     }
 
-    /// Takes in a point; says what the trend says when a bucket closes.
+    /// Takes in a point; says what the trend says when a bucket closes. Without a horizon it only
+    /// learns: two weeks of back-fill are four thousand buckets a series.
     pub(super) fn push(
         &mut self,
         seasonal: &Seasonal,
         point: Point,
         limit: f64,
-        horizon_h: f64,
+        horizon_h: Option<f64>,
     ) -> Said {
         let Some(season) = seasonal.season(point.at) else { return Said::Nothing };
         let bucket = point.at.ms().div_euclid(BUCKET_MS);
@@ -99,9 +100,10 @@ impl Forecast {
         if bucket > self.bucket {
             if self.n > 0 {
                 self.close(limit);
-                said = match self.outlook(seasonal, point.at, limit, horizon_h) {
-                    Some(outlook) => Said::Ahead(outlook),
-                    None => Said::Clear,
+                said = match horizon_h.map(|h| self.outlook(seasonal, point.at, limit, h)) {
+                    Some(Some(outlook)) => Said::Ahead(outlook),
+                    Some(None) => Said::Clear,
+                    None => Said::Nothing,
                 };
             }
             if self.bucket != i64::MIN {
@@ -167,6 +169,15 @@ impl Forecast {
             if ordered.len() < length / stride * 3 / 4 {
                 continue;
             }
+            // Most windows rise by nothing: a look at both ends spares the slopes of all pairs.
+            let quarter = ordered.len() / 4;
+            let level = |part: &[(f64, f64)]| {
+                median(&part.iter().map(|(_, y)| *y).collect::<Vec<_>>()).unwrap_or(0.0)
+            };
+            let rise = level(&ordered[ordered.len() - quarter..]) - level(&ordered[..quarter]);
+            if rise < LEAST_RISE * limit / 2.0 {
+                continue;
+            }
             let Some(trend) = theil_sen(&ordered, INTERVAL_Z) else { continue };
             let recent = theil_sen(&ordered[ordered.len() / 2..], INTERVAL_Z);
             let goes_on = recent.is_some_and(|r| r.slope > 0.4 * trend.slope);
@@ -218,7 +229,7 @@ mod tests {
             let value = 700.0 + 150.0 * day + noise + if since > 0.0 { extra(since) } else { 0.0 };
             let point = Point { at, value };
             let facts = Facts::new(&config, &series, seasonal.expected(at), true);
-            let said = forecast.push(&seasonal, point, LIMIT, 72.0);
+            let said = forecast.push(&seasonal, point, LIMIT, Some(72.0));
             seasonal.learn(&facts, point, false);
             if let Said::Ahead(outlook) = said {
                 return Some((since, outlook));

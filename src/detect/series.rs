@@ -100,8 +100,7 @@ impl SeriesState {
             self.n_live = self.n_live.saturating_add(1);
         }
         self.last = point.at;
-        let series = self.series.clone();
-        let facts = Facts::new(config, &series, self.seasonal.expected(point.at), backfill);
+        let facts = Facts::new(config, &self.series, self.seasonal.expected(point.at), backfill);
         let departing = !backfill && self.judge(&facts, point, out);
         self.seasonal.learn(&facts, point, departing);
         Zscore(&mut self.rolling).learn(&facts, point, departing);
@@ -196,7 +195,7 @@ impl SeriesState {
     fn look_ahead(&mut self, facts: &Facts<'_>, point: Point, out: &mut Vec<Anomaly>) {
         let Some(limit) = limit_of(&self.series) else { return };
         let Some(forecast) = &mut self.forecast else { return };
-        let horizon = f64::from(facts.config.forecast_horizon_h);
+        let horizon = (!facts.backfill).then_some(f64::from(facts.config.forecast_horizon_h));
         let said = forecast.push(&self.seasonal, point, limit, horizon);
         forecast.streak = match (&said, forecast.streak) {
             (Said::Nothing, _) => return,
