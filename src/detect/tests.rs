@@ -333,3 +333,52 @@ async fn the_stage_judges_the_journal_once_and_goes_on_from_its_snapshot() {
     assert_eq!(alerts.len(), 1, "one condition, one alert");
     assert_eq!((alerts[0].n_reports, alerts[0].name()), (40, "Slow"));
 }
+
+#[test]
+fn a_slow_leak_becomes_an_alert_long_before_the_limit() {
+    let mut s = series(Indicator::Usage, "By");
+    s.metric = "process.memory.usage".into();
+    s.limit = Some(2e9);
+    let memory = |at: Time| 7e8 + 1e8 * daily(at) + 1e7 * noise(at);
+    let (mut shard, now) = taught(&s, memory);
+    assert_eq!(run(&mut shard, &s, now, 60, memory), [], "no leak, no word");
+    let leak = now.plus_ms(HOUR_MS);
+    let rate = 6e7 / HOUR_MS as f64;
+    let said =
+        run(&mut shard, &s, leak, 12 * 60, |at| memory(at) + rate * at.ms_since(leak) as f64);
+    let told = said.iter().find(|a| a.detector == "forecast/1").expect("a leak is told of");
+    let after_h = told.at.ms_since(leak) as f64 / HOUR_MS as f64;
+    assert!(after_h < 6.0, "after {after_h} h, of the 20 h it takes");
+    assert!(told.why.contains("reaches its limit of 1.9 GiB in about"), "{}", told.why);
+    let alert = lifecycle::alert_of(told, 4.0);
+    assert_eq!((alert.name(), alert.severity), ("LimitAhead", crate::model::Severity::Warning));
+}
+
+#[test]
+fn other_systems_alerts_keep_their_identity_and_renewal_keeps_decisions() {
+    use crate::model::signal::ExternalAlert;
+    use crate::model::{AlertStatus, Severity};
+    let external = ExternalAlert {
+        system: "alertmanager".into(),
+        labels: [("alertname", "PoolSaturated"), ("job", "orders:8080"), ("severity", "page")]
+            .into_iter()
+            .collect(),
+        annotations: Labels::default(),
+        starts_at: start(),
+        ends_at: Some(start().plus_ms(HOUR_MS)),
+        generator_url: None,
+    };
+    let mut first = lifecycle::alert_of_external(&external, start().plus_ms(MINUTE_MS));
+    assert_eq!(first.entity, EntityRef::service("orders"));
+    assert_eq!(
+        (first.indicator, first.severity),
+        (Some(Indicator::Saturation), Severity::Critical)
+    );
+    assert_eq!(first.status, AlertStatus::Firing, "an end ahead is only a time-out");
+    first.decision = Some("joined".into());
+    let later = lifecycle::alert_of_external(&external, start().plus_ms(2 * HOUR_MS));
+    assert_eq!(first.id, later.id);
+    let renewed = lifecycle::renewed(first, later);
+    assert_eq!((renewed.status, renewed.n_reports), (AlertStatus::Resolved, 2));
+    assert_eq!(renewed.decision.as_deref(), Some("joined"));
+}
