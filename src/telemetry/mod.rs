@@ -4,5 +4,9 @@
 pub mod discovery;
 pub mod graph;
 pub mod intake;
+pub mod otlp;
 pub mod prometheus;
 pub mod redact;
+mod rejected;
+
+pub use rejected::Rejected;

@@ -1,0 +1,136 @@
+//! What the receiver promises: nothing dropped in silence, rates and percentiles that are right.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::Level;
+
+const NOW: Time = Time::from_ms(1_800_000_000_000);
+
+fn nanos(seconds: i64) -> String {
+    format!("{}", (NOW.ms() + seconds * 1_000) * 1_000_000)
+}
+
+fn decode(receiver: &Receiver, signal: Signal, body: &str) -> Result<Accepted, Rejected> {
+    receiver.decode(signal, Encoding::Json, body.as_bytes(), NOW)
+}
+
+fn metrics(points: &str) -> String {
+    format!(
+        r#"{{"resourceMetrics":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"orders"}}}}]}},
+        "scopeMetrics":[{{"metrics":[{points}]}}]}}]}}"#
+    )
+}
+
+#[test]
+fn a_log_record_keeps_its_level_service_and_time() {
+    let body = format!(
+        r#"{{"resourceLogs":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"auth"}}}},{{"key":"host.name","value":{{"stringValue":"node-1"}}}}]}},
+        "scopeLogs":[{{"logRecords":[
+          {{"timeUnixNano":"{}","severityNumber":"SEVERITY_NUMBER_ERROR","body":{{"stringValue":"no connection"}}}},
+          {{"timeUnixNano":"{}","body":{{"stringValue":"from next year"}}}}]}}]}}]}}"#,
+        nanos(-1),
+        nanos(86_400)
+    );
+    let accepted = decode(&Receiver::new(Config::default()), Signal::Logs, &body).expect("decodes");
+    let line = &accepted.batch.logs[0];
+    assert_eq!((line.level, line.entity.to_string()), (Level::Error, "service.name=auth".into()));
+    assert_eq!(line.attributes.get("host.name"), Some("node-1"));
+    assert_eq!((accepted.batch.logs.len(), accepted.rejected), (1, 1));
+    assert!(accepted.message.contains("future"), "{}", accepted.message);
+    let answer = answer(Signal::Logs, Encoding::Json, 1, &accepted.message);
+    assert!(String::from_utf8_lossy(&answer).contains(r#""rejectedLogRecords":"1""#));
+}
+
+#[test]
+fn cumulative_histograms_become_rate_errors_and_percentiles() {
+    let receiver = Receiver::new(Config::default());
+    let point = |at: i64, ok: [u64; 2], bad: u64| {
+        let one = |status: u16, counts: [u64; 2]| {
+            format!(
+                r#"{{"timeUnixNano":"{}","startTimeUnixNano":"{}","count":"{}","bucketCounts":["{}","{}","0"],"explicitBounds":[0.1,0.2],"attributes":[{{"key":"http.response.status_code","value":{{"intValue":"{status}"}}}}]}}"#,
+                nanos(at),
+                nanos(-600),
+                counts[0] + counts[1],
+                counts[0],
+                counts[1]
+            )
+        };
+        metrics(&format!(
+            r#"{{"name":"http.server.request.duration","unit":"s","histogram":{{"aggregationTemporality":2,"dataPoints":[{},{}]}}}}"#,
+            one(200, ok),
+            one(500, [bad, 0])
+        ))
+    };
+    let first = decode(&receiver, Signal::Metrics, &point(-120, [10, 0], 0)).expect("decodes");
+    assert!(first.batch.metrics.is_empty(), "one point of a counter says nothing");
+    let second = decode(&receiver, Signal::Metrics, &point(-60, [60, 40], 10)).expect("decodes");
+    let get = |name: &str| {
+        let name = format!("http.server.request.duration {name}");
+        second.batch.metrics.iter().find(|s| s.series.metric == name).expect("stands").points[0]
+            .value
+    };
+    assert!((get("rate") - 100.0 / 60.0).abs() < 1e-9);
+    assert!((get("errors") - 0.1).abs() < 1e-9);
+    assert!((get("p50") - 0.1 * 50.0 / 60.0).abs() < 1e-9);
+    // Not taken after all: the same request counts again.
+    let n = second.batch.metrics.len();
+    receiver.give_back(second);
+    let again = decode(&receiver, Signal::Metrics, &point(-60, [60, 40], 10)).expect("decodes");
+    assert_eq!(again.batch.metrics.len(), n);
+    // A restart counts from zero and gives no negative rate.
+    let reset = decode(&receiver, Signal::Metrics, &point(0, [6, 0], 0)).expect("decodes");
+    let rate = reset.batch.metrics.iter().find(|s| s.series.metric.ends_with("rate"));
+    assert!((rate.expect("stands").points[0].value - 0.1).abs() < 1e-9);
+}
+
+#[test]
+fn a_pool_is_used_over_its_maximum() {
+    let gauge = |name: &str, value: &str| {
+        format!(
+            r#"{{"name":"{name}","gauge":{{"dataPoints":[{{"timeUnixNano":"{}",{value},"attributes":[{{"key":"db.client.connection.state","value":{{"stringValue":"used"}}}},{{"key":"db.client.connection.pool.name","value":{{"stringValue":"main"}}}}]}}]}}}}"#,
+            nanos(-5)
+        )
+    };
+    let body = metrics(&format!(
+        "{},{},{}",
+        gauge("db.client.connection.count", r#""asInt":"19""#),
+        gauge("db.client.connection.max", r#""asDouble":20"#),
+        gauge("db.client.connection.pending_requests", r#""asDouble":"NaN""#)
+    ));
+    let accepted =
+        decode(&Receiver::new(Config::default()), Signal::Metrics, &body).expect("decodes");
+    assert_eq!(accepted.batch.metrics.len(), 1);
+    assert!((accepted.batch.metrics[0].points[0].value - 0.95).abs() < 1e-9);
+    assert_eq!(accepted.rejected, 1, "NaN is counted");
+}
+
+#[test]
+fn wrong_json_is_refused_with_its_place() {
+    let receiver = Receiver::new(Config::default());
+    let message =
+        |body: &str| decode(&receiver, Signal::Metrics, body).expect_err("refused").message;
+    assert!(message(r#"{"resource_metrics":[]}"#).contains("resourceMetrics"));
+    let text = message(&metrics(
+        r#"{"name":"x","sum":{"aggregationTemporality":"SOMETIMES","dataPoints":[]}}"#,
+    ));
+    assert!(text.contains("aggregationTemporality") && text.contains("SOMETIMES"), "{text}");
+    let text = message(&metrics(
+        r#"{"name":"x","gauge":{"dataPoints":[{"timeUnixNano":"1","asInt":"many"}]}}"#,
+    ));
+    assert!(text.contains("asInt"), "{text}");
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(body in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let receiver = Receiver::new(Config::default());
+        for signal in [Signal::Logs, Signal::Traces, Signal::Metrics] {
+            for encoding in [Encoding::Protobuf, Encoding::Json] {
+                if let Err(rejected) = receiver.decode(signal, encoding, &body, NOW) {
+                    prop_assert_eq!(rejected.status, 400);
+                }
+            }
+        }
+    }
+}
