@@ -1,6 +1,8 @@
 //! Telemetry: takes what the customer's systems say, by pull and by push; gives redacted batches
 //! to the journal. Publishes nothing by itself; a batch that was accepted is durable.
 
+pub mod alertmanager;
+pub mod changes;
 pub mod discovery;
 pub mod graph;
 pub mod intake;

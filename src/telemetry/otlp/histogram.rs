@@ -80,6 +80,14 @@ pub(super) fn quantile<'a>(sets: impl Iterator<Item = &'a Buckets>, q: f64) -> O
     let mut all: Vec<(f64, f64, f64)> =
         sets.flat_map(|s| s.0.iter().copied()).filter(|b| b.2 > 0.0).collect();
     all.sort_by(|a, b| a.1.total_cmp(&b.1).then(a.0.total_cmp(&b.0)));
+    // The same bucket of several streams is one bucket.
+    all.dedup_by(|next, kept| {
+        let same = (next.0, next.1) == (kept.0, kept.1);
+        if same {
+            kept.2 += next.2;
+        }
+        same
+    });
     let total: f64 = all.iter().map(|b| b.2).sum();
     let mut left = total * q;
     let last = all.last().copied()?;

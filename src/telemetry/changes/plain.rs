@@ -1,0 +1,95 @@
+//! The plain signed webhook: one JSON object that any pipeline can send with `curl`.
+
+use super::{Seen, json, text, verify};
+use crate::model::{Batch, Change, ChangeId, ChangeKind, EntityRef, Labels, Time};
+use crate::telemetry::Rejected;
+
+/// How far the sender's clock may differ from ours, and so how long a delivery may be repeated.
+const WINDOW_MS: i64 = 5 * 60 * 1_000;
+
+/// The headers of a delivery.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlainHeaders<'a> {
+    /// `X-Nightjar-Timestamp`: Unix seconds.
+    pub timestamp: Option<&'a str>,
+    /// `X-Nightjar-Signature`: `sha256=<hex>` over `<timestamp>.<body>`.
+    pub signature: Option<&'a str>,
+}
+
+/// Checks and decodes one delivery. `now` is event time, `wall` the real time that the signature's
+/// time is held against. After a transient fault of the intake call [`Seen::forget`] with the
+/// signature.
+///
+/// # Errors
+/// 401 for a wrong or stale signature, 409 for a repeated delivery, 400 for what makes no sense.
+pub fn decode_plain(
+    headers: PlainHeaders<'_>,
+    body: &[u8],
+    (now, wall): (Time, Time),
+    secret: &[u8],
+    seen: &Seen,
+) -> Result<Batch, Rejected> {
+    let stamp = headers.timestamp.unwrap_or_default();
+    verify(secret, &[stamp.as_bytes(), b".", body], headers.signature)?;
+    let seconds: i64 = stamp
+        .parse()
+        .map_err(|_| Rejected::invalid("X-Nightjar-Timestamp: expected Unix seconds"))?;
+    let sent = Time::from_ms(seconds.saturating_mul(1_000));
+    if wall.ms_since(sent).saturating_abs() > WINDOW_MS {
+        return Err(Rejected::unsigned(
+            "X-Nightjar-Timestamp is more than 5 minutes off; check the clock and sign anew",
+        ));
+    }
+    let change = read(body, now)?;
+    seen.note(headers.signature.unwrap_or_default())?;
+    let mut batch = Batch::new("webhook", now);
+    batch.changes.push(change);
+    Ok(batch)
+}
+
+fn read(body: &[u8], now: Time) -> Result<Change, Rejected> {
+    let value = json(body)?;
+    let get = |key: &str| text(&value, &format!("/{key}"));
+    let need =
+        |key: &str| get(key)?.ok_or_else(|| Rejected::invalid(format!("/{key}: missing or empty")));
+    if !value.is_object() {
+        return Err(Rejected::invalid("expected an object"));
+    }
+    let kind: ChangeKind = serde_json::from_value(need("kind")?.into()).map_err(|_| {
+        Rejected::invalid(
+            "/kind: expected deploy, config, network_policy, scale, flag, migration, schema or \
+             other",
+        )
+    })?;
+    let entity = match (get("service")?, get("entity")?) {
+        (Some(service), None) => EntityRef::service(service),
+        (None, Some(entity)) => {
+            entity.parse().map_err(|e| Rejected::invalid(format!("/entity: {e}")))?
+        }
+        _ => return Err(Rejected::invalid("give either /service or /entity")),
+    };
+    let at = match get("at")? {
+        Some(at) => Time::parse(&at).map_err(|e| Rejected::invalid(format!("/at: {e}")))?,
+        None => now,
+    };
+    let attributes: Labels = match value.get("attributes") {
+        None | Some(serde_json::Value::Null) => Labels::default(),
+        Some(map) => serde_json::from_value(map.clone())
+            .map_err(|e| Rejected::invalid(format!("/attributes: expected texts by name: {e}")))?,
+    };
+    let title = need("title")?;
+    Ok(Change {
+        id: ChangeId::derive(at, &["webhook", &entity.to_string(), &title]),
+        kind,
+        entity,
+        at,
+        title,
+        version: get("version")?,
+        previous: get("previous")?,
+        author: get("author")?,
+        url: get("url")?,
+        source: "webhook".to_owned(),
+        status: get("status")?.unwrap_or_else(|| "success".to_owned()),
+        attributes,
+    })
+}

@@ -1,0 +1,60 @@
+//! What the webhooks promise: nothing unsigned, nothing twice, nothing stale.
+
+use super::*;
+use crate::model::{ChangeKind, Time};
+
+const NOW: Time = Time::from_ms(1_800_000_000_000);
+const SECRET: &[u8] = b"obviously-fake-secret";
+
+fn github(event: &str, id: &str, body: &str, seen: &Seen) -> Result<crate::model::Batch, Rejected> {
+    let signature = sign(SECRET, &[body.as_bytes()]);
+    let headers =
+        GithubHeaders { event: Some(event), delivery: Some(id), signature: Some(&signature) };
+    decode_github(headers, body.as_bytes(), NOW, (SECRET, &Config::default()), seen)
+}
+
+const DEPLOYMENT: &str = r#"{"deployment":{"id":7,"ref":"4.7.2","description":"raise concurrency","created_at":"2027-01-15T07:00:00Z","creator":{"login":"someone"}},"deployment_status":{"state":"success"},"repository":{"full_name":"shop/orders"}}"#;
+
+#[test]
+fn a_deployment_is_read_once_and_keeps_its_identity() {
+    let seen = Seen::default();
+    let batch = github("deployment_status", "a", DEPLOYMENT, &seen).expect("decodes");
+    let change = &batch.changes[0];
+    assert_eq!(change.entity.name(), "orders");
+    assert_eq!(
+        (change.title.as_str(), change.status.as_str()),
+        ("deploy 4.7.2: raise concurrency", "success")
+    );
+    assert_eq!(github("deployment_status", "a", DEPLOYMENT, &seen).expect_err("again").status, 409);
+    seen.forget("a");
+    let again = github("deployment_status", "a", DEPLOYMENT, &seen).expect("decodes");
+    assert_eq!(again.changes[0].id, change.id);
+    assert!(github("ping", "b", "{}", &seen).expect("decodes").changes.is_empty());
+}
+
+#[test]
+fn a_wrong_signature_is_refused_before_the_body_is_read() {
+    let headers =
+        GithubHeaders { event: Some("push"), delivery: Some("x"), signature: Some("sha256=00") };
+    let answer =
+        decode_github(headers, b"not json", NOW, (SECRET, &Config::default()), &Seen::default());
+    assert_eq!(answer.expect_err("refused").status, 401);
+    assert_eq!(verify(b"", &[b"x"], Some(&sign(b"", &[b"x"]))).expect_err("no secret").status, 401);
+}
+
+#[test]
+fn the_plain_webhook_checks_time_signature_and_repetition() {
+    let body = br#"{"kind":"config","service":"orders","title":"worker_concurrency 48","at":"2027-01-15T07:00:00Z"}"#;
+    let send = |seconds: i64, seen: &Seen| {
+        let stamp = seconds.to_string();
+        let signature = sign(SECRET, &[stamp.as_bytes(), b".", body]);
+        let headers = PlainHeaders { timestamp: Some(&stamp), signature: Some(&signature) };
+        decode_plain(headers, body, (NOW, NOW), SECRET, seen)
+    };
+    let seen = Seen::default();
+    let seconds = NOW.ms() / 1_000;
+    assert_eq!(send(seconds, &seen).expect("taken").changes[0].kind, ChangeKind::Config);
+    assert_eq!(send(seconds, &seen).expect_err("replayed").status, 409);
+    assert_eq!(send(seconds - 301, &seen).expect_err("stale").status, 401);
+    assert_eq!(send(i64::MIN, &seen).expect_err("absurd").status, 401);
+}
