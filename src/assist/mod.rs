@@ -16,7 +16,9 @@ use crate::llm::Llm;
 use crate::model::{Actor, Evidence, Fault, Gap, IncidentId, Time};
 use crate::store::Reader;
 
+mod converse;
 mod draft;
+mod ground;
 mod look;
 mod offline;
 mod plan;
@@ -139,12 +141,23 @@ impl Assistant {
     ) -> Result<Answer, Fault> {
         let started = std::time::Instant::now();
         let _ = progress.try_send(Progress::Step { text: "Reading the store".into() });
-        let config = self.config.clone();
-        let mut answer =
-            self.reader.read(move |rows| offline::answer(rows, &question, &config)).await?;
-        if self.llm.is_none() {
-            answer.notes.push("No model used.".into());
-        }
+        let asked = match &self.llm {
+            Some(llm) => Some(self.converse(llm, &question, &progress).await),
+            None => None,
+        };
+        let mut answer = match asked {
+            Some(Ok(answer)) => answer,
+            other => {
+                let config = self.config.clone();
+                let read = self.reader.read(move |rows| offline::answer(rows, &question, &config));
+                let mut answer = read.await?;
+                answer.notes.push(match other {
+                    Some(Err(fault)) => format!("Answered without the model: {fault}."),
+                    _ => "No model used.".to_owned(),
+                });
+                answer
+            }
+        };
         answer.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
         Ok(answer)
     }

@@ -152,3 +152,44 @@ async fn what_is_missing_is_said() {
     let answer = ask(&store, "#12").await;
     assert_eq!(answer.gaps.len(), 1, "the missing diagnosis is a gap");
 }
+
+async fn ask_model(store: &Store, replies: Vec<crate::llm::Reply>) -> Answer {
+    let (progress, _heard) = mpsc::channel(16);
+    let text = "why is orders slow".to_owned();
+    let question = Question { text, actor: Actor::nightjar(), incident: None, now: now() };
+    let model = Arc::new(crate::llm::scripted::Scripted::new(replies));
+    let llm = Arc::new(Llm { model, max_tokens_per_question: 10_000 });
+    let assistant = Assistant::new(store.reader(), Some(llm), Config::default());
+    assistant.ask(question, progress).await.expect("answers")
+}
+
+fn look_up(question: &str) -> crate::llm::Reply {
+    let arguments = serde_json::json!({ "question": question }).to_string();
+    let call = crate::llm::ToolCall { id: "1".into(), name: "look_up".into(), arguments };
+    crate::llm::Reply { calls: vec![call], ..Default::default() }
+}
+
+fn words(text: &str) -> crate::llm::Reply {
+    crate::llm::Reply { text: text.into(), ..Default::default() }
+}
+
+#[tokio::test]
+async fn a_model_shows_only_what_its_evidence_supports() {
+    let (_folder, store) = seeded().await;
+    let said = "Orders p99 is 1.20 s [1].\nIt lost 4000 customers [1].";
+    let answer = ask_model(&store, vec![look_up("#12"), words(said)]).await;
+    assert_eq!(answer.text, "Orders p99 is 1.20 s [1].");
+    assert_eq!(answer.model.as_deref(), Some("scripted"));
+    assert!(answer.notes[0].starts_with("Sentences cut: 1"), "{:?}", answer.notes);
+}
+
+#[tokio::test]
+async fn a_model_that_fails_or_invents_falls_back_to_the_offline_answer() {
+    let (_folder, store) = seeded().await;
+    for replies in [vec![], vec![words("All is well since 03:00.")], vec![look_up("status")]] {
+        let answer = ask_model(&store, replies).await;
+        assert!(answer.text.contains("#12 orders p99"), "{}", answer.text);
+        assert_eq!(answer.model, None);
+        assert!(answer.notes[0].starts_with("Answered without the model"));
+    }
+}

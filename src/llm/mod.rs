@@ -9,6 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Fault;
 
+pub mod prompt;
+pub mod scripted;
+
 /// One message of a conversation. The order is that of the protocol: each tool call of an
 /// `Assistant` message is answered by one `Tool` message before anything else is said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -105,4 +108,6 @@ pub trait LanguageModel: Send + Sync {
 pub struct Llm {
     /// The model.
     pub model: Arc<dyn LanguageModel>,
+    /// Most tokens, sent and received, for one question; past it the answer is made offline.
+    pub max_tokens_per_question: u64,
 }
