@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::Fault;
 
+pub mod openai;
 pub mod prompt;
 pub mod scripted;
 
