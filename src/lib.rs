@@ -8,6 +8,7 @@ pub mod correlate;
 pub mod detect;
 pub mod llm;
 pub mod model;
+pub mod notify;
 pub mod stage;
 pub mod stats;
 pub mod store;

@@ -1,0 +1,362 @@
+//! An incident as one card, in the order that somebody woken at night needs it: what users feel,
+//! how bad and since when, what is going on, why, the chart, what changed, what helped before,
+//! what could be done, the buttons of its state, and what all of it rests on.
+
+use super::figures::{confidence_text, count_text, n_of};
+use crate::chat::{Block, Button, Card, Item, Mark, Style, Subject, Verb};
+use crate::model::figure::figure;
+use crate::model::time::duration_text;
+use crate::model::{
+    Alert, Diagnosis, Incident, IncidentState, Proposal, ProposalState, Risk, Run, RunState,
+    Severity, Time,
+};
+
+/// Everything that a card is made of, as the store has it.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The incident.
+    pub incident: Incident,
+    /// Its alerts.
+    pub alerts: Vec<Alert>,
+    /// Its newest diagnosis.
+    pub diagnosis: Option<Diagnosis>,
+    /// Its proposals, oldest first.
+    pub proposals: Vec<Proposal>,
+    /// Its runs, oldest first.
+    pub runs: Vec<Run>,
+}
+
+/// The card of an incident at `now` (event time). Ages are whole minutes, so that a card changes
+/// with its incident and not with every look.
+#[must_use]
+pub fn incident_card(facts: &Facts, now: Time) -> Card {
+    let incident = &facts.incident;
+    let mut blocks = vec![going_on(facts)];
+    blocks.extend(likely_cause(facts));
+    blocks.extend(chart(facts));
+    blocks.extend(what_changed(facts));
+    blocks.extend(seen_before(facts));
+    blocks.extend(suggested(facts, now));
+    blocks.extend(what_was_done(facts));
+    let title = format!("#{} {}", incident.number, incident.title);
+    let context = context(incident, now);
+    Card {
+        mark: mark(incident),
+        fallback: format!("{title} ({context})"),
+        title,
+        context,
+        blocks,
+        buttons: buttons(facts, now),
+        footer: footer(facts),
+    }
+}
+
+fn mark(incident: &Incident) -> Mark {
+    match incident.state {
+        IncidentState::Open if incident.severity == Severity::Critical => Mark::Critical,
+        IncidentState::Open => Mark::Open,
+        IncidentState::Acknowledged | IncidentState::Mitigating => Mark::Taken,
+        IncidentState::Monitoring => Mark::Watching,
+        IncidentState::Resolved | IncidentState::Reviewed | IncidentState::Merged => Mark::Over,
+    }
+}
+
+fn severity_text(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Info => "info",
+        Severity::Warning => "warning",
+        Severity::Critical => "critical",
+    }
+}
+
+fn context(incident: &Incident, now: Time) -> String {
+    let end = incident.resolved_at.unwrap_or(now);
+    let age = duration_text(end.ms_since(incident.onset_at).max(0));
+    let age = if incident.resolved_at.is_some() {
+        format!("lasted {age}")
+    } else {
+        format!("since {} UTC", incident.onset_at.clock_text())
+    };
+    let owner = incident.owner.as_ref().map_or("nobody has it yet".to_owned(), |o| o.name.clone());
+    let mut parts = vec![
+        severity_text(incident.severity).to_owned(),
+        incident.state.as_str().to_owned(),
+        age,
+        owner,
+    ];
+    let names: Vec<&str> = incident.entities.iter().map(crate::model::EntityRef::name).collect();
+    match names.as_slice() {
+        [] => {}
+        few if few.len() <= 4 => parts.push(few.join(", ")),
+        many => parts.push(format!("{} and {} more", many[..3].join(", "), many.len() - 3)),
+    }
+    parts.join(" · ")
+}
+
+fn text(heading: &str, text: impl Into<String>) -> Block {
+    Block::Text { heading: Some(heading.into()), text: text.into(), evidence: Vec::new() }
+}
+
+fn list(heading: &str, items: Vec<Item>) -> Option<Block> {
+    (!items.is_empty()).then(|| Block::List { heading: Some(heading.into()), items })
+}
+
+fn going_on(facts: &Facts) -> Block {
+    if let Some(diagnosis) = facts.diagnosis.as_ref().filter(|d| !d.summary.is_empty()) {
+        return text("What is going on", diagnosis.summary.clone());
+    }
+    let incident = &facts.incident;
+    let leading = facts.alerts.iter().find(|a| Some(a.id) == incident.leading);
+    let firing = facts.alerts.iter().filter(|a| a.is_firing()).count() as u64;
+    let said = leading
+        .and_then(|a| a.annotations.get("description").or_else(|| a.annotations.get("summary")))
+        .unwrap_or(&incident.title);
+    let reports = if incident.n_reports > incident.alerts.len() as u64 {
+        format!(" ({} reports in all)", count_text(incident.n_reports))
+    } else {
+        String::new()
+    };
+    let entities = incident.entities.len() as u64;
+    let where_ = if entities == 1 { "one entity".into() } else { format!("{entities} entities") };
+    text(
+        "What is going on",
+        format!(
+            "{}. {} now on {where_}{reports}.",
+            said.trim_end_matches('.'),
+            firing_text(firing)
+        ),
+    )
+}
+
+fn firing_text(n: u64) -> String {
+    format!("{} {}", n_of(n, "alert"), if n == 1 { "fires" } else { "fire" })
+}
+
+fn likely_cause(facts: &Facts) -> Option<Block> {
+    let diagnosis = facts.diagnosis.as_ref()?;
+    let first = diagnosis.hypotheses.first()?;
+    if !diagnosis.conclusive {
+        let others: Vec<String> = diagnosis
+            .hypotheses
+            .iter()
+            .take(3)
+            .map(|h| {
+                format!("{} ({:.0} %)", h.statement.trim_end_matches('.'), h.confidence * 100.0)
+            })
+            .collect();
+        let words = format!("Inconclusive: nothing stands out. Looked at: {}.", others.join("; "));
+        return Some(text("Likely cause", words));
+    }
+    let mut words =
+        format!("{} {}.", first.statement, capitalised(&confidence_text(first.confidence)));
+    if first.impact_chain.len() > 1 {
+        let chain: Vec<&str> =
+            first.impact_chain.iter().map(crate::model::EntityRef::name).collect();
+        words.push_str(&format!(" Impact: {}.", chain.join(" → ")));
+    }
+    Some(Block::Text {
+        heading: Some("Likely cause".into()),
+        text: words,
+        evidence: first.evidence.clone(),
+    })
+}
+
+fn capitalised(text: &str) -> String {
+    let mut chars = text.chars();
+    chars.next().map_or_else(String::new, |c| c.to_uppercase().chain(chars).collect())
+}
+
+fn chart(facts: &Facts) -> Option<Block> {
+    let evidence = *facts.diagnosis.as_ref()?.charts.first()?;
+    let alt = format!("The leading signal with its expected band: {}", facts.incident.title);
+    Some(Block::Chart { evidence, alt })
+}
+
+fn what_changed(facts: &Facts) -> Option<Block> {
+    let diagnosis = facts.diagnosis.as_ref()?;
+    let items = diagnosis
+        .changes
+        .iter()
+        .take(3)
+        .map(|c| {
+            let before = facts.incident.onset_at.ms_since(c.at);
+            let when = if before >= 0 {
+                format!("{} before the onset", duration_text(before))
+            } else {
+                format!("{} after the onset", duration_text(before))
+            };
+            let author = c.author.as_ref().map(|a| format!(", by {a}")).unwrap_or_default();
+            Item::plain(format!(
+                "{} UTC {}: {} ({when}{author})",
+                c.at.clock_text(),
+                c.entity.name(),
+                c.title
+            ))
+        })
+        .collect();
+    list("What changed", items)
+}
+
+fn seen_before(facts: &Facts) -> Option<Block> {
+    let items = facts
+        .diagnosis
+        .as_ref()?
+        .similar
+        .iter()
+        .take(3)
+        .map(|s| {
+            let fixed =
+                s.fixed_by.as_ref().map_or("no fix recorded".into(), |f| format!("fixed by {f}"));
+            Item::plain(format!("{} ({:.0} % alike; {fixed})", s.title, s.similarity * 100.0))
+        })
+        .collect();
+    list("Seen before", items)
+}
+
+fn risk_text(risk: Risk) -> &'static str {
+    match risk {
+        Risk::Low => "low",
+        Risk::Medium => "medium",
+        Risk::High => "high",
+    }
+}
+
+fn open_proposals(facts: &Facts, now: Time) -> impl Iterator<Item = &Proposal> {
+    facts.proposals.iter().filter(move |p| p.state == ProposalState::Open && p.expires_at > now)
+}
+
+fn suggested(facts: &Facts, now: Time) -> Option<Block> {
+    let items = open_proposals(facts, now)
+        .map(|p| {
+            let have = p.decisions.len() as u64;
+            let need = u64::from(p.requires.n_approvals);
+            let approvals = if need > 1 { format!(" {have} of {need} approvals.") } else { String::new() };
+            Item::plain(format!(
+                "{}. Risk {}; expected: {} Helps in {:.0} % of cases by what is known. Open until {} UTC.{approvals}",
+                p.title.trim_end_matches('.'),
+                risk_text(p.risk),
+                p.expected_effect,
+                p.chance * 100.0,
+                p.expires_at.clock_text(),
+            ))
+        })
+        .collect();
+    list("Suggested", items)
+}
+
+fn what_was_done(facts: &Facts) -> Option<Block> {
+    let items = facts.runs.iter().map(|r| Item::plain(run_text(r))).collect();
+    list("Done", items)
+}
+
+/// One run in a sentence, with what the measurement said once there is one.
+#[must_use]
+pub fn run_text(run: &Run) -> String {
+    let by: Vec<&str> = run.approved_by.iter().map(|a| a.name.as_str()).collect();
+    let dry = if run.dry_run { " (dry run: nothing was sent)" } else { "" };
+    let state = match run.state {
+        RunState::Running => "is running",
+        RunState::Done => "was done",
+        RunState::NotSent => "was not sent",
+        RunState::Unknown => "ended unknown: look at the target before anything else",
+    };
+    let effect = match &run.outcome {
+        Some(outcome) => format!(" {}", outcome.text),
+        None if run.state == RunState::Done && run.verify_at.is_some() => {
+            " Its effect is being measured.".into()
+        }
+        None => String::new(),
+    };
+    format!(
+        "{} UTC {} on {} {state}{dry}, approved by {}.{effect}",
+        run.started_at.clock_text(),
+        run.action,
+        run.target.name(),
+        by.join(" and ")
+    )
+}
+
+fn buttons(facts: &Facts, now: Time) -> Vec<Button> {
+    let incident = &facts.incident;
+    let own = |verb, label: &str, style| Button {
+        verb,
+        label: label.into(),
+        style,
+        subject: Subject::Incident(incident.id),
+        digest: None,
+    };
+    if incident.state == IncidentState::Merged {
+        return Vec::new();
+    }
+    if !incident.state.is_active() {
+        return vec![
+            own(Verb::Reopen, "Reopen", Style::Plain),
+            own(Verb::Why, "Why?", Style::Plain),
+        ];
+    }
+    let mut buttons = Vec::new();
+    if incident.owner.is_none() {
+        buttons.push(own(Verb::Acknowledge, "Acknowledge", Style::Primary));
+    }
+    for proposal in open_proposals(facts, now).take(3) {
+        let of = |verb, label: &str, style| Button {
+            verb,
+            label: label.into(),
+            style,
+            subject: Subject::Proposal(proposal.id),
+            digest: Some(proposal.digest.short().to_owned()),
+        };
+        buttons.push(of(Verb::Approve, "Approve…", Style::Primary));
+        buttons.push(of(Verb::Schedule, "Schedule…", Style::Plain));
+        buttons.push(of(Verb::Ignore, "Ignore", Style::Plain));
+    }
+    buttons.extend([
+        own(Verb::Why, "Why?", Style::Plain),
+        own(Verb::Silence, "Silence…", Style::Plain),
+        own(Verb::NotAnIncident, "Not an incident", Style::Plain),
+        own(Verb::Resolve, "Resolve", Style::Plain),
+    ]);
+    buttons
+}
+
+fn footer(facts: &Facts) -> String {
+    let n_evidence = facts.diagnosis.as_ref().map_or(0, |d| d.evidence.len()) as u64;
+    let n_gaps = facts.diagnosis.as_ref().map_or(0, |d| d.gaps.len()) as u64;
+    let mut detectors: Vec<&str> = facts
+        .alerts
+        .iter()
+        .map(|a| match &a.source {
+            crate::model::AlertSource::Detector { detector } => detector.as_str(),
+            crate::model::AlertSource::External { system } => system.as_str(),
+        })
+        .collect();
+    detectors.sort_unstable();
+    detectors.dedup();
+    let evidence = match n_evidence {
+        1 => "1 piece of evidence".to_owned(),
+        n => format!("{n} pieces of evidence"),
+    };
+    let gaps = if n_gaps > 0 { format!(" · {}", n_of(n_gaps, "gap")) } else { String::new() };
+    let mut parts = vec![
+        format!("{evidence}{gaps}"),
+        n_of(facts.alerts.len() as u64, "alert"),
+        "no model used".to_owned(),
+    ];
+    parts.extend((!detectors.is_empty()).then(|| detectors.join(", ")));
+    parts.join(" · ")
+}
+
+/// What an alert says in one line of the thread.
+#[must_use]
+pub fn alert_text(alert: &Alert, unit: &str) -> String {
+    let summary = alert.annotations.get("summary").unwrap_or(alert.name());
+    match (alert.value, alert.expected) {
+        (Some(value), Some(band)) => format!(
+            "{summary} (now {}, expected {} to {})",
+            figure(value, unit),
+            figure(band.low, unit),
+            figure(band.high, unit)
+        ),
+        _ => summary.to_owned(),
+    }
+}

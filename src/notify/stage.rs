@@ -1,0 +1,153 @@
+//! The running of notification: what changed in the store is written to every chat platform.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Config;
+use super::card::{Facts, incident_card};
+use crate::bus::Event;
+use crate::chat::{Chat, Content, Draft, Place};
+use crate::model::time::DAY_MS;
+use crate::model::{
+    Alert, Diagnosis, EntryId, Fault, Incident, IncidentId, Proposal, Run, SharedClock, Time,
+    TimelineEntry,
+};
+use crate::stage::Stage;
+use crate::store::{Filter, Reader, Rows};
+
+/// Thread entries written for one incident in one round; the rest follows in the next.
+const ROUND: usize = 100;
+
+/// The notify stage.
+pub struct Notify {
+    config: Config,
+    reader: Reader,
+    clock: SharedClock,
+    chats: Vec<Arc<dyn Chat>>,
+    /// What each incident's card said last and where, and the newest thread entry written. Only
+    /// saves work: after a start everything is written again under the same keys, which changes
+    /// nothing.
+    told: BTreeMap<IncidentId, Told>,
+}
+
+#[derive(Default)]
+struct Told {
+    card: Option<Content>,
+    channel: String,
+    places: Vec<Place>,
+    entries: BTreeSet<EntryId>,
+}
+
+impl Notify {
+    /// The stage over a store's reader and the platforms to tell.
+    #[must_use]
+    pub fn new(
+        config: Config,
+        reader: Reader,
+        clock: SharedClock,
+        chats: Vec<Arc<dyn Chat>>,
+    ) -> Self {
+        Self { config, reader, clock, chats, told: BTreeMap::new() }
+    }
+
+    async fn tell(&mut self, id: IncidentId) -> Result<(), Fault> {
+        let read = self.reader.read(move |r| read(r, id)).await?;
+        let Some((facts, entries)) = read else { return Ok(()) };
+        let now = self.clock.now();
+        let told = self.told.entry(id).or_default();
+        if told.channel.is_empty() {
+            self.config.channel_of(&facts.incident).clone_into(&mut told.channel);
+        }
+        let card = Content::card(incident_card(&facts, now));
+        if told.card.as_ref() != Some(&card) {
+            let mut places = Vec::new();
+            for chat in &self.chats {
+                let draft = Draft {
+                    key: format!("{id}/card"),
+                    channel: told.channel.clone(),
+                    thread: None,
+                    content: card.clone(),
+                    incident: Some(id),
+                };
+                places.push(chat.post(draft).await?);
+            }
+            (told.card, told.places) = (Some(card), places);
+            metrics::counter!("nightjar_notify_cards_total").increment(1);
+        }
+        let told_before = told.entries.clone();
+        for entry in entries.iter().filter(|e| !told_before.contains(&e.id)).take(ROUND) {
+            for (chat, place) in self.chats.iter().zip(&told.places) {
+                let text = format!("{} UTC {}", entry.at.clock_text(), entry.text);
+                let key = format!("{id}/{}", entry.id);
+                chat.reply(place.clone(), key, Content::text(text), Some(id)).await?;
+            }
+            told.entries.insert(entry.id);
+        }
+        Ok(())
+    }
+
+    async fn incident_of(&self, event: Event) -> Result<Option<IncidentId>, Fault> {
+        match event {
+            Event::Incident(id) | Event::Diagnosis(id) => Ok(Some(id)),
+            Event::Proposal(id) => {
+                let found = self.reader.read(move |r| r.get::<Proposal>(id)).await?;
+                Ok(found.map(|p| p.incident))
+            }
+            Event::Run(id) => {
+                let found = self.reader.read(move |r| r.get::<Run>(id)).await?;
+                Ok(found.map(|r| r.incident))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
+fn read(rows: &Rows<'_>, id: IncidentId) -> Result<Option<(Facts, Vec<TimelineEntry>)>, Fault> {
+    let Some(incident) = rows.get::<Incident>(id)? else { return Ok(None) };
+    let own = Filter::parent(id);
+    let facts = Facts {
+        alerts: rows.list::<Alert>(&own)?,
+        diagnosis: rows.get::<Diagnosis>(id)?,
+        proposals: rows.list::<Proposal>(&own)?,
+        runs: rows.list::<Run>(&own)?,
+        incident,
+    };
+    Ok(Some((facts, rows.list::<TimelineEntry>(&own)?)))
+}
+
+impl Stage for Notify {
+    const NAME: &'static str = "notify";
+    const SWEEP: Duration = Duration::from_secs(5);
+
+    fn wants(&self, event: &Event) -> bool {
+        matches!(
+            event,
+            Event::Incident(_) | Event::Diagnosis(_) | Event::Proposal(_) | Event::Run(_)
+        )
+    }
+
+    async fn sweep(&mut self) -> Result<(), Fault> {
+        let since = Time::from_ms((self.clock.now().ms() - 2 * DAY_MS).max(0));
+        let ids = self
+            .reader
+            .read(move |r| {
+                let all = r.list::<Incident>(&Filter::all().newest(200))?;
+                let due = all.into_iter().filter(|i| i.state.is_active() || i.updated_at > since);
+                Ok(due.map(|i| i.id).collect::<Vec<_>>())
+            })
+            .await?;
+        self.told.retain(|id, _| ids.contains(id));
+        for id in ids {
+            self.tell(id).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, event: Event) -> Result<(), Fault> {
+        match self.incident_of(event).await? {
+            Some(id) => self.tell(id).await,
+            None => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! Cards in each state, and one message per incident.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::bus::{Bus, Event};
+use crate::chat::console::Console;
+use crate::chat::{Button, Content, Message, Verb};
+use crate::model::clock::ManualClock;
+use crate::model::*;
+use crate::stage::Stage as _;
+use crate::store::{Filter, Store};
+
+fn t0() -> Time {
+    Time::parse("2026-11-20T03:00:00Z").expect("valid")
+}
+
+fn incident() -> Incident {
+    Incident {
+        id: IncidentId::derive(t0(), &["checkout"]),
+        number: 12,
+        title: "checkout p99 4.2 s, was 310 ms".into(),
+        state: IncidentState::Open,
+        severity: Severity::Critical,
+        onset_at: t0(),
+        opened_at: t0().plus_ms(90_000),
+        updated_at: t0().plus_ms(90_000),
+        acknowledged_at: None,
+        quiet_since: None,
+        resolved_at: None,
+        owner: None,
+        entities: vec![EntityRef::service("checkout"), EntityRef::service("orders")],
+        alerts: vec![],
+        n_reports: 1_204,
+        leading: None,
+        merged_into: None,
+        category: None,
+        n_reopened: 0,
+    }
+}
+
+fn proposal(incident: &Incident) -> Proposal {
+    let plan = Plan {
+        version: 1,
+        runbook: "connection-pool-exhausted".into(),
+        action: "restore-concurrency".into(),
+        target: EntityRef::service("orders"),
+        parameters: [("to".to_owned(), "16".to_owned())].into(),
+        observed: [("worker_concurrency".to_owned(), "64".to_owned())].into(),
+        steps: vec![action::Step::DryRun { text: "set it".into() }],
+        verify: action::Verify { series: None, after_s: 60, window_s: 120 },
+    };
+    Proposal {
+        id: ProposalId::derive(t0(), &["p"]),
+        incident: incident.id,
+        digest: plan.digest(),
+        plan,
+        title: "Set orders worker concurrency to 16".into(),
+        why: "the deploy raised it".into(),
+        risk: Risk::Low,
+        expected_effect: "pool wait returns to its band within 2 min.".into(),
+        exact: "POST …".into(),
+        chance: 0.6,
+        created_at: t0(),
+        expires_at: t0().plus_ms(3_600_000),
+        requires: action::Requirement {
+            role: Role::Approver,
+            n_approvals: 2,
+            no_self_approval: true,
+        },
+        requested_by: Actor::nightjar(),
+        edited_by: vec![],
+        change_author: None,
+        state: ProposalState::Open,
+        decisions: vec![],
+        scheduled_for: None,
+        rollback_of: None,
+        run: None,
+    }
+}
+
+fn facts(incident: Incident) -> Facts {
+    let proposals = vec![proposal(&incident)];
+    Facts { incident, alerts: vec![], diagnosis: None, proposals, runs: vec![] }
+}
+
+#[test]
+fn an_open_incident_offers_what_can_be_done() {
+    let card = incident_card(&facts(incident()), t0().plus_ms(120_000));
+    insta::assert_snapshot!(card.text(), @r"
+    🔴 #12 checkout p99 4.2 s, was 310 ms
+    critical · open · since 03:00:00 UTC · nobody has it yet · checkout, orders
+
+    What is going on:
+    checkout p99 4.2 s, was 310 ms. 0 alerts fire now on 2 entities (1,204 reports in all).
+
+    Suggested:
+    - Set orders worker concurrency to 16. Risk low; expected: pool wait returns to its band within 2 min. Helps in 60 % of cases by what is known. Open until 04:00:00 UTC. 0 of 2 approvals.
+
+    [Acknowledge] [Approve…] [Schedule…] [Ignore] [Why?] [Silence…] [Not an incident] [Resolve]
+    0 pieces of evidence · 0 alerts · no model used
+    ");
+    for button in &card.buttons {
+        let parsed = Button::parse(&button.code()).expect("every button can be pressed");
+        assert_eq!((parsed.verb, parsed.subject), (button.verb, button.subject));
+    }
+}
+
+#[test]
+fn buttons_follow_the_state() {
+    let verbs = |incident: Incident, now: Time| -> Vec<Verb> {
+        incident_card(&facts(incident), now).buttons.iter().map(|b| b.verb).collect()
+    };
+    let over = Incident { state: IncidentState::Resolved, resolved_at: Some(t0()), ..incident() };
+    assert_eq!(verbs(over, t0()), [Verb::Reopen, Verb::Why]);
+    let merged = Incident { state: IncidentState::Merged, ..incident() };
+    assert_eq!(verbs(merged, t0()), []);
+    let expired = verbs(incident(), t0().plus_ms(3_600_000));
+    assert!(!expired.contains(&Verb::Approve), "an expired proposal can't be approved");
+}
+
+#[tokio::test]
+async fn one_message_per_incident_also_after_a_start_anew() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let store = Store::open(&folder.path().join("n.sqlite")).expect("opens");
+    let (bus, clock) = (Bus::default(), ManualClock::new(t0().plus_ms(120_000)));
+    let first = incident();
+    let id = first.id;
+    let entry = |text: &str, at: Time| TimelineEntry::by_bot(id, at, EntryKind::State, text, None);
+    let entries = [entry("opened", t0().plus_ms(90_000)), entry("late word", t0())];
+    let put = first.clone();
+    let opened = entries[0].clone();
+    store
+        .write(move |tx| {
+            tx.put(&put)?;
+            tx.put(&opened)
+        })
+        .await
+        .expect("writes");
+    let stage = || {
+        let console = Console::new(store.clone(), bus.clone(), clock.clone());
+        Notify::new(Config::default(), store.reader(), clock.clone(), vec![Arc::new(console)])
+    };
+    let mut notify = stage();
+    notify.handle(Event::Incident(id)).await.expect("tells");
+    // An entry that is written later but happened earlier is told all the same.
+    let late = entries[1].clone();
+    let taken = Incident { state: IncidentState::Acknowledged, ..first };
+    store
+        .write(move |tx| {
+            tx.put(&late)?;
+            tx.put(&taken)
+        })
+        .await
+        .expect("writes");
+    notify.handle(Event::Incident(id)).await.expect("tells");
+    stage().sweep().await.expect("a start anew tells it all again");
+    let messages = store.read(|r| r.list::<Message>(&Filter::all())).await.expect("reads");
+    let (cards, replies): (Vec<_>, Vec<_>) = messages.into_iter().partition(|m| m.thread.is_none());
+    assert_eq!(cards.len(), 1);
+    assert_eq!(replies.len(), 2);
+    let Content::Card { card } = &cards[0].content else { panic!("the root is a card") };
+    assert!(card.context.contains("acknowledged"));
+}
