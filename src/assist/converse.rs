@@ -6,6 +6,7 @@ use tokio::sync::mpsc;
 use super::{Answer, Assistant, Citation, Cost, Progress, Question, ground, offline};
 use crate::llm::{Llm, Message, Request, ToolCall, ToolSpec, prompt};
 use crate::model::{Fault, Gap};
+use crate::telemetry::redact::redact;
 
 /// Look-ups that are carried out for one reply of a model.
 const MOST_CALLS: usize = 8;
@@ -36,8 +37,9 @@ impl Assistant {
         progress: &mpsc::Sender<Progress>,
     ) -> Result<Answer, Fault> {
         let system = prompt::answer(&question.now.minute_text())?;
-        let mut messages =
-            vec![Message::System { text: system }, Message::User { text: question.text.clone() }];
+        // Telemetry was redacted before it was stored; the asker's own words were not.
+        let asked = redact(&question.text).into_owned();
+        let mut messages = vec![Message::System { text: system }, Message::User { text: asked }];
         let (mut citations, mut gaps): (Vec<Citation>, Vec<Gap>) = (Vec::new(), Vec::new());
         let mut cost = Cost::default();
         for _ in 0..self.config.max_rounds {

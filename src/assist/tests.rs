@@ -193,3 +193,13 @@ async fn a_model_that_fails_or_invents_falls_back_to_the_offline_answer() {
         assert!(answer.notes[0].starts_with("Answered without the model"));
     }
 }
+
+#[tokio::test]
+async fn a_model_has_no_tool_but_the_look_up() {
+    let (_folder, store) = seeded().await;
+    let mut call = look_up("status");
+    call.calls[0].name = "rollback".into();
+    let answer = ask_model(&store, vec![call, words("Rolled back to 4.7.1 [1].")]).await;
+    assert_eq!(answer.model, None, "nothing was looked up, so nothing can be cited");
+    assert!(!answer.text.contains("Rolled back"));
+}
