@@ -4,6 +4,7 @@ pub mod app;
 pub mod assist;
 pub mod bus;
 pub mod chat;
+pub mod cli;
 pub mod config;
 pub mod correlate;
 pub mod detect;

@@ -1,2 +1,9 @@
 //! The program: command line, configuration, composition.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    // One TLS back-end for every client; it can only be set once, and this is the first to do so.
+    rustls::crypto::ring::default_provider().install_default().ok();
+    nightjar::cli::main()
+}
