@@ -1,6 +1,7 @@
 //! nightjar: watches telemetry, explains incidents in chat, acts only after a button was pressed.
 
 pub mod app;
+pub mod approve;
 pub mod assist;
 pub mod bus;
 pub mod chat;

@@ -1,0 +1,222 @@
+//! The gate: the one place where an [`ApprovedAction`] is made.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::policy::{Config, n_approved};
+use crate::model::action::{Effect, Step};
+use crate::model::time::{MINUTE_MS, SECOND_MS};
+use crate::model::{
+    Actor, Fault, Plan, Proposal, ProposalId, ProposalState, Refused, Run, RunId, RunState, Time,
+    Verdict,
+};
+use crate::store::{Filter, Tx};
+
+/// An action that enough people approved and one run has claimed. It can't be copied, stored or
+/// made elsewhere; an executor takes it by value, so it acts at most once.
+#[derive(Debug)]
+pub struct ApprovedAction {
+    run: RunId,
+    plan: Plan,
+}
+
+impl ApprovedAction {
+    /// The run that claimed it; also the idempotency key that the target is sent.
+    #[must_use]
+    pub fn run(&self) -> RunId {
+        self.run
+    }
+
+    /// What is to be done.
+    #[must_use]
+    pub fn plan(&self) -> &Plan {
+        &self.plan
+    }
+}
+
+/// Key of the halt switch in the store.
+pub const HALT: &str = "halt";
+
+/// The halt switch: while it is set, nothing is claimed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Halt {
+    /// Who set it.
+    pub by: Actor,
+    /// Why.
+    pub reason: String,
+    /// When.
+    pub at: Time,
+}
+
+/// Claims an approved proposal for its one run. Everything is checked in the transaction that
+/// also writes the claim: the halt switch, the state, the digest, the approvals, the target's
+/// state, other runs on the target, cooldown and circuit breaker. `observed` is the target's state
+/// read just now; `None` where the runbook reads none or it could not be read.
+///
+/// # Errors
+/// The store failed. What is refused is the inner `Err`; the proposal is then as it was, or
+/// `Superseded` when the target's state has changed.
+pub fn claim(
+    tx: &Tx<'_>,
+    id: ProposalId,
+    observed: Option<&std::collections::BTreeMap<String, String>>,
+    config: &Config,
+    now: Time,
+) -> Result<Result<ApprovedAction, Refused>, Fault> {
+    if let Some(halt) = tx.value::<Option<Halt>>(HALT)?.flatten() {
+        return Ok(Err(Refused::Conflict(format!(
+            "All actions were halted by {}: {}. An admin can lift it.",
+            halt.by.name, halt.reason
+        ))));
+    }
+    let Some(mut proposal) = tx.get::<Proposal>(id)? else {
+        return Ok(Err(Refused::NotFound("This proposal does not exist.".into())));
+    };
+    if let Err(refused) = ready(&proposal, now) {
+        return Ok(Err(refused));
+    }
+    if let Some(state) = observed
+        && *state != proposal.plan.observed
+    {
+        let text = changed(&proposal.plan, state);
+        proposal.state = ProposalState::Superseded;
+        tx.put(&proposal)?;
+        tx.audit(now, &Actor::nightjar(), "proposal.supersede", &id.to_string(), &json!(text))?;
+        return Ok(Err(Refused::Conflict(text)));
+    }
+    if let Err(refused) = target_is_free(tx, &proposal, config, now)? {
+        return Ok(Err(refused));
+    }
+    let run = run_of(&proposal, now);
+    proposal.state = ProposalState::Claimed;
+    proposal.run = Some(run.id);
+    if !tx.replace_in_state(&proposal, ProposalState::Approved.as_str())? || !tx.put_new(&run)? {
+        return Ok(Err(Refused::Conflict("Another run has already claimed this.".into())));
+    }
+    let detail = json!({
+        "proposal": id.to_string(), "digest": proposal.digest.0, "exact": proposal.exact,
+        "approved_by": run.approved_by,
+    });
+    tx.audit(now, &Actor::nightjar(), "run.claim", &run.id.to_string(), &detail)?;
+    Ok(Ok(ApprovedAction { run: run.id, plan: proposal.plan }))
+}
+
+fn ready(proposal: &Proposal, now: Time) -> Result<(), Refused> {
+    if proposal.state != ProposalState::Approved {
+        return Err(Refused::Conflict(format!(
+            "The proposal is {}, not approved; nothing was done.",
+            proposal.state.as_str()
+        )));
+    }
+    if proposal.scheduled_for.is_none() && now >= proposal.expires_at {
+        return Err(Refused::Conflict("The proposal has expired; nothing was done.".into()));
+    }
+    if proposal.plan.digest() != proposal.digest {
+        return Err(Refused::Conflict(
+            "The stored plan does not give its digest; nothing was done.".into(),
+        ));
+    }
+    let (have, need) = (n_approved(proposal), usize::from(proposal.requires.n_approvals));
+    if have < need {
+        return Err(Refused::Conflict(format!(
+            "{have} of {need} approvals count for this plan; nothing was done."
+        )));
+    }
+    Ok(())
+}
+
+fn changed(plan: &Plan, state: &std::collections::BTreeMap<String, String>) -> String {
+    let mut differences = Vec::new();
+    for (key, before) in &plan.observed {
+        let after = state.get(key).map_or("nothing", String::as_str);
+        if after != before {
+            differences.push(format!("{key} was {before} and is {after}"));
+        }
+    }
+    for (key, after) in state.iter().filter(|(k, _)| !plan.observed.contains_key(*k)) {
+        differences.push(format!("{key} is {after} and was not known"));
+    }
+    format!(
+        "The target has changed since this was proposed ({}); nothing was done. A fresh proposal \
+         follows if it still applies.",
+        differences.join("; ")
+    )
+}
+
+fn target_is_free(
+    tx: &Tx<'_>,
+    proposal: &Proposal,
+    config: &Config,
+    now: Time,
+) -> Result<Result<(), Refused>, Fault> {
+    let action = action_of(&proposal.plan);
+    let back = i64::from(config.breaker_min.max(config.cooldown_s / 60 + 1)) * MINUTE_MS;
+    let mut recent = tx.list::<Run>(&Filter::all().since(now.plus_ms(-back)).newest(200))?;
+    recent.extend(tx.list::<Run>(&Filter::states(["running"]))?);
+    recent.retain(|r| r.target == proposal.plan.target);
+    if let Some(other) = recent.iter().find(|r| r.state == RunState::Running) {
+        return Ok(Err(Refused::Conflict(format!(
+            "{} is already running on {}; wait for its end.",
+            other.action,
+            other.target.name()
+        ))));
+    }
+    // Undoing a run must not wait for the cooldown of what it undoes.
+    if proposal.rollback_of.is_some() {
+        return Ok(Ok(()));
+    }
+    let same: Vec<&Run> = recent.iter().filter(|r| r.action == action && !r.dry_run).collect();
+    let cooldown = i64::from(config.cooldown_s) * SECOND_MS;
+    if let Some(last) = same.iter().find(|r| now.ms_since(r.started_at) < cooldown) {
+        return Ok(Err(Refused::Conflict(format!(
+            "{action} ran on {} at {} UTC; the cooldown is {} s.",
+            last.target.name(),
+            last.started_at.clock_text(),
+            config.cooldown_s
+        ))));
+    }
+    let useless = same
+        .iter()
+        .take_while(|r| {
+            r.outcome.as_ref().is_some_and(|o| matches!(o.effect, Effect::NoChange | Effect::Worse))
+        })
+        .count();
+    if config.breaker_after > 0 && useless >= config.breaker_after as usize {
+        return Ok(Err(Refused::Conflict(format!(
+            "{action} did not help {useless} times in a row on {}; it rests for {} min.",
+            proposal.plan.target.name(),
+            config.breaker_min
+        ))));
+    }
+    Ok(Ok(()))
+}
+
+/// Runbook and action as runs name them.
+fn action_of(plan: &Plan) -> String {
+    format!("{}/{}", plan.runbook, plan.action)
+}
+
+fn run_of(proposal: &Proposal, now: Time) -> Run {
+    let mut approved_by: Vec<Actor> = Vec::new();
+    for decision in &proposal.decisions {
+        let known = approved_by.iter().any(|a| a.same_as(&decision.actor));
+        if decision.verdict != Verdict::Ignore && !known {
+            approved_by.push(decision.actor.clone());
+        }
+    }
+    Run {
+        id: RunId::derive(proposal.created_at, &[&proposal.id.to_string(), &proposal.digest.0]),
+        proposal: proposal.id,
+        incident: proposal.incident,
+        action: action_of(&proposal.plan),
+        target: proposal.plan.target.clone(),
+        state: RunState::Running,
+        dry_run: proposal.plan.steps.iter().all(|s| matches!(s, Step::DryRun { .. })),
+        started_at: now,
+        finished_at: None,
+        output: Vec::new(),
+        approved_by,
+        verify_at: None,
+        outcome: None,
+    }
+}

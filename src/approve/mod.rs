@@ -1,0 +1,17 @@
+//! Approve: takes diagnoses and people's decisions, gives proposals and, after the decisions that
+//! policy asks for, the one [`ApprovedAction`] that an executor will take.
+//!
+//! Hears `Diagnosis`, `Incident` and `Tick`; publishes `Proposal` and `Decided`. Guarantees: a
+//! decision is counted only for the plan whose digest its maker saw; approval adds to policy and
+//! pre-checks and never replaces them; an [`ApprovedAction`] is made in one leaf file, from stored
+//! decisions, by one compare-and-set.
+
+mod claim;
+mod decide;
+mod policy;
+#[cfg(test)]
+mod tests;
+
+pub use claim::{ApprovedAction, HALT, Halt, claim};
+pub use decide::{Choice, decide};
+pub use policy::{Config, may_decide, n_approved, requirement};

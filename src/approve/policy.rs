@@ -1,0 +1,126 @@
+//! Who may decide what: roles, the same person twice, one's own request. Pure.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use crate::model::action::Requirement;
+use crate::model::{Actor, Proposal, Refused, Risk, Role, Verdict};
+
+/// Policy of approvals. An action's runbook may ask for more, never for less.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Least role for actions of low and medium risk.
+    pub role: Role,
+    /// Least role for actions of high risk.
+    pub high_risk_role: Role,
+    /// How many different people must approve an action of high risk.
+    pub high_risk_approvals: u8,
+    /// Refuse approvals by whoever requested the action, edited its parameters or authored the
+    /// change that it undoes.
+    pub no_self_approval: bool,
+    /// Minutes (event time) after which an undecided proposal expires.
+    pub expires_min: u32,
+    /// Seconds (event time) between two runs of the same action on the same target.
+    pub cooldown_s: u32,
+    /// Runs in a row that did not help after which an action on a target is not offered or run
+    /// again for `breaker_min`.
+    pub breaker_after: u32,
+    /// Minutes (event time) for which it then rests.
+    pub breaker_min: u32,
+    /// Proposals open at once for one incident.
+    pub max_open: u32,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            role: Role::Approver,
+            high_risk_role: Role::Approver,
+            high_risk_approvals: 2,
+            no_self_approval: false,
+            expires_min: 60,
+            cooldown_s: 300,
+            breaker_after: 3,
+            breaker_min: 120,
+            max_open: 2,
+        }
+    }
+}
+
+/// What an action of a risk needs: the policy's word, raised by what its runbook asks for.
+#[must_use]
+pub fn requirement(
+    config: &Config,
+    risk: Risk,
+    role: Option<Role>,
+    approvals: Option<u8>,
+) -> Requirement {
+    let (least, n) = match risk {
+        Risk::High => (config.high_risk_role, config.high_risk_approvals.max(1)),
+        Risk::Low | Risk::Medium => (config.role, 1),
+    };
+    Requirement {
+        role: least.max(role.unwrap_or(least)),
+        n_approvals: n.max(approvals.unwrap_or(1)),
+        no_self_approval: config.no_self_approval,
+    }
+}
+
+/// Why this person may not decide on this proposal, if so.
+///
+/// # Errors
+/// [`Refused::Forbidden`], naming who may.
+pub fn may_decide(proposal: &Proposal, actor: &Actor, verdict: Verdict) -> Result<(), Refused> {
+    let requires = &proposal.requires;
+    if actor.is_bot() {
+        return Err(Refused::Forbidden("Only a person can decide on an action.".into()));
+    }
+    if actor.role < requires.role {
+        return Err(Refused::Forbidden(format!(
+            "This needs the role {}; you have {}. Ask somebody with that role to decide.",
+            requires.role, actor.role
+        )));
+    }
+    if verdict != Verdict::Ignore
+        && requires.no_self_approval
+        && let Some(why) = own(proposal, actor)
+    {
+        return Err(Refused::Forbidden(format!(
+            "You {why}, and policy asks for another person's approval. Ask a colleague with the \
+             role {}.",
+            requires.role
+        )));
+    }
+    Ok(())
+}
+
+/// In what way the proposal is the actor's own.
+fn own(proposal: &Proposal, actor: &Actor) -> Option<&'static str> {
+    if proposal.requested_by.same_as(actor) {
+        return Some("requested this action");
+    }
+    if proposal.edited_by.iter().any(|e| e.same_as(actor)) {
+        return Some("edited its parameters");
+    }
+    let author = proposal.change_author.as_deref()?;
+    let same = |name: &str| name.eq_ignore_ascii_case(author);
+    (same(&actor.name) || same(&actor.id)).then_some("authored the change that it undoes")
+}
+
+/// How many different people have validly approved the plan as it stands now.
+#[must_use]
+pub fn n_approved(proposal: &Proposal) -> usize {
+    let mut people: Vec<&Actor> = Vec::new();
+    for decision in &proposal.decisions {
+        let approves = matches!(decision.verdict, Verdict::Approve | Verdict::Schedule { .. });
+        if approves
+            && decision.digest == proposal.digest
+            && may_decide(proposal, &decision.actor, decision.verdict).is_ok()
+            && !people.iter().any(|p| p.same_as(&decision.actor))
+        {
+            people.push(&decision.actor);
+        }
+    }
+    people.len()
+}
