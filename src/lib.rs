@@ -12,6 +12,7 @@ pub mod detect;
 pub mod llm;
 pub mod model;
 pub mod notify;
+pub mod remediate;
 pub mod stage;
 pub mod stats;
 pub mod store;

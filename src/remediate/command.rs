@@ -1,0 +1,63 @@
+//! Programs on a list, without a shell, with a time limit and an empty environment.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use tokio::io::AsyncReadExt as _;
+
+use super::{Config, Executed};
+use crate::telemetry::redact::redact;
+
+/// Bytes of output that are kept.
+const MOST_BYTES: u64 = 16 * 1024;
+
+/// Runs a program. Exit code 0 is *done*; any other end after the start is *unknown*, because a
+/// program that failed may have done half of its work.
+#[expect(clippy::disallowed_methods, reason = "the one place that starts programs")]
+pub(super) async fn run(
+    config: &Config,
+    program: &str,
+    args: &[String],
+    timeout_s: u32,
+) -> Executed {
+    if let Err(reason) = config.allows_command(program, args) {
+        return Executed::NotSent { reason };
+    }
+    let spawned = tokio::process::Command::new(program)
+        .args(args)
+        .env_clear()
+        .env("PATH", "/usr/bin:/bin")
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn();
+    let mut child = match spawned {
+        Ok(child) => child,
+        Err(e) => return Executed::NotSent { reason: format!("{program} can't be started: {e}") },
+    };
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let work = async {
+        let mut out = Vec::new();
+        let mut err = Vec::new();
+        if let (Some(stdout), Some(stderr)) = (stdout, stderr) {
+            let (mut stdout, mut stderr) = (stdout.take(MOST_BYTES), stderr.take(MOST_BYTES));
+            // What can't be read is missing from the record and changes nothing else.
+            let _ = tokio::join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err));
+        }
+        let status = child.wait().await;
+        out.extend(err);
+        (status, redact(&String::from_utf8_lossy(&out)).into_owned())
+    };
+    let limit = Duration::from_secs(u64::from(timeout_s.clamp(1, 3_600)));
+    match tokio::time::timeout(limit, work).await {
+        Ok((Ok(status), text)) if status.success() => Executed::Done { output: text },
+        Ok((Ok(status), text)) => {
+            Executed::Unknown { reason: format!("it ended with {status}: {text}") }
+        }
+        Ok((Err(e), _)) => Executed::Unknown { reason: format!("its end could not be seen: {e}") },
+        Err(_) => Executed::Unknown {
+            reason: format!("it did not end within {} s and was stopped", limit.as_secs()),
+        },
+    }
+}

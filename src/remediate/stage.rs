@@ -1,0 +1,360 @@
+//! The running of remediation: claim, execute, record, measure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use serde_json::json;
+
+use super::verify::{self, Measured};
+use super::{Executed, Executor};
+use crate::approve::{self, ApprovedAction, claim};
+use crate::bus::{Bus, Event};
+use crate::correlate::machine;
+use crate::model::action::{Effect, Outcome};
+use crate::model::time::SECOND_MS;
+use crate::model::{
+    Actor, Alert, EntryKind, Fault, Incident, IncidentState, Plan, Proposal, ProposalId,
+    ProposalState, Run, RunId, RunState, SharedClock, Time, TimelineEntry,
+};
+use crate::stage::Stage;
+use crate::store::{Filter, Rows, Store, Tx};
+
+/// Reads the state of a plan's target, as its runbook says; `None` where it says nothing.
+pub type Observe = Arc<
+    dyn Fn(Plan) -> BoxFuture<'static, Result<Option<BTreeMap<String, String>>, Fault>>
+        + Send
+        + Sync,
+>;
+
+/// The remediate stage.
+pub struct Remediate {
+    /// Policy, for the checks at the claim.
+    pub policy: approve::Config,
+    /// The store.
+    pub store: Store,
+    /// The doorbells.
+    pub bus: Bus,
+    /// Event time.
+    pub clock: SharedClock,
+    /// Whoever carries out.
+    pub executor: Arc<dyn Executor>,
+    /// Reads a target's state.
+    pub observe: Observe,
+    /// Whether runs that an earlier process left behind have been looked after.
+    pub swept: bool,
+}
+
+impl Remediate {
+    async fn carry_out(&self, id: ProposalId) -> Result<(), Fault> {
+        let proposal = self.store.read(move |r| r.get::<Proposal>(id)).await?;
+        let Some(proposal) = proposal.filter(|p| p.state == ProposalState::Approved) else {
+            return Ok(());
+        };
+        // A target that can't be read is not known to be unchanged: nothing is done.
+        let observed = match (self.observe)(proposal.plan.clone()).await {
+            Ok(observed) => observed,
+            Err(e) => return self.hold(proposal, &e).await,
+        };
+        let (policy, now) = (self.policy.clone(), self.clock.now());
+        let claimed = self
+            .store
+            .write(move |tx| {
+                let claimed = claim(tx, id, observed.as_ref(), &policy, now)?;
+                if let Err(refused) = &claimed {
+                    give_up(tx, id, &refused.to_string(), now)?;
+                }
+                Ok(claimed)
+            })
+            .await?;
+        self.bus.publish(Event::Proposal(id));
+        match claimed {
+            Ok(action) => self.execute(action, &proposal).await,
+            Err(refused) => {
+                metrics::counter!("nightjar_remediate_refused_total").increment(1);
+                tracing::warn!(proposal.id = %id, reason = %refused, "an approved action was not run");
+                self.bus.publish(Event::Incident(proposal.incident));
+                Ok(())
+            }
+        }
+    }
+
+    async fn hold(&self, proposal: Proposal, fault: &Fault) -> Result<(), Fault> {
+        let now = self.clock.now();
+        let reason = format!("the target's state can't be read ({})", fault.chain());
+        let (id, incident) = (proposal.id, proposal.incident);
+        self.store.write(move |tx| give_up(tx, id, &reason, now)).await?;
+        self.bus.publish(Event::Proposal(id));
+        self.bus.publish(Event::Incident(incident));
+        Ok(())
+    }
+
+    async fn execute(&self, action: ApprovedAction, proposal: &Proposal) -> Result<(), Fault> {
+        let id = action.run();
+        self.bus.publish(Event::Run(id));
+        let results = self.executor.run(action).await;
+        let now = self.clock.now();
+        let verify = proposal.plan.verify.clone();
+        let incident = self
+            .store
+            .write(move |tx| {
+                let Some(mut run) = tx.get::<Run>(id)? else {
+                    return Err(Fault::because("a claimed run is gone from the store"));
+                };
+                let mut state = RunState::Done;
+                for result in results {
+                    let (then, text) = match result {
+                        Executed::Done { output } => (state, output),
+                        Executed::NotSent { reason } => (RunState::NotSent, reason),
+                        Executed::Unknown { reason } => (RunState::Unknown, reason),
+                    };
+                    state = then;
+                    run.output.push(text);
+                }
+                run.state = state;
+                run.finished_at = Some(now);
+                let wait = i64::from(verify.after_s + verify.window_s) * SECOND_MS;
+                run.verify_at =
+                    (state == RunState::Done && !run.dry_run).then(|| now.plus_ms(wait));
+                record(tx, &run, now)?;
+                Ok(run.incident)
+            })
+            .await?;
+        metrics::counter!("nightjar_remediate_runs_total").increment(1);
+        self.bus.publish(Event::Run(id));
+        self.bus.publish(Event::Incident(incident));
+        Ok(())
+    }
+
+    /// Runs that were claimed and never recorded: the process ended in between. Nobody knows
+    /// whether they happened, so they are not repeated; a person is asked to look.
+    async fn look_after_orphans(&mut self) -> Result<(), Fault> {
+        let now = self.clock.now();
+        let left = self
+            .store
+            .write(move |tx| {
+                let left = tx.list::<Run>(&Filter::states(["running"]))?;
+                for run in &left {
+                    let mut run = run.clone();
+                    run.state = RunState::Unknown;
+                    run.finished_at = Some(now);
+                    run.output.push(
+                        "The process ended while this ran; whether it happened is not known. \
+                         Look at the target before anything else is done."
+                            .into(),
+                    );
+                    record(tx, &run, now)?;
+                }
+                Ok(left.into_iter().map(|r| (r.id, r.incident)).collect::<Vec<_>>())
+            })
+            .await?;
+        for (run, incident) in left {
+            self.bus.publish(Event::Run(run));
+            self.bus.publish(Event::Incident(incident));
+        }
+        self.swept = true;
+        Ok(())
+    }
+
+    async fn verify_due(&self) -> Result<(), Fault> {
+        let now = self.clock.now();
+        let due = self
+            .store
+            .read(move |r| {
+                let done = r.list::<Run>(&Filter::states(["done"]).newest(200))?;
+                Ok(done
+                    .into_iter()
+                    .filter(|run| run.verify_at.is_some_and(|at| at <= now))
+                    .map(|run| run.id)
+                    .collect::<Vec<_>>())
+            })
+            .await?;
+        for id in due {
+            let incident = self.store.write(move |tx| verify_run(tx, id, now)).await?;
+            self.bus.publish(Event::Run(id));
+            if let Some(incident) = incident {
+                self.bus.publish(Event::Incident(incident));
+            }
+        }
+        Ok(())
+    }
+
+    /// Scheduled proposals whose time has come become approved ones.
+    async fn wake_scheduled(&self) -> Result<(), Fault> {
+        let now = self.clock.now();
+        self.store
+            .write(move |tx| {
+                for mut p in tx.list::<Proposal>(&Filter::states(["scheduled"]))? {
+                    if p.scheduled_for.is_some_and(|at| at <= now) {
+                        p.state = ProposalState::Approved;
+                        tx.replace_in_state(&p, "scheduled")?;
+                    }
+                }
+                Ok(())
+            })
+            .await
+    }
+}
+
+/// An approved proposal that can't be run goes back to nobody: it is over, with its reason.
+fn give_up(tx: &Tx<'_>, id: ProposalId, reason: &str, now: Time) -> Result<(), Fault> {
+    let Some(mut proposal) = tx.get::<Proposal>(id)? else { return Ok(()) };
+    if proposal.state == ProposalState::Approved {
+        proposal.state = ProposalState::Superseded;
+        tx.replace_in_state(&proposal, "approved")?;
+    }
+    let text = format!("Not run: {}. {reason}", proposal.title.trim_end_matches('.'));
+    tx.put(&TimelineEntry::by_bot(
+        proposal.incident,
+        now,
+        EntryKind::Run,
+        text,
+        Some(id.to_string()),
+    ))?;
+    tx.audit(now, &Actor::nightjar(), "run.refuse", &id.to_string(), &json!({ "reason": reason }))
+}
+
+fn record(tx: &Tx<'_>, run: &Run, now: Time) -> Result<(), Fault> {
+    tx.put(run)?;
+    if let Some(mut proposal) = tx.get::<Proposal>(run.proposal)? {
+        proposal.state = ProposalState::Finished;
+        tx.put(&proposal)?;
+    }
+    let words = match run.state {
+        RunState::Done if run.dry_run => "was a dry run; nothing was sent",
+        RunState::Done => "was done; its effect is measured next",
+        RunState::NotSent => "was not sent",
+        RunState::Unknown => "ended unknown and is not repeated",
+        RunState::Running => "is running",
+    };
+    let said = run.output.last().map(|o| format!(" ({o})")).unwrap_or_default();
+    let text = format!("{} on {} {words}{said}.", run.action, run.target.name());
+    let subject = Some(run.id.to_string());
+    tx.put(&TimelineEntry::by_bot(run.incident, now, EntryKind::Run, text, subject))?;
+    let detail = json!({ "state": run.state, "output": run.output, "dry_run": run.dry_run });
+    tx.audit(now, &Actor::nightjar(), "run.end", &run.id.to_string(), &detail)?;
+    if run.state == RunState::Done && !run.dry_run {
+        move_on(tx, run, IncidentState::Monitoring, "a fix was carried out", now)?;
+    }
+    Ok(())
+}
+
+fn move_on(
+    tx: &Tx<'_>,
+    run: &Run,
+    to: IncidentState,
+    reason: &str,
+    now: Time,
+) -> Result<(), Fault> {
+    let Some(incident) = tx.get::<Incident>(run.incident)? else { return Ok(()) };
+    if incident.state == to || !incident.state.is_active() {
+        return Ok(());
+    }
+    if let Ok((next, entry)) = machine::transition(&incident, to, &Actor::nightjar(), now, reason) {
+        tx.put(&next)?;
+        tx.put(&entry)?;
+    }
+    Ok(())
+}
+
+fn verify_run(
+    tx: &Tx<'_>,
+    id: RunId,
+    now: Time,
+) -> Result<Option<crate::model::IncidentId>, Fault> {
+    let Some(mut run) = tx.get::<Run>(id)? else { return Ok(None) };
+    if run.verify_at.is_none() {
+        return Ok(None);
+    }
+    let outcome = measure(tx, &run, now)?;
+    run.verify_at = None;
+    run.outcome = Some(outcome.clone());
+    tx.put(&run)?;
+    let text = format!("{} on {}: {}", run.action, run.target.name(), outcome.text);
+    let subject = Some(id.to_string());
+    tx.put(&TimelineEntry::by_bot(run.incident, now, EntryKind::Verification, text, subject))?;
+    let detail = json!({ "outcome": outcome });
+    tx.audit(now, &Actor::nightjar(), "run.verify", &id.to_string(), &detail)?;
+    if matches!(outcome.effect, Effect::NoChange | Effect::Worse) {
+        move_on(tx, &run, IncidentState::Open, "the fix did not help", now)?;
+    }
+    Ok(Some(run.incident))
+}
+
+fn measure(rows: &Rows<'_>, run: &Run, now: Time) -> Result<Outcome, Fault> {
+    let nothing = |text: &str| Outcome {
+        effect: Effect::Unmeasured,
+        signal: String::new(),
+        before: None,
+        after: None,
+        expected: None,
+        text: format!("Not measured: {text}."),
+        at: now,
+    };
+    let Some(proposal) = rows.get::<Proposal>(run.proposal)? else {
+        return Ok(nothing("its proposal is gone"));
+    };
+    let Some(incident) = rows.get::<Incident>(run.incident)? else {
+        return Ok(nothing("its incident is gone"));
+    };
+    let alerts = rows.list::<Alert>(&Filter::parent(run.incident))?;
+    let leading = alerts.iter().find(|a| Some(a.id) == incident.leading && a.series.is_some());
+    let wanted = proposal.plan.verify.series;
+    let alert = match wanted {
+        Some(id) => alerts.iter().find(|a| a.series == Some(id)),
+        None => leading.or_else(|| alerts.iter().find(|a| a.series.is_some())),
+    };
+    let Some(id) = wanted.or_else(|| alert.and_then(|a| a.series)) else {
+        return Ok(nothing("the incident has no metric behind it"));
+    };
+    let Some(series) = rows.series(id)? else {
+        return Ok(nothing("its signal is not stored any more"));
+    };
+    let end = run.finished_at.unwrap_or(run.started_at);
+    let verify = &proposal.plan.verify;
+    let since = end.plus_ms(i64::from(verify.after_s) * SECOND_MS);
+    let until = since.plus_ms(i64::from(verify.window_s) * SECOND_MS + 1);
+    let onset = alert.map_or(incident.onset_at, |a| a.starts_at);
+    let measured = Measured {
+        before: rows.points(id, onset, run.started_at)?,
+        after: rows.points(id, since, until)?,
+        expected: alert.and_then(|a| a.expected),
+        series,
+    };
+    Ok(verify::judge(&measured, now))
+}
+
+impl Stage for Remediate {
+    const NAME: &'static str = "remediate";
+    const SWEEP: Duration = Duration::from_secs(2);
+
+    fn wants(&self, event: &Event) -> bool {
+        matches!(event, Event::Decided(_))
+    }
+
+    async fn sweep(&mut self) -> Result<(), Fault> {
+        if !self.swept {
+            self.look_after_orphans().await?;
+        }
+        self.wake_scheduled().await?;
+        let due = self
+            .store
+            .read(|r| {
+                let approved = r.list::<Proposal>(&Filter::states(["approved"]))?;
+                Ok(approved.into_iter().map(|p| p.id).collect::<Vec<_>>())
+            })
+            .await?;
+        for id in due {
+            self.carry_out(id).await?;
+        }
+        self.verify_due().await
+    }
+
+    async fn handle(&mut self, event: Event) -> Result<(), Fault> {
+        match event {
+            Event::Decided(id) => self.carry_out(id).await,
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! Executors within their lists, orphans, and the measuring.
