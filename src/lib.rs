@@ -6,6 +6,7 @@ pub mod assist;
 pub mod bus;
 pub mod chat;
 pub mod cli;
+pub mod command;
 pub mod config;
 pub mod correlate;
 pub mod detect;

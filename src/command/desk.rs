@@ -1,0 +1,259 @@
+//! The desk: everything about incidents.
+
+use serde_json::json;
+
+use super::{Problem, need};
+use crate::bus::{Bus, Event};
+use crate::correlate::machine;
+use crate::model::{
+    Actor, Alert, AlertId, EntryKind, Fault, Incident, IncidentId, IncidentState, Refused, Role,
+    SharedClock, TimelineEntry,
+};
+use crate::store::{Store, Tx};
+
+/// Longest note that is kept, in characters.
+const MOST_CHARS: usize = 4_000;
+
+/// Where wishes are brought. Cheap to clone.
+#[derive(Clone)]
+pub struct Desk {
+    pub(super) store: Store,
+    pub(super) bus: Bus,
+    pub(super) clock: SharedClock,
+}
+
+impl Desk {
+    /// A desk over a store.
+    #[must_use]
+    pub fn new(store: Store, bus: Bus, clock: SharedClock) -> Self {
+        Self { store, bus, clock }
+    }
+
+    /// Runs `work` in a transaction whose refusal leaves nothing behind.
+    pub(super) async fn transact<T, F>(&self, work: F) -> Result<T, Problem>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Tx<'_>) -> Result<Result<T, Refused>, Fault> + Send + 'static,
+    {
+        Ok(self.store.write(work).await??)
+    }
+
+    async fn change(
+        &self,
+        actor: &Actor,
+        id: IncidentId,
+        to: IncidentState,
+        category: Option<&'static str>,
+        reason: String,
+    ) -> Result<Incident, Problem> {
+        let (actor, now) = (actor.clone(), self.clock.now());
+        let incident = self
+            .transact(move |tx| {
+                let Some(incident) = tx.get::<Incident>(id)? else { return Ok(Err(gone())) };
+                let (mut next, entry) =
+                    match machine::transition(&incident, to, &actor, now, &reason) {
+                        Ok(moved) => moved,
+                        Err(refused) => return Ok(Err(refused)),
+                    };
+                if let Some(category) = category {
+                    next.category = Some(category.to_owned());
+                }
+                tx.put(&next)?;
+                tx.put(&entry)?;
+                let detail = json!({
+                    "from": incident.state.as_str(), "to": to.as_str(), "reason": reason,
+                    "category": next.category,
+                });
+                tx.audit(
+                    now,
+                    &actor,
+                    &format!("incident.{}", to.as_str()),
+                    &id.to_string(),
+                    &detail,
+                )?;
+                Ok(Ok(next))
+            })
+            .await?;
+        self.bus.publish(Event::Incident(id));
+        Ok(incident)
+    }
+
+    /// Takes an incident: it is acknowledged and owned by the actor.
+    ///
+    /// # Errors
+    /// The role does not allow it, it does not exist, or its state has no such move.
+    pub async fn acknowledge(&self, actor: &Actor, id: IncidentId) -> Result<Incident, Problem> {
+        need(actor, Role::Responder, "acknowledge an incident")?;
+        self.change(actor, id, IncidentState::Acknowledged, None, format!("{} has it", actor.name))
+            .await
+    }
+
+    /// Ends an incident.
+    ///
+    /// # Errors
+    /// As [`Desk::acknowledge`].
+    pub async fn resolve(
+        &self,
+        actor: &Actor,
+        id: IncidentId,
+        reason: &str,
+    ) -> Result<Incident, Problem> {
+        need(actor, Role::Responder, "resolve an incident")?;
+        let reason = words(reason, "resolved by hand");
+        self.change(actor, id, IncidentState::Resolved, Some("fixed"), reason).await
+    }
+
+    /// Ends an incident as a false alarm; detection and ranking learn from it.
+    ///
+    /// # Errors
+    /// As [`Desk::acknowledge`].
+    pub async fn not_an_incident(
+        &self,
+        actor: &Actor,
+        id: IncidentId,
+        reason: &str,
+    ) -> Result<Incident, Problem> {
+        need(actor, Role::Responder, "call an incident a false alarm")?;
+        let reason = words(reason, "not an incident");
+        self.change(actor, id, IncidentState::Resolved, Some("not_an_incident"), reason).await
+    }
+
+    /// Opens a resolved incident again.
+    ///
+    /// # Errors
+    /// As [`Desk::acknowledge`].
+    pub async fn reopen(
+        &self,
+        actor: &Actor,
+        id: IncidentId,
+        reason: &str,
+    ) -> Result<Incident, Problem> {
+        need(actor, Role::Responder, "reopen an incident")?;
+        let reason = words(reason, "reopened by hand");
+        self.change(actor, id, IncidentState::Open, None, reason).await
+    }
+
+    /// Writes into an incident's timeline.
+    ///
+    /// # Errors
+    /// The role does not allow it, the incident does not exist, or the text is empty.
+    pub async fn note(
+        &self,
+        actor: &Actor,
+        id: IncidentId,
+        text: &str,
+    ) -> Result<TimelineEntry, Problem> {
+        need(actor, Role::Responder, "write into an incident")?;
+        let text: String = text.trim().chars().take(MOST_CHARS).collect();
+        if text.is_empty() {
+            return Err(Refused::Invalid("The note is empty; write something.".into()).into());
+        }
+        let (actor, now) = (actor.clone(), self.clock.now());
+        let entry = self
+            .transact(move |tx| {
+                if tx.get::<Incident>(id)?.is_none() {
+                    return Ok(Err(gone()));
+                }
+                let said = format!("{}: {text}", actor.name);
+                let entry = TimelineEntry::by(actor.clone(), id, now, EntryKind::Note, said, None);
+                tx.put(&entry)?;
+                let detail = json!({ "text": text });
+                tx.audit(now, &actor, "incident.note", &id.to_string(), &detail)?;
+                Ok(Ok(entry))
+            })
+            .await?;
+        self.bus.publish(Event::Incident(id));
+        Ok(entry)
+    }
+
+    /// Folds one incident into another.
+    ///
+    /// # Errors
+    /// The role does not allow it, or one of them is over or does not exist.
+    pub async fn merge(
+        &self,
+        actor: &Actor,
+        (from, into): (IncidentId, IncidentId),
+        reason: &str,
+    ) -> Result<Incident, Problem> {
+        need(actor, Role::Responder, "merge incidents")?;
+        let (actor, now) = (actor.clone(), self.clock.now());
+        let reason = words(reason, "the same fault");
+        let whole = self
+            .transact(move |tx| {
+                let both = (tx.get::<Incident>(from)?, tx.get::<Incident>(into)?);
+                let (Some(a), Some(b)) = both else { return Ok(Err(gone())) };
+                let merged = match machine::merge(&a, &b, &actor, now, &reason) {
+                    Ok(merged) => merged,
+                    Err(refused) => return Ok(Err(refused)),
+                };
+                move_alerts(tx, &a.alerts, into)?;
+                tx.put(&merged.from)?;
+                tx.put(&merged.into)?;
+                merged.entries.iter().try_for_each(|e| tx.put(e))?;
+                let detail = json!({ "into": into.to_string(), "reason": reason });
+                tx.audit(now, &actor, "incident.merge", &from.to_string(), &detail)?;
+                Ok(Ok(merged.into))
+            })
+            .await?;
+        self.bus.publish(Event::Incident(from));
+        self.bus.publish(Event::Incident(into));
+        Ok(whole)
+    }
+
+    /// Takes alerts out of an incident into one of their own.
+    ///
+    /// # Errors
+    /// The role does not allow it, an alert is not in it, or nothing would be left.
+    pub async fn split(
+        &self,
+        actor: &Actor,
+        id: IncidentId,
+        alerts: Vec<AlertId>,
+        reason: &str,
+    ) -> Result<Incident, Problem> {
+        need(actor, Role::Responder, "split an incident")?;
+        let (actor, now) = (actor.clone(), self.clock.now());
+        let reason = words(reason, "another fault");
+        let new = self
+            .transact(move |tx| {
+                let Some(incident) = tx.get::<Incident>(id)? else { return Ok(Err(gone())) };
+                let mut parts = match machine::split(&incident, &alerts, &actor, now, &reason) {
+                    Ok(parts) => parts,
+                    Err(refused) => return Ok(Err(refused)),
+                };
+                parts.new.number = tx.next_number("incident")?;
+                move_alerts(tx, &alerts, parts.new.id)?;
+                tx.put(&parts.rest)?;
+                tx.put(&parts.new)?;
+                parts.entries.iter().try_for_each(|e| tx.put(e))?;
+                let detail = json!({ "new": parts.new.id.to_string(), "reason": reason });
+                tx.audit(now, &actor, "incident.split", &id.to_string(), &detail)?;
+                Ok(Ok(parts.new))
+            })
+            .await?;
+        self.bus.publish(Event::Incident(id));
+        self.bus.publish(Event::Incident(new.id));
+        Ok(new)
+    }
+}
+
+fn move_alerts(tx: &Tx<'_>, ids: &[AlertId], to: IncidentId) -> Result<(), Fault> {
+    for id in ids {
+        if let Some(mut alert) = tx.get::<Alert>(*id)? {
+            alert.incident = Some(to);
+            tx.put(&alert)?;
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn gone() -> Refused {
+    Refused::NotFound("This incident does not exist; look at the list for the right one.".into())
+}
+
+/// The person's words, or what stands for silence.
+pub(super) fn words(given: &str, silence: &str) -> String {
+    let given: String = given.trim().chars().take(MOST_CHARS).collect();
+    if given.is_empty() { silence.to_owned() } else { given }
+}

@@ -1,0 +1,43 @@
+//! Command: what people ask for, from chat, the console or the API: parse, authorise, do, reply.
+//!
+//! Takes an actor and a wish; gives the changed thing, or a [`Refused`] whose text is shown as it
+//! stands. Publishes the doorbells of what changed. Guarantees: a decision, its timeline entry
+//! and its audit record are one transaction; what a role may not do is refused, naming who may.
+
+mod desk;
+mod proposals;
+mod silences;
+#[cfg(test)]
+mod tests;
+mod why;
+
+pub use desk::Desk;
+pub use silences::NewSilence;
+pub use why::Explanation;
+
+use crate::model::{Actor, Fault, Refused, Role};
+
+/// Why a wish was not done.
+#[derive(Debug, thiserror::Error)]
+pub enum Problem {
+    /// The person can't have it; the text is for them.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+    /// We failed.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+}
+
+/// Whether the actor has at least a role.
+///
+/// # Errors
+/// [`Refused::Forbidden`], naming who may.
+pub fn need(actor: &Actor, role: Role, what: &str) -> Result<(), Refused> {
+    if actor.role >= role {
+        return Ok(());
+    }
+    Err(Refused::Forbidden(format!(
+        "To {what} you need the role {role}; you have {}. Ask somebody with that role.",
+        actor.role
+    )))
+}

@@ -1,0 +1,117 @@
+//! The desk: decisions on proposals, and the halt switch.
+
+use serde_json::json;
+
+use super::{Desk, Problem, need};
+use crate::approve::{self, Choice, HALT, Halt};
+use crate::bus::Event;
+use crate::model::{Actor, Proposal, ProposalId, ProposalState, Role, Time, Verdict, wall_now};
+
+impl Desk {
+    /// Decides on a proposal. `digest` is that of the plan the person saw (whole, or its first 16
+    /// digits and more).
+    ///
+    /// # Errors
+    /// The role does not allow it, or the proposal changed, expired or was decided.
+    pub async fn decide(
+        &self,
+        actor: &Actor,
+        id: ProposalId,
+        verdict: Verdict,
+        digest: &str,
+        reason: &str,
+    ) -> Result<Proposal, Problem> {
+        let choice = Choice {
+            actor: actor.clone(),
+            verdict,
+            digest: digest.to_owned(),
+            reason: reason.trim().chars().take(1_000).collect(),
+            wall: wall_now(),
+        };
+        let now = self.clock.now();
+        let proposal = self.transact(move |tx| approve::decide(tx, id, &choice, now)).await?;
+        metrics::counter!("nightjar_approve_decisions_total").increment(1);
+        self.bus.publish(Event::Proposal(id));
+        if proposal.state == ProposalState::Approved {
+            self.bus.publish(Event::Decided(id));
+        }
+        Ok(proposal)
+    }
+
+    /// Approves a proposal.
+    ///
+    /// # Errors
+    /// As [`Desk::decide`].
+    pub async fn approve(
+        &self,
+        actor: &Actor,
+        id: ProposalId,
+        digest: &str,
+        reason: &str,
+    ) -> Result<Proposal, Problem> {
+        self.decide(actor, id, Verdict::Approve, digest, reason).await
+    }
+
+    /// Approves a proposal for later.
+    ///
+    /// # Errors
+    /// As [`Desk::decide`], or the time is not before the proposal's expiry.
+    pub async fn schedule(
+        &self,
+        actor: &Actor,
+        id: ProposalId,
+        digest: &str,
+        at: Time,
+    ) -> Result<Proposal, Problem> {
+        self.decide(actor, id, Verdict::Schedule { at }, digest, "").await
+    }
+
+    /// Declines a proposal.
+    ///
+    /// # Errors
+    /// As [`Desk::decide`].
+    pub async fn ignore(
+        &self,
+        actor: &Actor,
+        id: ProposalId,
+        digest: &str,
+        reason: &str,
+    ) -> Result<Proposal, Problem> {
+        self.decide(actor, id, Verdict::Ignore, digest, reason).await
+    }
+
+    /// Stops all actions until [`Desk::unhalt`].
+    ///
+    /// # Errors
+    /// The role does not allow it.
+    pub async fn halt(&self, actor: &Actor, reason: &str) -> Result<Halt, Problem> {
+        need(actor, Role::Approver, "halt all actions")?;
+        let reason = super::desk::words(reason, "halted by hand");
+        let halt = Halt { by: actor.clone(), reason, at: self.clock.now() };
+        let kept = halt.clone();
+        self.store
+            .write(move |tx| {
+                tx.put_value(HALT, &Some(&kept))?;
+                let detail = json!({ "reason": kept.reason });
+                tx.audit(kept.at, &kept.by, "actions.halt", HALT, &detail)
+            })
+            .await?;
+        Ok(halt)
+    }
+
+    /// Lets actions run again.
+    ///
+    /// # Errors
+    /// The role does not allow it.
+    pub async fn unhalt(&self, actor: &Actor) -> Result<(), Problem> {
+        need(actor, Role::Admin, "lift the halt")?;
+        let (actor, now) = (actor.clone(), self.clock.now());
+        self.store
+            .write(move |tx| {
+                tx.put_value(HALT, &None::<Halt>)?;
+                tx.audit(now, &actor, "actions.unhalt", HALT, &json!({}))
+            })
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,132 @@
+//! The desk: why something was told, or was not.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{Desk, Problem};
+use crate::model::figure::figure;
+use crate::model::{Alert, AlertId, AlertSource, Diagnosis, Incident, IncidentId, Refused};
+use crate::store::{AuditFilter, AuditRecord};
+
+/// Why an alert or an incident is as it is.
+#[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
+pub struct Explanation {
+    /// One line.
+    pub title: String,
+    /// Sentences with figures, in the order in which things were decided.
+    pub lines: Vec<String>,
+    /// The audit records behind them, newest first.
+    pub records: Vec<AuditRecord>,
+}
+
+impl Desk {
+    /// Why an alert was raised, and why it did or did not reach anybody.
+    ///
+    /// # Errors
+    /// There is no such alert.
+    pub async fn why_alert(&self, id: AlertId) -> Result<Explanation, Problem> {
+        let found = self
+            .store
+            .read(move |r| {
+                let alert = r.get::<Alert>(id)?;
+                let incident = match alert.as_ref().and_then(|a| a.incident) {
+                    Some(incident) => r.get::<Incident>(incident)?,
+                    None => None,
+                };
+                let unit = match alert.as_ref().and_then(|a| a.series) {
+                    Some(series) => r.series(series)?.map(|s| s.unit),
+                    None => None,
+                };
+                let records = r.audit_records(&about(id.to_string()))?;
+                Ok(alert.map(|a| (a, incident, unit.unwrap_or_default(), records)))
+            })
+            .await?;
+        let Some((alert, incident, unit, records)) = found else {
+            return Err(Refused::NotFound("There is no such alert.".into()).into());
+        };
+        let mut lines = vec![raised(&alert, &unit)];
+        if let Some(suppression) = &alert.suppressed {
+            lines.push(format!("Held back by {}: {}", suppression.by, suppression.reason));
+        }
+        lines.extend(alert.decision.clone());
+        match incident {
+            Some(i) => lines.push(format!("It belongs to incident #{}: {}.", i.number, i.title)),
+            None => lines.push("It belongs to no incident, so nobody was told of it.".into()),
+        }
+        if !alert.witnesses.is_empty() {
+            lines.push(format!("Also reported by {}.", alert.witnesses.join(", ")));
+        }
+        Ok(Explanation {
+            title: format!("{} on {}", alert.name(), alert.entity.name()),
+            lines,
+            records,
+        })
+    }
+
+    /// Why an incident was opened and why its first hypothesis stands first.
+    ///
+    /// # Errors
+    /// There is no such incident.
+    pub async fn why_incident(&self, id: IncidentId) -> Result<Explanation, Problem> {
+        let found = self
+            .store
+            .read(move |r| {
+                let Some(incident) = r.get::<Incident>(id)? else { return Ok(None) };
+                let alerts = r.list::<Alert>(&crate::store::Filter::parent(id))?;
+                let records = r.audit_records(&about(id.to_string()))?;
+                Ok(Some((incident, alerts, r.get::<Diagnosis>(id)?, records)))
+            })
+            .await?;
+        let Some((incident, alerts, diagnosis, records)) = found else {
+            return Err(super::desk::gone().into());
+        };
+        let mut lines: Vec<String> = alerts
+            .iter()
+            .take(12)
+            .filter_map(|a| {
+                let decision = a.decision.as_ref()?;
+                Some(format!("{} on {}: {decision}", a.name(), a.entity.name()))
+            })
+            .collect();
+        if alerts.len() > 12 {
+            lines.push(format!("… and {} more alerts.", alerts.len() - 12));
+        }
+        if let Some(first) = diagnosis.as_ref().and_then(|d| d.hypotheses.first()) {
+            lines.push(format!(
+                "{} ({:.0} %), because:",
+                first.statement,
+                first.confidence * 100.0
+            ));
+            lines.extend(
+                first.parts.iter().map(|p| format!("{} {:+.2}: {}", p.name, p.contribution, p.why)),
+            );
+        }
+        if let Some(d) = &diagnosis {
+            lines.extend(d.gaps.iter().map(|g| format!("Not known: {} ({}).", g.what, g.why)));
+        }
+        let title = format!("#{} {}", incident.number, incident.title);
+        Ok(Explanation { title, lines, records })
+    }
+}
+
+fn about(subject: String) -> AuditFilter {
+    AuditFilter { subject: Some(subject), before: None, limit: 50 }
+}
+
+fn raised(alert: &Alert, unit: &str) -> String {
+    let by = match &alert.source {
+        AlertSource::Detector { detector } => format!("the detector {detector}"),
+        AlertSource::External { system } => system.clone(),
+    };
+    let measured = match (alert.value, alert.expected) {
+        (Some(value), Some(band)) => format!(
+            ": {} where {} to {} was expected (score {:.1})",
+            figure(value, unit),
+            figure(band.low, unit),
+            figure(band.high, unit),
+            alert.score
+        ),
+        _ => String::new(),
+    };
+    format!("Raised by {by} at {} UTC{measured}.", alert.starts_at.clock_text())
+}
