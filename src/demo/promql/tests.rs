@@ -1,0 +1,1 @@
+//! Answers against values computed by hand.
