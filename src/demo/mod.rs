@@ -1,7 +1,17 @@
 //! The simulated shop: fourteen services that talk to the bot only through its real front doors.
+//!
+//! [`Shop::bind`] opens its own door (a Prometheus-compatible query interface and an admin
+//! interface that honours fixes); [`Shop::serve`] and [`Shop::push`] are futures that the
+//! composition root runs. What was done to the shop is kept in a file, so that a second start
+//! goes on where the first stopped.
 
 pub mod promql;
+mod push;
 pub mod scenario;
 pub mod series;
+mod server;
+mod shop;
 pub mod town;
 pub mod world;
+
+pub use shop::{Options, Shop};
