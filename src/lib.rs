@@ -21,3 +21,4 @@ pub mod stats;
 pub mod store;
 pub mod telemetry;
 pub mod templates;
+pub mod web;

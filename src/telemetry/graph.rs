@@ -44,10 +44,15 @@ pub fn learn(tx: &Tx<'_>, spans: &[Span]) -> Result<(), Fault> {
                 calls.push((parent, span.entity.clone()));
             }
         }
-        // A peer that is a service tells of itself by its own server span; only what has none
-        // (databases, queues, services outside) is taken from the caller's word.
-        if let Some(peer) = span.peer.as_ref().filter(|p| !span.is_server && !p.is_service()) {
-            calls.push((span.entity.clone(), peer.clone()));
+        // A peer that is a service may tell of itself by its own server span, so its calls are
+        // not counted twice; the edge is noted all the same, for what has no spans of its own
+        // (databases, queues, services outside).
+        if let Some(peer) = span.peer.as_ref().filter(|p| !span.is_server && **p != span.entity) {
+            if peer.is_service() {
+                note(&mut seen, span.entity.clone(), peer.clone(), EdgeKind::Calls, span.at);
+            } else {
+                calls.push((span.entity.clone(), peer.clone()));
+            }
         }
         for (from, to) in calls {
             tx.count_call(&from, &to, span.at, span.duration_ms, span.failed)?;

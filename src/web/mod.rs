@@ -1,0 +1,275 @@
+//! Web: the front doors for telemetry, the JSON API, and the console.
+//!
+//! Takes HTTP on one address. Guarantees: a 2xx for telemetry follows its commit to the journal;
+//! every decision goes through the desk with the person's role; a request that changes something
+//! carries a token or, with the session's cookie, a header that another site's page can't send;
+//! binding to anything but loopback without tokens is refused at the start.
+
+mod act;
+mod api;
+mod auth;
+mod health;
+mod ingest;
+#[cfg(test)]
+mod tests;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::get;
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+
+pub use auth::Sessions;
+
+use crate::assist::Assistant;
+use crate::bus::Bus;
+use crate::command::{Desk, Problem};
+use crate::model::{Fault, Refused, Role, SharedClock};
+use crate::store::Store;
+use crate::telemetry::changes::{self, Seen};
+use crate::telemetry::intake::Intake;
+use crate::telemetry::otlp;
+
+/// Longest body that is read, decoded or not.
+pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+
+/// Settings of the web server.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Address and port.
+    pub bind: String,
+    /// Tokens of the API.
+    pub tokens: Vec<Token>,
+    /// Token that telemetry must carry; without it, loopback alone may send.
+    pub ingest_token: Option<String>,
+    /// Secret of GitHub's webhooks.
+    pub github_secret: Option<String>,
+    /// Secret of the plain signed webhook.
+    pub hook_secret: Option<String>,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            bind: "127.0.0.1:7878".into(),
+            tokens: Vec::new(),
+            ingest_token: None,
+            github_secret: None,
+            hook_secret: None,
+        }
+    }
+}
+
+/// One token of the API.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Token {
+    /// Whose it is, as records will say.
+    pub name: String,
+    /// What it may do.
+    pub role: Role,
+    /// The token itself.
+    pub secret: String,
+}
+
+/// Whether an address may be opened with this configuration.
+///
+/// # Errors
+/// It is not on the loopback interface and nothing would ask callers who they are.
+pub fn check_bind(addr: SocketAddr, config: &Config) -> Result<(), String> {
+    if addr.ip().is_loopback() || (!config.tokens.is_empty() && config.ingest_token.is_some()) {
+        return Ok(());
+    }
+    Err(format!(
+        "{addr} can be reached from other machines and nobody would be asked who they are: set \
+         web.tokens and web.ingest_token, or bind to 127.0.0.1"
+    ))
+}
+
+/// What handlers share. Cheap to clone.
+#[derive(Clone)]
+pub struct State {
+    pub(crate) shared: Arc<Shared>,
+}
+
+/// The parts behind [`State`].
+pub struct Shared {
+    /// Settings.
+    pub config: Config,
+    /// The store.
+    pub store: Store,
+    /// The doorbells.
+    pub bus: Bus,
+    /// Event time.
+    pub clock: SharedClock,
+    /// The way into the journal.
+    pub intake: Intake,
+    /// Where wishes are brought.
+    pub desk: Desk,
+    /// Who answers questions.
+    pub assistant: Assistant,
+    /// Sessions of the console.
+    pub sessions: Sessions,
+    /// The OTLP decoder.
+    pub otlp: otlp::Receiver,
+    /// Settings of change webhooks.
+    pub changes: changes::Config,
+    /// Deliveries that were taken.
+    pub seen: Seen,
+    /// What the status page says beyond what the store knows.
+    pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
+    /// The metrics in Prometheus' text format.
+    pub metrics: Box<dyn Fn() -> String + Send + Sync>,
+}
+
+impl State {
+    /// State of its parts.
+    #[must_use]
+    pub fn new(shared: Shared) -> Self {
+        Self { shared: Arc::new(shared) }
+    }
+}
+
+/// Why a request was not served, as JSON: `{"error": {"code", "message"}}`.
+pub(crate) struct Failure {
+    status: StatusCode,
+    code: &'static str,
+    message: String,
+}
+
+impl Failure {
+    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into() }
+    }
+
+    pub(crate) fn not_found(what: &str) -> Self {
+        Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}."))
+    }
+}
+
+impl axum::response::IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        let body = json!({ "error": { "code": self.code, "message": self.message } });
+        (self.status, axum::Json(body)).into_response()
+    }
+}
+
+impl From<Fault> for Failure {
+    fn from(fault: Fault) -> Self {
+        if fault.is_transient() {
+            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", fault.to_string());
+        }
+        let reference = crate::model::MessageId::random(crate::model::wall_now()).short();
+        tracing::error!(reference, error = fault.chain(), "a request failed");
+        let text = format!("Internal error, reference {reference}.");
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text)
+    }
+}
+
+impl From<Refused> for Failure {
+    fn from(refused: Refused) -> Self {
+        let (status, code) = match &refused {
+            Refused::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
+            Refused::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
+            Refused::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
+            Refused::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
+            Refused::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
+        };
+        Self::new(status, code, refused.to_string())
+    }
+}
+
+impl From<Problem> for Failure {
+    fn from(problem: Problem) -> Self {
+        match problem {
+            Problem::Refused(refused) => refused.into(),
+            Problem::Fault(fault) => fault.into(),
+        }
+    }
+}
+
+/// All routes.
+pub fn router(state: State) -> Router {
+    let doors = ingest::routes().layer(
+        tower_http::decompression::RequestDecompressionLayer::new().no_br().no_deflate().no_zstd(),
+    );
+    Router::new()
+        .merge(doors)
+        .nest("/api/v1", api::routes().merge(act::routes()))
+        .merge(auth::routes())
+        .merge(health::routes())
+        .merge(assets())
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(axum::middleware::map_response(secured))
+        .with_state(state)
+}
+
+/// Headers that every answer carries.
+async fn secured(mut response: Response) -> Response {
+    let headers = response.headers_mut();
+    for (name, value) in [
+        (
+            header::CONTENT_SECURITY_POLICY,
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; \
+             connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+        ),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::X_FRAME_OPTIONS, "DENY"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    response
+}
+
+fn assets() -> Router<State> {
+    const FILES: [(&str, &str, &str); 6] = [
+        ("/", "text/html; charset=utf-8", include_str!("assets/index.html")),
+        ("/assets/app.css", "text/css; charset=utf-8", include_str!("assets/app.css")),
+        ("/assets/app.js", "text/javascript; charset=utf-8", include_str!("assets/app.js")),
+        ("/assets/views.js", "text/javascript; charset=utf-8", include_str!("assets/views.js")),
+        ("/assets/card.js", "text/javascript; charset=utf-8", include_str!("assets/card.js")),
+        ("/assets/chart.js", "text/javascript; charset=utf-8", include_str!("assets/chart.js")),
+    ];
+    FILES.into_iter().fold(Router::new(), |router, (path, kind, body)| {
+        router.route(
+            path,
+            get(move || async move {
+                ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], body)
+                    .into_response()
+            }),
+        )
+    })
+}
+
+/// Serves until the token is cancelled.
+pub fn serve(
+    listener: std::net::TcpListener,
+    state: State,
+    shutdown: CancellationToken,
+) -> impl Future<Output = Result<(), Fault>> + Send + 'static {
+    async move {
+        let fail = |e| Fault::permanent("the web server can't run", anyhow::Error::new(e));
+        let listener = tokio::net::TcpListener::from_std(listener).map_err(fail)?;
+        let ends = shutdown.clone();
+        let server =
+            axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.cancelled_owned());
+        tokio::select! {
+            result = server => result.map_err(fail),
+            // Event streams never end by themselves: they get a moment to be told.
+            () = async {
+                ends.cancelled().await;
+                tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+            } => Ok(()),
+        }
+    }
+}

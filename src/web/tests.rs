@@ -1,0 +1,1 @@
+//! The web server against a real store.
