@@ -5,21 +5,36 @@
 //! accepted before it can be judged. The end goes the other way round: doors and sources stop,
 //! stages finish what they have in hand, detection writes a last snapshot.
 
-use std::path::PathBuf;
+mod demo;
+
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+pub use demo::{DemoOptions, demo};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
+use crate::approve::{self, Observe};
+use crate::assist::Assistant;
 use crate::bus::{Bus, Event};
-use crate::correlate::{self, Correlate};
-use crate::detect::{self, Detect, SharedShard};
-use crate::model::{Batch, Fault, SharedClock};
+use crate::chat::console::Console;
+use crate::command::Desk;
+use crate::config::Config;
+use crate::correlate::Correlate;
+use crate::detect::{Detect, SharedShard};
+use crate::diagnose::Diagnose;
+use crate::model::{Batch, Fault, Plan, Role, SharedClock};
+use crate::notify::Notify;
+use crate::remediate::{Executors, Remediate, read_state};
+use crate::runbook::{self, Library};
 use crate::stage::Tasks;
 use crate::store::{Retention, Store};
+use crate::telemetry::changes::Seen;
 use crate::telemetry::intake::Intake;
+use crate::telemetry::otlp;
 use crate::telemetry::prometheus::{Poller, Progress, PrometheusConfig};
+use crate::web;
 
 /// How long the tasks may take to finish what they have in hand.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -27,21 +42,6 @@ const PATIENCE: Duration = Duration::from_secs(15);
 const MAINTENANCE: Duration = Duration::from_secs(600);
 /// Event time between two ticks.
 const TICK: Duration = Duration::from_secs(15);
-
-/// What the pipeline is made of, whatever the configuration file looks like.
-#[derive(Clone, Debug, Default)]
-pub struct Settings {
-    /// Folder of the store.
-    pub data_dir: PathBuf,
-    /// How much is kept.
-    pub retention: Retention,
-    /// Detection.
-    pub detect: detect::Config,
-    /// Correlation.
-    pub correlate: correlate::Config,
-    /// Prometheus servers to poll.
-    pub prometheus: Vec<PrometheusConfig>,
-}
 
 /// The running pipeline.
 pub struct App {
@@ -59,6 +59,7 @@ pub struct App {
     pub shard: SharedShard,
     /// How far each source has come, for the console and for whoever waits.
     pub progress: Sources,
+    library: Arc<Library>,
 }
 
 /// Newest progress of each source.
@@ -90,18 +91,21 @@ impl App {
     ///
     /// # Errors
     /// The store can't be opened.
-    pub async fn start(settings: &Settings, clock: SharedClock) -> anyhow::Result<Self> {
+    pub async fn start(settings: &Config, clock: SharedClock) -> anyhow::Result<Self> {
+        let library = Arc::new(Library::load(&settings.runbooks.folders)?);
         let store = Store::open(&settings.data_dir.join("nightjar.sqlite"))?;
+        library.index(&store).await?;
         let (bus, tasks) = (Bus::default(), Tasks::default());
         let intake = Intake::open(store.clone(), bus.clone()).await?;
         let shard = SharedShard::new(settings.detect.clone());
-        let app = Self { store, bus, intake, clock, tasks, shard, progress: Sources::default() };
-        app.start_stages(settings);
+        let progress = Sources::default();
+        let app = Self { store, bus, intake, clock, tasks, shard, progress, library };
+        app.start_stages(settings)?;
         app.start_clockwork(settings.retention.clone());
         Ok(app)
     }
 
-    fn start_stages(&self, settings: &Settings) {
+    fn start_stages(&self, settings: &Config) -> anyhow::Result<()> {
         let detect = Detect::new(
             settings.detect.clone(),
             self.store.clone(),
@@ -115,6 +119,115 @@ impl App {
         self.tasks.stage(&self.bus, move || {
             Correlate::new(config.clone(), store.clone(), bus.clone(), clock.clone())
         });
+        self.start_diagnosis();
+        self.start_actions(settings)?;
+        let console = Console::new(self.store.clone(), self.bus.clone(), self.clock.clone());
+        let (config, reader) = (settings.notify.clone(), self.store.reader());
+        let (clock, console) = (self.clock.clone(), Arc::new(console));
+        self.tasks.stage(&self.bus, move || {
+            Notify::new(config.clone(), reader.clone(), clock.clone(), vec![console.clone()])
+        });
+        Ok(())
+    }
+
+    fn start_diagnosis(&self) {
+        let (store, bus) = (self.store.clone(), self.bus.clone());
+        let (clock, shard, library) =
+            (self.clock.clone(), self.shard.clone(), self.library.clone());
+        self.tasks.stage(&self.bus, move || {
+            Diagnose::new(store.clone(), bus.clone(), clock.clone(), shard.clone(), library.clone())
+        });
+    }
+
+    fn start_actions(&self, settings: &Config) -> anyhow::Result<()> {
+        let observe = observer(settings.remediate.clone(), self.library.clone(), settings);
+        let executor = Arc::new(Executors::new(settings.remediate.clone())?);
+        let (policy, store, bus) = (settings.approve.clone(), self.store.clone(), self.bus.clone());
+        let (clock, looks) = (self.clock.clone(), observe.clone());
+        self.tasks.stage(&self.bus, move || Remediate {
+            policy: policy.clone(),
+            store: store.clone(),
+            bus: bus.clone(),
+            clock: clock.clone(),
+            executor: executor.clone(),
+            observe: looks.clone(),
+            swept: false,
+        });
+        let (policy, store, bus) = (settings.approve.clone(), self.store.clone(), self.bus.clone());
+        let (clock, library) = (self.clock.clone(), self.library.clone());
+        let values = settings.runbooks.settings.clone();
+        self.tasks.stage(&self.bus, move || approve::Propose {
+            policy: policy.clone(),
+            store: store.clone(),
+            bus: bus.clone(),
+            clock: clock.clone(),
+            library: library.clone(),
+            settings: values.clone(),
+            observe: observe.clone(),
+        });
+        Ok(())
+    }
+
+    /// Opens the front doors; gives the path of a login link.
+    ///
+    /// # Errors
+    /// The address is not allowed or taken.
+    pub fn open_doors(
+        &self,
+        settings: &Config,
+        speed: f64,
+        metrics: MetricsText,
+    ) -> anyhow::Result<Doors> {
+        let addr: std::net::SocketAddr =
+            settings.web.bind.parse().context("web.bind must be an address with a port")?;
+        web::check_bind(addr, &settings.web).map_err(anyhow::Error::msg)?;
+        let listener = std::net::TcpListener::bind(addr)
+            .with_context(|| format!("opening {addr}; is another program using the port?"))?;
+        listener.set_nonblocking(true)?;
+        let addr = listener.local_addr()?;
+        let (progress, shard) = (self.progress.clone(), self.shard.clone());
+        let status = move || {
+            let sources: Vec<_> = progress
+                .all()
+                .into_iter()
+                .map(|p| {
+                    serde_json::json!({
+                        "source": p.source, "backfill": p.backfill, "at": p.at,
+                        "done_ratio": p.done_ratio, "n_series": p.n_series,
+                        "n_points": p.n_points,
+                    })
+                })
+                .collect();
+            serde_json::json!({ "sources": sources, "n_series": shard.figures().0, "speed": speed })
+        };
+        let sessions = web::Sessions::default();
+        let login = format!("http://{addr}{}", sessions.login_path(Role::Admin));
+        let state = web::State::new(web::Shared {
+            config: settings.web.clone(),
+            store: self.store.clone(),
+            bus: self.bus.clone(),
+            clock: self.clock.clone(),
+            intake: self.intake.clone(),
+            desk: Desk::new(self.store.clone(), self.bus.clone(), self.clock.clone()),
+            assistant: Assistant::new(self.store.reader(), None, settings.assist.clone()),
+            sessions,
+            otlp: otlp::Receiver::new(settings.otlp.clone()),
+            changes: settings.changes.clone(),
+            seen: Seen::default(),
+            status: Box::new(status),
+            metrics,
+        });
+        let mut listener = Some(listener);
+        self.tasks.start("web", move |shutdown| {
+            let serving = listener.take().map(|l| web::serve(l, state.clone(), shutdown));
+            async move {
+                match serving {
+                    Some(serving) => serving.await,
+                    None => Err(Fault::because("the web server ended; start nightjar again")),
+                }
+            }
+        });
+        Ok(Doors { url: format!("http://{addr}"), login })
     }
 
     /// Starts polling the configured sources.
@@ -149,6 +262,39 @@ impl App {
     pub async fn stop(self) -> bool {
         self.tasks.drain(PATIENCE).await
     }
+}
+
+/// Renders the metrics in Prometheus' text format.
+pub type MetricsText = Box<dyn Fn() -> String + Send + Sync>;
+
+/// Where the front doors are.
+#[derive(Clone, Debug)]
+pub struct Doors {
+    /// Base address.
+    pub url: String,
+    /// A link that logs in once.
+    pub login: String,
+}
+
+/// Reads the state of a plan's target as its runbook says.
+fn observer(config: crate::remediate::Config, library: Arc<Library>, settings: &Config) -> Observe {
+    let values = settings.runbooks.settings.clone();
+    Arc::new(move |plan: Plan| {
+        let (config, library, values) = (config.clone(), library.clone(), values.clone());
+        Box::pin(async move {
+            let Some(action) = library.get(&plan.runbook).and_then(|r| r.action(&plan.action))
+            else {
+                return Err(Fault::because(format!("the runbook {} is gone", plan.runbook)));
+            };
+            let situation = runbook::Situation { settings: values, ..Default::default() };
+            let asked = runbook::observe(action, &situation, &plan.target)
+                .map_err(|refused| Fault::because(refused.to_string()))?;
+            match asked {
+                Some(o) => read_state(&config, &o.url, &o.headers, &o.keys).await.map(Some),
+                None => Ok(None),
+            }
+        })
+    })
 }
 
 async fn ticks(
@@ -209,4 +355,33 @@ pub async fn asked_to_end() -> anyhow::Result<()> {
         _ = term.recv() => {}
     }
     Ok(())
+}
+
+/// Runs the bot until it is asked to end.
+///
+/// # Errors
+/// The configuration can't be put to work: the store, the address, a runbook.
+pub async fn run(config: Config, metrics: MetricsText) -> anyhow::Result<()> {
+    let app = App::start(&config, Arc::new(crate::model::clock::SystemClock)).await?;
+    let doors = app.open_doors(&config, 1.0, metrics)?;
+    app.start_sources(&config.prometheus);
+    tracing::info!(url = doors.url, n_sources = config.prometheus.len(), "nightjar runs");
+    say(&format!("nightjar listens on {}\nLog in once with {}\n", doors.url, doors.login));
+    asked_to_end().await?;
+    finish(app).await;
+    Ok(())
+}
+
+async fn finish(app: App) {
+    say("Ending: what is under way is finished first.\n");
+    if !app.stop().await {
+        tracing::warn!("some tasks did not end in time; what was accepted is kept");
+    }
+}
+
+/// Standard output; a reader that went away is no error.
+fn say(text: &str) {
+    use std::io::Write as _;
+    std::io::stdout().write_all(text.as_bytes()).ok();
+    std::io::stdout().flush().ok();
 }

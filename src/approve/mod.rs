@@ -9,9 +9,11 @@
 mod claim;
 mod decide;
 mod policy;
+mod propose;
 #[cfg(test)]
 mod tests;
 
 pub use claim::{ApprovedAction, HALT, Halt, claim};
 pub use decide::{Choice, decide};
 pub use policy::{Config, may_decide, n_approved, requirement};
+pub use propose::{Observe, Propose, chance};

@@ -19,7 +19,7 @@ pub use mistake::{Mistake, render};
 use crate::store::Retention;
 use crate::telemetry::prometheus::PrometheusConfig;
 use crate::telemetry::{changes, otlp};
-use crate::{assist, correlate, detect};
+use crate::{approve, assist, correlate, detect, notify, remediate, web};
 
 /// What every override starts with.
 const PREFIX: &str = "NIGHTJAR__";
@@ -42,8 +42,28 @@ pub struct Config {
     pub otlp: otlp::Config,
     /// Changes by webhook.
     pub changes: changes::Config,
+    /// Where incidents are told.
+    pub notify: notify::Config,
+    /// Policy of approvals.
+    pub approve: approve::Config,
+    /// What executors may touch.
+    pub remediate: remediate::Config,
+    /// Runbooks.
+    pub runbooks: Runbooks,
+    /// The web server.
+    pub web: web::Config,
     /// Prometheus servers to poll.
     pub prometheus: Vec<PrometheusConfig>,
+}
+
+/// Where runbooks are, and the values that they name.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Runbooks {
+    /// Folders of your own runbooks; the shipped ones are always there.
+    pub folders: Vec<PathBuf>,
+    /// Values that runbooks name as `{{ settings.… }}`.
+    pub settings: std::collections::BTreeMap<String, String>,
 }
 
 impl Default for Config {
@@ -56,6 +76,11 @@ impl Default for Config {
             assist: assist::Config::default(),
             otlp: otlp::Config::default(),
             changes: changes::Config::default(),
+            notify: notify::Config::default(),
+            approve: approve::Config::default(),
+            remediate: remediate::Config::default(),
+            runbooks: Runbooks::default(),
+            web: web::Config::default(),
             prometheus: Vec::new(),
         }
     }

@@ -51,7 +51,7 @@ impl Shop {
         &self,
         bot: String,
         shutdown: CancellationToken,
-    ) -> impl Future<Output = Result<(), Fault>> + Send + 'static {
+    ) -> impl Future<Output = Result<(), Fault>> + Send + use<> {
         let shop = self.clone();
         async move {
             let client = reqwest::Client::builder()

@@ -25,7 +25,7 @@ impl Shop {
     pub fn serve(
         &self,
         shutdown: CancellationToken,
-    ) -> impl Future<Output = Result<(), Fault>> + Send + 'static {
+    ) -> impl Future<Output = Result<(), Fault>> + Send + use<> {
         let shop = self.clone();
         async move {
             let listener =

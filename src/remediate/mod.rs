@@ -18,4 +18,4 @@ pub mod verify;
 pub use config::{CommandRule, Config, HostRule};
 pub use executor::{Executed, Executor, Executors};
 pub use http::read_state;
-pub use stage::{Observe, Remediate};
+pub use stage::Remediate;

@@ -1,32 +1,23 @@
 //! The running of remediation: claim, execute, record, measure.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
 use serde_json::json;
 
 use super::verify::{self, Measured};
 use super::{Executed, Executor};
-use crate::approve::{self, ApprovedAction, claim};
+use crate::approve::{self, ApprovedAction, Observe, claim};
 use crate::bus::{Bus, Event};
 use crate::correlate::machine;
 use crate::model::action::{Effect, Outcome};
 use crate::model::time::SECOND_MS;
 use crate::model::{
-    Actor, Alert, EntryKind, Fault, Incident, IncidentState, Plan, Proposal, ProposalId,
-    ProposalState, Run, RunId, RunState, SharedClock, Time, TimelineEntry,
+    Actor, Alert, EntryKind, Fault, Incident, IncidentState, Proposal, ProposalId, ProposalState,
+    Run, RunId, RunState, SharedClock, Time, TimelineEntry,
 };
 use crate::stage::Stage;
 use crate::store::{Filter, Rows, Store, Tx};
-
-/// Reads the state of a plan's target, as its runbook says; `None` where it says nothing.
-pub type Observe = Arc<
-    dyn Fn(Plan) -> BoxFuture<'static, Result<Option<BTreeMap<String, String>>, Fault>>
-        + Send
-        + Sync,
->;
 
 /// The remediate stage.
 pub struct Remediate {

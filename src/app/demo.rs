@@ -1,0 +1,152 @@
+//! The demo: the bot with its defaults, and a simulated shop before its front doors.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{App, MetricsText, asked_to_end, finish, say};
+use crate::config::Config;
+use crate::demo::{Options, Shop};
+use crate::model::clock::ScaledClock;
+use crate::model::{SharedClock, Time, wall_now};
+use crate::remediate::HostRule;
+use crate::telemetry::prometheus::PrometheusConfig;
+
+/// Key under which the demo's event time is kept.
+const CLOCK: &str = "demo/clock";
+/// Speed while history is read: event time all but stands still.
+const STILL: f64 = 0.001;
+
+/// How the demo is run.
+#[derive(Clone, Debug)]
+pub struct DemoOptions {
+    /// Event seconds per real second.
+    pub speed: f64,
+    /// The one scenario to play.
+    pub scenario: Option<String>,
+    /// Everything random follows from it.
+    pub seed: u64,
+    /// Port of the console; 0: any free one.
+    pub port: u16,
+    /// Folder of the store and the shop's file.
+    pub data_dir: PathBuf,
+    /// Open the console in a browser.
+    pub browser: bool,
+}
+
+/// Runs the demo until it is asked to end.
+///
+/// # Errors
+/// The store or the port can't be opened, or the scenario is unknown.
+pub async fn demo(options: DemoOptions, metrics: MetricsText) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let clock = ScaledClock::new(wall_now(), STILL);
+    let shared: SharedClock = clock.clone();
+    let secret = crate::web::Sessions::default().login_path(crate::model::Role::Viewer);
+    let store = crate::store::Store::open(&options.data_dir.join("nightjar.sqlite"))?;
+    let kept: Option<Time> = store.read(|r| r.value(CLOCK)).await?;
+    drop(store);
+    if let Some(at) = kept {
+        clock.jump_to(at);
+    }
+    let shop = Shop::bind(Options {
+        seed: options.seed,
+        clock: shared.clone(),
+        scenario: options.scenario.clone(),
+        data_dir: Some(options.data_dir.clone()),
+        hook_secret: secret.clone(),
+    })?;
+    let config = config_of(&options, &shop, secret);
+    let app = App::start(&config, shared).await?;
+    let doors = app.open_doors(&config, options.speed, metrics)?;
+    let served = shop.clone();
+    app.tasks.start("shop", move |shutdown| served.serve(shutdown));
+    app.start_sources(&config.prometheus);
+    say(&format!("nightjar demo: a shop of 14 services, data in {}\n", options.data_dir.display()));
+    prepare(&app).await;
+    clock.set_speed(options.speed);
+    let (pusher, bot) = (shop.clone(), doors.url.clone());
+    app.tasks.start("shop-push", move |shutdown| pusher.push(bot.clone(), shutdown));
+    keep_time(&app, &clock);
+    say(&format!(
+        "Ready after {:.0} s. Event time runs {} times as fast as real time.\n\n\
+         Console:  {}\n\n\
+         The first incident stands there within a minute. Try:\n\
+         - read the card: what users feel, the likely cause, what changed before\n\
+         - ask in its thread: why is orders slow? what changed? what should I do?\n\
+         - press Approve…, read exactly what will be done, confirm, watch it being measured\n\
+         - Ctrl-C ends; the next start goes on from here\n",
+        started.elapsed().as_secs_f64(),
+        options.speed,
+        doors.login
+    ));
+    if options.browser
+        && let Err(e) = open::that_detached(&doors.login)
+    {
+        tracing::debug!(error = %e, "no browser could be opened");
+    }
+    asked_to_end().await?;
+    finish(app).await;
+    Ok(())
+}
+
+fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
+    let mut config = Config { data_dir: options.data_dir.clone(), ..Config::default() };
+    config.web.bind = format!("127.0.0.1:{}", options.port);
+    config.web.hook_secret = Some(secret);
+    config.prometheus =
+        vec![PrometheusConfig { name: "shop".into(), url: shop.url(), ..Default::default() }];
+    config.runbooks.settings.insert("shop_admin_url".into(), shop.url());
+    config.remediate.hosts.push(HostRule {
+        host: shop.addr().to_string(),
+        methods: vec!["POST".into()],
+        path_prefix: "/admin/".into(),
+    });
+    config
+}
+
+/// Waits until history was read and judged, and shows how far it is.
+async fn prepare(app: &App) {
+    let mut shown = String::new();
+    loop {
+        tokio::time::sleep(Duration::from_millis(250)).await;
+        let all = app.progress.all();
+        let Some(p) = all.first() else { continue };
+        let percent = if p.backfill { p.done_ratio * 100.0 } else { 100.0 };
+        let line = format!(
+            "\rReading two weeks of history: {percent:3.0} %, {} series, {} points, {} batches to judge   ",
+            p.n_series,
+            p.n_points,
+            app.intake.backlog()
+        );
+        if line != shown {
+            say(&line);
+            shown = line;
+        }
+        if !p.backfill && app.intake.backlog() == 0 {
+            say("\n");
+            return;
+        }
+    }
+}
+
+/// Keeps event time, so that the next start goes on from it.
+fn keep_time(app: &App, clock: &Arc<ScaledClock>) {
+    let (store, clock) = (app.store.clone(), clock.clone());
+    app.tasks.start("demo-clock", move |shutdown| {
+        let (store, clock) = (store.clone(), clock.clone());
+        async move {
+            loop {
+                let over = tokio::select! {
+                    () = shutdown.cancelled() => true,
+                    () = tokio::time::sleep(Duration::from_secs(2)) => false,
+                };
+                let now = crate::model::Clock::now(&*clock);
+                store.write(move |tx| tx.put_value(CLOCK, &now)).await?;
+                if over {
+                    return Ok(());
+                }
+            }
+        }
+    });
+}

@@ -1,0 +1,201 @@
+//! Evidence from the store: the signals behind the alerts, the log lines, the changes.
+
+use std::collections::BTreeMap;
+
+use super::rank::{Input, Onset};
+use crate::detect::SharedShard;
+use crate::model::diagnosis::Finding;
+use crate::model::figure::figure;
+use crate::model::time::{HOUR_MS, MINUTE_MS};
+use crate::model::{
+    Alert, Change, EntityRef, Evidence, EvidenceId, Fault, Gap, Incident, Level, Time,
+};
+use crate::stats;
+use crate::store::{Filter, LogFilter, Rows};
+use crate::telemetry::graph;
+
+/// Signals looked at for one incident.
+const MOST_SERIES: usize = 12;
+
+/// What was gathered.
+pub(super) struct Gathered {
+    pub input: Input,
+    pub evidence: Vec<Evidence>,
+    pub charts: Vec<EvidenceId>,
+    pub gaps: Vec<Gap>,
+}
+
+/// Reads everything that the ranking looks at.
+pub(super) fn gather(
+    rows: &Rows<'_>,
+    incident: Incident,
+    shard: &SharedShard,
+    now: Time,
+) -> Result<Gathered, Fault> {
+    let alerts = rows.list::<Alert>(&Filter::parent(incident.id))?;
+    let changes =
+        rows.list::<Change>(&Filter::all().since(incident.onset_at.plus_ms(-6 * HOUR_MS)))?;
+    let graph = graph::load(rows)?;
+    let mut gaps = Vec::new();
+    if graph.is_empty() {
+        gaps.push(Gap {
+            what: "the service graph".into(),
+            why: "no spans were received and none is declared".into(),
+            since: None,
+            until: None,
+        });
+    }
+    let mut all = Vec::new();
+    let mut charts = Vec::new();
+    let mut onsets = Onset::new();
+    let mut by_entity: BTreeMap<EntityRef, Vec<EvidenceId>> = BTreeMap::new();
+    let mut chosen: Vec<&Alert> = alerts.iter().filter(|a| a.series.is_some()).collect();
+    chosen.sort_by_key(|a| (Some(a.id) != incident.leading, a.starts_at, a.id));
+    for alert in chosen.into_iter().take(MOST_SERIES) {
+        match metric(rows, &incident, alert, shard, now)? {
+            Some((evidence, onset)) => {
+                if let Some(at) = onset {
+                    let known = onsets.entry(alert.entity.clone()).or_insert(at);
+                    *known = (*known).min(at);
+                }
+                by_entity.entry(alert.entity.clone()).or_default().push(evidence.id);
+                charts.push(evidence.id);
+                all.push(evidence);
+            }
+            None => gaps.push(Gap {
+                what: format!("the signal behind {} on {}", alert.name(), alert.entity.name()),
+                why: "its points are not stored".into(),
+                since: Some(alert.starts_at),
+                until: None,
+            }),
+        }
+    }
+    let mut entities: Vec<&EntityRef> = alerts.iter().map(|a| &a.entity).collect();
+    entities.sort();
+    entities.dedup();
+    for entity in entities.into_iter().take(MOST_SERIES) {
+        if let Some(evidence) = logs(rows, &incident, entity, now)? {
+            by_entity.entry(entity.clone()).or_default().push(evidence.id);
+            all.push(evidence);
+        }
+    }
+    for change in changes.iter().rev().take(5) {
+        let id = evidence_id(&incident, &change.id.to_string());
+        by_entity.entry(change.entity.clone()).or_default().push(id);
+        all.push(Evidence {
+            id,
+            incident: Some(incident.id),
+            at: now,
+            summary: format!("{} UTC {}", change.at.clock_text(), change.title),
+            source: change.source.clone(),
+            query: format!("change {}", change.id),
+            since: change.at,
+            until: change.at,
+            finding: Finding::Change { change: change.clone() },
+        });
+    }
+    let input = Input { incident, alerts, graph, changes, onsets, evidence: by_entity };
+    Ok(Gathered { input, evidence: all, charts, gaps })
+}
+
+fn evidence_id(incident: &Incident, what: &str) -> EvidenceId {
+    EvidenceId::derive(incident.onset_at, &[&incident.id.to_string(), what])
+}
+
+fn metric(
+    rows: &Rows<'_>,
+    incident: &Incident,
+    alert: &Alert,
+    shard: &SharedShard,
+    now: Time,
+) -> Result<Option<(Evidence, Option<Time>)>, Fault> {
+    let Some(id) = alert.series else { return Ok(None) };
+    let Some(series) = rows.series(id)? else { return Ok(None) };
+    let (since, until) = (incident.onset_at.plus_ms(-HOUR_MS), now.plus_ms(1));
+    let points = rows.points(id, since, until)?;
+    if points.is_empty() {
+        return Ok(None);
+    }
+    let level = |from: Time, to: Time| {
+        let part: Vec<f64> =
+            points.iter().filter(|p| from <= p.at && p.at < to).map(|p| p.value).collect();
+        stats::median(&part)
+    };
+    let onset = stats::find_onset(&points)
+        .map(|o| o.at)
+        .filter(|at| at.ms_since(alert.starts_at).abs() < 10 * MINUTE_MS);
+    let start = onset.unwrap_or(alert.starts_at);
+    let before = level(since, start).unwrap_or(points[0].value);
+    let after = level(start, until).unwrap_or(before);
+    let summary = format!(
+        "{} of {} was {} and is {} since {} UTC",
+        series.metric,
+        series.entity.name(),
+        figure(before, &series.unit),
+        figure(after, &series.unit),
+        start.clock_text()
+    );
+    let evidence = Evidence {
+        id: evidence_id(incident, &id.to_string()),
+        incident: Some(incident.id),
+        at: now,
+        summary,
+        source: series.source.clone(),
+        query: series.query.clone().unwrap_or_else(|| format!("series {id}")),
+        since,
+        until,
+        finding: Finding::Metric {
+            expected: alert.expected.or_else(|| shard.expected(id, now)),
+            points,
+            before,
+            after,
+            onset: Some(start),
+            series,
+        },
+    };
+    Ok(Some((evidence, onset)))
+}
+
+fn logs(
+    rows: &Rows<'_>,
+    incident: &Incident,
+    entity: &EntityRef,
+    now: Time,
+) -> Result<Option<Evidence>, Fault> {
+    let length = now.ms_since(incident.onset_at).clamp(5 * MINUTE_MS, HOUR_MS);
+    let since = incident.onset_at.plus_ms(-MINUTE_MS);
+    let errors = |from: Time, to: Time| {
+        rows.logs(&LogFilter {
+            entity: Some(entity.clone()),
+            level: Some(Level::Error),
+            text: None,
+            since: Some(from),
+            until: Some(to),
+            limit: 1_000,
+        })
+    };
+    let found = errors(since, since.plus_ms(length))?;
+    let Some(newest) = found.first() else { return Ok(None) };
+    let n_before = errors(since.plus_ms(-length), since)?.len() as u64;
+    let n = found.len() as u64;
+    Ok(Some(Evidence {
+        id: evidence_id(incident, &format!("logs {entity}")),
+        incident: Some(incident.id),
+        at: now,
+        summary: format!(
+            "{} wrote {n} error lines, {n_before} in as long a time before: {}",
+            entity.name(),
+            newest.body.chars().take(160).collect::<String>()
+        ),
+        source: "store".into(),
+        query: format!("log lines of {entity} at error or worse"),
+        since,
+        until: since.plus_ms(length),
+        finding: Finding::Logs {
+            template: crate::templates::mask(&newest.body).join(" "),
+            n,
+            n_before,
+            examples: found.iter().take(5).cloned().collect(),
+        },
+    }))
+}

@@ -1,0 +1,198 @@
+//! The running of diagnosis: incidents in, revisions out.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::json;
+
+use super::gather::{Gathered, gather};
+use super::rank::{Ranked, rank};
+use crate::bus::{Bus, Event};
+use crate::detect::SharedShard;
+use crate::model::{
+    Actor, Diagnosis, EntryKind, Fault, Incident, IncidentId, SharedClock, Time, TimelineEntry,
+};
+use crate::runbook::{Library, Situation};
+use crate::stage::Stage;
+use crate::store::{Filter, Store};
+
+/// The diagnose stage.
+pub struct Diagnose {
+    store: Store,
+    bus: Bus,
+    clock: SharedClock,
+    shard: SharedShard,
+    library: Arc<Library>,
+    /// What the last revision of each incident saw: only news makes another one.
+    seen: BTreeMap<IncidentId, (usize, u64, Time)>,
+}
+
+impl Diagnose {
+    /// The stage over a store.
+    #[must_use]
+    pub fn new(
+        store: Store,
+        bus: Bus,
+        clock: SharedClock,
+        shard: SharedShard,
+        library: Arc<Library>,
+    ) -> Self {
+        Self { store, bus, clock, shard, library, seen: BTreeMap::new() }
+    }
+
+    async fn diagnose(&mut self, id: IncidentId) -> Result<(), Fault> {
+        let (now, shard) = (self.clock.now(), self.shard.clone());
+        let Some(incident) = self.store.read(move |r| r.get::<Incident>(id)).await? else {
+            return Ok(());
+        };
+        // Another alert, or a minute of event time with new reports, is news.
+        let state = (incident.alerts.len(), incident.n_reports, now);
+        let news = self
+            .seen
+            .get(&id)
+            .is_none_or(|(alerts, _, at)| *alerts != state.0 || now.ms_since(*at) >= 120_000);
+        if !incident.state.is_active() || !news {
+            return Ok(());
+        }
+        self.seen.insert(id, state);
+        let (gathered, before) = self
+            .store
+            .read(move |r| {
+                let before = r.get::<Diagnosis>(id)?;
+                Ok((gather(r, incident, &shard, now)?, before))
+            })
+            .await?;
+        let ranked = rank(&gathered.input);
+        let diagnosis = self.compose(&gathered, ranked, before.as_ref(), now);
+        let text = told(&diagnosis, before.as_ref());
+        let evidence = gathered.evidence;
+        let first = diagnosis.revision == 1;
+        self.store
+            .write(move |tx| {
+                evidence.iter().try_for_each(|e| tx.put(e))?;
+                tx.put(&diagnosis)?;
+                if let Some(text) = text {
+                    tx.put(&TimelineEntry::by_bot(id, now, EntryKind::Diagnosis, text, None))?;
+                    let detail = json!({
+                        "revision": diagnosis.revision, "conclusive": diagnosis.conclusive,
+                        "hypotheses": diagnosis.hypotheses.iter().map(|h| json!({
+                            "entity": h.entity, "pattern": h.pattern, "confidence": h.confidence,
+                        })).collect::<Vec<_>>(),
+                    });
+                    tx.audit(
+                        now,
+                        &Actor::nightjar(),
+                        "incident.diagnose",
+                        &id.to_string(),
+                        &detail,
+                    )?;
+                }
+                Ok(())
+            })
+            .await?;
+        metrics::counter!("nightjar_diagnose_revisions_total", "first" => first.to_string())
+            .increment(1);
+        self.bus.publish(Event::Diagnosis(id));
+        Ok(())
+    }
+
+    fn compose(
+        &self,
+        gathered: &Gathered,
+        ranked: Ranked,
+        before: Option<&Diagnosis>,
+        now: Time,
+    ) -> Diagnosis {
+        let input = &gathered.input;
+        let first = ranked.hypotheses.first();
+        let situation = Situation {
+            incident: Some(input.incident.clone()),
+            hypothesis: first.cloned(),
+            change: first
+                .and_then(|h| h.change)
+                .and_then(|id| ranked.changes.iter().find(|c| c.id == id).cloned()),
+            alerts: input.alerts.clone(),
+            ..Situation::default()
+        };
+        let runbooks = self
+            .library
+            .matching(&situation)
+            .into_iter()
+            .map(|m| (m.runbook.front.id.clone(), m.runbook.front.title.clone()))
+            .collect();
+        let firing = input.alerts.iter().filter(|a| a.is_firing()).count();
+        let summary = format!(
+            "{}. {firing} of {} alerts fire, on {} entities.",
+            input.incident.title.trim_end_matches('.'),
+            input.alerts.len(),
+            input.incident.entities.len()
+        );
+        Diagnosis {
+            incident: input.incident.id,
+            revision: before.map_or(1, |b| b.revision + 1),
+            at: now,
+            summary,
+            hypotheses: ranked.hypotheses,
+            conclusive: ranked.conclusive,
+            evidence: gathered.evidence.iter().map(|e| e.id).collect(),
+            gaps: gathered.gaps.clone(),
+            changes: ranked.changes,
+            similar: Vec::new(),
+            runbooks,
+            charts: gathered.charts.clone(),
+        }
+    }
+}
+
+/// What the thread is told: the first ranking, another favourite, or a confidence that moved by
+/// ten percentage points.
+fn told(new: &Diagnosis, old: Option<&Diagnosis>) -> Option<String> {
+    let first = new.hypotheses.first()?;
+    let say = |h: &crate::model::Hypothesis| {
+        format!("{} ({:.0} %)", h.statement.trim_end_matches('.'), h.confidence * 100.0)
+    };
+    let Some(before) = old.and_then(|o| o.hypotheses.first()) else {
+        return Some(format!("Likely cause: {}.", say(first)));
+    };
+    if before.entity != first.entity || before.pattern != first.pattern {
+        return Some(format!("Another cause is now more likely: {}.", say(first)));
+    }
+    let moved = first.confidence - before.confidence;
+    (moved.abs() >= 0.1).then(|| {
+        let word = if moved > 0.0 { "stronger" } else { "weaker" };
+        format!("The hypothesis got {word}: {}.", say(first))
+    })
+}
+
+impl Stage for Diagnose {
+    const NAME: &'static str = "diagnose";
+    const SWEEP: Duration = Duration::from_secs(5);
+
+    fn wants(&self, event: &Event) -> bool {
+        matches!(event, Event::Incident(_))
+    }
+
+    async fn sweep(&mut self) -> Result<(), Fault> {
+        let active = self
+            .store
+            .read(|r| {
+                let states = ["open", "acknowledged", "mitigating", "monitoring"];
+                let all = r.list::<Incident>(&Filter::states(states).newest(50))?;
+                Ok(all.into_iter().map(|i| i.id).collect::<Vec<_>>())
+            })
+            .await?;
+        self.seen.retain(|id, _| active.contains(id));
+        for id in active {
+            self.diagnose(id).await?;
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, event: Event) -> Result<(), Fault> {
+        match event {
+            Event::Incident(id) => self.diagnose(id).await,
+            _ => Ok(()),
+        }
+    }
+}

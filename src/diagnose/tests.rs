@@ -1,0 +1,1 @@
+//! The ranking on hand-made faults.
