@@ -304,7 +304,7 @@ async fn ticks(
     shutdown: CancellationToken,
 ) -> Result<(), Fault> {
     loop {
-        let pause = clock.wall(TICK).clamp(Duration::from_millis(200), Duration::from_secs(15));
+        let pause = clock.wall(TICK).clamp(Duration::from_millis(200), Duration::from_secs(5));
         tokio::select! {
             () = shutdown.cancelled() => return Ok(()),
             () = tokio::time::sleep(pause) => {}

@@ -239,7 +239,7 @@ mod tests {
         let text = "[[prometheus]]\nname = \"main\"\nurl = \"http://localhost:9090\"\nbearer_token = { env = \"FAKE_TOKEN\" }\n";
         let env = [("NIGHTJAR__DETECT__HOLD_S", "7"), ("FAKE_TOKEN", "not-a-real-token")];
         let env = env.map(|(k, v)| (k.to_owned(), v.to_owned()));
-        let config = load(text, &env).ok().expect("loads");
+        let Ok(config) = load(text, &env) else { panic!("loads") };
         assert_eq!(config.detect.hold_s, 7);
         assert_eq!(config.prometheus[0].bearer_token.as_deref(), Some("not-a-real-token"));
         assert!(load(text, &[]).is_err_and(|m| m[0].message.contains("FAKE_TOKEN")));

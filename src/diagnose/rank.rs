@@ -1,10 +1,10 @@
 //! The ranking: additive parts, then a softmax. Pure.
 //!
-//! Every entity with an alert, and everything such an entity depends on directly, is a candidate.
-//! Its score is a sum of parts: *graph* (+1.5 when nothing it calls is in trouble, −1.2 when
-//! something is; +0.4 for each dependent in trouble, up to 1.6), *onset* (+1.0 for the earliest,
+//! Every entity with an alert is a candidate. Its score is a sum of parts: *graph* (+1.5 when
+//! nothing it calls is in trouble, +0.3 if it shows nothing but more load or use, −1.2 when
+//! something it calls is; +0.4 for each dependent in trouble, up to 1.6), *onset* (+1.0 for the earliest,
 //! falling to 0 over two minutes), *change* (+2.2 right before the onset, falling to 0 over an
-//! hour), *resource* (+0.8 when its own pool, memory or processor stands out), *logs* (+0.7 for a
+//! hour), *resource* (+0.8 when its own pool or processor stands out, +0.3 for mere use), *logs* (+0.7 for a
 //! new or bursting error template), *severity* (up to +0.5 by score). `unknown` scores 0.5. The
 //! confidences are the softmax of the scores.
 
@@ -110,12 +110,20 @@ fn part(name: &str, contribution: f64, why: String) -> ScorePart {
 
 fn judge(input: &Input, onsets: &Onset, entity: &EntityRef, at: Time, first: Time) -> Candidate {
     let mut parts = Vec::new();
-    let troubled = |e: &EntityRef| onsets.contains_key(e) && e != entity;
+    // More load, more connections, more memory in use is also what callers do to whom they call:
+    // by itself it does not make an entity a suspect.
+    let strong = |e: &EntityRef| {
+        input.alerts.iter().any(|a| {
+            a.entity == *e && !matches!(a.indicator, Some(Indicator::Usage | Indicator::Rate))
+        })
+    };
+    let troubled = |e: &EntityRef| onsets.contains_key(e) && e != entity && strong(e);
     let below: Vec<&EntityRef> =
         input.graph.dependencies(entity).map(|(e, _)| e).filter(|e| troubled(e)).collect();
     let above = input.graph.dependents(entity).filter(|(e, _)| troubled(e)).count();
     if below.is_empty() {
-        parts.push(part("graph", 1.5, "nothing that it depends on is in trouble".into()));
+        let weight = if strong(entity) { 1.5 } else { 0.3 };
+        parts.push(part("graph", weight, "nothing that it depends on is in trouble".into()));
     } else {
         let names: Vec<&str> = below.iter().map(|e| e.name()).collect();
         let why = format!("it depends on {}, which is in trouble too", names.join(" and "));
@@ -144,7 +152,8 @@ fn judge(input: &Input, onsets: &Onset, entity: &EntityRef, at: Time, first: Tim
     });
     if let Some(alert) = resource {
         let what = alert.annotations.get("summary").unwrap_or(alert.name());
-        parts.push(part("resource", 0.8, format!("a resource of its own stands out: {what}")));
+        let weight = if alert.indicator == Some(Indicator::Usage) { 0.3 } else { 0.8 };
+        parts.push(part("resource", weight, format!("a resource of its own stands out: {what}")));
     }
     if own.iter().any(|a| a.indicator.is_none() && a.annotations.get("template").is_some()) {
         parts.push(part("logs", 0.7, "its log has a new or bursting error".into()));
@@ -175,12 +184,11 @@ fn pattern_of(resource: Option<&Alert>, change: Option<&Change>, own: &[&Alert])
     let indicator = resource.and_then(|a| a.indicator);
     match (indicator, change.map(|c| c.kind)) {
         (_, Some(ChangeKind::NetworkPolicy)) => "network_policy",
-        (Some(Indicator::Usage), _) => "resource_leak",
-        (Some(Indicator::Saturation), _) => "saturation",
+        (Some(Indicator::Usage), _) if memory(own) => "resource_leak",
         (Some(Indicator::Utilization), _) if own.iter().any(|a| a.entity.is_host()) => {
             "noisy_neighbour"
         }
-        (Some(Indicator::Utilization), _) => "saturation",
+        (Some(Indicator::Saturation | Indicator::Utilization), _) => "saturation",
         (_, Some(ChangeKind::Deploy)) => "deploy",
         _ if own.iter().any(|a| a.indicator == Some(Indicator::Rate)) => "traffic",
         _ => "dependency",
@@ -219,4 +227,12 @@ fn hypothesis(input: &Input, c: Candidate, confidence: f64) -> Hypothesis {
         entity: c.entity,
         impact_chain: chain,
     }
+}
+
+/// Whether what is used up is memory.
+fn memory(own: &[&Alert]) -> bool {
+    own.iter().any(|a| {
+        let said = a.annotations.get("summary").unwrap_or_default();
+        said.contains("memory") || a.name().to_lowercase().contains("memory")
+    })
 }

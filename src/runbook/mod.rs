@@ -71,7 +71,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use parse::{Mistake, Mistakes, parse};
-pub use render::{observe, parameters, plan, render_action, rollback, target, title};
+pub use render::{Undo, observe, parameters, plan, render_action, rollback, target, title};
 pub use select::{Match, Situation};
 
 use crate::model::Fault;

@@ -353,6 +353,9 @@ pub fn plan(
     })
 }
 
+/// An action and its parameters.
+pub type Undo<'a> = (&'a Action, BTreeMap<String, String>);
+
 /// The action that undoes `done`, and its parameters, from the state observed before it ran.
 /// `None` when the runbook names none.
 ///
@@ -362,7 +365,7 @@ pub fn rollback<'a>(
     runbook: &'a Runbook,
     done: &Plan,
     situation: &Situation,
-) -> Result<Option<(&'a Action, BTreeMap<String, String>)>, Refused> {
+) -> Result<Option<Undo<'a>>, Refused> {
     let Some(rollback) = runbook.action(&done.action).and_then(|a| a.rollback.as_ref()) else {
         return Ok(None);
     };

@@ -85,7 +85,9 @@ fn verify(secret: &[u8], parts: &[&[u8]], signature: Option<&str>) -> Result<(),
         return wrong("the signature is not hexadecimal");
     };
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     match mac.verify_slice(&given) {
         Ok(()) => Ok(()),
         Err(_) => wrong("the signature does not match: check that both sides have one secret"),
@@ -103,7 +105,9 @@ fn unhex(text: &str) -> Option<Vec<u8>> {
 #[must_use]
 pub fn sign(secret: &[u8], parts: &[&[u8]]) -> String {
     let mut mac = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes keys of any length");
-    parts.iter().for_each(|part| mac.update(part));
+    for part in parts {
+        mac.update(part);
+    }
     format!("sha256={}", crate::model::id::hex(&mac.finalize().into_bytes()))
 }
 

@@ -13,7 +13,6 @@ mod ingest;
 #[cfg(test)]
 mod tests;
 
-use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -252,24 +251,25 @@ fn assets() -> Router<State> {
 }
 
 /// Serves until the token is cancelled.
-pub fn serve(
+///
+/// # Errors
+/// The listener can't be used, or the server failed.
+pub async fn serve(
     listener: std::net::TcpListener,
     state: State,
     shutdown: CancellationToken,
-) -> impl Future<Output = Result<(), Fault>> + Send + 'static {
-    async move {
-        let fail = |e| Fault::permanent("the web server can't run", anyhow::Error::new(e));
-        let listener = tokio::net::TcpListener::from_std(listener).map_err(fail)?;
-        let ends = shutdown.clone();
-        let server =
-            axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.cancelled_owned());
-        tokio::select! {
-            result = server => result.map_err(fail),
-            // Event streams never end by themselves: they get a moment to be told.
-            () = async {
-                ends.cancelled().await;
-                tokio::time::sleep(std::time::Duration::from_secs(2)).await;
-            } => Ok(()),
-        }
+) -> Result<(), Fault> {
+    let fail = |e| Fault::permanent("the web server can't run", anyhow::Error::new(e));
+    let listener = tokio::net::TcpListener::from_std(listener).map_err(fail)?;
+    let ends = shutdown.clone();
+    let server =
+        axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.cancelled_owned());
+    tokio::select! {
+        result = server => result.map_err(fail),
+        // Event streams never end by themselves: they get a moment to be told.
+        () = async {
+            ends.cancelled().await;
+            tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+        } => Ok(()),
     }
 }

@@ -59,12 +59,11 @@ impl Engine {
                 Ok(Value::Vector(map_at(rows, |_, t| grid[t].seconds())))
             }
             "hour" | "minute" | "day_of_week" => {
-                let times = match args.first() {
-                    Some(arg) => self.vector(arg, grid)?,
-                    None => {
-                        let values = grid.iter().map(|t| t.seconds()).collect();
-                        vec![Row { name: None, labels: Arc::default(), values }]
-                    }
+                let times = if let Some(arg) = args.first() {
+                    self.vector(arg, grid)?
+                } else {
+                    let values = grid.iter().map(|t| t.seconds()).collect();
+                    vec![Row { name: None, labels: Arc::default(), values }]
                 };
                 Ok(Value::Vector(map(times, |v| calendar(name, v))))
             }

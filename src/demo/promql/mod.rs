@@ -27,6 +27,9 @@ pub const MAX_POINTS: i64 = 11_000;
 /// Times that are evaluated at once: bounds the memory of a query.
 const CHUNK: usize = 256;
 
+/// Name and labels of a series of an answer.
+type Key = (Option<Arc<str>>, Arc<Labels>);
+
 /// Answers queries about one state of the world.
 #[derive(Clone, Debug)]
 pub struct Engine {
@@ -66,7 +69,7 @@ impl Engine {
         let expr = parse(query)?;
         if let Expr::MatrixSelector(selector) = &expr {
             let matrix = self.samples(selector, &[at])?;
-            return Ok(Instant::Matrix(self.raw(&matrix)));
+            return Ok(Instant::Matrix(Self::raw(&matrix)));
         }
         let grid = [at];
         Ok(match self.eval(&expr, &grid)? {
@@ -122,8 +125,7 @@ impl Engine {
         }
         let n = until.ms_since(since) / step_ms + 1;
         let times: Vec<Time> = (0..n).map(|i| since.plus_ms(i * step_ms)).collect();
-        let mut found: BTreeMap<(Option<Arc<str>>, Arc<Labels>), Vec<(Time, f64)>> =
-            BTreeMap::new();
+        let mut found: BTreeMap<Key, Vec<(Time, f64)>> = BTreeMap::new();
         for grid in times.chunks(CHUNK) {
             let rows = match self.eval(&expr, grid)? {
                 Value::Scalar(values) => {

@@ -29,7 +29,7 @@ impl Engine {
         let name = call.func.name;
         let as_rates = matches!(name, "rate" | "increase" | "irate");
         let n = call.args.args.len();
-        let position = if name == "quantile_over_time" { 1 } else { 0 };
+        let position = usize::from(name == "quantile_over_time");
         let argument = call.args.args.get(position).ok_or_else(|| {
             QueryError::Execution(format!("{name} was called without a range vector"))
         })?;

@@ -58,7 +58,7 @@ impl Engine {
         selector: &VectorSelector,
         grid: &[Time],
     ) -> Result<Vec<Row>, QueryError> {
-        let times = self.shifted(selector, grid)?;
+        let times = Self::shifted(selector, grid)?;
         let series = self.matching(selector);
         check_size(series.len(), times.len())?;
         let values = self.values(&series, &times, Wanted::Samples);
@@ -90,7 +90,7 @@ impl Engine {
         as_rates: bool,
     ) -> Result<Matrix, QueryError> {
         let window_ms = i64::try_from(selector.range.as_millis()).unwrap_or(i64::MAX).max(1);
-        let ends = self.shifted(&selector.vs, grid)?;
+        let ends = Self::shifted(&selector.vs, grid)?;
         let series = self.matching(&selector.vs);
         // Rates are means of a smooth function: a few points a window are enough, and points at
         // absolute multiples are shared by overlapping windows.
@@ -156,7 +156,7 @@ impl Engine {
     }
 
     /// The points of a matrix as an answer.
-    pub(super) fn raw(&self, matrix: &Matrix) -> Vec<Answer> {
+    pub(super) fn raw(matrix: &Matrix) -> Vec<Answer> {
         let points = |row: &Row| -> Vec<(Time, f64)> {
             let all = matrix.times.iter().copied().zip(row.values.iter().copied());
             all.filter(|(_, v)| !is_absent(*v)).collect()
@@ -169,7 +169,7 @@ impl Engine {
             .collect()
     }
 
-    fn shifted(&self, selector: &VectorSelector, grid: &[Time]) -> Result<Vec<Time>, QueryError> {
+    fn shifted(selector: &VectorSelector, grid: &[Time]) -> Result<Vec<Time>, QueryError> {
         if selector.at.is_some() {
             return Err(unsupported_at());
         }

@@ -45,7 +45,7 @@ impl World {
     #[must_use]
     pub fn disturbance(&self, service: usize, at: Time) -> Disturbance {
         let near: Vec<&Episode> = self.near(at).collect();
-        self.felt(service, at, &near)
+        Self::felt(service, at, &near)
     }
 
     /// Episodes that can be felt at a time.
@@ -53,7 +53,7 @@ impl World {
         self.episodes.iter().filter(move |e| e.is_near(at))
     }
 
-    fn felt(&self, service: usize, at: Time, near: &[&Episode]) -> Disturbance {
+    fn felt(service: usize, at: Time, near: &[&Episode]) -> Disturbance {
         let mut sum = Disturbance::NONE;
         if near.is_empty() {
             return sum;
@@ -76,7 +76,7 @@ impl World {
         let earlier = at.plus_ms(-(hop_s * 1_000.0) as i64);
         for call in plan.calls {
             let Some(callee) = service_index(call.to) else { continue };
-            let below = self.felt(callee, earlier, near);
+            let below = Self::felt(callee, earlier, near);
             let slow = (call.share * below.slow_share, below.slow_s.min(call.timeout_s));
             if call.optional {
                 sum.join(slow, (0.0, 0.0));

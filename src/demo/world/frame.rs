@@ -188,7 +188,7 @@ impl World {
         frame[item::ONE] = 1.0;
 
         let direct = self.direct(plan.name, at);
-        let query_median = self.pool(s, at, rate, &direct, query_factor, &mut frame);
+        let query_median = self.pool((s, at), rate, &direct, query_factor, &mut frame);
         let cpu_factor = direct.iter().fold(1.0, |f, (e, x)| f * (1.0 + (e.cpu - 1.0) * x));
         let replicas = f64::from(self.replicas(s, at));
         frame[item::CPU] = rate * plan.cpu_s * cpu_factor * (1.0 + 0.05 * wobble(4))
@@ -230,8 +230,7 @@ impl World {
     /// Fills in pool and queries; gives the median of one query in seconds.
     fn pool(
         &self,
-        s: usize,
-        at: Time,
+        (s, at): (usize, Time),
         rate: f64,
         direct: &[(&Effect, f64)],
         query_factor: f64,
@@ -311,13 +310,13 @@ impl World {
                 + 0.05 * rhythm::traffic(at)
                 + 0.06 * saw
                 + 0.015 * noise(self.seed, stream, at));
-        let leaked: f64 = self.near(at).map(|e| self.leaked(s, e, at).0).sum();
+        let leaked: f64 = self.near(at).map(|e| Self::leaked(s, e, at).0).sum();
         (usual + leaked).min(plan.memory_limit)
     }
 
     /// Bytes that an episode has leaked in an instance since it last started, how many times the
     /// instance was killed for it, and how far it is being restarted (0 to 1).
-    fn leaked(&self, s: usize, episode: &Episode, at: Time) -> (f64, f64, f64) {
+    fn leaked(s: usize, episode: &Episode, at: Time) -> (f64, f64, f64) {
         let plan = &SERVICES[s];
         let leak: f64 =
             episode.scenario.effect.iter().filter(|e| e.on == plan.name).map(|e| e.leak).sum();
@@ -340,7 +339,7 @@ impl World {
     /// far one is being restarted.
     fn out_of_memory(&self, s: usize, at: Time) -> (f64, f64) {
         self.episodes.iter().fold((0.0, 0.0), |(deaths, dying), episode| {
-            let (_, n, now) = self.leaked(s, episode, at);
+            let (_, n, now) = Self::leaked(s, episode, at);
             (deaths + n, f64::max(dying, now))
         })
     }

@@ -109,7 +109,7 @@ impl Poller {
             let work = async {
                 self.poll().await?;
                 let pause = Duration::from_secs(u64::from(self.config.interval_s.max(1)));
-                tokio::time::sleep(self.clock.wall(pause).max(Duration::from_millis(20))).await;
+                self.rest(pause).await;
                 Ok::<(), Fault>(())
             };
             tokio::select! {
@@ -125,6 +125,21 @@ impl Poller {
             }
         }
         Ok(())
+    }
+
+    /// Waits for some event time. Looks at the clock twice a second, since its speed may change
+    /// while we wait.
+    async fn rest(&self, pause: Duration) {
+        const LOOK: Duration = Duration::from_millis(500);
+        let due = self.clock.now().plus(pause);
+        loop {
+            let left_ms = due.ms_since(self.clock.now()).max(0).unsigned_abs();
+            let wait = self.clock.wall(Duration::from_millis(left_ms));
+            tokio::time::sleep(wait.clamp(Duration::from_millis(20), LOOK)).await;
+            if wait <= LOOK {
+                return;
+            }
+        }
     }
 
     /// Reads the cursor that an earlier run left.
