@@ -2,7 +2,7 @@
 //!
 //! Hears `Decided` and `Tick`, and sweeps; publishes `Run`, `Proposal` and `Incident`. Guarantees:
 //! nothing acts on the customer's systems but [`Executor::run`], which takes an
-//! [`ApprovedAction`] by value; an executor answers done, not sent or unknown, and unknown is never
+//! [`crate::approve::ApprovedAction`] by value; an executor answers done, not sent or unknown, and unknown is never
 //! retried; a run that was claimed and not recorded (a crash between) is marked unknown at the
 //! next start and a person is asked.
 
