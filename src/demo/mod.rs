@@ -5,6 +5,7 @@
 //! composition root runs. What was done to the shop is kept in a file, so that a second start
 //! goes on where the first stopped.
 
+mod alerts;
 pub mod promql;
 mod push;
 pub mod scenario;

@@ -16,11 +16,11 @@ use serde_json::json;
 use sha2::Sha256;
 use tokio_util::sync::CancellationToken;
 
-use super::Shop;
 use super::scenario::{LogPlan, Scenario, scenario, scenarios};
 use super::series::pod_name;
 use super::town::{NODES, SERVICES, service_index};
 use super::world::{Episode, World, rhythm};
+use super::{Shop, alerts};
 use crate::model::id::hex;
 use crate::model::time::{DAY_MS, MINUTE_MS, SECOND_MS};
 use crate::model::{Fault, Time, wall_now};
@@ -35,6 +35,8 @@ const FIRST_MS: i64 = 2 * MINUTE_MS;
 const PAUSE_MS: i64 = 45 * MINUTE_MS;
 /// How often one message is tried before it is given up.
 const TRIES: u32 = 8;
+/// Content type of OTLP messages.
+const PROTOBUF: &str = "application/x-protobuf";
 
 struct Pusher {
     shop: Shop,
@@ -87,9 +89,13 @@ impl Pusher {
                 self.tell_regular(&world, deploy.service, deploy.at).await;
             }
             let spans = traces(&world, last, now);
-            self.send("/v1/traces", spans.encode_to_vec()).await;
+            self.send("/v1/traces", PROTOBUF, spans.encode_to_vec()).await;
             let lines = logs(&world, last, now);
-            self.send("/v1/logs", lines.encode_to_vec()).await;
+            self.send("/v1/logs", PROTOBUF, lines.encode_to_vec()).await;
+            for delivery in alerts::deliveries(&world, last, now) {
+                let body = delivery.to_string().into_bytes();
+                self.send("/ingest/alertmanager", "application/json", body).await;
+            }
             last = now;
         }
     }
@@ -182,12 +188,12 @@ impl Pusher {
         }
     }
 
-    async fn send(&self, path: &str, body: Vec<u8>) {
+    async fn send(&self, path: &str, kind: &str, body: Vec<u8>) {
         for n in 0..TRIES {
             let sent = self
                 .client
                 .post(format!("{}{path}", self.bot))
-                .header("Content-Type", "application/x-protobuf")
+                .header("Content-Type", kind)
                 .body(body.clone())
                 .send()
                 .await;

@@ -333,7 +333,16 @@ impl Default for Bounds {
     }
 }
 
-const FILES: [&str; 1] = [include_str!("scenarios/pool-exhaustion.toml")];
+const FILES: [&str; 8] = [
+    include_str!("scenarios/pool-exhaustion.toml"),
+    include_str!("scenarios/policy-cut.toml"),
+    include_str!("scenarios/noisy-neighbour.toml"),
+    include_str!("scenarios/missing-index.toml"),
+    include_str!("scenarios/deploy-blip.toml"),
+    include_str!("scenarios/slow-leak.toml"),
+    include_str!("scenarios/nightly-batch.toml"),
+    include_str!("scenarios/seasonal-surge.toml"),
+];
 
 /// All scenarios, in the order in which the demo plays them.
 #[must_use]
