@@ -40,7 +40,9 @@ pub struct DemoOptions {
 /// The store or the port can't be opened, or the scenario is unknown.
 pub async fn demo(options: DemoOptions, metrics: MetricsText) -> anyhow::Result<()> {
     let started = Instant::now();
-    let clock = ScaledClock::new(wall_now(), STILL);
+    let chosen = options.scenario.as_deref().and_then(crate::demo::scenario::scenario);
+    let start = chosen.and_then(|s| s.start_before(wall_now()));
+    let clock = ScaledClock::new(start.unwrap_or_else(wall_now), STILL);
     let shared: SharedClock = clock.clone();
     let secret = crate::web::Sessions::default().login_path(crate::model::Role::Viewer);
     let store = crate::store::Store::open(&options.data_dir.join("nightjar.sqlite"))?;

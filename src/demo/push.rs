@@ -121,7 +121,11 @@ impl Pusher {
         }
         let next: &Scenario = match &self.shop.inner.options.scenario {
             Some(key) => scenario(key).unwrap_or(&scenarios()[0]),
-            None => &scenarios()[world.episodes().len() % scenarios().len()],
+            // What the rhythm brings by itself needs no injection.
+            None => {
+                let all: Vec<_> = scenarios().iter().filter(|s| s.has_effect()).collect();
+                all[world.episodes().len() % all.len()]
+            }
         };
         self.shop.inject(next)
     }

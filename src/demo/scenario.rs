@@ -6,6 +6,9 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use crate::model::Time;
+use crate::model::time::{DAY_MS, MINUTE_MS};
+
 /// One scenario.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,6 +50,30 @@ pub struct Scenario {
     #[serde(default)]
     pub bounds: Bounds,
 }
+
+impl Scenario {
+    /// Whether anything happens when it is injected, and not by the shop's own rhythm.
+    #[must_use]
+    pub fn has_effect(&self) -> bool {
+        !self.effect.is_empty()
+    }
+
+    /// The latest time up to `now` at which event time should stand for it; `None`: any will do.
+    #[must_use]
+    pub fn start_before(&self, now: Time) -> Option<Time> {
+        let text = self.start.as_deref()?;
+        let (day, clock) = text.split_once(' ').map_or((None, text), |(d, c)| (Some(d), c));
+        let (hour, minute) = clock.split_once(':')?;
+        let minutes = hour.parse::<i64>().ok()? * 60 + minute.parse::<i64>().ok()?;
+        let today = now.floor_to(DAY_MS).plus_ms(minutes * MINUTE_MS);
+        (0..=7)
+            .map(|back| today.plus_ms(-back * DAY_MS))
+            .find(|t| *t <= now && day.is_none_or(|d| DAYS.get(t.hour_of_week() / 24) == Some(&d)))
+    }
+}
+
+/// Days as `start` names them, Monday first.
+const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 
 /// The change that comes first.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -360,4 +387,33 @@ pub fn scenarios() -> &'static [Scenario] {
 #[must_use]
 pub fn scenario(key: &str) -> Option<&'static Scenario> {
     scenarios().iter().find(|s| s.key == key)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn event_time_is_put_before_what_the_rhythm_brings() {
+        let now = Time::parse("2026-11-21T12:00:00Z").expect("valid");
+        let start = |key: &str| {
+            let scenario = scenario(key).expect("shipped");
+            scenario.start_before(now).map(|t| t.to_string())
+        };
+        assert_eq!(start("nightly-batch").as_deref(), Some("2026-11-21T01:50:00.000Z"));
+        assert_eq!(start("seasonal-surge").as_deref(), Some("2026-11-20T17:40:00.000Z"));
+        assert_eq!(start("pool-exhaustion"), None);
+    }
+
+    #[test]
+    fn keys_are_unique_and_whoever_watches_is_never_told_them() {
+        for (n, scenario) in scenarios().iter().enumerate() {
+            assert!(scenarios()[..n].iter().all(|s| s.key != scenario.key));
+            let mut told: Vec<&str> = scenario.log.iter().map(|l| l.text.as_str()).collect();
+            told.extend(scenario.rule.iter().map(|r| r.summary.as_str()));
+            told.extend(scenario.change.iter().map(|c| c.title.as_str()));
+            assert!(told.iter().all(|t| !t.contains(scenario.key.as_str())), "{}", scenario.key);
+            assert_eq!(scenario.opens_incident, scenario.root.is_some(), "{}", scenario.key);
+        }
+    }
 }

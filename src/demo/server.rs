@@ -372,3 +372,6 @@ async fn inject(State(shop): State<Shop>, body: Bytes) -> Response {
         Err(text) => refuse(400, text),
     }
 }
+
+#[cfg(test)]
+mod tests;
