@@ -80,10 +80,14 @@ use schema::{Action, FrontMatter};
 
 /// The runbooks that are shipped, by file name. A file of the same id in a configured folder
 /// takes the shipped one's place.
-const SHIPPED: &[(&str, &str)] = &[(
-    "connection-pool-exhausted.md",
-    include_str!("../../runbooks/connection-pool-exhausted.md"),
-)];
+const SHIPPED: &[(&str, &str)] = &[
+    ("connection-pool-exhausted.md", include_str!("../../runbooks/connection-pool-exhausted.md")),
+    (
+        "network-policy-cuts-dependency.md",
+        include_str!("../../runbooks/network-policy-cuts-dependency.md"),
+    ),
+    ("slow-queries-after-deploy.md", include_str!("../../runbooks/slow-queries-after-deploy.md")),
+];
 
 /// One checked runbook.
 #[derive(Clone, Debug, PartialEq)]
