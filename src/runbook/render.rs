@@ -34,8 +34,9 @@ fn segment(text: &str) -> String {
             out.push_str(&format!("%{byte:02X}"));
         }
     }
-    // A segment of dots alone would climb out of its folder.
-    if out.chars().all(|c| c == '.') { out.replace('.', "%2E") } else { out }
+    // A segment of dots alone would climb out of its folder, and address parsers read %2E as a
+    // dot: encoded twice, it stays one segment and names nothing.
+    if out.chars().all(|c| c == '.') { out.replace('.', "%252E") } else { out }
 }
 
 /// Whether a template can be read at all; says why not.
