@@ -119,14 +119,10 @@ impl Pusher {
         if now < due {
             return Ok(());
         }
-        let next: &Scenario = match &self.shop.inner.options.scenario {
-            Some(key) => scenario(key).unwrap_or(&scenarios()[0]),
-            // What the rhythm brings by itself needs no injection.
-            None => {
-                let all: Vec<_> = scenarios().iter().filter(|s| s.has_effect()).collect();
-                all[world.episodes().len() % all.len()]
-            }
-        };
+        let chosen = self.shop.inner.options.scenario.as_deref().and_then(scenario);
+        // What the rhythm brings by itself needs no injection.
+        let playable: Vec<&Scenario> = scenarios().iter().filter(|s| s.has_effect()).collect();
+        let next = chosen.unwrap_or_else(|| playable[world.episodes().len() % playable.len()]);
         self.shop.inject(next)
     }
 

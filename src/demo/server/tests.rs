@@ -1,6 +1,7 @@
 //! The shop's door over real HTTP: Prometheus' answers and errors, fixes, and what is found there.
 
 use std::future::Future;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
@@ -42,7 +43,8 @@ async fn get(shop: &Shop, path: &str) -> (u16, Value) {
 }
 
 async fn post(shop: &Shop, path: &str, key: &str, body: Value) -> (u16, Value) {
-    let request = reqwest::Client::new().post(format!("{}{path}", shop.url()));
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build();
+    let request = client.expect("a client").post(format!("{}{path}", shop.url()));
     let answer = request.header("Idempotency-Key", key).json(&body).send().await.expect("answers");
     (answer.status().as_u16(), answer.json().await.expect("JSON"))
 }
