@@ -34,6 +34,9 @@ impl ApprovedAction {
     }
 }
 
+/// How late a scheduled action may still run (the process may have been away at its time).
+const GRACE_MS: i64 = 15 * MINUTE_MS;
+
 /// Key of the halt switch in the store.
 pub const HALT: &str = "halt";
 
@@ -75,9 +78,11 @@ pub fn claim(
     if let Err(refused) = ready(&proposal, now) {
         return Ok(Err(refused));
     }
-    if let Some(state) = observed
-        && *state != proposal.plan.observed
-    {
+    // A state that was known when the plan was made and can't be read now is not known to be
+    // unchanged.
+    let nothing = std::collections::BTreeMap::new();
+    let state = observed.unwrap_or(&nothing);
+    if *state != proposal.plan.observed {
         let text = changed(&proposal.plan, state);
         proposal.state = ProposalState::Superseded;
         tx.put(&proposal)?;
@@ -108,7 +113,8 @@ fn ready(proposal: &Proposal, now: Time) -> Result<(), Refused> {
             proposal.state.as_str()
         )));
     }
-    if proposal.scheduled_for.is_none() && now >= proposal.expires_at {
+    let end = proposal.scheduled_for.map_or(proposal.expires_at, |at| at.plus_ms(GRACE_MS));
+    if now >= end {
         return Err(Refused::Conflict("The proposal has expired; nothing was done.".into()));
     }
     if proposal.plan.digest() != proposal.digest {

@@ -105,7 +105,10 @@ async fn one_approval_gives_one_run_however_often_it_is_pressed() {
     let p = proposal();
     let (_folder, store) = store_with(&p).await;
     let ann = person("ann", Role::Approver);
-    assert!(take(&store, p.id, None, t0()).await.is_err(), "nothing runs without an approval");
+    assert!(
+        take(&store, p.id, Some("4.7.2"), t0()).await.is_err(),
+        "nothing runs without an approval"
+    );
     let (a, b) = tokio::join!(
         say(&store, p.id, approve(&ann, &p.digest.0), t0()),
         say(&store, p.id, approve(&ann, p.digest.short()), t0())
@@ -160,7 +163,7 @@ async fn high_risk_needs_two_people_and_none_of_them_its_author() {
     let first = say(&store, p.id, approve(&bob, &p.digest.0), t0()).await.expect("one of two");
     assert_eq!(first.state, ProposalState::Open);
     assert!(say(&store, p.id, approve(&bob, &p.digest.0), t0()).await.is_err(), "twice the same");
-    assert!(take(&store, p.id, None, t0()).await.is_err());
+    assert!(take(&store, p.id, Some("4.7.2"), t0()).await.is_err());
     let second = say(&store, p.id, approve(&cy, &p.digest.0), t0()).await.expect("two of two");
     assert_eq!(second.state, ProposalState::Approved);
     take(&store, p.id, Some("4.7.2"), t0()).await.expect("claimed");
@@ -175,6 +178,13 @@ async fn a_changed_target_or_plan_is_never_acted_on() {
     let refused = take(&store, p.id, Some("4.7.3"), t0()).await.expect_err("changed");
     assert!(refused.to_string().contains("version was 4.7.2 and is 4.7.3"), "{refused}");
     assert!(take(&store, p.id, Some("4.7.2"), t0()).await.is_err(), "it is superseded");
+
+    // A state that can't be read any more is not taken for unchanged.
+    let unread = Proposal { id: ProposalId::derive(t0(), &["unread"]), ..p.clone() };
+    let put = unread.clone();
+    store.write(move |tx| tx.put(&put)).await.expect("writes");
+    say(&store, unread.id, approve(&ann, &p.digest.0), t0()).await.expect("approved");
+    assert!(take(&store, unread.id, None, t0()).await.is_err(), "not known to be unchanged");
 
     // A plan that was changed behind the approval keeps neither digest nor approvals.
     let mut forged = Proposal { id: ProposalId::derive(t0(), &["q"]), ..proposal() };
@@ -195,20 +205,25 @@ async fn halt_cooldown_and_breaker_hold_an_approved_action_back() {
     let halt = Halt { by: ann.clone(), reason: "freeze".into(), at: t0() };
     store.write(move |tx| tx.put_value(HALT, &Some(halt))).await.expect("writes");
     assert!(
-        take(&store, p.id, None, t0()).await.expect_err("halted").to_string().contains("freeze")
+        take(&store, p.id, Some("4.7.2"), t0())
+            .await
+            .expect_err("halted")
+            .to_string()
+            .contains("freeze")
     );
     store.write(|tx| tx.put_value(HALT, &None::<Halt>)).await.expect("writes");
-    take(&store, p.id, None, t0()).await.expect("claimed");
+    take(&store, p.id, Some("4.7.2"), t0()).await.expect("claimed");
 
     let again = Proposal { id: ProposalId::derive(t0(), &["again"]), ..p.clone() };
     let put = again.clone();
     store.write(move |tx| tx.put(&put)).await.expect("writes");
     say(&store, again.id, approve(&ann, &p.digest.0), t0()).await.expect("approved");
-    let refused = take(&store, again.id, None, t0()).await.expect_err("one at a time");
+    let refused = take(&store, again.id, Some("4.7.2"), t0()).await.expect_err("one at a time");
     assert!(refused.to_string().contains("already running"), "{refused}");
     let done = store.read(|r| r.list::<Run>(&Filter::all())).await.expect("reads").remove(0);
     store.write(move |tx| tx.put(&Run { state: RunState::Done, ..done })).await.expect("writes");
-    let refused = take(&store, again.id, None, t0().plus_ms(60_000)).await.expect_err("too soon");
+    let refused =
+        take(&store, again.id, Some("4.7.2"), t0().plus_ms(60_000)).await.expect_err("too soon");
     assert!(refused.to_string().contains("cooldown"), "{refused}");
-    take(&store, again.id, None, t0().plus_ms(301_000)).await.expect("after the cooldown");
+    take(&store, again.id, Some("4.7.2"), t0().plus_ms(301_000)).await.expect("after the cooldown");
 }

@@ -66,6 +66,10 @@ pub(super) enum Said {
 
 /// The limit of a series: what is known of it, or 1 for a utilisation ratio.
 pub(super) fn limit_of(series: &Series) -> Option<f64> {
+    // A processor is busy and idle again; it is not used up as memory and disks are.
+    if series.metric.contains("cpu") {
+        return None;
+    }
     let implied =
         (series.indicator == Indicator::Utilization).then_some(match series.unit.as_str() {
             "%" => 100.0,

@@ -8,8 +8,18 @@ use tokio::io::AsyncReadExt as _;
 use super::{Config, Executed};
 use crate::telemetry::redact::redact;
 
-/// Bytes of output that are kept.
-const MOST_BYTES: u64 = 16 * 1024;
+/// Bytes of output that are kept of each stream.
+const MOST_BYTES: usize = 16 * 1024;
+
+/// Reads a stream to its end, so that the program never waits for us, and keeps its beginning.
+/// What can't be read is missing from the record and changes nothing else.
+async fn kept(mut stream: impl tokio::io::AsyncRead + Unpin, into: &mut Vec<u8>) {
+    let mut part = [0_u8; 4_096];
+    while let Ok(n @ 1..) = stream.read(&mut part).await {
+        let room = MOST_BYTES.saturating_sub(into.len()).min(n);
+        into.extend_from_slice(&part[..room]);
+    }
+}
 
 /// Runs a program. Exit code 0 is *done*; any other end after the start is *unknown*, because a
 /// program that failed may have done half of its work.
@@ -41,9 +51,7 @@ pub(super) async fn run(
         let mut out = Vec::new();
         let mut err = Vec::new();
         if let (Some(stdout), Some(stderr)) = (stdout, stderr) {
-            let (mut stdout, mut stderr) = (stdout.take(MOST_BYTES), stderr.take(MOST_BYTES));
-            // What can't be read is missing from the record and changes nothing else.
-            let _ = tokio::join!(stdout.read_to_end(&mut out), stderr.read_to_end(&mut err));
+            tokio::join!(kept(stdout, &mut out), kept(stderr, &mut err));
         }
         let status = child.wait().await;
         out.extend(err);

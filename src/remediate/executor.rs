@@ -32,6 +32,9 @@ pub enum Executed {
 pub trait Executor: Send + Sync + 'static {
     /// Carries it out, once. Takes the action by value: it can't be carried out again.
     fn run(&self, action: ApprovedAction) -> BoxFuture<'_, Vec<Executed>>;
+
+    /// Whether nothing is ever really sent.
+    fn is_dry(&self) -> bool;
 }
 
 /// The executor of the program: each step by its kind; the first that is not done ends the run.
@@ -70,6 +73,10 @@ impl Executors {
 }
 
 impl Executor for Executors {
+    fn is_dry(&self) -> bool {
+        self.config.dry_run
+    }
+
     fn run(&self, action: ApprovedAction) -> BoxFuture<'_, Vec<Executed>> {
         async move {
             let mut results = Vec::new();

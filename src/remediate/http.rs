@@ -50,9 +50,9 @@ fn filled(text: &str, secrets: &BTreeMap<String, String>) -> Result<String, Stri
     Ok(out)
 }
 
-/// Sends one request. What fails before a connection stands is *not sent*; an answer below 500
-/// that is no success is a refusal by the target and *not sent* too; everything else after the
-/// connection is *unknown*.
+/// Sends one request. What fails before a connection stands is *not sent*; a 4xx is a refusal by
+/// the target and *not sent* too; everything else after the connection (redirects, which are not
+/// followed, and 5xx among it) is *unknown*.
 pub(super) async fn send(
     client: &reqwest::Client,
     config: &Config,
@@ -73,7 +73,7 @@ pub(super) async fn send(
                 let text = crate::telemetry::redact::redact(&body_of(response).await).into_owned();
                 if status.is_success() {
                     Executed::Done { output: format!("{status}: {text}") }
-                } else if status.is_server_error() {
+                } else if !status.is_client_error() {
                     Executed::Unknown { reason: format!("the target answered {status}: {text}") }
                 } else {
                     Executed::NotSent { reason: format!("the target refused, {status}: {text}") }

@@ -87,6 +87,7 @@ impl Remediate {
         let results = self.executor.run(action).await;
         let now = self.clock.now();
         let verify = proposal.plan.verify.clone();
+        let dry = self.executor.is_dry();
         let incident = self
             .store
             .write(move |tx| {
@@ -94,9 +95,12 @@ impl Remediate {
                     return Err(Fault::because("a claimed run is gone from the store"));
                 };
                 let mut state = RunState::Done;
-                for result in results {
+                run.dry_run |= dry;
+                for (n, result) in results.into_iter().enumerate() {
                     let (then, text) = match result {
                         Executed::Done { output } => (state, output),
+                        // Steps before it were done: the whole is neither done nor undone.
+                        Executed::NotSent { reason } if n > 0 => (RunState::Unknown, reason),
                         Executed::NotSent { reason } => (RunState::NotSent, reason),
                         Executed::Unknown { reason } => (RunState::Unknown, reason),
                     };

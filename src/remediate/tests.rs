@@ -1,1 +1,150 @@
-//! Executors within their lists, orphans, and the measuring.
+//! Executors within their lists, and the measuring.
+
+use std::collections::BTreeMap;
+
+use super::verify::{Measured, judge};
+use super::*;
+use crate::model::action::Effect;
+use crate::model::alert::Band;
+use crate::model::signal::Direction;
+use crate::model::{EntityRef, Indicator, Labels, Point, Series, Time};
+
+fn lists() -> Config {
+    Config {
+        hosts: vec![HostRule {
+            host: "127.0.0.1:8443".into(),
+            methods: vec![],
+            path_prefix: "/api/".into(),
+        }],
+        commands: vec![CommandRule {
+            program: "/bin/echo".into(),
+            args: vec!["[a-z]+".into(), "--size=[0-9]{1,3}".into()],
+        }],
+        ..Config::default()
+    }
+}
+
+#[test]
+fn only_what_is_listed_is_called() {
+    let config = lists();
+    let allowed = |method: &str, url: &str| {
+        config.allows_request(method, &url::Url::parse(url).expect("an address")).is_ok()
+    };
+    assert!(allowed("POST", "http://127.0.0.1:8443/api/x"));
+    assert!(!allowed("DELETE", "http://127.0.0.1:8443/api/x"), "POST only");
+    assert!(!allowed("POST", "http://127.0.0.1:8443/other"), "another path");
+    assert!(!allowed("POST", "http://127.0.0.1:8444/api/x"), "another port");
+    assert!(!allowed("POST", "http://127.0.0.1:8443@evil.example/api/x"), "another host");
+    let empty = Config::default();
+    let url = url::Url::parse("http://127.0.0.1:8443/api/x").expect("an address");
+    assert!(empty.allows_request("POST", &url).is_err(), "nothing is allowed by default");
+}
+
+#[tokio::test]
+async fn programs_run_without_a_shell_and_only_as_listed() {
+    let config = lists();
+    let words = |args: &[&str]| args.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>();
+    let done = command::run(&config, "/bin/echo", &words(&["scale", "--size=3"]), 5).await;
+    assert_eq!(done, Executed::Done { output: "scale --size=3\n".into() });
+    for args in
+        [words(&["scale", "--size=3; id"]), words(&["scale"]), words(&["$(id)", "--size=3"])]
+    {
+        let result = command::run(&config, "/bin/echo", &args, 5).await;
+        assert!(matches!(result, Executed::NotSent { .. }), "{args:?}: {result:?}");
+    }
+    let other = command::run(&config, "/bin/cat", &words(&["scale", "--size=3"]), 5).await;
+    assert!(matches!(other, Executed::NotSent { .. }));
+}
+
+#[tokio::test]
+async fn a_program_that_says_much_or_fails_is_told_apart() {
+    let mut config = lists();
+    config.commands = vec![
+        CommandRule { program: "/usr/bin/seq".into(), args: vec!["[0-9]+".into()] },
+        CommandRule { program: "/bin/false".into(), args: vec![] },
+        CommandRule { program: "/bin/sleep".into(), args: vec!["[0-9]+".into()] },
+    ];
+    let much = command::run(&config, "/usr/bin/seq", &["200000".to_owned()], 20).await;
+    let Executed::Done { output } = much else { panic!("{much:?}") };
+    assert_eq!(output.len(), 16 * 1024);
+    let failed = command::run(&config, "/bin/false", &[], 5).await;
+    assert!(matches!(failed, Executed::Unknown { .. }), "it may have done half of its work");
+    let late = command::run(&config, "/bin/sleep", &["60".to_owned()], 1).await;
+    assert!(matches!(late, Executed::Unknown { .. }));
+}
+
+#[tokio::test]
+async fn a_target_that_is_not_there_was_not_sent_to() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|l| l.local_addr())
+        .expect("a free port")
+        .port();
+    let config = Config {
+        hosts: vec![HostRule {
+            host: format!("127.0.0.1:{port}"),
+            methods: vec![],
+            path_prefix: String::new(),
+        }],
+        ..Config::default()
+    };
+    let client = http::client().expect("a client");
+    let url = format!("http://127.0.0.1:{port}/x");
+    let headers = BTreeMap::new();
+    let request =
+        http::Request { method: "POST", url: &url, headers: &headers, body: &None, timeout_s: 2 };
+    let result = http::send(&client, &config, &request, "key").await;
+    assert!(matches!(result, Executed::NotSent { .. }), "{result:?}");
+}
+
+fn measured(before: f64, after: f64, expected: Option<Band>) -> Measured {
+    let entity = EntityRef::service("orders");
+    let labels = Labels::default();
+    let points = |level: f64| {
+        (0..8_i32)
+            .map(|n| Point {
+                at: Time::from_ms(i64::from(n) * 15_000),
+                value: level * (1.0 + 0.01 * f64::from(n % 3)),
+            })
+            .collect::<Vec<_>>()
+    };
+    Measured {
+        series: Series {
+            id: Series::identity("s", "p95", &entity, &labels),
+            source: "s".into(),
+            entity,
+            metric: "p95".into(),
+            labels,
+            indicator: Indicator::Duration,
+            unit: "s".into(),
+            direction: Direction::High,
+            query: None,
+            limit: None,
+            step_ms: 15_000,
+        },
+        before: points(before),
+        after: points(after),
+        expected,
+    }
+}
+
+#[test]
+fn the_measurement_tells_help_from_none_and_harm() {
+    let band = Some(Band { low: 0.05, mid: 0.1, high: 0.2 });
+    for (before, after, expected, effect) in [
+        (4.0, 0.15, band, Effect::Helped),
+        (4.0, 1.0, band, Effect::Helped),
+        (4.0, 3.6, band, Effect::NoChange),
+        (4.0, 9.0, band, Effect::Worse),
+        (0.1, 0.1, band, Effect::NoChange),
+        (4.0, 0.1, None, Effect::Unmeasured),
+    ] {
+        let outcome = judge(&measured(before, after, expected), Time::MIN);
+        assert_eq!(outcome.effect, effect, "{before} to {after}: {}", outcome.text);
+    }
+    let mut short = measured(4.0, 0.1, band);
+    short.after.truncate(2);
+    assert_eq!(judge(&short, Time::MIN).effect, Effect::Unmeasured);
+    let text = judge(&measured(4.0, 0.1, band), Time::MIN).text;
+    assert!(text.contains("was 4") && text.contains("expected"), "{text}");
+}

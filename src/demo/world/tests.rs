@@ -148,9 +148,9 @@ fn carried_out(pattern: &Pattern) -> Operation {
 fn a_noisy_neighbour_fills_its_node_and_no_other() {
     let quiet = world(&[]);
     let hurt = world(&[(0, What::Inject("noisy-neighbour".into()))]);
-    for node in 0..NODES.len() {
+    for (node, name) in NODES.iter().enumerate() {
         let idle = |world: &World| world.frame(Place::Node(node), after(240), false)[item::IDLE];
-        if NODES[node] == "node-2" {
+        if *name == "node-2" {
             assert!(idle(&hurt) < 0.1 && idle(&quiet) > 0.3);
         } else {
             assert_eq!(idle(&hurt), idle(&quiet));
