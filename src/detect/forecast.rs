@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{Indicator, Point, Series, Time};
-use crate::stats::{Crossing, median, theil_sen, time_to_limit};
+use crate::stats::{Crossing, median, median_and_sigma, theil_sen, time_to_limit};
 
 use super::seasonal::Seasonal;
 
@@ -51,6 +51,8 @@ pub(super) struct Outlook {
     pub(super) hours: f64,
     /// Mann-Kendall statistic.
     pub(super) z: f64,
+    /// Since when it has been above the level that the window began with.
+    pub(super) since: Time,
 }
 
 /// What a forecast says after a point.
@@ -201,10 +203,26 @@ impl Forecast {
             else {
                 continue;
             };
-            best = Some(Outlook { crossing, slope: trend.slope, limit, hours, z: trend.z });
+            let since = self.rise_began(start, at);
+            best = Some(Outlook { crossing, slope: trend.slope, limit, hours, z: trend.z, since });
         }
         // The longest window that sees it has the steadiest slope.
         best
+    }
+
+    /// When the rise began: after the last bucket that lay at the level of the window's first
+    /// eighth. A window is as long as it is; dating a rise back to its start would put the onset
+    /// before the change that caused it.
+    fn rise_began(&self, start: usize, at: Time) -> Time {
+        let window: Vec<f64> = self.residuals.iter().skip(start).map(|r| f64::from(*r)).collect();
+        let first: Vec<f64> =
+            window[..window.len() / 8 + 1].iter().copied().filter(|r| r.is_finite()).collect();
+        let (level, sigma) = median_and_sigma(&first).unwrap_or((f64::NEG_INFINITY, 0.0));
+        let last = window.iter().filter(|r| r.is_finite()).last().copied().unwrap_or(level);
+        // A tenth of the way up is above the noise of any window that passed the tests above.
+        let edge = level + (3.0 * sigma).max(0.1 * (last - level));
+        let begun = window.iter().rposition(|r| *r <= edge).map_or(0, |i| i + 1);
+        at.plus_ms(-((window.len() - begun) as i64) * BUCKET_MS)
     }
 }
 
@@ -251,6 +269,22 @@ mod tests {
         let at = hour + outlook.crossing.expected;
         assert!((20.0..30.0).contains(&at), "{at}: {outlook:?}");
         assert!(outlook.crossing.earliest <= outlook.crossing.expected);
+        let start = Time::parse("2026-11-02T00:00:00Z").expect("valid");
+        let began = outlook.since.ms_since(start.plus_ms(14 * DAY_MS + 5 * HOUR_MS));
+        assert!((-HOUR_MS..2 * HOUR_MS).contains(&began), "the rise is dated {began} ms off");
+    }
+
+    #[test]
+    fn a_rise_within_a_long_window_is_dated_to_where_it_began() {
+        let mut forecast = Forecast::new();
+        for i in 0..36_u16 {
+            let noise = f32::from(i % 3);
+            forecast.keep(if i < 24 { noise } else { 40.0 * f32::from(i - 23) + noise });
+        }
+        let at = Time::from_ms(1_000 * BUCKET_MS);
+        let began = forecast.rise_began(0, at);
+        let minutes = at.ms_since(began) / MINUTE_MS;
+        assert!((50..=60).contains(&minutes), "{minutes} min");
     }
 
     #[test]

@@ -219,8 +219,7 @@ impl SeriesState {
                     expected: band,
                     detector: "forecast/1",
                 };
-                // The trend began where its window begins, at the earliest.
-                let since = point.at.plus_ms(-(outlook.hours * HOUR_MS as f64) as i64);
+                let since = outlook.since;
                 let episode = self.filling.get_or_insert_with(|| {
                     let mut e = Episode::start(&claim);
                     (e.since, e.called) = (since, true);
