@@ -99,7 +99,7 @@ pub async fn demo(options: DemoOptions, metrics: MetricsText) -> anyhow::Result<
 fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
     let mut config = Config { data_dir: options.data_dir.clone(), ..Config::default() };
     config.web.bind = format!("127.0.0.1:{}", options.port);
-    config.web.hook_secret = Some(secret);
+    config.web.hook_secret = Some(secret.into());
     config.prometheus =
         vec![PrometheusConfig { name: "shop".into(), url: shop.url(), ..Default::default() }];
     config.runbooks.settings.insert("shop_admin_url".into(), shop.url());

@@ -10,6 +10,7 @@ pub mod id;
 pub mod incident;
 pub mod labels;
 pub mod person;
+pub mod secret;
 pub mod signal;
 pub mod time;
 pub mod topology;
@@ -29,6 +30,7 @@ pub use id::{
 pub use incident::{EntryKind, Incident, IncidentState, TimelineEntry};
 pub use labels::{Fingerprint, Labels, Matcher};
 pub use person::{Actor, Role};
+pub use secret::Secret;
 pub use signal::{
     Batch, EntityRef, Indicator, Level, LogLine, Point, Samples, Series, SeriesId, Span,
 };

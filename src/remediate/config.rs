@@ -2,14 +2,15 @@
 //! a dry run.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use regex::Regex;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use crate::model::Secret;
+
 /// Settings of the executors.
-#[derive(Clone, Default, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Say what would be done and do nothing, whatever the lists allow.
@@ -19,19 +20,7 @@ pub struct Config {
     /// Programs that may be run.
     pub commands: Vec<CommandRule>,
     /// Secrets that headers name as `${name}`; resolved from the environment or files.
-    pub secrets: BTreeMap<String, String>,
-}
-
-impl fmt::Debug for Config {
-    /// Without the secrets' values.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Config")
-            .field("dry_run", &self.dry_run)
-            .field("hosts", &self.hosts)
-            .field("commands", &self.commands)
-            .field("secrets", &self.secrets.keys().collect::<Vec<_>>())
-            .finish()
-    }
+    pub secrets: BTreeMap<String, Secret>,
 }
 
 /// A host that may be called.

@@ -31,7 +31,7 @@ pub(super) fn client() -> Result<reqwest::Client, Fault> {
 }
 
 /// Fills `${name}` in with secrets.
-fn filled(text: &str, secrets: &BTreeMap<String, String>) -> Result<String, String> {
+fn filled(text: &str, secrets: &BTreeMap<String, Secret>) -> Result<String, String> {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find("${") {
@@ -41,9 +41,10 @@ fn filled(text: &str, secrets: &BTreeMap<String, String>) -> Result<String, Stri
             return Err("a header has ${ without }".into());
         };
         let secret = secrets.get(name);
-        out.push_str(secret.ok_or_else(|| {
+        let secret = secret.ok_or_else(|| {
             format!("the secret `{name}` is not configured; add it to [remediate.secrets]")
-        })?);
+        })?;
+        out.push_str(secret.reveal());
         rest = tail;
     }
     out.push_str(rest);

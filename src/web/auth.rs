@@ -111,7 +111,7 @@ impl FromRequestParts<State> for Caller {
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Failure> {
         let shared = &state.shared;
         if let Some(given) = bearer(&parts.headers) {
-            let known = shared.config.tokens.iter().find(|t| same_secret(given, &t.secret));
+            let known = shared.config.tokens.iter().find(|t| same_secret(given, t.secret.reveal()));
             let Some(token) = known else {
                 let text = "This token is not known; check web.tokens.";
                 return Err(Failure::new(StatusCode::UNAUTHORIZED, "unauthorized", text));

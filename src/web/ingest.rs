@@ -38,7 +38,7 @@ impl FromRequestParts<State> for Door {
             .headers
             .get(header::AUTHORIZATION)
             .and_then(|v| v.to_str().ok()?.strip_prefix("Bearer "));
-        if given.is_some_and(|g| same_secret(g, wanted)) {
+        if given.is_some_and(|g| same_secret(g, wanted.reveal())) {
             return Ok(Self);
         }
         let text = "Telemetry needs the token of web.ingest_token as a bearer token.";
@@ -135,7 +135,7 @@ async fn github_door(Shared(state): Shared<State>, headers: HeaderMap, body: Bod
         delivery: text(&headers, "X-GitHub-Delivery"),
         signature: text(&headers, "X-Hub-Signature-256"),
     };
-    let secret = shared.config.github_secret.as_deref().unwrap_or_default().as_bytes();
+    let secret = shared.config.github_secret.as_ref().map_or("", Secret::reveal).as_bytes();
     let decoded = readable(body).and_then(|body| {
         decode_github(given, &body, shared.clock.now(), (secret, &shared.changes), &shared.seen)
     });
@@ -157,7 +157,7 @@ async fn deploy_door(Shared(state): Shared<State>, headers: HeaderMap, body: Bod
         timestamp: text(&headers, "X-Nightjar-Timestamp"),
         signature: text(&headers, "X-Nightjar-Signature"),
     };
-    let secret = shared.config.hook_secret.as_deref().unwrap_or_default().as_bytes();
+    let secret = shared.config.hook_secret.as_ref().map_or("", Secret::reveal).as_bytes();
     let times = (shared.clock.now(), wall_now());
     let decoded =
         readable(body).and_then(|body| decode_plain(given, &body, times, secret, &shared.seen));

@@ -31,7 +31,7 @@ pub use auth::Sessions;
 use crate::assist::Assistant;
 use crate::bus::Bus;
 use crate::command::{Desk, Problem};
-use crate::model::{Fault, Refused, Role, SharedClock};
+use crate::model::{Fault, Refused, Role, Secret, SharedClock};
 use crate::store::Store;
 use crate::telemetry::changes::{self, Seen};
 use crate::telemetry::intake::Intake;
@@ -41,7 +41,7 @@ use crate::telemetry::otlp;
 pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 
 /// Settings of the web server.
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Address and port.
@@ -49,11 +49,11 @@ pub struct Config {
     /// Tokens of the API.
     pub tokens: Vec<Token>,
     /// Token that telemetry must carry; without it, loopback alone may send.
-    pub ingest_token: Option<String>,
+    pub ingest_token: Option<Secret>,
     /// Secret of GitHub's webhooks.
-    pub github_secret: Option<String>,
+    pub github_secret: Option<Secret>,
     /// Secret of the plain signed webhook.
-    pub hook_secret: Option<String>,
+    pub hook_secret: Option<Secret>,
 }
 
 impl Default for Config {
@@ -69,7 +69,7 @@ impl Default for Config {
 }
 
 /// One token of the API.
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Token {
     /// Whose it is, as records will say.
@@ -77,7 +77,7 @@ pub struct Token {
     /// What it may do.
     pub role: Role,
     /// The token itself.
-    pub secret: String,
+    pub secret: Secret,
 }
 
 /// Whether an address may be opened with this configuration.

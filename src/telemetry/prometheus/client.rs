@@ -140,13 +140,13 @@ impl Client {
             Ok(())
         };
         if let Some(token) = &config.bearer_token {
-            add(AUTHORIZATION, &format!("Bearer {}", token.trim()))?;
+            add(AUTHORIZATION, &format!("Bearer {}", token.reveal().trim()))?;
         }
         for (key, value) in &config.headers {
             let key = HeaderName::try_from(key.as_str()).map_err(|e| {
                 Fault::permanent(format!("prometheus `{name}`: header name `{key}`"), e)
             })?;
-            add(key, value)?;
+            add(key, value.reveal())?;
         }
         let http = reqwest::Client::builder()
             .user_agent(concat!("nightjar/", env!("CARGO_PKG_VERSION")))

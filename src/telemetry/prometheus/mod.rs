@@ -17,7 +17,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::model::signal::Direction;
-use crate::model::{EntityRef, Indicator};
+use crate::model::{EntityRef, Indicator, Secret};
 
 pub use client::{Client, MAX_POINTS, QueryError};
 pub use poll::{Poller, Progress, survey};
@@ -34,10 +34,10 @@ pub struct PrometheusConfig {
     pub name: String,
     /// Its address, with a path prefix where it has one: `http://prometheus:9090`.
     pub url: String,
-    /// Bearer token, already resolved from the environment or a file.
-    pub bearer_token: Option<String>,
+    /// Bearer token.
+    pub bearer_token: Option<Secret>,
     /// Further headers, such as `X-Scope-OrgID`.
-    pub headers: BTreeMap<String, String>,
+    pub headers: BTreeMap<String, Secret>,
     /// Seconds of event time between polls.
     pub interval_s: u32,
     /// Seconds between points; raised to the scrape interval where that is longer.
@@ -97,8 +97,8 @@ impl fmt::Debug for PrometheusConfig {
         f.debug_struct("PrometheusConfig")
             .field("name", &self.name)
             .field("url", &super::redact::redact(&self.url))
-            .field("bearer_token", &self.bearer_token.as_ref().map(|_| "…"))
-            .field("headers", &self.headers.keys().collect::<Vec<_>>())
+            .field("bearer_token", &self.bearer_token)
+            .field("headers", &self.headers)
             .field("n_queries", &self.queries.len())
             .finish_non_exhaustive()
     }
