@@ -241,7 +241,7 @@ mod tests {
         let env = env.map(|(k, v)| (k.to_owned(), v.to_owned()));
         let Ok(config) = load(text, &env) else { panic!("loads") };
         assert_eq!(config.detect.hold_s, 7);
-        assert_eq!(config.prometheus[0].bearer_token.as_deref(), Some("not-a-real-token"));
+        assert_eq!(config.prometheus[0].bearer_token, Some("not-a-real-token".into()));
         assert!(load(text, &[]).is_err_and(|m| m[0].message.contains("FAKE_TOKEN")));
     }
 }

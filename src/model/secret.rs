@@ -13,7 +13,8 @@ pub const MASK: &str = "***";
 /// [`Secret::reveal`] gives the text, and whoever calls it sends or compares it.
 ///
 /// In the file it is written `{ env = "NAME" }` or `{ file = "/path" }`; the configuration resolves
-/// both before this type sees them. A text is taken too, with a warning.
+/// both before this type sees them; `<key>_file = "/path"` is the same as the second. A text is
+/// taken too.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret(String);
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::{Config, Executed};
-use crate::model::Fault;
+use crate::model::{Fault, Secret};
 
 /// Bytes of an answer that are read; the rest is left.
 const MOST_BYTES: usize = 64 * 1024;

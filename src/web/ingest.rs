@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::auth::same_secret;
 use super::{Failure, State};
-use crate::model::{Batch, Fault, wall_now};
+use crate::model::{Batch, Fault, Secret, wall_now};
 use crate::telemetry::changes::{GithubHeaders, PlainHeaders, decode_github, decode_plain};
 use crate::telemetry::otlp::{self, Encoding, Signal};
 use crate::telemetry::{Rejected, alertmanager};
