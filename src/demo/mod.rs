@@ -1,11 +1,12 @@
 //! The simulated shop: fourteen services that talk to the bot only through its real front doors.
 //!
-//! [`Shop::bind`] opens its own door (a Prometheus-compatible query interface and an admin
-//! interface that honours fixes); [`Shop::serve`] and [`Shop::push`] are futures that the
+//! [`Shop::bind`] opens its own door (a Prometheus-compatible query interface, metrics for a
+//! real Prometheus to scrape, and an admin interface that honours fixes); [`Shop::serve`] and [`Shop::push`] are futures that the
 //! composition root runs. What was done to the shop is kept in a file, so that a second start
 //! goes on where the first stopped.
 
 mod alerts;
+mod exposition;
 pub mod promql;
 mod push;
 pub mod scenario;

@@ -54,6 +54,7 @@ fn router(shop: Shop) -> Router {
         .route("/api/v1/status/buildinfo", get(buildinfo))
         .route("/api/v1/targets", get(targets))
         .route("/-/ready", get(|| async { "Ready.\n" }))
+        .route("/metrics", get(exposition))
         .route("/admin/services/{service}", get(target))
         .route("/admin/services/{service}/{action}", post(service_action))
         .route("/admin/network-policies/{policy}/revert", post(revert))
@@ -220,6 +221,14 @@ async fn targets() -> Response {
         "labels": { "job": "shop" },
     });
     answered(Ok(json!({ "activeTargets": [target], "droppedTargets": [] }).to_string()))
+}
+
+async fn exposition(State(shop): State<Shop>) -> Response {
+    match tokio::task::spawn_blocking(move || shop.exposition()).await {
+        Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
+            .into_response(),
+        Err(e) => refuse(500, e.to_string()),
+    }
 }
 
 fn refuse(status: u16, text: impl Into<String>) -> Response {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use serde::{Deserialize, Serialize};
 
+use super::exposition::Meters;
 use super::promql::Engine;
 use super::scenario::{Operation, Scenario, scenarios};
 use super::series::{Series, catalogue};
@@ -47,6 +48,8 @@ pub(super) struct Inner {
     // Guards the list of events and what follows from it; held for one look or one change.
     pub(super) world: Mutex<World>,
     pub(super) series: Arc<Vec<Series>>,
+    // Guards what the counters stand at; held for one reading.
+    meters: Mutex<Meters>,
     pub(super) addr: SocketAddr,
     pub(super) listener: Mutex<Option<std::net::TcpListener>>,
 }
@@ -77,8 +80,8 @@ impl Shop {
         };
         let series = Arc::new(catalogue(world.seed()));
         let world = Mutex::new(world);
-        let listener = Mutex::new(Some(listener));
-        Ok(Self { inner: Arc::new(Inner { options, world, series, addr, listener }) })
+        let (listener, meters) = (Mutex::new(Some(listener)), Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { options, world, series, meters, addr, listener }) })
     }
 
     /// Where its door is.
@@ -101,6 +104,13 @@ impl Shop {
 
     pub(super) fn now(&self) -> Time {
         self.inner.options.clock.now()
+    }
+
+    /// All metrics in Prometheus' text format, as they stand now.
+    pub(super) fn exposition(&self) -> String {
+        let (world, now) = (self.world(), self.now());
+        let mut meters = self.inner.meters.lock().expect("nothing panics under this lock");
+        meters.read(&world, &self.inner.series, now)
     }
 
     pub(super) fn engine(&self) -> Engine {
