@@ -47,7 +47,7 @@ impl Assistant {
             let reply = llm.model.complete(request).await?;
             cost.tokens_in += reply.usage.tokens_in;
             cost.tokens_out += reply.usage.tokens_out;
-            if cost.tokens_in + cost.tokens_out > llm.max_tokens_per_question {
+            if cost.tokens_in + cost.tokens_out > u64::from(llm.config.max_tokens_per_answer) {
                 return Err(Fault::because("the model's budget for one question is spent"));
             }
             if reply.calls.is_empty() {

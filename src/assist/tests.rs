@@ -158,7 +158,7 @@ async fn ask_model(store: &Store, replies: Vec<crate::llm::Reply>) -> Answer {
     let text = "why is orders slow".to_owned();
     let question = Question { text, actor: Actor::nightjar(), incident: None, now: now() };
     let model = Arc::new(crate::llm::scripted::Scripted::new(replies));
-    let llm = Arc::new(Llm { model, max_tokens_per_question: 10_000 });
+    let llm = Arc::new(Llm::with(model, crate::llm::Config::default(), store.clone()));
     let assistant = Assistant::new(store.reader(), Some(llm), Config::default());
     assistant.ask(question, progress).await.expect("answers")
 }

@@ -8,7 +8,13 @@ use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
 use crate::model::Fault;
+use crate::store::Store;
 
+pub use budget::{Budget, Spent};
+pub use config::Config;
+
+mod budget;
+mod config;
 pub mod openai;
 pub mod prompt;
 pub mod scripted;
@@ -109,6 +115,29 @@ pub trait LanguageModel: Send + Sync {
 pub struct Llm {
     /// The model.
     pub model: Arc<dyn LanguageModel>,
-    /// Most tokens, sent and received, for one question; past it the answer is made offline.
-    pub max_tokens_per_question: u64,
+    /// What it may cost.
+    pub budget: Budget,
+    /// How it was configured; the key stands in it.
+    pub config: Config,
+}
+
+impl Llm {
+    /// The configured model, or `None` when no endpoint is configured. `store` keeps what was
+    /// spent. A TLS provider must have been installed.
+    ///
+    /// # Errors
+    /// The HTTP client can't be built.
+    pub fn open(config: &Config, store: Store) -> Result<Option<Arc<Self>>, Fault> {
+        if config.base_url.is_empty() {
+            return Ok(None);
+        }
+        let model = Arc::new(openai::OpenAi::new(config)?);
+        Ok(Some(Arc::new(Self::with(model, config.clone(), store))))
+    }
+
+    /// Any model within the configured bounds.
+    #[must_use]
+    pub fn with(model: Arc<dyn LanguageModel>, config: Config, store: Store) -> Self {
+        Self { model, budget: Budget::new(&config, store), config }
+    }
 }

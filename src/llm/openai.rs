@@ -7,40 +7,10 @@ use std::time::Duration;
 
 use async_openai::{Client, config::OpenAIConfig, error::OpenAIError, middleware::ReqwestService};
 use futures_util::future::BoxFuture;
-use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::{LanguageModel, Message, Reply, Request, ToolCall, Usage};
+use super::{Config, LanguageModel, Message, Reply, Request, ToolCall, Usage};
 use crate::model::Fault;
-
-/// Settings of the endpoint. The key is not among them: it comes from the environment or a file.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Config {
-    /// Its base address, with the version: `http://127.0.0.1:11434/v1`. Empty: no model is used.
-    pub base_url: String,
-    /// The model's name.
-    pub model: String,
-    /// Seconds that one exchange may take.
-    pub timeout_s: u32,
-    /// Seconds without a byte after which an exchange is given up.
-    pub stall_s: u32,
-    /// Most tokens, sent and received, for one question.
-    pub max_tokens_per_question: u64,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            base_url: String::new(),
-            model: String::new(),
-            timeout_s: 60,
-            stall_s: 30,
-            max_tokens_per_question: 50_000,
-        }
-    }
-}
 
 /// The adapter.
 pub struct OpenAi {
@@ -53,13 +23,14 @@ impl OpenAi {
     ///
     /// # Errors
     /// The HTTP client can't be built.
-    pub fn new(config: &Config, key: &str) -> Result<Self, Fault> {
+    pub fn new(config: &Config) -> Result<Self, Fault> {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(config.timeout_s.into()))
             .read_timeout(Duration::from_secs(config.stall_s.into()))
             .build()
             .map_err(|e| Fault::permanent("building the model's HTTP client", e))?;
         let base = config.base_url.trim_end_matches('/');
+        let key = config.api_key.as_deref().unwrap_or_default();
         let endpoint = OpenAIConfig::new().with_api_base(base).with_api_key(key);
         // A bare service in place of the default one, which retries by itself.
         let client =
@@ -180,7 +151,7 @@ mod tests {
         let port = listener.local_addr().expect("is bound").port();
         let base_url = format!("http://127.0.0.1:{port}/v1/");
         let config = Config { base_url, model: "small".into(), ..Config::default() };
-        let model = OpenAi::new(&config, "fake-key").expect("builds");
+        let model = OpenAi::new(&config).expect("builds");
         let messages = vec![Message::User { text: "status".into() }];
         let serve = async {
             let (mut socket, _) = listener.accept().await.expect("accepts");
