@@ -123,6 +123,7 @@ fn check(proposal: &Proposal, choice: &Choice, now: Time) -> Result<(), Refused>
         ProposalState::Ignored => return Err(gone("was already declined")),
         ProposalState::Expired => return Err(gone("has expired")),
         ProposalState::Superseded => return Err(gone("was replaced by a newer one")),
+        ProposalState::Refused => return Err(gone("was approved and refused at its run")),
     }
     if now >= proposal.expires_at {
         return Err(gone(&format!("expired at {}", proposal.expires_at.minute_text())));

@@ -186,7 +186,7 @@ impl Propose {
             exact: exact(&plan),
             digest,
             title,
-            why: format!("{} {words}", first.map(|h| h.statement.clone()).unwrap_or_default()),
+            why: first.map(|h| h.statement.clone()).unwrap_or_default(),
             risk: action.risk,
             expected_effect: action.expected_effect.clone(),
             chance: mean,
@@ -209,6 +209,10 @@ impl Propose {
             scheduled_for: None,
             rollback_of: None,
             run: None,
+            pattern: first.map(|h| h.pattern.clone()).unwrap_or_default(),
+            past: words,
+            worth: mean,
+            ended: None,
             plan,
         };
         let id = proposal.id;

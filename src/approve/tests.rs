@@ -54,6 +54,10 @@ fn proposal() -> Proposal {
         scheduled_for: None,
         rollback_of: None,
         run: None,
+        pattern: "saturation".into(),
+        past: "Not tried here before.".into(),
+        worth: 0.6,
+        ended: None,
     }
 }
 

@@ -163,8 +163,10 @@ pub enum ProposalState {
     Ignored,
     /// Nobody decided in time.
     Expired,
-    /// Another one took its place.
+    /// Another one took its place, or its target is no longer as it was.
     Superseded,
+    /// Approved, but a check at its run refused it: halt, cooldown, another run, a time gone by.
+    Refused,
 }
 
 impl ProposalState {
@@ -180,6 +182,7 @@ impl ProposalState {
             Self::Ignored => "ignored",
             Self::Expired => "expired",
             Self::Superseded => "superseded",
+            Self::Refused => "refused",
         }
     }
 }
@@ -270,6 +273,31 @@ pub struct Proposal {
     pub rollback_of: Option<RunId>,
     /// The run that claimed it.
     pub run: Option<RunId>,
+    /// Pattern of the hypothesis that it is offered for, such as `saturation`: what its run
+    /// teaches is kept under it.
+    #[serde(default)]
+    pub pattern: String,
+    /// How this action went before, in words: `Helped 3 of 4 times here.`
+    #[serde(default)]
+    pub past: String,
+    /// What orders the suggestions of one incident, greatest first: `chance` times how strongly
+    /// its runbook matches.
+    #[serde(default)]
+    pub worth: f64,
+    /// Why it is over without a run, where it is.
+    #[serde(default)]
+    pub ended: Option<String>,
+}
+
+impl Proposal {
+    /// The order in which suggestions are shown: greatest worth first, then the older, then by id.
+    #[must_use]
+    pub fn shown_before(&self, other: &Self) -> std::cmp::Ordering {
+        other
+            .worth
+            .total_cmp(&self.worth)
+            .then_with(|| (self.created_at, self.id).cmp(&(other.created_at, other.id)))
+    }
 }
 
 /// How a run ended.

@@ -221,21 +221,27 @@ fn risk_text(risk: Risk) -> &'static str {
     }
 }
 
-fn open_proposals(facts: &Facts, now: Time) -> impl Iterator<Item = &Proposal> {
-    facts.proposals.iter().filter(move |p| p.state == ProposalState::Open && p.expires_at > now)
+/// What can be decided now, the best suggestion first.
+fn open_proposals(facts: &Facts, now: Time) -> Vec<&Proposal> {
+    let decidable = |p: &&Proposal| p.state == ProposalState::Open && p.expires_at > now;
+    let mut open: Vec<&Proposal> = facts.proposals.iter().filter(decidable).collect();
+    open.sort_by(|a, b| a.shown_before(b));
+    open
 }
 
 fn suggested(facts: &Facts, now: Time) -> Option<Block> {
     let items = open_proposals(facts, now)
+        .into_iter()
         .map(|p| {
             let have = p.decisions.len() as u64;
             let need = u64::from(p.requires.n_approvals);
             let approvals = if need > 1 { format!(" {have} of {need} approvals.") } else { String::new() };
             Item::plain(format!(
-                "{}. Risk {}; expected: {} Helps in {:.0} % of cases by what is known. Open until {} UTC.{approvals}",
+                "{}. Risk {}; expected: {} {} Expected chance to help {:.0} %. Open until {} UTC.{approvals}",
                 p.title.trim_end_matches('.'),
                 risk_text(p.risk),
                 p.expected_effect,
+                p.past,
                 p.chance * 100.0,
                 p.expires_at.clock_text(),
             ))
@@ -298,7 +304,7 @@ fn buttons(facts: &Facts, now: Time) -> Vec<Button> {
     if incident.owner.is_none() {
         buttons.push(own(Verb::Acknowledge, "Acknowledge", Style::Primary));
     }
-    for proposal in open_proposals(facts, now).take(3) {
+    for proposal in open_proposals(facts, now).into_iter().take(3) {
         let of = |verb, label: &str, style| Button {
             verb,
             label: label.into(),
