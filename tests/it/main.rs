@@ -1,5 +1,6 @@
 //! The one integration test binary.
 
+mod browser;
 mod prometheus;
 mod support;
 mod tidy;

@@ -1,6 +1,7 @@
 //! What tests share: free ports, programs that end with the test, scratch stores.
 
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -16,11 +17,14 @@ pub(crate) fn free_port() -> u16 {
     listener.local_addr().expect("it is bound").port()
 }
 
-/// A program that is ended when the test lets go of it.
+/// A program that is ended, with all that it started, when the test lets go of it.
 pub(crate) struct Program(Child);
 
 impl Drop for Program {
+    #[expect(clippy::disallowed_methods, reason = "the standard library ends no process groups")]
     fn drop(&mut self) {
+        let group = format!("-{}", self.0.id());
+        let _ = Command::new("kill").args(["-KILL", "--", &group]).stderr(Stdio::null()).status();
         // It may have ended by itself.
         let _ = self.0.kill();
         let _ = self.0.wait();
@@ -56,6 +60,7 @@ pub(crate) async fn start(
     let child = Command::new(program)
         .args(args)
         .current_dir(folder)
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(log.try_clone().expect("a file handle"))
         .stderr(log)
