@@ -146,6 +146,7 @@ fn against(
         series: series.clone(),
         points,
         expected: None,
+        bands: Vec::new(),
         before: old.unwrap_or(new),
         after: new,
         onset: None,

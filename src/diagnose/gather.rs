@@ -8,7 +8,8 @@ use crate::model::diagnosis::Finding;
 use crate::model::figure::figure;
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{
-    Alert, Change, EntityRef, Evidence, EvidenceId, Fault, Gap, Incident, Level, Time,
+    Alert, Band, Change, EntityRef, Evidence, EvidenceId, Fault, Gap, Incident, Level, SeriesId,
+    Time,
 };
 use crate::stats;
 use crate::store::{Filter, LogFilter, Rows};
@@ -146,6 +147,7 @@ fn metric(
         until,
         finding: Finding::Metric {
             expected: alert.expected.or_else(|| shard.expected(id, now)),
+            bands: bands(shard, id, since, until),
             points,
             before,
             after,
@@ -154,6 +156,16 @@ fn metric(
         },
     };
     Ok(Some((evidence, onset)))
+}
+
+/// What was expected along a range: often enough to show the curve of a day.
+fn bands(shard: &SharedShard, id: SeriesId, since: Time, until: Time) -> Vec<(Time, Band)> {
+    const MOST: i64 = 24;
+    let step = until.ms_since(since) / MOST;
+    (0..=MOST)
+        .map(|i| since.plus_ms(i * step))
+        .filter_map(|at| Some((at, shard.expected(id, at)?)))
+        .collect()
 }
 
 fn logs(

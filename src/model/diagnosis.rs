@@ -85,6 +85,10 @@ pub enum Finding {
         points: Vec<Point>,
         /// Expected band at the newest point.
         expected: Option<Band>,
+        /// What was expected along the range, for charts: thinned, oldest first; empty where the
+        /// series is too young.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        bands: Vec<(Time, Band)>,
         /// Robust level before the onset.
         before: f64,
         /// Robust level after.
