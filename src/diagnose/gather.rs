@@ -1,8 +1,10 @@
 //! Evidence from the store: the signals behind the alerts, the log lines, the changes.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
-use super::rank::{Input, Onset};
+use super::input::{Input, LogSign, Onset, Proofs};
+use super::onset;
+use super::symptom::is_forecast;
 use crate::detect::SharedShard;
 use crate::model::diagnosis::Finding;
 use crate::model::figure::figure;
@@ -49,7 +51,8 @@ pub(super) fn gather(
     let mut all = Vec::new();
     let mut charts = Vec::new();
     let mut onsets = Onset::new();
-    let mut by_entity: BTreeMap<EntityRef, Vec<EvidenceId>> = BTreeMap::new();
+    let mut proofs = Proofs::default();
+    let mut logs_by_entity = std::collections::BTreeMap::new();
     let mut chosen: Vec<&Alert> = alerts.iter().filter(|a| a.series.is_some()).collect();
     chosen.sort_by_key(|a| (Some(a.id) != incident.leading, a.starts_at, a.id));
     for alert in chosen.into_iter().take(MOST_SERIES) {
@@ -59,7 +62,7 @@ pub(super) fn gather(
                     let known = onsets.entry(alert.entity.clone()).or_insert(at);
                     *known = (*known).min(at);
                 }
-                by_entity.entry(alert.entity.clone()).or_default().push(evidence.id);
+                proofs.signals.entry(alert.entity.clone()).or_default().push(evidence.id);
                 charts.push(evidence.id);
                 all.push(evidence);
             }
@@ -75,14 +78,17 @@ pub(super) fn gather(
     entities.sort();
     entities.dedup();
     for entity in entities.into_iter().take(MOST_SERIES) {
-        if let Some(evidence) = logs(rows, &incident, entity, now)? {
-            by_entity.entry(entity.clone()).or_default().push(evidence.id);
+        if let Some((evidence, sign)) = logs(rows, &incident, entity, now)? {
+            proofs.signals.entry(entity.clone()).or_default().push(evidence.id);
+            if let Some(sign) = sign {
+                logs_by_entity.insert(entity.clone(), vec![sign]);
+            }
             all.push(evidence);
         }
     }
     for change in changes.iter().rev().take(5) {
         let id = evidence_id(&incident, &change.id.to_string());
-        by_entity.entry(change.entity.clone()).or_default().push(id);
+        proofs.changes.insert(change.id, id);
         all.push(Evidence {
             id,
             incident: Some(incident.id),
@@ -95,7 +101,17 @@ pub(super) fn gather(
             finding: Finding::Change { change: change.clone() },
         });
     }
-    let input = Input { incident, alerts, graph, changes, onsets, evidence: by_entity };
+    let input = Input {
+        incident,
+        alerts,
+        graph,
+        changes,
+        onsets,
+        logs: logs_by_entity,
+        similar: Vec::new(),
+        measured: BTreeSet::new(),
+        proofs,
+    };
     Ok(Gathered { input, evidence: all, charts, gaps })
 }
 
@@ -122,9 +138,16 @@ fn metric(
             points.iter().filter(|p| from <= p.at && p.at < to).map(|p| p.value).collect();
         stats::median(&part)
     };
-    let onset = stats::find_onset(&points)
-        .map(|o| o.at)
-        .filter(|at| at.ms_since(alert.starts_at).abs() < 10 * MINUTE_MS);
+    // A forecast's onset is where its trend begins; the detector has looked at more points.
+    let onset = if is_forecast(alert) {
+        Some(alert.starts_at)
+    } else {
+        let (from, to) = (
+            alert.starts_at.plus_ms(-onset::BEFORE_MS),
+            alert.starts_at.plus_ms(onset::AFTER_MS + 1),
+        );
+        onset::departure(&rows.points(id, from, to)?, alert.starts_at)
+    };
     let start = onset.unwrap_or(alert.starts_at);
     let before = level(since, start).unwrap_or(points[0].value);
     let after = level(start, until).unwrap_or(before);
@@ -173,7 +196,7 @@ fn logs(
     incident: &Incident,
     entity: &EntityRef,
     now: Time,
-) -> Result<Option<Evidence>, Fault> {
+) -> Result<Option<(Evidence, Option<LogSign>)>, Fault> {
     let length = now.ms_since(incident.onset_at).clamp(5 * MINUTE_MS, HOUR_MS);
     let since = incident.onset_at.plus_ms(-MINUTE_MS);
     let errors = |from: Time, to: Time| {
@@ -190,8 +213,17 @@ fn logs(
     let Some(newest) = found.first() else { return Ok(None) };
     let n_before = errors(since.plus_ms(-length), since)?.len() as u64;
     let n = found.len() as u64;
-    Ok(Some(Evidence {
-        id: evidence_id(incident, &format!("logs {entity}")),
+    let id = evidence_id(incident, &format!("logs {entity}"));
+    let template = crate::templates::mask(&newest.body).join(" ");
+    let sign = (n >= 3 && n >= 3 * n_before).then(|| LogSign {
+        template: template.clone(),
+        n,
+        n_before,
+        first_at: found.last().map_or(since, |l| l.at),
+        evidence: id,
+    });
+    let evidence = Evidence {
+        id,
         incident: Some(incident.id),
         at: now,
         summary: format!(
@@ -204,10 +236,11 @@ fn logs(
         since,
         until: since.plus_ms(length),
         finding: Finding::Logs {
-            template: crate::templates::mask(&newest.body).join(" "),
+            template,
             n,
             n_before,
             examples: found.iter().take(5).cloned().collect(),
         },
-    }))
+    };
+    Ok(Some((evidence, sign)))
 }

@@ -6,11 +6,17 @@
 //! splits into parts; what could not be read is a gap. Each revision is written with its evidence
 //! in one transaction.
 
+mod explain;
 mod gather;
+mod input;
+mod onset;
 mod rank;
 mod stage;
+mod symptom;
 #[cfg(test)]
 mod tests;
+mod words;
 
-pub use rank::{Input, Onset, Ranked, rank};
+pub use input::{Input, LogSign, Onset, Past, Proofs, Ranked};
+pub use rank::rank;
 pub use stage::Diagnose;

@@ -1,238 +1,326 @@
 //! The ranking: additive parts, then a softmax. Pure.
 //!
-//! Every entity with an alert is a candidate. Its score is a sum of parts: *graph* (+1.5 when
-//! nothing it calls is in trouble, +0.3 if it shows nothing but more load or use, −1.2 when
-//! something it calls is; +0.4 for each dependent in trouble, up to 1.6), *onset* (+1.0 for the earliest,
-//! falling to 0 over two minutes), *change* (+2.2 right before the onset, falling to 0 over an
-//! hour), *resource* (+0.8 when its own pool or processor stands out, +0.3 for mere use), *logs* (+0.7 for a
-//! new or bursting error template), *severity* (up to +0.5 by score). `unknown` scores 0.5. The
+//! Candidates are the entities with an alert, and those that changed shortly before and would
+//! explain one. A candidate's score is a sum of parts, each with its reason:
+//!
+//! | part | from | to |
+//! |---|---|---|
+//! | `graph` | the share of the trouble it explains ([`super::explain`]), up to +2.0 | |
+//! | `graph` | −1.2 when something it depends on is in trouble that it does not explain | |
+//! | `graph` | down to −1.0 when a caller's change accounts for it: it is an effect | |
+//! | `onset` | +1.0 among the first, falling to 0 over three minutes | |
+//! | `change` | +2.2 right before its onset, halved with every quarter of an hour | |
+//! | `resource` | +0.8 for a shortage of its own, +0.3 for mere use, half when callers cause it | |
+//! | `logs` | +0.7 for a new or bursting error template near its onset | |
+//! | `similar` | up to +0.8 when it was the cause of an incident that looks alike | |
+//! | `severity` | up to +0.5 by the greatest score, on a logarithmic scale | |
+//!
+//! `unknown` scores 1.5: a candidate with nothing but an early alert does not beat it by much. The
 //! confidences are the softmax of the scores.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::explain::{SLACK_MS, Scene};
+use super::input::{Input, Ranked};
+use super::symptom::{Trouble, is_forecast, is_log, troubles};
+use super::words;
 use crate::model::diagnosis::ScorePart;
-use crate::model::time::{HOUR_MS, MINUTE_MS, duration_text};
-use crate::model::{
-    Alert, Change, ChangeKind, EntityRef, EvidenceId, Graph, Hypothesis, HypothesisId, Incident,
-    Indicator, Time,
-};
+use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS, duration_text};
+use crate::model::{Change, ChangeKind, EntityRef, EvidenceId, Time};
 
 /// Score of the hypothesis that none of the candidates is it.
-const UNKNOWN: f64 = 0.5;
+const UNKNOWN: f64 = 1.5;
 /// The first must lead the second by this much to be called likely.
 const LEAD: f64 = 0.15;
+/// Onsets this near (ms) are the same: signals come every 15 to 30 s and are smoothed.
+const SAME_MS: i64 = 30 * SECOND_MS;
+/// A later onset adds nothing from here on (ms).
+const LATE_MS: i64 = 3 * MINUTE_MS;
+/// A change may be noted this much (ms) after what it caused: clocks differ.
+const CLOCKS_MS: i64 = MINUTE_MS;
+/// Weight of a change made right before the onset.
+const CHANGE: f64 = 2.2;
+/// A change that weighs less than this is too old to turn the direction of a fault.
+const CHANGED: f64 = 0.5;
+/// Hypotheses that are kept.
+const MOST: usize = 5;
 
-/// When an entity's trouble began.
-pub type Onset = BTreeMap<EntityRef, Time>;
-
-/// What the ranking looks at.
-#[derive(Clone, Debug)]
-pub struct Input {
-    /// The incident.
-    pub incident: Incident,
-    /// Its alerts.
-    pub alerts: Vec<Alert>,
-    /// The service graph.
-    pub graph: Graph,
-    /// Changes of the last hours, any entity.
-    pub changes: Vec<Change>,
-    /// Onset by entity, better than the alerts' start where a change point was found.
-    pub onsets: Onset,
-    /// Evidence by entity.
-    pub evidence: BTreeMap<EntityRef, Vec<EvidenceId>>,
+/// One possible cause, judged.
+pub(super) struct Candidate<'a> {
+    pub entity: EntityRef,
+    pub parts: Vec<ScorePart>,
+    pub trouble: Option<&'a Trouble<'a>>,
+    pub change: Option<Change>,
+    pub onset: Time,
+    /// What it explains, most first.
+    pub explains: Vec<EntityRef>,
 }
 
-/// The ranked hypotheses.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Ranked {
-    /// Most likely first.
-    pub hypotheses: Vec<Hypothesis>,
-    /// Whether the first stands out.
-    pub conclusive: bool,
-    /// Changes that may matter, nearest to the onset first.
-    pub changes: Vec<Change>,
-}
-
-struct Candidate {
-    entity: EntityRef,
-    parts: Vec<ScorePart>,
-    pattern: &'static str,
-    change: Option<Change>,
-    onset: Time,
+impl Candidate<'_> {
+    fn score(&self) -> f64 {
+        self.parts.iter().map(|p| p.contribution).sum()
+    }
 }
 
 /// Ranks the possible causes.
 #[must_use]
 pub fn rank(input: &Input) -> Ranked {
-    let mut onsets = input.onsets.clone();
-    for alert in &input.alerts {
-        let at = onsets.entry(alert.entity.clone()).or_insert(alert.starts_at);
-        *at = (*at).min(alert.starts_at);
+    let troubles = troubles(&input.alerts, &input.onsets);
+    let first = troubles.values().map(|t| t.onset).min().unwrap_or(input.incident.onset_at);
+    let mut best: BTreeMap<EntityRef, (f64, &Change)> = BTreeMap::new();
+    for change in &input.changes {
+        for entity in concerned(change, input, &troubles) {
+            let weight = weight_of(change, troubles.get(&entity), first);
+            let known = best.get(&entity).is_none_or(|(w, c)| (*w, c.id) < (weight, change.id));
+            if weight > 0.0 && known {
+                best.insert(entity, (weight, change));
+            }
+        }
     }
-    let first = onsets.values().min().copied().unwrap_or(input.incident.onset_at);
-    let mut candidates: Vec<Candidate> =
-        onsets.iter().map(|(entity, at)| judge(input, &onsets, entity, *at, first)).collect();
-    let score = |c: &Candidate| c.parts.iter().map(|p| p.contribution).sum::<f64>();
-    candidates.sort_by(|a, b| score(b).total_cmp(&score(a)).then_with(|| a.entity.cmp(&b.entity)));
-    let most = candidates.first().map_or(UNKNOWN, &score).max(UNKNOWN);
-    let total: f64 =
-        candidates.iter().map(|c| (score(c) - most).exp()).sum::<f64>() + (UNKNOWN - most).exp();
-    let confidences: Vec<f64> =
-        candidates.iter().map(|c| (score(c) - most).exp() / total).collect();
-    let lead = confidences.first().copied().unwrap_or(0.0)
-        - confidences.get(1).copied().unwrap_or(0.0).max((UNKNOWN - most).exp() / total);
-    let mut changes: Vec<Change> = relevant(input, first);
-    changes.truncate(5);
+    let changed: BTreeSet<EntityRef> =
+        best.iter().filter(|(_, (w, _))| *w >= CHANGED).map(|(e, _)| e.clone()).collect();
+    let scene = Scene { troubles: &troubles, graph: &input.graph, changed: &changed };
+    let names: BTreeSet<&EntityRef> = troubles.keys().chain(&changed).collect();
+    let mut candidates: Vec<Candidate<'_>> = names
+        .into_iter()
+        .filter_map(|entity| judge(input, &scene, entity, first, best.get(entity).copied()))
+        .collect();
+    candidates
+        .sort_by(|a, b| b.score().total_cmp(&a.score()).then_with(|| a.entity.cmp(&b.entity)));
+    let most = candidates.first().map_or(UNKNOWN, Candidate::score).max(UNKNOWN);
+    let unknown = (UNKNOWN - most).exp();
+    let total: f64 = candidates.iter().map(|c| (c.score() - most).exp()).sum::<f64>() + unknown;
+    let shares: Vec<f64> = candidates.iter().map(|c| (c.score() - most).exp() / total).collect();
+    let next = shares.get(1).copied().unwrap_or(0.0).max(unknown / total);
+    let conclusive = shares.first().is_some_and(|s| s - next >= LEAD);
     let hypotheses = candidates
         .into_iter()
-        .zip(confidences)
-        .take(5)
-        .map(|(c, confidence)| hypothesis(input, c, confidence))
+        .zip(shares)
+        .take(MOST)
+        .map(|(c, confidence)| words::hypothesis(input, &troubles, c, confidence))
         .collect();
-    Ranked { hypotheses, conclusive: lead >= LEAD, changes }
-}
-
-/// Changes within an hour before the onset and five minutes after, nearest first.
-fn relevant(input: &Input, onset: Time) -> Vec<Change> {
-    let mut found: Vec<Change> = input
+    let mut changes: Vec<Change> = input
         .changes
         .iter()
-        .filter(|c| (-5 * MINUTE_MS..=HOUR_MS).contains(&onset.ms_since(c.at)))
+        .filter(|c| (-5 * MINUTE_MS..=2 * HOUR_MS).contains(&first.ms_since(c.at)))
         .cloned()
         .collect();
-    found.sort_by_key(|c| (onset.ms_since(c.at).abs(), c.id));
+    changes.sort_by_key(|c| (first.ms_since(c.at).abs(), c.id));
+    // A change that a hypothesis names is shown, however long before the onset it was.
+    for (_, change) in best.values() {
+        if !changes.iter().any(|c| c.id == change.id) {
+            changes.push((*change).clone());
+        }
+    }
+    changes.truncate(8);
+    Ranked { hypotheses, conclusive, changes }
+}
+
+/// Entities that a change was made to: the one it names, and those its attributes name.
+fn concerned(
+    change: &Change,
+    input: &Input,
+    troubles: &BTreeMap<EntityRef, Trouble<'_>>,
+) -> BTreeSet<EntityRef> {
+    const NAMING: [&str; 7] = ["service", "app", "from", "to", "source", "target", "destination"];
+    let mut found: BTreeSet<EntityRef> = [change.entity.clone()].into();
+    let values: BTreeSet<&str> =
+        NAMING.iter().filter_map(|name| change.attributes.get(name)).collect();
+    if !values.is_empty() {
+        let all = input.graph.entities().chain(troubles.keys());
+        found.extend(all.filter(|e| values.contains(e.name())).cloned());
+    }
     found
 }
 
-fn part(name: &str, contribution: f64, why: String) -> ScorePart {
-    ScorePart { name: name.into(), contribution, why, evidence: Vec::new() }
-}
-
-fn judge(input: &Input, onsets: &Onset, entity: &EntityRef, at: Time, first: Time) -> Candidate {
-    let mut parts = Vec::new();
-    // More load, more connections, more memory in use is also what callers do to whom they call:
-    // by itself it does not make an entity a suspect.
-    let strong = |e: &EntityRef| {
-        input.alerts.iter().any(|a| {
-            a.entity == *e && !matches!(a.indicator, Some(Indicator::Usage | Indicator::Rate))
-        })
-    };
-    let troubled = |e: &EntityRef| onsets.contains_key(e) && e != entity && strong(e);
-    let below: Vec<&EntityRef> =
-        input.graph.dependencies(entity).map(|(e, _)| e).filter(|e| troubled(e)).collect();
-    let above = input.graph.dependents(entity).filter(|(e, _)| troubled(e)).count();
-    if below.is_empty() {
-        let weight = if strong(entity) { 1.5 } else { 0.3 };
-        parts.push(part("graph", weight, "nothing that it depends on is in trouble".into()));
+/// How much a change speaks for an entity with this trouble.
+fn weight_of(change: &Change, trouble: Option<&Trouble<'_>>, first: Time) -> f64 {
+    let onset = trouble.map_or(first, |t| t.onset);
+    let creeping = trouble.is_some_and(|t| t.alerts.iter().all(|a| is_forecast(a)));
+    // What creeps has no sharp onset, so a change counts for longer, and also shortly after.
+    let (after_ms, half_ms, most_ms) = if creeping {
+        (20 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS)
     } else {
-        let names: Vec<&str> = below.iter().map(|e| e.name()).collect();
-        let why = format!("it depends on {}, which is in trouble too", names.join(" and "));
-        parts.push(part("graph", -1.2, why));
-    }
-    if above > 0 {
-        let why = format!("{above} of its direct dependents are in trouble");
-        parts.push(part("graph", (0.4 * above as f64).min(1.6), why));
-    }
-    let late_ms = at.ms_since(first).max(0);
-    let early = 1.0 - late_ms as f64 / (2 * MINUTE_MS) as f64;
-    if early > 0.0 {
-        let why = if late_ms == 0 {
-            "its trouble began first".to_owned()
-        } else {
-            format!("its trouble began {} after the first", duration_text(late_ms))
-        };
-        parts.push(part("onset", early, why));
-    }
-    let own: Vec<&Alert> = input.alerts.iter().filter(|a| a.entity == *entity).collect();
-    let resource = own.iter().find(|a| {
-        matches!(
-            a.indicator,
-            Some(Indicator::Saturation | Indicator::Utilization | Indicator::Usage)
-        )
-    });
-    if let Some(alert) = resource {
-        let what = alert.annotations.get("summary").unwrap_or(alert.name());
-        let weight = if alert.indicator == Some(Indicator::Usage) { 0.3 } else { 0.8 };
-        parts.push(part("resource", weight, format!("a resource of its own stands out: {what}")));
-    }
-    if own.iter().any(|a| a.indicator.is_none() && a.annotations.get("template").is_some()) {
-        parts.push(part("logs", 0.7, "its log has a new or bursting error".into()));
-    }
-    let score = own.iter().map(|a| a.score).fold(0.0, f64::max);
-    if score > 0.0 {
-        let weight = 0.5 * (score / 40.0).min(1.0);
-        parts.push(part("severity", weight, format!("its greatest score is {score:.1}")));
-    }
-    let change = relevant(input, at).into_iter().find(|c| {
-        c.entity == *entity
-            || input
-                .graph
-                .dependencies(&c.entity)
-                .any(|(e, _)| e == entity && c.kind == ChangeKind::NetworkPolicy)
-    });
-    if let Some(change) = &change {
-        let before = at.ms_since(change.at).max(0);
-        let weight = 2.2 * (1.0 - before as f64 / HOUR_MS as f64);
-        let why = format!("{}, {} before its onset", change.title, duration_text(before));
-        parts.push(part("change", weight, why));
-    }
-    let pattern = pattern_of(resource.copied(), change.as_ref(), &own);
-    Candidate { entity: entity.clone(), parts, pattern, change, onset: at }
-}
-
-fn pattern_of(resource: Option<&Alert>, change: Option<&Change>, own: &[&Alert]) -> &'static str {
-    let indicator = resource.and_then(|a| a.indicator);
-    match (indicator, change.map(|c| c.kind)) {
-        (_, Some(ChangeKind::NetworkPolicy)) => "network_policy",
-        (Some(Indicator::Usage), _) if memory(own) => "resource_leak",
-        (Some(Indicator::Utilization), _) if own.iter().any(|a| a.entity.is_host()) => {
-            "noisy_neighbour"
-        }
-        (Some(Indicator::Saturation | Indicator::Utilization), _) => "saturation",
-        (_, Some(ChangeKind::Deploy)) => "deploy",
-        _ if own.iter().any(|a| a.indicator == Some(Indicator::Rate)) => "traffic",
-        _ => "dependency",
-    }
-}
-
-fn hypothesis(input: &Input, c: Candidate, confidence: f64) -> Hypothesis {
-    let name = c.entity.name();
-    let cause = match (c.pattern, &c.change) {
-        ("saturation", Some(change)) => {
-            format!("{name} ran out of a resource after {}", change.title)
-        }
-        ("saturation", None) => format!("{name} ran out of a resource"),
-        (_, Some(change)) => format!("{} on {name}", change.title),
-        ("resource_leak", None) => format!("{name} uses up its memory"),
-        ("noisy_neighbour", None) => format!("{name} is overloaded"),
-        ("traffic", None) => format!("the traffic of {name} changed"),
-        _ => format!("a fault within {name}"),
+        (CLOCKS_MS, 15 * MINUTE_MS, 2 * HOUR_MS)
     };
-    let leading = input.incident.entities.first();
-    let chain = leading
-        .and_then(|top| input.graph.path(top, &c.entity))
-        .map_or_else(|| vec![c.entity.clone()], |path| path.into_iter().rev().collect());
-    let incident = input.incident.id;
-    Hypothesis {
-        id: HypothesisId::derive(
-            input.incident.onset_at,
-            &[&incident.to_string(), &c.entity.to_string(), c.pattern],
-        ),
-        statement: format!("{cause}, since {} UTC.", c.onset.clock_text()),
-        pattern: c.pattern.into(),
-        confidence,
-        evidence: input.evidence.get(&c.entity).cloned().unwrap_or_default(),
-        parts: c.parts,
-        change: c.change.map(|change| change.id),
-        entity: c.entity,
-        impact_chain: chain,
+    let lead_ms = onset.ms_since(change.at);
+    if !(-after_ms..=most_ms).contains(&lead_ms) {
+        return 0.0;
     }
+    let likely = if change.kind == ChangeKind::Other { 0.9 } else { 1.0 };
+    CHANGE * likely * 0.5_f64.powf(lead_ms.max(0) as f64 / half_ms as f64)
 }
 
-/// Whether what is used up is memory.
-fn memory(own: &[&Alert]) -> bool {
-    own.iter().any(|a| {
-        let said = a.annotations.get("summary").unwrap_or_default();
-        said.contains("memory") || a.name().to_lowercase().contains("memory")
+fn part(name: &str, contribution: f64, why: String, evidence: Vec<EvidenceId>) -> ScorePart {
+    ScorePart { name: name.into(), contribution, why, evidence }
+}
+
+fn judge<'a>(
+    input: &Input,
+    scene: &Scene<'a>,
+    entity: &EntityRef,
+    first: Time,
+    change: Option<(f64, &Change)>,
+) -> Option<Candidate<'a>> {
+    let explained = scene.explained_by(entity);
+    if explained.is_empty() {
+        return None;
+    }
+    let trouble = scene.troubles.get(entity);
+    let onset = trouble.map_or(first, |t| t.onset);
+    let mut parts = position(input, scene, entity, &explained);
+    let signals = |e: &EntityRef| input.proofs.signals.get(e).cloned().unwrap_or_default();
+    let caused = caller_to_blame(scene, entity);
+    if let Some((caller, share)) = &caused {
+        let why = format!(
+            "{}, which puts load on it, changed shortly before; its own trouble is of the kind \
+             that follows from that",
+            caller.name()
+        );
+        parts.push(part("graph", -share, why, signals(caller)));
+    }
+    if let Some(trouble) = trouble {
+        parts.extend(when(trouble, first, signals(entity)));
+    } else {
+        let why = "no signal of its own is out of the ordinary".to_owned();
+        parts.push(part("graph", -0.7, why, Vec::new()));
+    }
+    if let Some((weight, change)) = change {
+        let lead = onset.ms_since(change.at);
+        let why = if lead >= 0 {
+            format!("{}, {} before its onset", change.title, duration_text(lead))
+        } else {
+            format!("{}, at its onset", change.title)
+        };
+        let proof = input.proofs.changes.get(&change.id).copied().into_iter().collect();
+        parts.push(part("change", weight, why, proof));
+    }
+    if let Some(trouble) = trouble {
+        parts.extend(resource(trouble, caused.is_some(), signals(entity)));
+        parts.extend(logs(input, entity, trouble));
+        let score = trouble.alerts.iter().map(|a| a.score).fold(0.0, f64::max);
+        if score > 0.0 {
+            // 1 at a score of 100: beyond that, differences say more of units than of causes.
+            let weight = 0.5 * ((1.0 + score).ln() / 101.0_f64.ln()).min(1.0);
+            let why = format!("its greatest score is {score:.1}");
+            parts.push(part("severity", weight, why, signals(entity)));
+        }
+    }
+    parts.extend(similar(input, entity));
+    let mut explains: Vec<(EntityRef, f64)> = explained.into_iter().collect();
+    explains.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
+    Some(Candidate {
+        entity: entity.clone(),
+        parts,
+        trouble,
+        change: change.map(|(_, c)| c.clone()),
+        onset,
+        explains: explains.into_iter().map(|(e, _)| e).collect(),
     })
+}
+
+/// How much it explains, and what below it it does not.
+fn position(
+    input: &Input,
+    scene: &Scene<'_>,
+    entity: &EntityRef,
+    explained: &BTreeMap<EntityRef, f64>,
+) -> Vec<ScorePart> {
+    let all = scene.troubles.len().max(1);
+    let share = explained.values().sum::<f64>() / all as f64;
+    let n = explained.values().filter(|s| **s >= 0.5).count();
+    let own: Vec<EvidenceId> = input.proofs.signals.get(entity).cloned().unwrap_or_default();
+    let why = format!("it would explain the trouble of {n} of {all} entities");
+    let mut parts = vec![part("graph", 2.0 * share, why, own)];
+    let below: Vec<&EntityRef> = input
+        .graph
+        .dependencies(entity)
+        .map(|(e, _)| e)
+        .filter(|e| {
+            scene.troubles.get(*e).is_some_and(|t| {
+                t.strong()
+                    && scene
+                        .troubles
+                        .get(entity)
+                        .is_none_or(|own| t.onset.ms_since(own.onset) <= SLACK_MS)
+            }) && explained.get(*e).is_none_or(|s| *s < 0.5)
+        })
+        .collect();
+    if !below.is_empty() {
+        let names: Vec<&str> = below.iter().map(|e| e.name()).collect();
+        let (is, that) = if names.len() == 1 { ("is", "that") } else { ("are", "those") };
+        let why = format!(
+            "it depends on {}, which {is} in trouble too, and does not explain {that}",
+            names.join(" and ")
+        );
+        let proofs = below
+            .iter()
+            .flat_map(|e| input.proofs.signals.get(*e).into_iter().flatten().copied())
+            .collect();
+        parts.push(part("graph", -1.2, why, proofs));
+    }
+    parts
+}
+
+/// The changed caller that accounts most for this entity's trouble.
+fn caller_to_blame(scene: &Scene<'_>, entity: &EntityRef) -> Option<(EntityRef, f64)> {
+    scene
+        .graph
+        .dependents(entity)
+        .filter(|(caller, _)| scene.changed.contains(*caller))
+        .map(|(caller, _)| (caller.clone(), scene.loads(caller, entity)))
+        .filter(|(_, share)| *share >= 0.5)
+        .max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.cmp(&a.0)))
+}
+
+fn when(trouble: &Trouble<'_>, first: Time, proofs: Vec<EvidenceId>) -> Option<ScorePart> {
+    let late_ms = trouble.onset.ms_since(first).max(0);
+    let early = 1.0 - (late_ms - SAME_MS).max(0) as f64 / (LATE_MS - SAME_MS) as f64;
+    if early <= 0.0 {
+        return None;
+    }
+    let why = if late_ms <= SAME_MS {
+        "its trouble is among the first".to_owned()
+    } else {
+        format!("its trouble began {} after the first", duration_text(late_ms))
+    };
+    Some(part("onset", early, why, proofs))
+}
+
+fn resource(trouble: &Trouble<'_>, caused: bool, proofs: Vec<EvidenceId>) -> Option<ScorePart> {
+    let alert = trouble.resource()?;
+    let what = alert.annotations.get("summary").unwrap_or(alert.name());
+    let full = if trouble.short { 0.8 } else { 0.3 };
+    let weight = if caused { full / 2.0 } else { full };
+    let why = format!("a resource of its own stands out: {what}");
+    Some(part("resource", weight, why, proofs))
+}
+
+/// New or bursting error templates near the onset: as found in the stored lines, or as alerted.
+fn logs(input: &Input, entity: &EntityRef, trouble: &Trouble<'_>) -> Option<ScorePart> {
+    if let Some(sign) = input.logs.get(entity).and_then(|signs| signs.first()) {
+        let why = format!(
+            "its log says {} times since the onset, {} times in as long before: {}",
+            sign.n, sign.n_before, sign.template
+        );
+        return Some(part("logs", 0.7, why, vec![sign.evidence]));
+    }
+    let alert = trouble.alerts.iter().find(|a| is_log(a))?;
+    let why = format!("its log has a new or bursting error: {}", alert.labels.get("template")?);
+    Some(part("logs", 0.7, why, Vec::new()))
+}
+
+/// Earlier incidents with their cause here. A cause that a fix proved counts fully.
+fn similar(input: &Input, entity: &EntityRef) -> Option<ScorePart> {
+    let past = input.similar.iter().find(|p| p.entity == *entity)?;
+    let proven = if past.fixed_by.is_some() { 1.0 } else { 0.5 };
+    let weight = 0.8 * past.similarity * proven;
+    let fixed =
+        past.fixed_by.as_ref().map_or_else(String::new, |f| format!(", which \"{f}\" ended"));
+    let why = format!(
+        "it was the cause of incident #{} ({:.0} % alike){fixed}",
+        past.number,
+        past.similarity * 100.0
+    );
+    Some(part("similar", weight, why, vec![past.evidence]))
 }

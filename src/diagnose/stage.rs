@@ -7,7 +7,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::gather::{Gathered, gather};
-use super::rank::{Ranked, rank};
+use super::input::Ranked;
+use super::rank::rank;
 use crate::bus::{Bus, Event};
 use crate::detect::SharedShard;
 use crate::model::{
@@ -113,6 +114,7 @@ impl Diagnose {
                 .and_then(|h| h.change)
                 .and_then(|id| ranked.changes.iter().find(|c| c.id == id).cloned()),
             alerts: input.alerts.clone(),
+            logs: input.logs.values().flatten().map(|s| s.template.clone()).collect(),
             ..Situation::default()
         };
         let runbooks = self

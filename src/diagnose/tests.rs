@@ -1,1 +1,284 @@
 //! The ranking on hand-made faults.
+
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::alert::{AlertStatus, Band};
+use crate::model::time::SECOND_MS;
+use crate::model::topology::EdgeKind;
+use crate::model::{
+    Alert, AlertId, AlertSource, AnomalyId, Change, ChangeId, ChangeKind, EntityRef, Graph,
+    Incident, IncidentId, IncidentState, Indicator, Labels, Severity, Time,
+};
+
+fn at(seconds: i64) -> Time {
+    Time::parse("2026-11-20T03:00:00Z").expect("valid").plus_ms(seconds * SECOND_MS)
+}
+
+fn service(name: &str) -> EntityRef {
+    EntityRef::service(name)
+}
+
+/// One of our own alerts; a negative score means that the value is below its band.
+fn alert(entity: &EntityRef, indicator: Indicator, score: f64, onset: i64) -> Alert {
+    let name = match indicator {
+        Indicator::Duration => "DurationHigh",
+        Indicator::Errors => "ErrorsHigh",
+        Indicator::Saturation => "SaturationHigh",
+        Indicator::Utilization => "UtilizationHigh",
+        Indicator::Rate => "TrafficHigh",
+        _ => "UsageUnusual",
+    };
+    let labels = Labels::default()
+        .with("alertname", name)
+        .with("entity", entity.to_string())
+        .with("metric", format!("{indicator:?}"));
+    let fingerprint = labels.fingerprint();
+    let word = fingerprint.to_string();
+    Alert {
+        id: AlertId::derive(at(onset), &[&word]),
+        fingerprint,
+        annotations: Labels::default().with("summary", format!("{} {name}", entity.name())),
+        source: AlertSource::Detector { detector: "seasonal/1".into() },
+        entity: entity.clone(),
+        indicator: Some(indicator),
+        severity: Severity::Warning,
+        starts_at: at(onset),
+        ends_at: None,
+        updated_at: at(onset + 60),
+        status: AlertStatus::Firing,
+        anomaly: Some(AnomalyId::derive(at(onset), &[&word])),
+        series: None,
+        value: Some(if score < 0.0 { -100.0 } else { 100.0 }),
+        expected: Some(Band { low: -1.0, mid: 0.0, high: 1.0 }),
+        score: score.abs(),
+        n_reports: 1,
+        witnesses: Vec::new(),
+        incident: None,
+        suppressed: None,
+        decision: None,
+        labels,
+    }
+}
+
+fn change(entity: &EntityRef, kind: ChangeKind, seconds: i64) -> Change {
+    let title = format!("{kind:?} of {}", entity.name());
+    Change {
+        id: ChangeId::derive(at(seconds), &[&entity.to_string(), &title]),
+        kind,
+        entity: entity.clone(),
+        at: at(seconds),
+        title,
+        version: None,
+        previous: None,
+        author: None,
+        url: None,
+        source: "webhook".into(),
+        status: "success".into(),
+        attributes: Labels::default(),
+    }
+}
+
+fn graph(calls: &[(&str, &str)], runs: &[(&str, &str)]) -> Graph {
+    let mut graph = Graph::default();
+    for (from, to) in calls {
+        graph.add(service(from), service(to), EdgeKind::Calls);
+    }
+    for (from, to) in runs {
+        graph.add(service(from), EntityRef::host(*to), EdgeKind::RunsOn);
+    }
+    graph
+}
+
+fn input(graph: Graph, alerts: Vec<Alert>, changes: Vec<Change>) -> Input {
+    let onset_at = alerts.iter().map(|a| a.starts_at).min().unwrap_or(at(0));
+    let mut entities: Vec<EntityRef> = alerts.iter().map(|a| a.entity.clone()).collect();
+    entities.dedup();
+    let incident = Incident {
+        id: IncidentId::derive(onset_at, &["test"]),
+        number: 1,
+        title: "checkout slow".into(),
+        state: IncidentState::Open,
+        severity: Severity::Critical,
+        onset_at,
+        opened_at: onset_at,
+        updated_at: onset_at,
+        acknowledged_at: None,
+        quiet_since: None,
+        resolved_at: None,
+        owner: None,
+        entities,
+        alerts: alerts.iter().map(|a| a.id).collect(),
+        n_reports: alerts.len() as u64,
+        leading: alerts.first().map(|a| a.id),
+        merged_into: None,
+        category: None,
+        n_reopened: 0,
+    };
+    Input {
+        incident,
+        alerts,
+        graph,
+        changes,
+        onsets: BTreeMap::new(),
+        logs: BTreeMap::new(),
+        similar: Vec::new(),
+        measured: std::collections::BTreeSet::new(),
+        proofs: Proofs::default(),
+    }
+}
+
+/// What stands first, with its pattern, and whether it stands out.
+fn first(input: &Input) -> (String, String, bool) {
+    let ranked = rank(input);
+    let h = ranked.hypotheses.first().expect("there is trouble");
+    (h.entity.name().to_owned(), h.pattern.clone(), ranked.conclusive)
+}
+
+fn chain() -> Graph {
+    graph(&[("web", "shop"), ("shop", "stock"), ("stock", "store"), ("web", "other")], &[])
+}
+
+#[test]
+fn a_database_that_its_changed_caller_loads_is_an_effect() {
+    use Indicator::{Duration, Saturation, Usage};
+    let (web, shop, stock, store) =
+        (service("web"), service("shop"), service("stock"), service("store"));
+    let alerts = vec![
+        alert(&web, Duration, 60.0, 60),
+        alert(&shop, Duration, 150.0, 15),
+        alert(&stock, Duration, 395.0, 0),
+        alert(&stock, Saturation, 2_900.0, 0),
+        alert(&store, Saturation, 14.0, 0),
+        alert(&store, Usage, 440.0, 0),
+    ];
+    let deploy = change(&stock, ChangeKind::Deploy, -40);
+    let with = input(chain(), alerts.clone(), vec![deploy.clone()]);
+    assert_eq!(first(&with), ("stock".into(), "saturation".into(), true));
+    let ranked = rank(&with);
+    assert_eq!(ranked.hypotheses[0].change, Some(deploy.id));
+    let way: Vec<&str> = ranked.hypotheses[0].impact_chain.iter().map(EntityRef::name).collect();
+    assert_eq!(way, ["stock", "shop", "web"]);
+    // Even where the database got slow itself.
+    let mut slow = alerts.clone();
+    slow.push(alert(&store, Duration, 30.0, 0));
+    assert_eq!(first(&input(chain(), slow.clone(), vec![deploy])).0, "stock");
+    // Without the change, a database that is slow is the cause of those who wait for it.
+    assert_eq!(first(&input(chain(), slow, Vec::new())).0, "store");
+}
+
+#[test]
+fn a_database_that_changed_itself_or_hurts_others_too_is_the_cause() {
+    use Indicator::{Duration, Saturation};
+    let (stock, store, mail) = (service("stock"), service("store"), service("mail"));
+    let mut calls = chain();
+    calls.add(mail.clone(), store.clone(), EdgeKind::Calls);
+    let alerts = vec![
+        alert(&stock, Duration, 200.0, 5),
+        alert(&mail, Duration, 200.0, 5),
+        alert(&store, Duration, 100.0, 0),
+        alert(&store, Saturation, 100.0, 0),
+    ];
+    let deploy = change(&stock, ChangeKind::Deploy, -600);
+    assert_eq!(first(&input(calls.clone(), alerts.clone(), vec![deploy.clone()])).0, "store");
+    let own = change(&store, ChangeKind::Schema, -30);
+    assert_eq!(first(&input(calls, alerts, vec![own, deploy])).0, "store");
+}
+
+#[test]
+fn a_cut_below_a_service_spares_whom_it_no_longer_reaches() {
+    use Indicator::{Errors, Usage};
+    let users = ["web", "cart", "pay", "mail", "ship"];
+    let mut calls: Vec<(&str, &str)> = users.iter().map(|u| (*u, "auth")).collect();
+    calls.extend([("auth", "auth-store"), ("web", "cart")]);
+    let mut alerts: Vec<Alert> =
+        users.iter().map(|u| alert(&service(u), Errors, 300.0, 20)).collect();
+    alerts.push(alert(&service("auth"), Errors, 200.0, 0));
+    alerts.push(alert(&service("auth-store"), Usage, -50.0, 0));
+    let policy = change(&service("auth"), ChangeKind::NetworkPolicy, -20);
+    let with = input(graph(&calls, &[]), alerts.clone(), vec![policy]);
+    assert_eq!(first(&with), ("auth".into(), "network_policy".into(), true));
+    assert_eq!(first(&input(graph(&calls, &[]), alerts, Vec::new())).0, "auth");
+}
+
+#[test]
+fn a_shared_host_is_the_cause_unless_its_tenant_changed() {
+    use Indicator::{Duration, Usage, Utilization};
+    let (search, mail, node) = (service("search"), service("mail"), EntityRef::host("n2"));
+    let g = || graph(&[("web", "search")], &[("search", "n2"), ("mail", "n2")]);
+    let alerts = vec![
+        alert(&search, Duration, 300.0, 10),
+        alert(&node, Utilization, 30.0, 0),
+        alert(&service("web"), Duration, 40.0, 30),
+    ];
+    let job = change(&node, ChangeKind::Other, -20);
+    assert_eq!(
+        first(&input(g(), alerts.clone(), vec![job])),
+        ("n2".into(), "noisy_neighbour".into(), true)
+    );
+    assert_eq!(first(&input(g(), alerts.clone(), Vec::new())).0, "n2");
+    let mut busy = alerts;
+    busy.push(alert(&search, Usage, 90.0, 0));
+    let deploy = change(&search, ChangeKind::Deploy, -20);
+    assert_eq!(first(&input(g(), busy, vec![deploy])).0, "search");
+    assert!(mail.is_service());
+}
+
+#[test]
+fn unrelated_trouble_is_inconclusive_and_a_stale_or_later_change_does_not_count() {
+    let alerts: Vec<Alert> =
+        ["a", "b", "c"].iter().map(|n| alert(&service(n), Indicator::Duration, 20.0, 0)).collect();
+    assert!(!rank(&input(Graph::default(), alerts.clone(), Vec::new())).conclusive);
+    let late = change(&service("a"), ChangeKind::Deploy, 180);
+    let old = change(&service("b"), ChangeKind::Deploy, -3 * 3_600);
+    let ranked = rank(&input(Graph::default(), alerts.clone(), vec![late, old]));
+    assert!(ranked.hypotheses.iter().all(|h| h.change.is_none()));
+    let near = change(&service("c"), ChangeKind::Deploy, -30);
+    assert_eq!(first(&input(Graph::default(), alerts, vec![near])).0, "c");
+}
+
+proptest! {
+    #[test]
+    fn order_of_arrival_changes_nothing_and_shares_add_up(
+        what in prop::collection::vec((0..6_usize, 0..6_usize, 1.0_f64..500.0, 0..300_i64), 1..24),
+        deploys in prop::collection::vec((0..6_usize, -3_000..100_i64), 0..4),
+        seed in any::<u64>(),
+    ) {
+        use Indicator::{Duration, Errors, Rate, Saturation, Usage, Utilization};
+        let names = ["web", "shop", "stock", "store", "other", "alone"];
+        let kinds = [Duration, Errors, Rate, Saturation, Usage, Utilization];
+        let mut alerts: Vec<Alert> = what
+            .iter()
+            .map(|(e, k, score, onset)| alert(&service(names[*e]), kinds[*k], *score, *onset))
+            .collect();
+        let mut changes: Vec<Change> = deploys
+            .iter()
+            .map(|(e, s)| change(&service(names[*e]), ChangeKind::Deploy, *s))
+            .collect();
+        let leading = alerts.iter().map(|a| a.id).min();
+        let make = |alerts: &[Alert], changes: &[Change]| {
+            let mut made = input(chain(), alerts.to_vec(), changes.to_vec());
+            made.incident.leading = leading;
+            rank(&made)
+        };
+        let before = make(&alerts, &changes);
+        let turn = seed as usize % alerts.len();
+        alerts.rotate_left(turn);
+        alerts.reverse();
+        changes.reverse();
+        let after = make(&alerts, &changes);
+        prop_assert_eq!(&before.hypotheses, &after.hypotheses);
+        let sum: f64 = before.hypotheses.iter().map(|h| h.confidence).sum();
+        prop_assert!(sum > 0.0 && sum <= 1.0 + 1e-9);
+        let score = |h: &crate::model::Hypothesis| {
+            h.parts.iter().map(|p| p.contribution).sum::<f64>()
+        };
+        for pair in before.hypotheses.windows(2) {
+            prop_assert!(score(&pair[0]) >= score(&pair[1]) - 1e-9);
+            prop_assert!(pair[0].confidence >= pair[1].confidence - 1e-9);
+        }
+        prop_assert!(before.hypotheses.iter().all(|h| h.impact_chain.first() == Some(&h.entity)));
+    }
+}

@@ -1,0 +1,171 @@
+//! How much of an incident's trouble one entity explains. Pure.
+//!
+//! Trouble travels two ways along a dependency. *Up*: what fails or is short of something hurts
+//! those who depend on it, at once or a little later. *Down*: who asks more (or, failing, asks
+//! less) puts load on what it depends on; that strains it and, after a change of the caller, may
+//! even make it slow. So the direction of a fault between a caller and a callee that are both in
+//! trouble is decided by what kind of trouble each has, by who changed, by whether others who use
+//! the callee suffer too, and by the order of onset.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::symptom::Trouble;
+use crate::model::time::SECOND_MS;
+use crate::model::topology::EdgeKind;
+use crate::model::{EntityRef, Graph, Time};
+
+/// An effect may be seen this much (ms) before its cause: signals are sampled and smoothed.
+pub(super) const SLACK_MS: i64 = 90 * SECOND_MS;
+/// Hops over which trouble is followed.
+const HOPS: usize = 4;
+
+/// What is known when explanations are looked for.
+pub(super) struct Scene<'a> {
+    pub troubles: &'a BTreeMap<EntityRef, Trouble<'a>>,
+    pub graph: &'a Graph,
+    /// Entities with a change shortly before the incident.
+    pub changed: &'a BTreeSet<EntityRef>,
+}
+
+impl Scene<'_> {
+    fn onset(&self, entity: &EntityRef) -> Option<Time> {
+        self.troubles.get(entity).map(|t| t.onset)
+    }
+
+    /// Whether `effect` did not begin clearly before `cause`. Without an onset nothing speaks
+    /// against it.
+    fn in_order(&self, cause: &EntityRef, effect: &EntityRef) -> bool {
+        match (self.onset(cause), self.onset(effect)) {
+            (Some(cause), Some(effect)) => effect.ms_since(cause) >= -SLACK_MS,
+            _ => true,
+        }
+    }
+
+    /// How strongly (0 to 1) trouble of `cause` hurts those who depend on it.
+    fn hurts(&self, cause: &EntityRef) -> f64 {
+        match self.troubles.get(cause) {
+            Some(t) if t.fails => 1.0,
+            // Hosts have no other way to fail than to be short of something.
+            Some(t) if t.short && cause.is_host() => 1.0,
+            Some(t) if t.short => 0.7,
+            Some(t) if t.loaded => 0.3,
+            Some(_) => 0.2,
+            None if self.changed.contains(cause) => 0.6,
+            None => 0.4,
+        }
+    }
+
+    /// How strongly (0 to 1) `cause` accounts for the trouble of `below`, which it depends on.
+    pub(super) fn loads(&self, cause: &EntityRef, below: &EntityRef) -> f64 {
+        let Some(strain) = self.troubles.get(below) else { return 0.0 };
+        let kind = self.graph.dependencies(cause).find(|(e, _)| *e == below).map(|(_, k)| k);
+        let Some(kind) = kind else { return 0.0 };
+        if self.changed.contains(below) || !self.in_order(cause, below) {
+            return 0.0;
+        }
+        let changed = self.changed.contains(cause);
+        let Some(own) = self.troubles.get(cause) else {
+            return if changed && !strain.fails { 0.6 } else { 0.0 };
+        };
+        if strain.starved() {
+            return if own.fails || changed { 1.0 } else { 0.3 };
+        }
+        let asks_more = own.loaded;
+        if kind == EdgeKind::RunsOn {
+            // On a shared host only a tenant that itself uses more, or changed, is to blame.
+            return if changed || asks_more { 1.0 } else { 0.1 };
+        }
+        // If others who call it, and do not depend on the caller, suffer too, it is its own trouble.
+        let others = self.graph.dependents(below).filter(|(e, _)| {
+            *e != cause
+                && self.troubles.get(*e).is_some_and(|t| t.fails)
+                && !self.above(cause).contains_key(*e)
+        });
+        if others.count() > 0 {
+            return 0.0;
+        }
+        match (strain.fails, changed, asks_more) {
+            (false, true, _) => 1.0,
+            (true, true, _) => 0.8,
+            (false, false, true) => 0.7,
+            (false, false, false) => 0.3,
+            (true, false, _) => 0.1,
+        }
+    }
+
+    /// Everything that depends on `entity` within some hops, with the strength that is left of its
+    /// trouble there: full along entities in trouble, half for each that shows none.
+    fn above(&self, entity: &EntityRef) -> BTreeMap<EntityRef, f64> {
+        let mut found: BTreeMap<EntityRef, f64> = BTreeMap::new();
+        let mut queue: VecDeque<(EntityRef, f64, usize)> = [(entity.clone(), 1.0, 0)].into();
+        while let Some((at, strength, hops)) = queue.pop_front() {
+            if hops == HOPS {
+                continue;
+            }
+            for (next, _) in self.graph.dependents(&at) {
+                let left = if self.troubles.contains_key(&at) || at == *entity {
+                    strength
+                } else {
+                    strength * 0.5
+                };
+                if next != entity && found.get(next).is_none_or(|known| *known < left) {
+                    found.insert(next.clone(), left);
+                    queue.push_back((next.clone(), left, hops + 1));
+                }
+            }
+        }
+        found
+    }
+
+    /// How strongly (0 to 1) `cause` explains each entity in trouble. What it puts load on hurts
+    /// others in turn, and what it fails puts less on what lies below.
+    pub(super) fn explained_by(&self, cause: &EntityRef) -> BTreeMap<EntityRef, f64> {
+        let mut found: BTreeMap<EntityRef, f64> = BTreeMap::new();
+        if self.troubles.contains_key(cause) {
+            found.insert(cause.clone(), 1.0);
+        }
+        let note = |found: &mut BTreeMap<EntityRef, f64>, entity: &EntityRef, share: f64| {
+            let known = found.entry(entity.clone()).or_insert(0.0);
+            *known = known.max(share);
+        };
+        let hurts = self.hurts(cause);
+        for (entity, left) in self.above(cause) {
+            if self.troubles.contains_key(&entity) && self.in_order(cause, &entity) {
+                note(&mut found, &entity, left * hurts);
+            }
+        }
+        // Down by one hop from the cause, then up again from what was strained.
+        let below: Vec<EntityRef> =
+            self.graph.dependencies(cause).map(|(e, _)| e.clone()).collect();
+        for entity in below {
+            let share = self.loads(cause, &entity);
+            if share <= 0.0 {
+                continue;
+            }
+            note(&mut found, &entity, share);
+            let strong = self.troubles.get(&entity).is_some_and(|t| t.strong());
+            for (victim, left) in self.above(&entity) {
+                if strong && victim != *cause && self.troubles.contains_key(&victim) {
+                    let passed = 0.8 * share * left * self.hurts(&entity);
+                    if self.in_order(&entity, &victim) {
+                        note(&mut found, &victim, passed);
+                    }
+                }
+            }
+        }
+        // What fails asks less of whatever lies below it.
+        let reached: Vec<(EntityRef, f64)> =
+            found.iter().map(|(e, share)| (e.clone(), *share)).collect();
+        for (entity, share) in reached {
+            for (down, _) in self.graph.dependencies(&entity) {
+                if self.troubles.get(down).is_some_and(Trouble::starved)
+                    && self.in_order(cause, down)
+                {
+                    note(&mut found, down, 0.9 * share);
+                }
+            }
+        }
+        found.retain(|e, share| *share > 0.0 && self.troubles.contains_key(e));
+        found
+    }
+}

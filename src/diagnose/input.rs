@@ -1,0 +1,89 @@
+//! What the ranking looks at, and what it gives.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::model::{
+    Alert, Change, ChangeId, EntityRef, EvidenceId, Graph, Hypothesis, Incident, IncidentId, Time,
+};
+
+/// When an entity's trouble began, as its own series say.
+pub type Onset = BTreeMap<EntityRef, Time>;
+
+/// What the ranking looks at.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// The incident.
+    pub incident: Incident,
+    /// Its alerts.
+    pub alerts: Vec<Alert>,
+    /// The service graph.
+    pub graph: Graph,
+    /// Changes of the last hours, any entity.
+    pub changes: Vec<Change>,
+    /// Onset by entity, better than the alerts' start where the series tell.
+    pub onsets: Onset,
+    /// Log templates that are new or burst, by entity, most telling first.
+    pub logs: BTreeMap<EntityRef, Vec<LogSign>>,
+    /// Earlier incidents that look alike, most alike first.
+    pub similar: Vec<Past>,
+    /// Entities of which any signal is stored.
+    pub measured: BTreeSet<EntityRef>,
+    /// Where it is shown.
+    pub proofs: Proofs,
+}
+
+/// A log template that is new or bursts around the onset.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogSign {
+    /// The template, with `<*>` for what varies.
+    pub template: String,
+    /// Lines since the onset.
+    pub n: u64,
+    /// Lines in as long a time before.
+    pub n_before: u64,
+    /// Its first line since the onset.
+    pub first_at: Time,
+    /// The evidence that holds it.
+    pub evidence: EvidenceId,
+}
+
+/// An earlier incident with what is known of its cause.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Past {
+    /// Which.
+    pub incident: IncidentId,
+    /// Its number.
+    pub number: u64,
+    /// Likeness, 0 to 1.
+    pub similarity: f64,
+    /// Where its cause was.
+    pub entity: EntityRef,
+    /// The pattern of its cause.
+    pub pattern: String,
+    /// What fixed it; a cause that was proven so counts more.
+    pub fixed_by: Option<String>,
+    /// The evidence that holds it.
+    pub evidence: EvidenceId,
+}
+
+/// Ids of the evidence behind what the ranking looks at.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Proofs {
+    /// Of an entity's signals.
+    pub signals: BTreeMap<EntityRef, Vec<EvidenceId>>,
+    /// Of changes.
+    pub changes: BTreeMap<ChangeId, EvidenceId>,
+    /// Of calls along an edge, by caller and callee.
+    pub edges: BTreeMap<(EntityRef, EntityRef), EvidenceId>,
+}
+
+/// The ranked hypotheses.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ranked {
+    /// Most likely first.
+    pub hypotheses: Vec<Hypothesis>,
+    /// Whether the first stands out.
+    pub conclusive: bool,
+    /// Changes that may matter, nearest to the onset first.
+    pub changes: Vec<Change>,
+}

@@ -1,0 +1,141 @@
+//! A judged candidate as a hypothesis: its pattern, its sentence, and how it reaches users.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use super::input::Input;
+use super::rank::Candidate;
+use super::symptom::{Trouble, is_forecast};
+use crate::model::{
+    Alert, ChangeKind, EntityRef, EvidenceId, Graph, Hypothesis, HypothesisId, Indicator,
+};
+
+/// The hypothesis that a candidate stands for.
+pub(super) fn hypothesis(
+    input: &Input,
+    troubles: &BTreeMap<EntityRef, Trouble<'_>>,
+    c: Candidate<'_>,
+    confidence: f64,
+) -> Hypothesis {
+    let pattern = pattern_of(&c);
+    let name = c.entity.name();
+    let after = c.change.as_ref().map_or_else(String::new, |c| format!(" after {}", c.title));
+    let cause = match (pattern, &c.change) {
+        ("saturation", _) => format!("{name} ran out of a resource{after}"),
+        ("resource_leak", _) => format!("{name} uses up its memory{after}"),
+        ("noisy_neighbour", _) => format!("{name} is overloaded{after}"),
+        (_, Some(change)) => format!("{} on {name}", change.title),
+        ("traffic", None) => format!("the traffic of {name} changed"),
+        _ => format!("a fault within {name}"),
+    };
+    let mut evidence: Vec<EvidenceId> = Vec::new();
+    let own = input.proofs.signals.get(&c.entity).into_iter().flatten();
+    for id in own.chain(c.parts.iter().flat_map(|p| &p.evidence)) {
+        if !evidence.contains(id) {
+            evidence.push(*id);
+        }
+    }
+    let leading = input
+        .incident
+        .leading
+        .and_then(|id| input.alerts.iter().find(|a| a.id == id))
+        .map(|a| &a.entity)
+        .or_else(|| input.incident.entities.first());
+    let incident = input.incident.id;
+    Hypothesis {
+        id: HypothesisId::derive(
+            input.incident.onset_at,
+            &[&incident.to_string(), &c.entity.to_string(), pattern],
+        ),
+        statement: format!("{cause}, since {} UTC.", c.onset.clock_text()),
+        pattern: pattern.into(),
+        confidence,
+        evidence,
+        impact_chain: chain(&input.graph, troubles, &c, leading),
+        parts: c.parts,
+        change: c.change.map(|change| change.id),
+        entity: c.entity,
+    }
+}
+
+/// The stable name of the kind of cause, for learning and runbooks.
+fn pattern_of(c: &Candidate<'_>) -> &'static str {
+    let kind = c.change.as_ref().map(|c| c.kind);
+    let Some(trouble) = c.trouble else {
+        return match kind {
+            Some(ChangeKind::NetworkPolicy) => "network_policy",
+            _ => "deploy",
+        };
+    };
+    let resource = trouble.resource();
+    let indicator = resource.and_then(|a| a.indicator);
+    match (indicator, kind) {
+        (_, Some(ChangeKind::NetworkPolicy)) => "network_policy",
+        (Some(_), _) if leaks(trouble) => "resource_leak",
+        (Some(Indicator::Saturation | Indicator::Utilization), _) if c.entity.is_host() => {
+            "noisy_neighbour"
+        }
+        (Some(Indicator::Saturation | Indicator::Utilization), _) => "saturation",
+        (_, Some(ChangeKind::Deploy)) => "deploy",
+        _ if trouble.loaded && !trouble.fails => "traffic",
+        _ => "dependency",
+    }
+}
+
+/// Whether what creeps up or is used up is memory.
+fn leaks(trouble: &Trouble<'_>) -> bool {
+    let memory = |a: &Alert| {
+        let said = [Some(a.name()), a.annotations.get("summary"), a.labels.get("metric")];
+        said.into_iter().flatten().any(|s| s.to_lowercase().contains("memory"))
+    };
+    let creeps = trouble.alerts.iter().any(|a| is_forecast(a) && memory(a));
+    let uses = |a: &Alert| {
+        matches!(a.indicator, Some(Indicator::Usage | Indicator::Utilization)) && memory(a)
+    };
+    creeps || trouble.resource().is_some_and(uses)
+}
+
+/// From the cause up to what leads the incident, through entities in trouble where there is such a
+/// way; else any way; else up to the farthest that is explained.
+fn chain(
+    graph: &Graph,
+    troubles: &BTreeMap<EntityRef, Trouble<'_>>,
+    c: &Candidate<'_>,
+    leading: Option<&EntityRef>,
+) -> Vec<EntityRef> {
+    let from = &c.entity;
+    if let Some(top) = leading {
+        if let Some(path) = climb(graph, from, top, &|e| troubles.contains_key(e)) {
+            return path;
+        }
+        if let Some(path) = climb(graph, from, top, &|_| true) {
+            return path;
+        }
+    }
+    let ways = c.explains.iter().filter_map(|e| climb(graph, from, e, &|_| true));
+    ways.max_by_key(Vec::len).unwrap_or_else(|| vec![from.clone()])
+}
+
+/// The shortest way up from `from` to `top` through entities that `may` be passed.
+fn climb(
+    graph: &Graph,
+    from: &EntityRef,
+    top: &EntityRef,
+    may: &dyn Fn(&EntityRef) -> bool,
+) -> Option<Vec<EntityRef>> {
+    let mut seen: BTreeSet<EntityRef> = [from.clone()].into();
+    let mut queue: VecDeque<Vec<EntityRef>> = [vec![from.clone()]].into();
+    while let Some(path) = queue.pop_front() {
+        let at = path.last()?;
+        if at == top {
+            return Some(path);
+        }
+        for (next, _) in graph.dependents(at) {
+            if (next == top || may(next)) && seen.insert(next.clone()) {
+                let mut longer = path.clone();
+                longer.push(next.clone());
+                queue.push_back(longer);
+            }
+        }
+    }
+    None
+}
