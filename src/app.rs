@@ -31,6 +31,7 @@ use crate::runbook::{self, Library};
 use crate::stage::Tasks;
 use crate::store::{Retention, Store};
 use crate::telemetry::changes::Seen;
+use crate::telemetry::graph;
 use crate::telemetry::intake::Intake;
 use crate::telemetry::otlp;
 use crate::telemetry::prometheus::{Poller, Progress, PrometheusConfig};
@@ -95,6 +96,8 @@ impl App {
         let library = Arc::new(Library::load(&settings.runbooks.folders)?);
         let store = Store::open(&settings.data_dir.join("nightjar.sqlite"))?;
         library.index(&store).await?;
+        let (declared, now) = (settings.graph.clone(), clock.now());
+        store.write(move |tx| graph::declare(tx, &declared, now)).await?;
         let (bus, tasks) = (Bus::default(), Tasks::default());
         let intake = Intake::open(store.clone(), bus.clone()).await?;
         let shard = SharedShard::new(settings.detect.clone());

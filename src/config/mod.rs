@@ -18,7 +18,7 @@ pub use mistake::{Mistake, render};
 
 use crate::store::Retention;
 use crate::telemetry::prometheus::PrometheusConfig;
-use crate::telemetry::{changes, otlp};
+use crate::telemetry::{changes, graph, otlp};
 use crate::{approve, assist, correlate, detect, notify, remediate, web};
 
 /// What every override starts with.
@@ -40,6 +40,8 @@ pub struct Config {
     pub assist: assist::Config,
     /// What is taken over OTLP.
     pub otlp: otlp::Config,
+    /// The service graph, where no spans tell of it.
+    pub graph: graph::Config,
     /// Changes by webhook.
     pub changes: changes::Config,
     /// Where incidents are told.
@@ -75,6 +77,7 @@ impl Default for Config {
             correlate: correlate::Config::default(),
             assist: assist::Config::default(),
             otlp: otlp::Config::default(),
+            graph: graph::Config::default(),
             changes: changes::Config::default(),
             notify: notify::Config::default(),
             approve: approve::Config::default(),

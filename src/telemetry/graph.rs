@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
 use crate::model::topology::{Edge, EdgeKind};
 use crate::model::{EntityRef, Fault, Graph, Span, Time};
 use crate::store::{Filter, Record as _, SpanFilter, Tx};
@@ -11,6 +14,56 @@ use crate::store::{Filter, Record as _, SpanFilter, Tx};
 const REFRESH_MS: i64 = 10 * 60 * 1_000;
 /// Parents looked up in the store for one batch; beyond that the edge is learned another time.
 const LOOKUPS: usize = 200;
+
+/// Edges that no span tells of. A name without `attribute=` is a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// What each entity calls: `checkout = ["orders", "payments"]`.
+    pub calls: BTreeMap<String, Vec<String>>,
+    /// What each entity runs on: `search = ["host.name=node-2"]`.
+    pub runs_on: BTreeMap<String, Vec<String>>,
+}
+
+impl Config {
+    fn edges(&self, now: Time) -> impl Iterator<Item = Edge> {
+        let named = |name: &str| name.parse().unwrap_or_else(|_| EntityRef::service(name));
+        [(&self.calls, EdgeKind::Calls), (&self.runs_on, EdgeKind::RunsOn)].into_iter().flat_map(
+            move |(all, kind)| {
+                all.iter().flat_map(move |(from, to)| {
+                    to.iter().map(move |to| Edge {
+                        from: named(from),
+                        to: named(to),
+                        kind,
+                        first_seen: now,
+                        last_seen: now,
+                        declared: true,
+                    })
+                })
+            },
+        )
+    }
+}
+
+/// Writes the declared edges, and takes back those that are no longer declared.
+///
+/// # Errors
+/// The database failed.
+pub fn declare(tx: &Tx<'_>, config: &Config, now: Time) -> Result<(), Fault> {
+    let wanted: BTreeMap<String, Edge> = config.edges(now).map(|e| (e.key(), e)).collect();
+    for old in tx.list::<Edge>(&Filter::all())? {
+        if old.declared && !wanted.contains_key(&old.key()) {
+            tx.remove::<Edge>(old.key())?;
+        }
+    }
+    for (key, edge) in wanted {
+        match tx.get::<Edge>(key)? {
+            Some(old) => tx.put(&Edge { declared: true, ..old })?,
+            None => tx.put(&edge)?,
+        }
+    }
+    Ok(())
+}
 
 /// Learns edges from the spans of one batch: a server span whose parent is a span of another
 /// service is a call; a client span that names its peer is one too; `host.name` says where a
@@ -92,3 +145,6 @@ fn note(
 pub fn load(rows: &crate::store::Rows<'_>) -> Result<Graph, Fault> {
     Ok(Graph::new(&rows.list::<Edge>(&Filter::all())?))
 }
+
+#[cfg(test)]
+mod tests;

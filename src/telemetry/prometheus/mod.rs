@@ -42,9 +42,11 @@ pub struct PrometheusConfig {
     pub interval_s: u32,
     /// Seconds between points; raised to the scrape interval where that is longer.
     pub step_s: u32,
-    /// Scrape interval in seconds, for servers that do not tell it. Rates are taken over four of
-    /// them and at least a minute.
+    /// Scrape interval in seconds, for servers that do not tell it. Rates are taken over at least
+    /// four of them.
     pub scrape_interval_s: Option<u32>,
+    /// Shortest window in seconds over which rates are taken.
+    pub rate_window_s: u32,
     /// Seconds until a question is given up.
     pub timeout_s: u32,
     /// Longest answer that is read, in MiB.
@@ -77,6 +79,7 @@ impl Default for PrometheusConfig {
             interval_s: 15,
             step_s: 15,
             scrape_interval_s: None,
+            rate_window_s: 60,
             timeout_s: 30,
             max_body_mib: 64,
             concurrency: 4,
@@ -112,10 +115,10 @@ impl PrometheusConfig {
     }
 
     /// The window of rates in milliseconds for a scrape interval: at least four scrapes, so that
-    /// one lost scrape leaves enough points, and at least a minute.
+    /// one lost scrape leaves enough points, and at least the configured shortest.
     #[must_use]
     pub fn window_ms(&self, scrape_ms: i64) -> i64 {
-        (4 * scrape_ms).max(60_000)
+        (4 * scrape_ms).max(i64::from(self.rate_window_s) * 1_000)
     }
 }
 

@@ -1,0 +1,108 @@
+//! Edges learned from spans and declared in configuration, over a real store.
+
+use super::*;
+use crate::model::Labels;
+use crate::store::Store;
+
+fn at(s: i64) -> Time {
+    Time::from_ms(1_800_000_000_000 + s * 1_000)
+}
+
+fn span(id: &str, parent: Option<&str>, service: &str, is_server: bool) -> Span {
+    Span {
+        at: at(0),
+        duration_ms: 12.0,
+        entity: EntityRef::service(service),
+        trace_id: "t".into(),
+        span_id: id.into(),
+        parent_span_id: parent.map(Into::into),
+        name: "GET /".into(),
+        is_server,
+        failed: false,
+        peer: None,
+        attributes: Labels::default(),
+    }
+}
+
+fn opened() -> (Store, tempfile::TempDir) {
+    let folder = tempfile::tempdir().expect("a folder");
+    (Store::open(&folder.path().join("nightjar.sqlite")).expect("opens"), folder)
+}
+
+async fn edges(store: &Store) -> Vec<String> {
+    let all = store.read(|r| r.list::<Edge>(&Filter::all())).await.expect("reads");
+    let mut all: Vec<String> = all
+        .into_iter()
+        .map(|e| {
+            let mark = if e.declared { " declared" } else { "" };
+            format!("{} {:?} {}{mark}", e.from.name(), e.kind, e.to.name())
+        })
+        .collect();
+    all.sort();
+    all
+}
+
+#[tokio::test]
+async fn a_parent_in_another_batch_is_found_and_calls_are_counted_once() {
+    let (store, _folder) = opened();
+    let mut client = span("b", Some("a"), "frontend", false);
+    client.peer = Some(EntityRef::service("checkout"));
+    let mut server = span("c", Some("b"), "checkout", true);
+    server.attributes.set("host.name", "node-1");
+    let mut query = span("d", Some("c"), "checkout", false);
+    query.peer = Some(EntityRef::service("orders-db"));
+    store
+        .write(move |tx| {
+            let caller = [span("a", None, "frontend", true), client];
+            tx.append_spans(&caller)?;
+            learn(tx, &caller)?;
+            let callee = [server, query];
+            tx.append_spans(&callee)?;
+            learn(tx, &callee)
+        })
+        .await
+        .expect("learns");
+    assert_eq!(
+        edges(&store).await,
+        ["checkout Calls orders-db", "checkout RunsOn node-1", "frontend Calls checkout"]
+    );
+    let calls = store.read(|r| r.edge_stats(at(-600), at(600))).await.expect("reads");
+    let counted: Vec<_> = calls.iter().filter(|c| c.to.name() == "checkout").collect();
+    assert_eq!(counted.iter().map(|c| c.n).sum::<u64>(), 1, "{calls:?}");
+}
+
+#[tokio::test]
+async fn what_is_no_longer_declared_is_taken_back_and_what_was_learned_stays() {
+    let (store, _folder) = opened();
+    let declared: Config = serde_json::from_value(serde_json::json!({
+        "calls": { "frontend": ["checkout", "cart"] },
+        "runs_on": { "cart": ["host.name=node-2"] },
+    }))
+    .expect("valid");
+    let fewer = Config { runs_on: BTreeMap::new(), ..declared.clone() };
+    store.write(move |tx| declare(tx, &declared, at(0))).await.expect("written");
+    assert_eq!(
+        edges(&store).await,
+        [
+            "cart RunsOn node-2 declared",
+            "frontend Calls cart declared",
+            "frontend Calls checkout declared"
+        ]
+    );
+    store
+        .write(move |tx| {
+            let spans = [span("a", None, "search", true), span("b", Some("a"), "catalog", true)];
+            learn(tx, &spans)?;
+            declare(tx, &fewer, at(60))
+        })
+        .await
+        .expect("written");
+    assert_eq!(
+        edges(&store).await,
+        [
+            "frontend Calls cart declared",
+            "frontend Calls checkout declared",
+            "search Calls catalog"
+        ]
+    );
+}
