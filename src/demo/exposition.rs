@@ -75,7 +75,7 @@ impl Meters {
             for n in 1..=n_cells {
                 let after = world.frame(place, since.plus_ms(span_ms * n / n_cells), true);
                 for ((total, a), b) in total.iter_mut().zip(&before).zip(&after) {
-                    *total += (a + b) / 2.0 * cell_s;
+                    *total += f64::midpoint(*a, *b) * cell_s;
                 }
                 before = after;
             }

@@ -1,5 +1,7 @@
 //! The one integration test binary.
 
+mod alertmanager;
+mod bot;
 mod browser;
 mod prometheus;
 mod support;

@@ -16,7 +16,7 @@ use nightjar::telemetry::prometheus::{
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{Program, eventually, free_port, install_tls, installed, start};
+use crate::support::{Program, eventually, free_port, install_tls, installed, serve, start};
 
 /// The real servers, scraping each other every second.
 struct Servers {
@@ -183,11 +183,6 @@ async fn misbehaving(answer: Option<&'static str>) -> String {
         }
     });
     url
-}
-
-#[expect(clippy::disallowed_methods, reason = "a test's own server beside the test")]
-fn serve(server: impl Future<Output = ()> + Send + 'static) {
-    tokio::spawn(server);
 }
 
 #[tokio::test]

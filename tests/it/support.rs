@@ -1,5 +1,6 @@
 //! What tests share: free ports, programs that end with the test, scratch stores.
 
+use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
@@ -72,6 +73,31 @@ pub(crate) async fn start(
     })
     .await;
     program
+}
+
+/// Runs a program on an input; gives its exit code and all that it said.
+#[expect(clippy::disallowed_methods, reason = "tests ask the real tools")]
+pub(crate) fn piped(program: &Path, args: &[&str], input: &str) -> (i32, String) {
+    let mut child = Command::new(program)
+        .args(args)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("the program starts");
+    let mut stdin = child.stdin.take().expect("it is piped");
+    // A program that ends early has its reasons, and says them.
+    stdin.write_all(input.as_bytes()).ok();
+    drop(stdin);
+    let output = child.wait_with_output().expect("it ends");
+    let said = [output.stdout, output.stderr].concat();
+    (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// Runs a server of the test's own beside the test, until its runtime ends.
+#[expect(clippy::disallowed_methods, reason = "a test's own server beside the test")]
+pub(crate) fn serve(server: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(server);
 }
 
 /// Waits until a condition of the real world holds.

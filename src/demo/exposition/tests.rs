@@ -63,7 +63,7 @@ fn counters_begin_at_zero_and_grow_by_their_rate() {
         last = now;
     }
     let at = |s: i64| world.frame(Place::Node(0), noon().plus_ms(s * 1_000), false)[0];
-    let expected: f64 = (0..30).map(|s| (at(s) + at(s + 1)) / 2.0).sum();
+    let expected: f64 = (0..30).map(|s| f64::midpoint(at(s), at(s + 1))).sum();
     assert!((last - expected).abs() < 1e-9, "{last} {expected}");
     // A reading in the past, or at the same time, changes nothing.
     let again = meters.read(&world, &series, noon());

@@ -1,0 +1,90 @@
+//! The real binary under `run --config`, and what tests ask of it.
+
+use std::net::SocketAddr;
+use std::path::Path;
+use std::time::Duration;
+
+use reqwest::StatusCode;
+use serde_json::Value;
+
+use crate::support::{Program, eventually, install_tls, start};
+
+/// Secrets of the test's bot; none is real.
+pub(crate) const TOKEN: &str = "not-a-real-token";
+pub(crate) const GITHUB_SECRET: &str = "not-a-real-github-secret";
+pub(crate) const HOOK_SECRET: &str = "not-a-real-hook-secret";
+
+/// A running bot with a folder of its own, which outlives a kill.
+pub(crate) struct Bot {
+    program: Option<Program>,
+    folder: tempfile::TempDir,
+    addr: SocketAddr,
+    client: reqwest::Client,
+}
+
+impl Bot {
+    /// Starts the binary on a port with further settings after the usual ones.
+    pub(crate) async fn on(port: u16, settings: &str) -> Self {
+        install_tls();
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let addr = SocketAddr::from(([127, 0, 0, 1], port));
+        let config = format!(
+            "data_dir = {:?}\n[web]\nbind = \"{addr}\"\ngithub_secret = {GITHUB_SECRET:?}\n\
+             hook_secret = {HOOK_SECRET:?}\n\
+             tokens = [{{ name = \"test\", role = \"admin\", secret = {TOKEN:?} }}]\n{settings}",
+            folder.path().join("data")
+        );
+        std::fs::write(folder.path().join("nightjar.toml"), config).expect("written");
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build();
+        let client = client.expect("a client");
+        let mut bot = Self { program: None, folder, addr, client };
+        bot.again().await;
+        bot
+    }
+
+    /// Starts it again in the same folder.
+    pub(crate) async fn again(&mut self) {
+        let args = ["run", "--config", "nightjar.toml"].map(str::to_owned);
+        let binary = Path::new(env!("CARGO_BIN_EXE_nightjar"));
+        self.program = Some(start(binary, &args, self.folder.path(), self.addr).await);
+    }
+
+    pub(crate) fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.addr)
+    }
+
+    /// What the API answers to a question.
+    pub(crate) async fn get(&self, path: &str) -> Value {
+        let request = self.client.get(self.url(path)).bearer_auth(TOKEN);
+        let answer = request.send().await.expect("the bot answers");
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answer.json().await.expect("JSON")
+    }
+
+    /// Everything that has this name at the API: `incidents`, `alerts`, `changes`, …
+    pub(crate) async fn list(&self, name: &str) -> Vec<Value> {
+        let mut all = self.get(&format!("/api/v1/{name}?limit=1000")).await;
+        match all[name].take() {
+            Value::Array(all) => all,
+            other => panic!("{name}: {other}"),
+        }
+    }
+
+    /// The sum of a metric over the label sets that contain `labels`.
+    pub(crate) async fn metric(&self, name: &str, labels: &str) -> f64 {
+        let answer = self.client.get(self.url("/metrics")).send().await.expect("the bot answers");
+        let text = answer.text().await.expect("a text");
+        text.lines()
+            .filter(|l| l.split(['{', ' ']).next() == Some(name) && l.contains(labels))
+            .map(|l| l.rsplit(' ').next().and_then(|v| v.parse::<f64>().ok()).expect("a number"))
+            .sum()
+    }
+
+    /// Waits until everything accepted was judged.
+    pub(crate) async fn judged(&self) {
+        eventually("the journal to be judged", Duration::from_secs(60), async || {
+            self.get("/api/v1/status").await["backlog"] == 0
+        })
+        .await;
+    }
+}
