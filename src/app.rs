@@ -24,6 +24,7 @@ use crate::config::Config;
 use crate::correlate::Correlate;
 use crate::detect::{Detect, SharedShard};
 use crate::diagnose::Diagnose;
+use crate::learn::Learn;
 use crate::model::{Batch, Fault, Plan, Role, SharedClock};
 use crate::notify::Notify;
 use crate::remediate::{Executors, Remediate, read_state};
@@ -156,6 +157,8 @@ impl App {
             observe: looks.clone(),
             swept: false,
         });
+        let (store, bus, clock) = (self.store.clone(), self.bus.clone(), self.clock.clone());
+        self.tasks.stage(&self.bus, move || Learn::new(store.clone(), bus.clone(), clock.clone()));
         let (policy, store, bus) = (settings.approve.clone(), self.store.clone(), self.bus.clone());
         let (clock, library) = (self.clock.clone(), self.library.clone());
         let values = settings.runbooks.settings.clone();

@@ -7,8 +7,8 @@
 //! incidents; [`diagnose`] ranks hypotheses with evidence and gaps; [`notify`] writes one card per
 //! incident to every [`chat`] platform; [`approve`] offers actions from [`runbook`]s and makes, after
 //! people's decisions ([`command`]), the one [`approve::ApprovedAction`] that [`remediate`] carries
-//! out and measures. [`assist`] answers questions through read-only doors. [`web`] has the front
-//! doors, the API and the console; [`app`] puts it all together; [`demo`] is a shop to try it on.
+//! out and measures; [`learn`] lets what was measured order the next suggestions. [`assist`]
+//! answers questions through read-only doors. [`web`] has the front doors, the API and the console; [`app`] puts it all together; [`demo`] is a shop to try it on.
 //!
 //! # Who may use whom
 //!
@@ -43,6 +43,7 @@ pub mod correlate;
 pub mod demo;
 pub mod detect;
 pub mod diagnose;
+pub mod learn;
 pub mod llm;
 pub mod model;
 pub mod notify;

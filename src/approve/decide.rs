@@ -107,10 +107,13 @@ pub fn decide(
 }
 
 fn check(proposal: &Proposal, choice: &Choice, now: Time) -> Result<(), Refused> {
+    // Why it is over, where that was recorded, says more than that it is.
     let gone = |words: &str| {
-        Refused::Conflict(format!(
-            "This proposal {words}; nothing was done. Look at the incident for where it stands."
-        ))
+        let text = match &proposal.ended {
+            Some(reason) => format!("{words}: {reason} Nothing was done."),
+            None => format!("{words}; nothing was done."),
+        };
+        Refused::Conflict(format!("This proposal {text} Look at the incident for where it stands."))
     };
     match proposal.state {
         ProposalState::Open => {}
@@ -122,7 +125,7 @@ fn check(proposal: &Proposal, choice: &Choice, now: Time) -> Result<(), Refused>
         ProposalState::Finished => return Err(gone("was already carried out")),
         ProposalState::Ignored => return Err(gone("was already declined")),
         ProposalState::Expired => return Err(gone("has expired")),
-        ProposalState::Superseded => return Err(gone("was replaced by a newer one")),
+        ProposalState::Superseded => return Err(gone("was withdrawn")),
         ProposalState::Refused => return Err(gone("was approved and refused at its run")),
     }
     if now >= proposal.expires_at {

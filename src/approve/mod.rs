@@ -8,12 +8,14 @@
 
 mod claim;
 mod decide;
+mod offer;
 mod policy;
 mod propose;
+mod revise;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use claim::{ApprovedAction, HALT, Halt, claim};
 pub use decide::{Choice, decide};
 pub use policy::{Config, may_decide, n_approved, requirement};
-pub use propose::{Observe, Propose, chance};
+pub use propose::{Observe, Propose};

@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use serde_json::json;
 
-use super::policy::{Config, requirement};
+use super::offer::{Offer, end};
+use super::policy::Config;
+use super::revise::{Revision, over, revise};
 use crate::bus::{Bus, Event};
-use crate::model::action::{Effect, Step};
-use crate::model::time::MINUTE_MS;
+use crate::learn::Ledger;
 use crate::model::{
-    Actor, Alert, Change, Diagnosis, EntryKind, Fault, Incident, IncidentId, Plan, Proposal,
-    ProposalId, ProposalState, Run, SharedClock, TimelineEntry,
+    Alert, Change, Diagnosis, Fault, Incident, IncidentId, Plan, Proposal, ProposalId,
+    ProposalState, SharedClock,
 };
 use crate::runbook::{self, Library, Runbook, Situation, schema::Action};
 use crate::stage::Stage;
@@ -25,10 +25,6 @@ pub type Observe = Arc<
         + Send
         + Sync,
 >;
-
-/// Prior of an action's success before anything was tried: one help in two, counted as much as
-/// two tries (Beta(1, 1)).
-const PRIOR: (f64, f64) = (1.0, 1.0);
 
 /// The stage that offers actions and lets undecided offers expire.
 pub struct Propose {
@@ -49,12 +45,12 @@ pub struct Propose {
 }
 
 /// What an offer is made of.
-struct Known {
-    incident: Incident,
-    diagnosis: Diagnosis,
-    alerts: Vec<Alert>,
-    proposals: Vec<Proposal>,
-    runs: Vec<Run>,
+pub(super) struct Known {
+    pub incident: Incident,
+    pub diagnosis: Diagnosis,
+    pub alerts: Vec<Alert>,
+    pub proposals: Vec<Proposal>,
+    pub ledger: Ledger,
 }
 
 impl Propose {
@@ -70,7 +66,7 @@ impl Propose {
                 Ok(Some(Known {
                     alerts: r.list(&Filter::parent(id))?,
                     proposals: r.list(&Filter::parent(id))?,
-                    runs: r.list(&Filter::all().newest(500))?,
+                    ledger: Ledger::read(r)?,
                     incident,
                     diagnosis,
                 }))
@@ -78,31 +74,28 @@ impl Propose {
             .await?;
         let Some(known) = known.filter(|k| k.incident.state.is_active()) else { return Ok(()) };
         let Some(situation) = self.situation(&known) else { return Ok(()) };
+        let pattern = situation.hypothesis.as_ref().map_or("", |h| h.pattern.as_str());
         let mut offers = Vec::new();
         for found in self.library.matching(&situation).into_iter().take(3) {
-            for action in &found.runbook.front.actions {
-                let made = self.plan(found.runbook, action, &situation).await;
-                if let Some((plan, title)) = made {
-                    let key = format!("{}/{}", plan.runbook, plan.action);
-                    offers.push((chance(&known.runs, &key), found.score, action, plan, title));
+            for (n, action) in found.runbook.front.actions.iter().enumerate() {
+                // Between equals, what its author wrote first goes first.
+                let fit = found.score * (1.0 - 0.001 * n as f64);
+                if let Some(made) = self.plan(found.runbook, action, &situation).await {
+                    let past = (&known.ledger, pattern);
+                    offers.push(Offer::new(action, made, fit, past));
                 }
             }
         }
-        // What helped before goes first, then what matches best; the runbook's own order last.
-        offers.sort_by(|a, b| (b.0.0 * b.1).total_cmp(&(a.0.0 * a.1)));
-        let open = known.proposals.iter().filter(|p| p.state == ProposalState::Open).count();
-        let room = (self.policy.max_open as usize).saturating_sub(open);
-        let mut n = 0;
-        for ((mean, words), _, action, plan, title) in offers {
-            let seen = known.proposals.iter().any(|p| {
-                (&p.plan.runbook, &p.plan.action, &p.plan.target)
-                    == (&plan.runbook, &plan.action, &plan.target)
-                    && !matches!(p.state, ProposalState::Expired | ProposalState::Superseded)
-            });
-            if n < room && !seen {
-                self.put(&known, action, plan, title, (mean, words)).await?;
-                n += 1;
-            }
+        offers.sort_by(|a, b| b.worth().total_cmp(&a.worth()));
+        let now = self.clock.now();
+        let changes = revise(&known, offers, &self.policy, now);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let told: Vec<ProposalId> = changes.iter().map(Revision::id).collect();
+        self.store.write(move |tx| changes.iter().try_for_each(|c| c.write(tx, now))).await?;
+        for id in told {
+            self.bus.publish(Event::Proposal(id));
         }
         Ok(())
     }
@@ -168,77 +161,6 @@ impl Propose {
         }
     }
 
-    async fn put(
-        &self,
-        known: &Known,
-        action: &Action,
-        plan: Plan,
-        title: String,
-        (mean, words): (f64, String),
-    ) -> Result<(), Fault> {
-        let now = self.clock.now();
-        let digest = plan.digest();
-        let first = known.diagnosis.hypotheses.first();
-        let asked = action.requires.as_ref();
-        let proposal = Proposal {
-            id: ProposalId::derive(now, &[&known.incident.id.to_string(), &digest.0]),
-            incident: known.incident.id,
-            exact: exact(&plan),
-            digest,
-            title,
-            why: first.map(|h| h.statement.clone()).unwrap_or_default(),
-            risk: action.risk,
-            expected_effect: action.expected_effect.clone(),
-            chance: mean,
-            created_at: now,
-            expires_at: now.plus_ms(i64::from(self.policy.expires_min) * MINUTE_MS),
-            requires: requirement(
-                &self.policy,
-                action.risk,
-                asked.and_then(|r| r.role),
-                asked.and_then(|r| r.approvals),
-            ),
-            requested_by: Actor::nightjar(),
-            edited_by: Vec::new(),
-            change_author: first
-                .and_then(|h| h.change)
-                .and_then(|id| known.diagnosis.changes.iter().find(|c| c.id == id))
-                .and_then(|c| c.author.clone()),
-            state: ProposalState::Open,
-            decisions: Vec::new(),
-            scheduled_for: None,
-            rollback_of: None,
-            run: None,
-            pattern: first.map(|h| h.pattern.clone()).unwrap_or_default(),
-            past: words,
-            worth: mean,
-            ended: None,
-            plan,
-        };
-        let id = proposal.id;
-        self.store
-            .write(move |tx| {
-                if !tx.put_new(&proposal)? {
-                    return Ok(());
-                }
-                let text = format!("Proposed: {}.", proposal.title.trim_end_matches('.'));
-                tx.put(&TimelineEntry::by_bot(
-                    proposal.incident,
-                    now,
-                    EntryKind::Proposal,
-                    text,
-                    Some(id.to_string()),
-                ))?;
-                let detail = json!({
-                    "digest": proposal.digest.0, "exact": proposal.exact, "why": proposal.why,
-                });
-                tx.audit(now, &Actor::nightjar(), "proposal.offer", &id.to_string(), &detail)
-            })
-            .await?;
-        self.bus.publish(Event::Proposal(id));
-        Ok(())
-    }
-
     /// Undecided offers end with their time or with their incident.
     async fn expire(&self) -> Result<(), Fault> {
         let now = self.clock.now();
@@ -246,13 +168,11 @@ impl Propose {
             .store
             .write(move |tx| {
                 let mut ended = Vec::new();
-                for mut p in tx.list::<Proposal>(&Filter::states(["open", "scheduled"]))? {
-                    let over = tx.get::<Incident>(p.incident)?.is_none_or(|i| !i.state.is_active());
-                    let late = p.state == ProposalState::Open && now >= p.expires_at;
-                    if over || late {
-                        let from = p.state.as_str();
-                        p.state = ProposalState::Expired;
-                        tx.replace_in_state(&p, from)?;
+                for p in tx.list::<Proposal>(&Filter::states(["open", "scheduled"]))? {
+                    let incident = tx.get::<Incident>(p.incident)?;
+                    if let Some(reason) = over(&p, incident.as_ref(), now)
+                        && end(tx, &p, ProposalState::Expired, &reason, now)?
+                    {
                         ended.push(p.id);
                     }
                 }
@@ -264,42 +184,6 @@ impl Propose {
         }
         Ok(())
     }
-}
-
-/// The posterior mean of an action's chance to help, and that in words.
-#[must_use]
-pub fn chance(runs: &[Run], action: &str) -> (f64, String) {
-    let judged = runs.iter().filter(|r| r.action == action && !r.dry_run);
-    let (mut helped, mut tried) = (0_u32, 0_u32);
-    for run in judged {
-        match run.outcome.as_ref().map(|o| o.effect) {
-            Some(Effect::Helped) => (helped, tried) = (helped + 1, tried + 1),
-            Some(Effect::NoChange | Effect::Worse) => tried += 1,
-            _ => {}
-        }
-    }
-    let mean = (PRIOR.0 + f64::from(helped)) / (PRIOR.0 + PRIOR.1 + f64::from(tried));
-    let words = match tried {
-        0 => "It was not tried here before.".to_owned(),
-        n => format!("It helped {helped} of {n} times here."),
-    };
-    (mean, words)
-}
-
-fn exact(plan: &Plan) -> String {
-    let lines: Vec<String> = plan
-        .steps
-        .iter()
-        .map(|step| match step {
-            Step::DryRun { text } => format!("dry run: {text}"),
-            Step::Http { method, url, body, .. } => match body {
-                Some(body) => format!("{method} {url}\n{body}"),
-                None => format!("{method} {url}"),
-            },
-            Step::Command { program, args, .. } => format!("{program} {}", args.join(" ")),
-        })
-        .collect();
-    lines.join("\n")
 }
 
 impl Stage for Propose {

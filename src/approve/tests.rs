@@ -2,66 +2,16 @@
 
 use std::collections::BTreeMap;
 
+pub(crate) mod offers;
+pub(crate) mod sample;
+
+use sample::{person, proposal, t0};
+
 use super::*;
-use crate::model::action::{Requirement, Step, Verify};
 use crate::model::*;
 use crate::store::{Filter, Store};
 
-fn t0() -> Time {
-    Time::parse("2026-11-20T03:00:00Z").expect("valid")
-}
-
-fn person(name: &str, role: Role) -> Actor {
-    Actor { via: "console".into(), id: name.into(), name: name.into(), role }
-}
-
-fn proposal() -> Proposal {
-    let plan = Plan {
-        version: 1,
-        runbook: "pool".into(),
-        action: "restore".into(),
-        target: EntityRef::service("orders"),
-        parameters: [("value".to_owned(), "16".to_owned())].into(),
-        observed: [("version".to_owned(), "4.7.2".to_owned())].into(),
-        steps: vec![Step::Http {
-            method: "POST".into(),
-            url: "http://127.0.0.1:1/x".into(),
-            headers: BTreeMap::new(),
-            body: None,
-            timeout_s: 1,
-        }],
-        verify: Verify { series: None, after_s: 60, window_s: 120 },
-    };
-    Proposal {
-        id: ProposalId::derive(t0(), &["p"]),
-        incident: IncidentId::derive(t0(), &["i"]),
-        digest: plan.digest(),
-        plan,
-        title: "Set the concurrency back".into(),
-        why: String::new(),
-        risk: Risk::Low,
-        expected_effect: String::new(),
-        exact: String::new(),
-        chance: 0.5,
-        created_at: t0(),
-        expires_at: t0().plus_ms(3_600_000),
-        requires: Requirement { role: Role::Approver, n_approvals: 1, no_self_approval: false },
-        requested_by: Actor::nightjar(),
-        edited_by: vec![],
-        change_author: None,
-        state: ProposalState::Open,
-        decisions: vec![],
-        scheduled_for: None,
-        rollback_of: None,
-        run: None,
-        pattern: "saturation".into(),
-        past: "Not tried here before.".into(),
-        worth: 0.6,
-        ended: None,
-    }
-}
-
-fn approve(actor: &Actor, digest: &str) -> Choice {
+pub(crate) fn approve(actor: &Actor, digest: &str) -> Choice {
     Choice {
         actor: actor.clone(),
         verdict: Verdict::Approve,
@@ -79,7 +29,7 @@ async fn store_with(proposal: &Proposal) -> (tempfile::TempDir, Store) {
     (folder, store)
 }
 
-async fn say(
+pub(crate) async fn say(
     store: &Store,
     id: ProposalId,
     choice: Choice,

@@ -11,6 +11,7 @@ use super::input::Ranked;
 use super::rank::rank;
 use crate::bus::{Bus, Event};
 use crate::detect::SharedShard;
+use crate::learn::Ledger;
 use crate::model::{
     Actor, Diagnosis, EntryKind, Fault, Incident, IncidentId, SharedClock, Time, TimelineEntry,
 };
@@ -57,15 +58,20 @@ impl Diagnose {
             return Ok(());
         }
         self.seen.insert(id, state);
-        let (gathered, before) = self
+        let (gathered, before, ledger) = self
             .store
             .read(move |r| {
                 let before = r.get::<Diagnosis>(id)?;
-                Ok((gather(r, incident, &shard, now)?, before))
+                Ok((gather(r, incident, &shard, now)?, before, Ledger::read(r)?))
             })
             .await?;
         let ranked = rank(&gathered.input);
-        let diagnosis = self.compose(&gathered, ranked, before.as_ref(), now);
+        let mut diagnosis = self.compose(&gathered, ranked, before.as_ref(), now);
+        // What people said of incidents like this one belongs to what is going on.
+        let first = diagnosis.hypotheses.first();
+        if let Some(doubt) = first.and_then(|h| ledger.doubt(&h.pattern, &h.entity)) {
+            diagnosis.summary = format!("{} {doubt}", diagnosis.summary);
+        }
         let text = told(&diagnosis, before.as_ref());
         let evidence = gathered.evidence;
         let first = diagnosis.revision == 1;

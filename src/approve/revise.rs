@@ -1,0 +1,141 @@
+//! What becomes of an incident's offers when its diagnosis, its targets or what was learned
+//! changes. Pure, but for [`Revision::write`].
+
+use super::offer::{Offer, end, put};
+use super::policy::Config;
+use super::propose::Known;
+use crate::model::{Fault, Incident, Plan, Proposal, ProposalId, ProposalState, Time};
+use crate::store::Tx;
+
+/// One change to the offers of an incident.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Revision {
+    /// A new offer.
+    New(Box<Proposal>),
+    /// The same plan, with other words and another place in the order.
+    Reworded(Box<Proposal>),
+    /// An offer that no longer stands, and why.
+    Withdrawn(Box<Proposal>, String),
+}
+
+impl Revision {
+    pub(super) fn id(&self) -> ProposalId {
+        match self {
+            Self::New(p) | Self::Reworded(p) | Self::Withdrawn(p, _) => p.id,
+        }
+    }
+
+    pub(super) fn write(&self, tx: &Tx<'_>, now: Time) -> Result<(), Fault> {
+        match self {
+            Self::New(p) => put(tx, p).map(drop),
+            // Somebody may have decided since it was read; then the decision stands as it is.
+            Self::Reworded(p) => match tx.get::<Proposal>(p.id)? {
+                Some(stored) if stored.digest == p.digest && stored.state == p.state => {
+                    let (chance, past, worth) = (p.chance, p.past.clone(), p.worth);
+                    tx.put(&Proposal { chance, past, worth, ..stored })
+                }
+                _ => Ok(()),
+            },
+            Self::Withdrawn(p, reason) => {
+                end(tx, p, ProposalState::Superseded, reason, now).map(drop)
+            }
+        }
+    }
+}
+
+/// Whether both would do the same thing to the same target.
+fn same_deed(a: &Plan, b: &Plan) -> bool {
+    (&a.runbook, &a.action, &a.target) == (&b.runbook, &b.action, &b.target)
+}
+
+/// Why an open offer no longer stands beside `offers`, the best of what could be offered now.
+fn withdrawn(known: &Known, open: &Proposal, offers: &[Offer<'_>]) -> Option<String> {
+    let fresh = offers.iter().find(|o| same_deed(&o.plan, &open.plan));
+    if let Some(fresh) = fresh {
+        if fresh.plan.observed != open.plan.observed {
+            return Some(format!(
+                "The target has changed since it was offered: {}.",
+                difference(&open.plan, &fresh.plan)
+            ));
+        }
+        // What a person edited or has begun to approve stays as they saw it.
+        let touched = !open.edited_by.is_empty() || !open.decisions.is_empty();
+        let same = fresh.plan.digest() == open.digest;
+        return (!same && !touched).then(|| "What it would do has changed.".to_owned());
+    }
+    let first = known.diagnosis.hypotheses.first()?;
+    let another = known.diagnosis.conclusive
+        && first.pattern != open.pattern
+        && first.entity != open.plan.target;
+    (another && open.decisions.is_empty())
+        .then(|| format!("Another cause is now more likely: {}", first.statement))
+}
+
+fn difference(before: &Plan, after: &Plan) -> String {
+    let nothing = || "nothing".to_owned();
+    let keys = before.observed.keys().chain(after.observed.keys());
+    let mut parts: Vec<String> = keys
+        .filter(|k| before.observed.get(*k) != after.observed.get(*k))
+        .map(|k| {
+            let of = |plan: &Plan| plan.observed.get(k).cloned().unwrap_or_else(nothing);
+            format!("{k} was {} and is {}", of(before), of(after))
+        })
+        .collect();
+    parts.dedup();
+    parts.join("; ")
+}
+
+/// What changes: offers that no longer stand are withdrawn, those that do are worded anew, and as
+/// many new ones as policy has room for are made, best first. What was decided, run or declined
+/// in this incident is not offered again.
+pub(super) fn revise(
+    known: &Known,
+    offers: Vec<Offer<'_>>,
+    policy: &Config,
+    now: Time,
+) -> Vec<Revision> {
+    let mut changes = Vec::new();
+    let mut standing: Vec<&Proposal> = Vec::new();
+    let is_offer = |p: &&Proposal| p.state == ProposalState::Open && p.rollback_of.is_none();
+    for open in known.proposals.iter().filter(is_offer) {
+        match withdrawn(known, open, &offers) {
+            Some(reason) => changes.push(Revision::Withdrawn(Box::new(open.clone()), reason)),
+            None => standing.push(open),
+        }
+    }
+    for open in &standing {
+        let Some(fresh) = offers.iter().find(|o| same_deed(&o.plan, &open.plan)) else { continue };
+        if fresh.past != open.past || fresh.worth() != open.worth {
+            let (chance, past, worth) = (fresh.chance, fresh.past.clone(), fresh.worth());
+            let reworded = Proposal { chance, past, worth, ..(*open).clone() };
+            changes.push(Revision::Reworded(Box::new(reworded)));
+        }
+    }
+    let gone = [ProposalState::Expired, ProposalState::Superseded, ProposalState::Refused];
+    let settled = |plan: &Plan| {
+        known.proposals.iter().any(|p| {
+            let over = gone.contains(&p.state) || p.state == ProposalState::Open;
+            same_deed(&p.plan, plan) && !over
+        }) || standing.iter().any(|p| same_deed(&p.plan, plan))
+    };
+    let mut room = (policy.max_open as usize).saturating_sub(standing.len());
+    for offer in offers {
+        if room > 0 && !settled(&offer.plan) {
+            let new = offer.proposal(&known.incident, &known.diagnosis, policy, now);
+            changes.push(Revision::New(Box::new(new)));
+            room -= 1;
+        }
+    }
+    changes
+}
+
+/// Why an undecided or scheduled proposal is over, if it is.
+pub(super) fn over(proposal: &Proposal, incident: Option<&Incident>, now: Time) -> Option<String> {
+    let Some(incident) = incident else { return Some("Its incident is gone.".to_owned()) };
+    // A way back is offered while it can be of use, also after the incident.
+    if !incident.state.is_active() && proposal.rollback_of.is_none() {
+        return Some(format!("Incident #{} is {}.", incident.number, incident.state.as_str()));
+    }
+    let late = proposal.state == ProposalState::Open && now >= proposal.expires_at;
+    late.then(|| format!("Nobody decided before {}.", proposal.expires_at.minute_text()))
+}
