@@ -160,8 +160,8 @@ fn loaded(path: &Path) -> Result<Config, ExitCode> {
         complain(&format!("{shown}: {error}; make one with `nightjar config schema` at hand\n"));
         ExitCode::from(2)
     })?;
-    config::load(&text, &config::environment()).map_err(|mistakes| {
-        complain(&config::render(&mistakes, &shown, &text));
+    config::load(&text, &config::environment()).map_err(|wrong| {
+        complain(&wrong.render(&shown, &text));
         ExitCode::from(2)
     })
 }

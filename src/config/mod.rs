@@ -7,25 +7,35 @@
 
 mod check;
 mod mistake;
+mod read;
+mod rules;
+mod secrets;
+#[cfg(test)]
+mod tests;
+mod tree;
+mod variables;
 
 use std::path::PathBuf;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use toml::{Table, Value};
+use toml::de::DeTable;
 
-pub use mistake::{Mistake, render};
+use check::Finding;
+pub use mistake::Mistake;
+pub use tree::Place;
+use tree::{Node, Path};
 
 use crate::store::Retention;
 use crate::telemetry::prometheus::PrometheusConfig;
 use crate::telemetry::{changes, graph, otlp};
 use crate::{approve, assist, correlate, detect, notify, remediate, web};
 
-/// What every override starts with.
-const PREFIX: &str = "NIGHTJAR__";
+/// Mistakes of values, such as a date that is none, that are told of at once.
+const MOST_READS: usize = 100;
 
 /// The whole file: every folder's own settings under its name.
-#[derive(Clone, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// Folder of the database.
@@ -92,7 +102,10 @@ impl Default for Config {
 /// The JSON Schema of the file.
 #[must_use]
 pub fn schema() -> serde_json::Value {
-    schemars::schema_for!(Config).to_value()
+    let root = schemars::schema_for!(Config).to_value();
+    let mut schema = root.clone();
+    secrets::extend(&mut schema, &root);
+    schema
 }
 
 /// The process's environment.
@@ -103,148 +116,142 @@ pub fn environment() -> Vec<(String, String)> {
         .collect()
 }
 
+/// Names and values of environment variables.
+pub type Environment<'a> = &'a [(String, String)];
+
+/// Everything that is wrong with a configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Wrong {
+    /// In the order of their places: first those of the file.
+    pub mistakes: Vec<Mistake>,
+    /// Where the file holds secrets; `None` where it could not be read.
+    hidden: Option<Vec<(usize, usize)>>,
+}
+
+impl Wrong {
+    /// As text for a terminal, with line, column and an excerpt that shows no secret.
+    #[must_use]
+    pub fn render(&self, file: &str, text: &str) -> String {
+        mistake::render(&self.mistakes, file, text, self.hidden.as_deref())
+    }
+}
+
 /// Reads a configuration from its text and the environment.
 ///
 /// # Errors
-/// Every mistake that was found, in order of its place.
-pub fn load(text: &str, environment: &[(String, String)]) -> Result<Config, Vec<Mistake>> {
-    let mut found = Vec::new();
-    let (parsed, errors) = toml::de::DeTable::parse_recoverable(text);
-    found.extend(
-        errors.into_iter().map(|e| Mistake { span: e.span(), message: e.message().to_owned() }),
-    );
-    if !found.is_empty() {
-        return Err(found);
-    }
+/// Every mistake that was found.
+pub fn load(text: &str, environment: Environment<'_>) -> Result<Config, Wrong> {
     let schema = schema();
-    check::table(parsed.get_ref(), &schema, &schema, "", &mut found);
-    let mut table: Table = toml::from_str(text)
-        .map_err(|e| vec![Mistake { span: e.span(), message: e.message().to_owned() }])?;
-    for (name, value) in environment {
-        let Some(path) = name.strip_prefix(PREFIX) else { continue };
-        if let Err(message) = set(&mut table, &path.to_lowercase(), value) {
-            found.push(Mistake { span: None, message: format!("{name}: {message}") });
+    let (parsed, errors) = DeTable::parse_recoverable(text);
+    let mut found: Vec<Mistake> = errors
+        .into_iter()
+        .map(|e| Mistake {
+            place: e.span().map_or(Place::Nowhere, Place::from),
+            path: String::new(),
+            text: e.message().to_owned(),
+        })
+        .collect();
+    if !found.is_empty() {
+        found.extend(certain(text, parsed.get_ref(), &schema, &found));
+        found.sort_by(|a, b| (&a.place, &a.path).cmp(&(&b.place, &b.path)));
+        return Err(Wrong { mistakes: found, hidden: None });
+    }
+    let mut tree = Node::of_table(parsed.get_ref(), Place::Nowhere, &mut found);
+    let mut overrides: Vec<&(String, String)> =
+        environment.iter().filter(|(name, _)| name.starts_with(variables::PREFIX)).collect();
+    overrides.sort();
+    for (name, value) in overrides {
+        if let Err(text) = variables::set(&mut tree, &schema, name, value) {
+            found.push(Mistake { place: Place::Variable(name.clone()), path: String::new(), text });
         }
     }
-    for (key, value) in &mut table {
-        resolve(value, key, environment, &mut found);
+    let (config, hidden) = settle(&mut tree, &schema, environment, &mut found);
+    match config {
+        Some(config) if found.is_empty() => Ok(config),
+        _ => {
+            found.sort_by(|a, b| (&a.place, &a.path).cmp(&(&b.place, &b.path)));
+            found.dedup();
+            Err(Wrong { mistakes: found, hidden: Some(hidden) })
+        }
     }
-    if found.is_empty() {
-        match Config::deserialize(Value::Table(table)) {
-            Ok(config) => {
-                semantic(&config, &mut found);
-                if found.is_empty() {
-                    return Ok(config);
-                }
+}
+
+/// What else is certainly wrong in a file with mistakes of syntax. A broken line may hide what it
+/// sets, and a broken heading may give its keys to another table: nothing is said then, so that
+/// nobody mends what is right.
+fn certain(
+    text: &str,
+    parsed: &DeTable<'_>,
+    schema: &serde_json::Value,
+    broken: &[Mistake],
+) -> Vec<Mistake> {
+    let line_of = |place: &Place| match place {
+        Place::File(from, _) => text.as_bytes().iter().take(*from).filter(|b| **b == b'\n').count(),
+        _ => 0,
+    };
+    let lines: Vec<usize> = broken.iter().map(|m| line_of(&m.place)).collect();
+    let heading = |n: &usize| text.lines().nth(*n).is_none_or(|l| l.trim_start().starts_with('['));
+    if lines.iter().any(heading) {
+        return Vec::new();
+    }
+    let tree = Node::of_table(parsed, Place::Nowhere, &mut Vec::new());
+    let mut check = check::Check::new(schema);
+    check.node(&tree, schema, &Path::default());
+    let mut found: Vec<Mistake> = check.found.into_iter().map(|f| f.mistake).collect();
+    found.retain(|m| !lines.contains(&line_of(&m.place)) && !m.text.ends_with("is missing"));
+    found
+}
+
+type Hidden = Vec<(usize, usize)>;
+
+/// Checks, resolves and reads the tree. What is wrong is told and taken out, so that the rest is
+/// still read and judged.
+fn settle(
+    tree: &mut Node,
+    schema: &serde_json::Value,
+    environment: Environment<'_>,
+    found: &mut Vec<Mistake>,
+) -> (Option<Config>, Hidden) {
+    let mut check = check::Check::new(schema);
+    check.node(tree, schema, &Path::default());
+    let mut secrets =
+        secrets::Secrets { root: schema, environment, found: check.found, hidden: Vec::new() };
+    secrets.node(tree, schema, &Path::default());
+    let (findings, hidden) = (secrets.found, secrets.hidden);
+    for Finding { mistake, way } in findings {
+        found.push(mistake);
+        tree.remove(&way.0);
+    }
+    let sound = found.is_empty();
+    for _ in 0..MOST_READS {
+        let mut unread = match Config::deserialize(&*tree) {
+            Ok(mut config) => {
+                standing(&mut config, environment);
+                rules::judge(&config, |path, text| {
+                    let way = tree.as_written(&Path::of(path));
+                    let place = tree.place_of(&way);
+                    found.push(Mistake { place, path: way.to_string(), text });
+                });
+                return (Some(config), hidden);
             }
-            Err(e) => {
-                // The file itself knows the place, unless an override is what is wrong.
-                let placed = toml::from_str::<Config>(text).err().and_then(|e| e.span());
-                found.push(Mistake { span: placed, message: e.message().to_owned() });
-            }
+            Err(unread) => unread,
+        };
+        unread.way.reverse();
+        let way = Path(unread.way);
+        // A part may be missing because it was wrong and told of already.
+        if sound || !unread.message.starts_with("missing field") {
+            let place = tree.place_of(&way);
+            let text = unread.message.trim_start_matches("invalid value: ").to_owned();
+            found.push(Mistake { place, path: way.to_string(), text });
+        }
+        if !tree.remove(&way.0) {
+            break;
         }
     }
-    found.sort_by_key(|m| m.span.as_ref().map(|s| s.start));
-    Err(found)
+    (None, hidden)
 }
 
-fn set(table: &mut Table, path: &str, value: &str) -> Result<(), String> {
-    let (first, rest) = path.split_once("__").map_or((path, None), |(a, b)| (a, Some(b)));
-    if first.is_empty() {
-        return Err("the name has an empty part".to_owned());
-    }
-    if let Some(rest) = rest {
-        let inner = table.entry(first).or_insert_with(|| Value::Table(Table::new()));
-        let inner = inner.as_table_mut().ok_or_else(|| format!("`{first}` is not a section"))?;
-        return set(inner, rest, value);
-    }
-    let read =
-        toml::from_str::<Table>(&format!("v = {value}")).ok().and_then(|mut t| t.remove("v"));
-    table.insert(first.to_owned(), read.unwrap_or_else(|| Value::String(value.to_owned())));
-    Ok(())
-}
-
-/// Replaces `{ env = … }` and `{ file = … }` by what they name.
-fn resolve(value: &mut Value, path: &str, env: &[(String, String)], found: &mut Vec<Mistake>) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(|v| resolve(v, path, env, found)),
-        Value::Table(table) if table.len() == 1 => {
-            let (kind, name) = match (table.get("env"), table.get("file")) {
-                (Some(Value::String(name)), _) => ("environment variable", name.clone()),
-                (_, Some(Value::String(name))) => ("file", name.clone()),
-                _ => return inner(table, path, env, found),
-            };
-            let text = match kind {
-                "file" => std::fs::read_to_string(&name).map_err(|e| e.to_string()),
-                _ => env
-                    .iter()
-                    .find(|(k, _)| *k == name)
-                    .map(|(_, v)| v.clone())
-                    .ok_or_else(|| "it is not set".to_owned()),
-            };
-            match text {
-                Ok(text) => *value = Value::String(text.trim_end().to_owned()),
-                Err(why) => found.push(Mistake {
-                    span: None,
-                    message: format!("`{path}` names the {kind} {name}: {why}"),
-                }),
-            }
-        }
-        Value::Table(table) => inner(table, path, env, found),
-        _ => {}
-    }
-}
-
-fn inner(table: &mut Table, path: &str, env: &[(String, String)], found: &mut Vec<Mistake>) {
-    for (key, value) in table {
-        resolve(value, &format!("{path}.{key}"), env, found);
-    }
-}
-
-/// What the types can't say.
-fn semantic(config: &Config, found: &mut Vec<Mistake>) {
-    let mut say = |message: String| found.push(Mistake { span: None, message });
-    for (i, source) in config.prometheus.iter().enumerate() {
-        if config.prometheus[..i].iter().any(|other| other.name == source.name) {
-            say(format!("prometheus[{i}].name: `{}` is used twice", source.name));
-        }
-        match url::Url::parse(&source.url) {
-            Ok(url) if matches!(url.scheme(), "http" | "https") => {}
-            _ => say(format!("prometheus[{i}].url: expected an http or https address")),
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn all_mistakes_come_at_once_with_place_and_suggestion() {
-        let text = "[detect]\ntreshold = 4.0\nhold_s = \"long\"\n[corelate]\n";
-        let found = load(text, &[]).err().expect("wrong");
-        let shown = render(&found, "nightjar.toml", text);
-        assert!(
-            shown.contains(
-                "nightjar.toml:2:1: `detect.treshold` is not a setting; did you mean `threshold`?"
-            ),
-            "{shown}"
-        );
-        assert!(
-            shown.contains("nightjar.toml:3:10: `detect.hold_s` is string, expected integer"),
-            "{shown}"
-        );
-        assert!(shown.contains("did you mean `correlate`?"), "{shown}");
-    }
-
-    #[test]
-    fn the_environment_overrides_and_gives_secrets() {
-        let text = "[[prometheus]]\nname = \"main\"\nurl = \"http://localhost:9090\"\nbearer_token = { env = \"FAKE_TOKEN\" }\n";
-        let env = [("NIGHTJAR__DETECT__HOLD_S", "7"), ("FAKE_TOKEN", "not-a-real-token")];
-        let env = env.map(|(k, v)| (k.to_owned(), v.to_owned()));
-        let Ok(config) = load(text, &env) else { panic!("loads") };
-        assert_eq!(config.detect.hold_s, 7);
-        assert_eq!(config.prometheus[0].bearer_token, Some("not-a-real-token".into()));
-        assert!(load(text, &[]).is_err_and(|m| m[0].message.contains("FAKE_TOKEN")));
-    }
+/// What the environment gives under names that everybody knows.
+fn standing(config: &mut Config, environment: Environment<'_>) {
+    let _ = (config, environment);
 }

@@ -1,0 +1,127 @@
+//! Rules that the types of settings can't say.
+
+use std::collections::BTreeSet;
+use std::net::SocketAddr;
+
+use super::Config;
+use crate::model::{Role, Secret};
+use crate::web;
+
+/// Fewest characters of a token that people or machines are let in by.
+const SHORTEST_TOKEN: usize = 16;
+
+/// Judges a whole configuration; `say` hears the setting and what is wrong with it.
+pub(super) fn judge(config: &Config, mut say: impl FnMut(&str, String)) {
+    prometheus(config, &mut say);
+    web_server(config, &mut say);
+    executors(config, &mut say);
+}
+
+fn prometheus(config: &Config, say: &mut impl FnMut(&str, String)) {
+    let mut names = BTreeSet::new();
+    for (i, source) in config.prometheus.iter().enumerate() {
+        if !names.insert(&source.name) {
+            let text = format!("\"{}\" is used twice; series are told apart by it", source.name);
+            say(&format!("prometheus[{i}].name"), text);
+        }
+        if let Err(text) = http(&source.url) {
+            say(&format!("prometheus[{i}].url"), text);
+        }
+    }
+}
+
+fn web_server(config: &Config, say: &mut impl FnMut(&str, String)) {
+    let web = &config.web;
+    match web.bind.parse::<SocketAddr>() {
+        Ok(addr) => {
+            if let Err(text) = web::check_bind(addr, web) {
+                say("web.bind", text);
+            }
+        }
+        Err(_) => {
+            say("web.bind", "expected an address with a port, such as \"127.0.0.1:7878\"".into());
+        }
+    }
+    let mut names = BTreeSet::new();
+    for (i, token) in web.tokens.iter().enumerate() {
+        if !names.insert(&token.name) {
+            let text = format!("\"{}\" is used twice; records name people by it", token.name);
+            say(&format!("web.tokens[{i}].name"), text);
+        }
+        if short(&token.secret) {
+            let text = format!("has fewer than {SHORTEST_TOKEN} characters and can be guessed");
+            say(&format!("web.tokens[{i}].secret"), text);
+        }
+    }
+    for (path, secret) in [
+        ("web.ingest_token", &web.ingest_token),
+        ("web.github_secret", &web.github_secret),
+        ("web.hook_secret", &web.hook_secret),
+    ] {
+        if secret.as_ref().is_some_and(short) {
+            let text = format!("has fewer than {SHORTEST_TOKEN} characters and can be guessed");
+            say(path, text);
+        }
+    }
+    if config.approve.role < Role::Responder {
+        say("approve.role", "a viewer only reads; name responder, approver or admin".into());
+    }
+    if config.approve.high_risk_role < config.approve.role {
+        let text = "asks for less than approve.role; high risk needs at least as much".into();
+        say("approve.high_risk_role", text);
+    }
+}
+
+/// An empty one is told of where it is read.
+fn short(secret: &Secret) -> bool {
+    !secret.is_empty() && secret.reveal().chars().count() < SHORTEST_TOKEN
+}
+
+fn executors(config: &Config, say: &mut impl FnMut(&str, String)) {
+    for (i, rule) in config.remediate.hosts.iter().enumerate() {
+        let url = url::Url::parse(&format!("http://{}/", rule.host));
+        let bare = url.is_ok_and(|u| {
+            u.path() == "/" && u.query().is_none() && u.username().is_empty() && u.has_host()
+        });
+        if !bare || rule.host.contains('/') {
+            let text = format!(
+                "\"{}\" is not a host with an optional port, such as \"deployer.internal:8443\"",
+                rule.host
+            );
+            say(&format!("remediate.hosts[{i}].host"), text);
+        }
+        if !rule.path_prefix.is_empty() && !rule.path_prefix.starts_with('/') {
+            say(&format!("remediate.hosts[{i}].path_prefix"), "must start with `/`".into());
+        }
+        for (n, method) in rule.methods.iter().enumerate() {
+            if !["POST", "PUT", "PATCH", "DELETE"].iter().any(|m| m.eq_ignore_ascii_case(method)) {
+                let text = format!("\"{method}\" is not one of POST, PUT, PATCH, DELETE");
+                say(&format!("remediate.hosts[{i}].methods[{n}]"), text);
+            }
+        }
+    }
+    for (i, rule) in config.remediate.commands.iter().enumerate() {
+        if !rule.program.starts_with('/') {
+            let text = "must be a whole path, so that nothing else of that name is run".into();
+            say(&format!("remediate.commands[{i}].program"), text);
+        }
+        for (n, pattern) in rule.args.iter().enumerate() {
+            if let Err(e) = regex::Regex::new(&format!("^(?:{pattern})$")) {
+                let why = e.to_string().lines().last().unwrap_or_default().to_owned();
+                let text = format!("is not a regular expression: {why}");
+                say(&format!("remediate.commands[{i}].args[{n}]"), text);
+            }
+        }
+    }
+}
+
+/// Whether a text is an address that can be called.
+fn http(text: &str) -> Result<(), String> {
+    match url::Url::parse(text) {
+        Ok(url) if !matches!(url.scheme(), "http" | "https") => {
+            Err(format!("expected an http or https address, found {}", url.scheme()))
+        }
+        Ok(_) => Ok(()),
+        Err(e) => Err(format!("expected an http or https address: {e}")),
+    }
+}
