@@ -35,6 +35,9 @@ struct Kept {
     seed: u64,
     beginning: Time,
     events: Vec<Event>,
+    /// The port of its door: a plan that names it still holds after the next start.
+    #[serde(default)]
+    port: u16,
 }
 
 /// The running shop. Cheap to clone.
@@ -71,10 +74,11 @@ impl Shop {
             return Err(Fault::because(text));
         }
         let fail = |e| Fault::permanent("the shop's door can't be opened", anyhow::Error::new(e));
-        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).map_err(fail)?;
+        let kept = kept(&options)?;
+        let listener = door(kept.as_ref().map_or(0, |k| k.port)).map_err(fail)?;
         listener.set_nonblocking(true).map_err(fail)?;
         let addr = listener.local_addr().map_err(fail)?;
-        let world = match kept(&options)? {
+        let world = match kept {
             Some(kept) => World::replay(kept.seed, kept.beginning, kept.events),
             None => World::new(options.seed, options.clock.now().plus_ms(-16 * DAY_MS)),
         };
@@ -145,6 +149,7 @@ impl Shop {
             seed: world.seed(),
             beginning: world.beginning(),
             events: world.events().to_vec(),
+            port: self.inner.addr.port(),
         };
         let fail = |e| Fault::permanent("the shop's file can't be written", anyhow::Error::new(e));
         std::fs::create_dir_all(folder).map_err(fail)?;
@@ -155,6 +160,12 @@ impl Shop {
             .map_err(fail)?;
         Ok(true)
     }
+}
+
+/// The door at its old port, or at a free one where that is taken by now.
+fn door(port: u16) -> std::io::Result<std::net::TcpListener> {
+    let old = std::net::TcpListener::bind(("127.0.0.1", port));
+    if port == 0 { old } else { old.or_else(|_| std::net::TcpListener::bind(("127.0.0.1", 0))) }
 }
 
 fn kept(options: &Options) -> Result<Option<Kept>, Fault> {

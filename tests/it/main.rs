@@ -3,6 +3,7 @@
 mod alertmanager;
 mod bot;
 mod browser;
+mod pipeline;
 mod prometheus;
 mod support;
 mod tidy;
