@@ -25,7 +25,7 @@ use crate::correlate::Correlate;
 use crate::detect::{Detect, SharedShard};
 use crate::diagnose::Diagnose;
 use crate::learn::Learn;
-use crate::model::{Batch, Fault, Plan, Role, SharedClock};
+use crate::model::{Batch, Fault, Plan, Role, SharedClock, wall_now};
 use crate::notify::Notify;
 use crate::remediate::{Executors, Remediate, read_state};
 use crate::runbook::{self, Library};
@@ -206,8 +206,10 @@ impl App {
                 .collect();
             serde_json::json!({ "sources": sources, "n_series": shard.figures().0, "speed": speed })
         };
-        let sessions = web::Sessions::default();
-        let login = format!("http://{addr}{}", sessions.login_path(Role::Admin));
+        let keys = web::Keys::new(&settings.web);
+        let url = format!("http://{addr}");
+        let shown = settings.web.public_url.as_deref().unwrap_or(&url).trim_end_matches('/');
+        let login = format!("{shown}{}", keys.login_path("operator", Role::Admin, wall_now()));
         let state = web::State::new(web::Shared {
             config: settings.web.clone(),
             store: self.store.clone(),
@@ -216,7 +218,11 @@ impl App {
             intake: self.intake.clone(),
             desk: Desk::new(self.store.clone(), self.bus.clone(), self.clock.clone()),
             assistant: Assistant::new(self.store.reader(), None, settings.assist.clone()),
-            sessions,
+            console: Console::new(self.store.clone(), self.bus.clone(), self.clock.clone()),
+            tasks: self.tasks.clone(),
+            library: self.library.clone(),
+            keys,
+            events: web::EventLog::new(wall_now().ms()),
             otlp: otlp::Receiver::new(settings.otlp.clone()),
             changes: settings.changes.clone(),
             seen: Seen::default(),
@@ -233,7 +239,7 @@ impl App {
                 }
             }
         });
-        Ok(Doors { url: format!("http://{addr}"), login })
+        Ok(Doors { url, login })
     }
 
     /// Starts polling the configured sources.

@@ -44,7 +44,7 @@ pub async fn demo(options: DemoOptions, metrics: MetricsText) -> anyhow::Result<
     let start = chosen.and_then(|s| s.start_before(wall_now()));
     let clock = ScaledClock::new(start.unwrap_or_else(wall_now), STILL);
     let shared: SharedClock = clock.clone();
-    let secret = crate::web::Sessions::default().login_path(crate::model::Role::Viewer);
+    let secret = crate::command::secret::random();
     let store = crate::store::Store::open(&options.data_dir.join("nightjar.sqlite"))?;
     let kept: Option<Time> = store.read(|r| r.value(CLOCK)).await?;
     drop(store);

@@ -133,6 +133,64 @@ impl Desk {
         self.change(actor, id, IncidentState::Open, None, reason).await
     }
 
+    /// Closes the look back at a resolved incident; what was learnt goes into its timeline.
+    ///
+    /// # Errors
+    /// As [`Desk::acknowledge`].
+    pub async fn review(
+        &self,
+        actor: &Actor,
+        id: IncidentId,
+        text: &str,
+    ) -> Result<Incident, Problem> {
+        need(actor, Role::Responder, "close a review")?;
+        let reason = words(text, "looked back at");
+        self.change(actor, id, IncidentState::Reviewed, None, reason).await
+    }
+
+    /// Gives an incident to somebody, or to nobody. Its state stays: they have not looked yet.
+    ///
+    /// # Errors
+    /// The role does not allow it, or the incident is over or does not exist.
+    pub async fn assign(
+        &self,
+        actor: &Actor,
+        id: IncidentId,
+        to: Option<Actor>,
+    ) -> Result<Incident, Problem> {
+        need(actor, Role::Responder, "assign an incident")?;
+        let (actor, now) = (actor.clone(), self.clock.now());
+        let incident = self
+            .transact(move |tx| {
+                let Some(mut incident) = tx.get::<Incident>(id)? else { return Ok(Err(gone())) };
+                if !incident.state.is_active() {
+                    return Ok(Err(Refused::Conflict(format!(
+                        "Incident #{} is {}; reopen it before giving it to somebody.",
+                        incident.number,
+                        incident.state.as_str()
+                    ))));
+                }
+                if incident.owner == to {
+                    return Ok(Ok(incident));
+                }
+                let text = match &to {
+                    Some(owner) => format!("Given to {} by {}.", owner.name, actor.name),
+                    None => format!("Given back by {}: nobody has it.", actor.name),
+                };
+                let detail = json!({ "from": incident.owner, "to": to });
+                incident.owner = to;
+                incident.updated_at = now.max(incident.updated_at);
+                tx.put(&incident)?;
+                let kind = EntryKind::State;
+                tx.put(&TimelineEntry::by(actor.clone(), id, now, kind, text, None))?;
+                tx.audit(now, &actor, "incident.assign", &id.to_string(), &detail)?;
+                Ok(Ok(incident))
+            })
+            .await?;
+        self.bus.publish(Event::Incident(id));
+        Ok(incident)
+    }
+
     /// Writes into an incident's timeline.
     ///
     /// # Errors

@@ -6,13 +6,16 @@
 
 mod desk;
 mod proposals;
+pub mod secret;
 mod silences;
 #[cfg(test)]
 mod tests;
+mod tokens;
 mod why;
 
 pub use desk::Desk;
 pub use silences::NewSilence;
+pub use tokens::{ApiToken, NewToken};
 pub use why::Explanation;
 
 use crate::model::{Actor, Fault, Refused, Role};

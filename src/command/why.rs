@@ -110,7 +110,7 @@ impl Desk {
 }
 
 fn about(subject: String) -> AuditFilter {
-    AuditFilter { subject: Some(subject), before: None, limit: 50 }
+    AuditFilter { subject: Some(subject), limit: 50, ..AuditFilter::default() }
 }
 
 fn raised(alert: &Alert, unit: &str) -> String {

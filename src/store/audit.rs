@@ -47,6 +47,14 @@ pub struct AuditBreak {
 pub struct AuditFilter {
     /// Only about this id.
     pub subject: Option<String>,
+    /// Only by whoever has this name or id.
+    pub actor: Option<String>,
+    /// Only actions that begin so, such as `proposal.`.
+    pub action: Option<String>,
+    /// Not before (event time).
+    pub since: Option<Time>,
+    /// Before (event time).
+    pub until: Option<Time>,
     /// Only before this place; for paging.
     pub before: Option<u64>,
     /// At most so many, newest first.
@@ -161,13 +169,26 @@ impl Rows<'_> {
     pub fn audit_records(&self, filter: &AuditFilter) -> Result<Vec<AuditRecord>, Fault> {
         let sql = format!(
             "SELECT {COLUMNS} FROM audit WHERE (?1 IS NULL OR subject = ?1) \
-             AND (?2 IS NULL OR seq < ?2) ORDER BY seq DESC LIMIT ?3"
+             AND (?2 IS NULL OR seq < ?2) \
+             AND (?4 IS NULL OR actor ->> 'name' = ?4 OR actor ->> 'id' = ?4) \
+             AND (?5 IS NULL OR substr(action, 1, length(?5)) = ?5) \
+             AND (?6 IS NULL OR at >= ?6) AND (?7 IS NULL OR at < ?7) \
+             ORDER BY seq DESC LIMIT ?3"
         );
         let run = || -> rusqlite::Result<Vec<Raw>> {
             let before = filter.before.map(|b| b as i64);
             let mut s = self.conn.prepare_cached(&sql)?;
-            s.query_map(params![filter.subject, before, filter.limit as i64], Raw::from_row)?
-                .collect()
+            let (since, until) = (filter.since.map(Time::ms), filter.until.map(Time::ms));
+            let values = params![
+                filter.subject,
+                before,
+                filter.limit as i64,
+                filter.actor,
+                filter.action,
+                since,
+                until
+            ];
+            s.query_map(values, Raw::from_row)?.collect()
         };
         let rows = run().map_err(|e| fault("reading the audit log", e))?;
         rows.into_iter().map(Raw::record).collect()

@@ -1,86 +1,187 @@
-//! Who is asking: one-time login links, sessions, bearer tokens. All times here are wall-clock.
+//! Who is asking: one-time login links, sessions, API tokens. All times here are wall-clock.
+//!
+//! Guarantees: secrets are kept as SHA-256 only and compared in constant time; a login link works
+//! once and for half an hour; sessions survive a restart; a cookie authorises a change only for
+//! our own page.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 
-use axum::Router;
-use axum::extract::{FromRequestParts, Query};
+use axum::extract::{ConnectInfo, FromRequestParts, Request, State as Shared};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode, header};
-use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::{get, post};
-use serde::Deserialize;
-use sha2::{Digest as _, Sha256};
+use axum::middleware::Next;
+use axum::response::Response;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
 
-use super::{Failure, State};
-use crate::model::id::hex;
-use crate::model::time::{DAY_MS, HOUR_MS};
-use crate::model::{Actor, Role, Time, wall_now};
+use super::{Config, Failure, State, origin};
+use crate::command::{ApiToken, need, secret};
+use crate::model::time::{DAY_MS, MINUTE_MS};
+use crate::model::{Actor, Fault, Role, Time, wall_now};
+use crate::store::{Index, Record, Store};
 
 /// How long a login link can be used.
-const LINK_MS: i64 = 12 * HOUR_MS;
+pub(super) const LINK_MS: i64 = 30 * MINUTE_MS;
 /// How long a session lasts.
-const SESSION_MS: i64 = 7 * DAY_MS;
-const COOKIE: &str = "nightjar_session";
+pub(super) const SESSION_MS: i64 = 7 * DAY_MS;
+/// Failed logins of one address within a minute, after which it has to wait.
+const MOST_FAILURES: usize = 10;
+/// Addresses whose failures are remembered.
+const MOST_ADDRESSES: usize = 10_000;
+/// The session's cookie.
+pub(super) const COOKIE: &str = "nightjar_session";
 
-/// Login links and sessions. Only hashes are kept, and only in memory: a restart asks for a new
-/// login.
-#[derive(Default)]
-pub struct Sessions {
-    // Guards both maps: hash of a secret to its end (and the person).
-    state: Mutex<Known>,
+/// A session as the store keeps it.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Session {
+    hash: String,
+    pub(super) actor: Actor,
+    made_at: Time,
+    pub(super) ends_at: Time,
 }
 
-#[derive(Default)]
-struct Known {
-    links: BTreeMap<String, (Time, Role)>,
-    sessions: BTreeMap<String, (Time, Actor)>,
+impl Record for Session {
+    const KIND: &'static str = "session";
+    fn key(&self) -> String {
+        self.hash.clone()
+    }
+    fn index(&self) -> Index {
+        Index { at: self.made_at, subject: self.actor.id.clone(), ..Index::default() }
+    }
 }
 
-fn secret() -> String {
-    let mut bytes = [0_u8; 32];
-    getrandom::fill(&mut bytes).expect("the operating system has randomness");
-    hex(&bytes)
+/// Configured tokens, login links that wait for their one use, and failed attempts.
+pub struct Keys {
+    tokens: Vec<(secret::Digest, Actor)>,
+    ingest: Option<secret::Digest>,
+    // Guards links that were not used yet: digest, end, and who they log in.
+    links: Mutex<Vec<(secret::Digest, Time, Actor)>>,
+    // Guards the times of failed attempts by address, oldest first.
+    failures: Mutex<BTreeMap<IpAddr, Vec<Time>>>,
 }
 
-fn hashed(text: &str) -> String {
-    hex(&Sha256::digest(text.as_bytes()))
-}
-
-impl Sessions {
-    /// The path of a login link that works once.
+impl Keys {
+    /// The keys of a configuration.
     #[must_use]
-    pub fn login_path(&self, role: Role) -> String {
-        let token = secret();
-        let end = wall_now().plus_ms(LINK_MS);
-        let mut known = self.state.lock().expect("nothing panics under this lock");
-        known.links.insert(hashed(&token), (end, role));
+    pub fn new(config: &Config) -> Self {
+        let actor = |name: &str, role| Actor {
+            via: "token".into(),
+            id: name.into(),
+            name: name.into(),
+            role,
+        };
+        let tokens = config.tokens.iter();
+        Self {
+            tokens: tokens
+                .map(|t| (secret::digest(t.secret.reveal()), actor(&t.name, t.role)))
+                .collect(),
+            ingest: config.ingest_token.as_ref().map(|t| secret::digest(t.reveal())),
+            links: Mutex::default(),
+            failures: Mutex::default(),
+        }
+    }
+
+    /// The path of a login link that works once, within 30 minutes of `now`.
+    #[must_use]
+    pub fn login_path(&self, name: &str, role: Role, now: Time) -> String {
+        let token = secret::random();
+        let actor = Actor { via: "console".into(), id: name.into(), name: name.into(), role };
+        let mut links = self.links.lock().expect("nothing panics under this lock");
+        links.retain(|(_, end, _)| *end > now);
+        links.push((secret::digest(&token), now.plus_ms(LINK_MS), actor));
         format!("/login?token={token}")
     }
 
-    /// Uses a link up; gives the session's secret.
-    fn login(&self, token: &str, now: Time) -> Option<String> {
-        let mut known = self.state.lock().expect("nothing panics under this lock");
-        known.links.retain(|_, (end, _)| *end > now);
-        known.sessions.retain(|_, (end, _)| *end > now);
-        let (_, role) = known.links.remove(&hashed(token))?;
-        let session = secret();
-        let actor =
-            Actor { via: "console".into(), id: "operator".into(), name: "operator".into(), role };
-        known.sessions.insert(hashed(&session), (now.plus_ms(SESSION_MS), actor));
-        Some(session)
+    /// Uses a link up; gives whom it logs in.
+    pub(super) fn take_link(&self, token: &str, now: Time) -> Option<Actor> {
+        let given = secret::digest(token);
+        let mut links = self.links.lock().expect("nothing panics under this lock");
+        links.retain(|(_, end, _)| *end > now);
+        let place = links.iter().position(|(known, ..)| secret::same(known, &given))?;
+        Some(links.swap_remove(place).2)
     }
 
-    fn actor(&self, session: &str, now: Time) -> Option<Actor> {
-        let known = self.state.lock().expect("nothing panics under this lock");
-        let (end, actor) = known.sessions.get(&hashed(session))?;
-        (*end > now).then(|| actor.clone())
+    /// Whose configured token this is. All are compared, so that the time says nothing.
+    fn configured(&self, given: &secret::Digest) -> Option<Actor> {
+        let mut found = None;
+        for (known, actor) in &self.tokens {
+            if secret::same(known, given) {
+                found = Some(actor.clone());
+            }
+        }
+        found
     }
 
-    fn logout(&self, session: &str) {
-        let mut known = self.state.lock().expect("nothing panics under this lock");
-        known.sessions.remove(&hashed(session));
+    /// People and programs that the configuration names.
+    pub(super) fn names(&self) -> impl Iterator<Item = &Actor> {
+        self.tokens.iter().map(|(_, actor)| actor)
     }
+
+    /// Whether these headers carry the token for telemetry; without one set, anybody does.
+    pub(super) fn may_ingest(&self, headers: &HeaderMap) -> bool {
+        let Some(known) = &self.ingest else { return true };
+        bearer(headers).is_some_and(|given| secret::same(known, &secret::digest(given)))
+    }
+
+    /// Whether telemetry needs a token.
+    pub(super) fn guards_ingest(&self) -> bool {
+        self.ingest.is_some()
+    }
+
+    /// Whether an address has to wait after too many failures.
+    pub(super) fn must_wait(&self, from: IpAddr, now: Time) -> bool {
+        let mut failures = self.failures.lock().expect("nothing panics under this lock");
+        let Some(times) = failures.get_mut(&from) else { return false };
+        times.retain(|at| now.ms_since(*at) < MINUTE_MS);
+        times.len() >= MOST_FAILURES
+    }
+
+    /// Remembers a failure.
+    pub(super) fn failed(&self, from: IpAddr, now: Time) {
+        metrics::counter!("nightjar_web_failed_logins_total").increment(1);
+        let mut failures = self.failures.lock().expect("nothing panics under this lock");
+        if failures.len() >= MOST_ADDRESSES {
+            failures.retain(|_, times| times.iter().any(|at| now.ms_since(*at) < MINUTE_MS));
+        }
+        if failures.len() < MOST_ADDRESSES || failures.contains_key(&from) {
+            let times = failures.entry(from).or_default();
+            if times.len() < MOST_FAILURES {
+                times.push(now);
+            }
+        }
+    }
+}
+
+/// What an address that failed too often is told.
+pub(super) fn wait() -> Failure {
+    let text = "Too many failed attempts from this address.";
+    Failure::new(StatusCode::TOO_MANY_REQUESTS, "busy", text)
+        .instead("Wait a minute and try again.")
+}
+
+/// The address of whoever sent a request.
+fn address(extensions: &axum::http::Extensions) -> IpAddr {
+    let known = extensions.get::<ConnectInfo<SocketAddr>>();
+    known.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |info| info.0.ip())
+}
+
+/// The address of whoever sent a request, for handlers.
+pub(super) struct Sender(pub(super) IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for Sender {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        Ok(Self(address(&parts.extensions)))
+    }
+}
+
+pub(super) fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let text = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = text.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
 fn cookie(headers: &HeaderMap) -> Option<&str> {
@@ -92,88 +193,109 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
         .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
-fn bearer(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::AUTHORIZATION)?.to_str().ok()?.strip_prefix("Bearer ")
+/// Opens a session; gives the cookie's value. `at` is event time, for the audit log.
+pub(super) async fn open(store: &Store, actor: Actor, at: Time) -> Result<String, Fault> {
+    let (token, now) = (secret::random(), wall_now());
+    let hash = secret::digest(&token).to_string();
+    let session = Session { hash, actor, made_at: now, ends_at: now.plus_ms(SESSION_MS) };
+    store
+        .write(move |tx| {
+            for old in tx.list::<Session>(&crate::store::Filter::all())? {
+                if old.ends_at <= now {
+                    tx.remove::<Session>(&old.hash)?;
+                }
+            }
+            let who = &session.actor;
+            tx.audit(at, who, "session.open", &who.id, &json!({ "role": who.role }))?;
+            tx.put(&session)
+        })
+        .await?;
+    Ok(token)
 }
 
-/// Whether a given secret is the configured one. Compared by hash, so that the time it takes says
-/// nothing about the secret.
-pub(super) fn same_secret(given: &str, configured: &str) -> bool {
-    hashed(given) == hashed(configured)
+/// Ends the session of these headers, where there is one.
+pub(super) async fn close(store: &Store, headers: &HeaderMap) -> Result<(), Fault> {
+    let Some(token) = cookie(headers) else { return Ok(()) };
+    let hash = secret::digest(token).to_string();
+    store.write(move |tx| tx.remove::<Session>(&hash).map(|_| ())).await
 }
 
-/// The person or token behind a request.
+/// Whose API token this is: one of the configuration, or one made over the API.
+pub(super) async fn token_holder(state: &State, given: &str) -> Result<Option<Actor>, Fault> {
+    let shared = &state.shared;
+    let digest = secret::digest(given);
+    if let Some(actor) = shared.keys.configured(&digest) {
+        return Ok(Some(actor));
+    }
+    let (hash, now) = (digest.to_string(), wall_now());
+    let found = shared.store.read(move |r| r.get::<ApiToken>(&hash)).await?;
+    let Some(mut token) = found.filter(|t| t.works_at(now)) else { return Ok(None) };
+    let actor = token.actor();
+    // Often enough to see what is in use, seldom enough to cost nothing.
+    if token.last_used_at.is_none_or(|at| now.ms_since(at) > 5 * MINUTE_MS) {
+        token.last_used_at = Some(now);
+        let hash = token.hash.clone();
+        shared
+            .store
+            .write(move |tx| match tx.get::<ApiToken>(&hash)? {
+                // It may have been revoked meanwhile.
+                Some(kept) if kept.revoked_at.is_none() => tx.put(&token),
+                _ => Ok(()),
+            })
+            .await?;
+    }
+    Ok(Some(actor))
+}
+
+/// The person or program behind a request.
+#[derive(Clone, Debug)]
 pub(crate) struct Caller(pub(crate) Actor);
 
-impl FromRequestParts<State> for Caller {
+impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Failure;
 
-    async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Failure> {
-        let shared = &state.shared;
-        if let Some(given) = bearer(&parts.headers) {
-            let known = shared.config.tokens.iter().find(|t| same_secret(given, t.secret.reveal()));
-            let Some(token) = known else {
-                let text = "This token is not known; check web.tokens.";
-                return Err(Failure::new(StatusCode::UNAUTHORIZED, "unauthorized", text));
-            };
-            let name = token.name.clone();
-            let actor = Actor { via: "token".into(), id: name.clone(), name, role: token.role };
-            return Ok(Self(actor));
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(Failure::unauthorized)
+    }
+}
+
+async fn identify(state: &State, request: &Parts) -> Result<Actor, Failure> {
+    let headers = &request.headers;
+    if let Some(given) = bearer(headers) {
+        let (from, now) = (address(&request.extensions), wall_now());
+        if state.shared.keys.must_wait(from, now) {
+            return Err(wait());
         }
-        let actor = cookie(&parts.headers).and_then(|c| shared.sessions.actor(c, wall_now()));
-        let Some(actor) = actor else {
-            let text = "Log in with the link that nightjar printed at its start, or send a token.";
-            return Err(Failure::new(StatusCode::UNAUTHORIZED, "unauthorized", text));
+        let Some(actor) = token_holder(state, given).await? else {
+            state.shared.keys.failed(from, now);
+            return Err(Failure::unauthorized());
         };
-        let reads = matches!(parts.method, Method::GET | Method::HEAD);
-        // A page of another site can make a browser send the cookie, but not this header.
-        if !reads && parts.headers.get("X-Nightjar").is_none() {
-            let text = "Requests with a session that change something need the header X-Nightjar.";
-            return Err(Failure::new(StatusCode::FORBIDDEN, "forbidden", text));
-        }
-        Ok(Self(actor))
+        return Ok(actor);
     }
-}
-
-#[derive(Deserialize)]
-struct Login {
-    token: String,
-}
-
-pub(super) fn routes() -> Router<State> {
-    Router::new().route("/login", get(login)).route("/logout", post(logout))
-}
-
-async fn login(
-    axum::extract::State(state): axum::extract::State<State>,
-    Query(given): Query<Login>,
-) -> Response {
-    match state.shared.sessions.login(&given.token, wall_now()) {
-        Some(session) => {
-            let value = format!(
-                "{COOKIE}={session}; HttpOnly; SameSite=Strict; Path=/; Max-Age={}",
-                SESSION_MS / 1_000
-            );
-            ([(header::SET_COOKIE, value)], Redirect::to("/")).into_response()
-        }
-        None => Failure::new(
-            StatusCode::UNAUTHORIZED,
-            "unauthorized",
-            "This link was used already or has expired; start nightjar again for a new one.",
-        )
-        .into_response(),
+    let hash = secret::digest(cookie(headers).ok_or_else(Failure::unauthorized)?).to_string();
+    let session = state.shared.store.read(move |r| r.get::<Session>(&hash)).await?;
+    let session = session.filter(|s| s.ends_at > wall_now()).ok_or_else(Failure::unauthorized)?;
+    let reads = matches!(request.method, Method::GET | Method::HEAD);
+    // A page of another site can make a browser send the cookie, but neither this header nor
+    // another `Origin` than its own.
+    if !reads && !(headers.contains_key("x-nightjar") && origin::is_ours(state, headers)) {
+        metrics::counter!("nightjar_web_cross_site_total").increment(1);
+        let text = "This change did not come from the console's own page: the header X-Nightjar \
+                    is missing, or another site sent it.";
+        return Err(Failure::new(StatusCode::FORBIDDEN, "cross_site", text));
     }
+    Ok(session.actor)
 }
 
-async fn logout(
-    axum::extract::State(state): axum::extract::State<State>,
-    caller: Caller,
-    headers: HeaderMap,
-) -> Response {
-    let _ = caller;
-    if let Some(session) = cookie(&headers) {
-        state.shared.sessions.logout(session);
-    }
-    let gone = format!("{COOKIE}=; HttpOnly; SameSite=Strict; Path=/; Max-Age=0");
-    (StatusCode::NO_CONTENT, [(header::SET_COOKIE, gone)]).into_response()
+/// Lets in whoever has the role, and leaves a [`Caller`] in the request.
+pub(super) async fn guard(
+    Shared((state, role)): Shared<(State, Role)>,
+    request: Request,
+    next: Next,
+) -> Result<Response, Failure> {
+    let (mut parts, body) = request.into_parts();
+    let actor = identify(&state, &parts).await?;
+    need(&actor, role, "do this")?;
+    parts.extensions.insert(Caller(actor));
+    Ok(next.run(Request::from_parts(parts, body)).await)
 }

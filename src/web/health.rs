@@ -1,22 +1,38 @@
 //! The program's own health, for probes and for Prometheus.
 
-use axum::Router;
 use axum::extract::State as Shared;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use super::State;
+use super::table::{Access, Route};
 
 /// Batches behind which the program no longer calls itself ready.
 const BEHIND: u64 = 5_000;
 
-pub(super) fn routes() -> Router<State> {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
-        .route("/readyz", get(ready))
-        .route("/metrics", get(metrics))
+pub(super) fn routes() -> Vec<Route> {
+    const TEXT: &str = "text/plain";
+    vec![
+        Route::get("/healthz", Access::Public, "Whether the process lives", async || "ok\n")
+            .gives_other(TEXT, "`ok`"),
+        Route::get("/readyz", Access::Public, "Whether it can do its work", ready)
+            .gives::<Readiness>()
+            .fails(&[503]),
+        Route::get("/metrics", Access::Public, "Its own metrics, for Prometheus", metrics)
+            .gives_other(TEXT, "Prometheus' text format."),
+    ]
+}
+
+/// Whether the bot can do its work.
+#[derive(Serialize, ToSchema)]
+struct Readiness {
+    ready: bool,
+    /// What stands in the way.
+    wrong: Vec<String>,
+    /// Batches accepted and not yet judged.
+    backlog: u64,
 }
 
 async fn ready(Shared(state): Shared<State>) -> Response {
@@ -30,7 +46,7 @@ async fn ready(Shared(state): Shared<State>) -> Response {
         wrong.push(format!("detection is {backlog} batches behind"));
     }
     let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = json!({ "ready": wrong.is_empty(), "wrong": wrong, "backlog": backlog });
+    let body = Readiness { ready: wrong.is_empty(), wrong, backlog };
     (status, axum::Json(body)).into_response()
 }
 

@@ -1,30 +1,62 @@
 //! The front doors for telemetry: read, decode, accept; a 2xx follows the commit.
 
-use axum::Router;
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
 use axum::extract::{FromRequestParts, State as Shared};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::post;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
-use super::auth::same_secret;
-use super::{Failure, State};
+use super::extract::Raw;
+use super::table::{Access, Route};
+use super::{Failure, State, origin};
 use crate::model::{Batch, Fault, Secret, wall_now};
 use crate::telemetry::changes::{GithubHeaders, PlainHeaders, decode_github, decode_plain};
 use crate::telemetry::otlp::{self, Encoding, Signal};
 use crate::telemetry::{Rejected, alertmanager};
 
-pub(super) fn routes() -> Router<State> {
-    Router::new()
-        .route("/v1/logs", post(|s, d, h, b| otlp_door(s, d, h, b, Signal::Logs)))
-        .route("/v1/traces", post(|s, d, h, b| otlp_door(s, d, h, b, Signal::Traces)))
-        .route("/v1/metrics", post(|s, d, h, b| otlp_door(s, d, h, b, Signal::Metrics)))
-        .route("/ingest/alertmanager", post(alertmanager_door))
-        .route("/hooks/github", post(github_door))
-        .route("/hooks/deploy", post(deploy_door))
+pub(super) fn routes() -> Vec<Route> {
+    const PROTOBUF: &str = "application/x-protobuf";
+    const JSON: &str = "application/json";
+    let otlp = |path, summary, signal| {
+        Route::post(path, Access::Ingest, summary, move |s, d, h, b| otlp_door(s, d, h, b, signal))
+            .takes_other(PROTOBUF, "An OTLP export request, gzip allowed.")
+            .takes_other(JSON, "The same as OTLP/JSON.")
+            .gives_other(PROTOBUF, "An OTLP export response, in the request's encoding.")
+            .fails(&[403, 415])
+    };
+    vec![
+        otlp("/v1/logs", "Takes logs over OTLP/HTTP", Signal::Logs),
+        otlp("/v1/traces", "Takes spans over OTLP/HTTP", Signal::Traces),
+        otlp("/v1/metrics", "Takes metrics over OTLP/HTTP", Signal::Metrics),
+        Route::post(
+            "/ingest/alertmanager",
+            Access::Ingest,
+            "Takes alerts from Alertmanager's webhook (version 4)",
+            alertmanager_door,
+        )
+        .takes_other(JSON, "Alertmanager's webhook message.")
+        .gives::<Accepted>()
+        .fails(&[403]),
+        Route::post("/hooks/github", Access::Signed, "Takes changes from GitHub", github_door)
+            .takes_other(JSON, "GitHub's event, signed in X-Hub-Signature-256.")
+            .gives::<Accepted>(),
+        Route::post("/hooks/deploy", Access::Signed, "Takes a change from anywhere", deploy_door)
+            .takes_other(
+                JSON,
+                "A change, signed in X-Nightjar-Signature over X-Nightjar-Timestamp and body.",
+            )
+            .gives::<Accepted>(),
+    ]
+}
+
+/// What was sent is in the journal.
+#[derive(Serialize, ToSchema)]
+struct Accepted {
+    /// Always true.
+    accepted: bool,
+    /// Its place in the journal; 0 when there was nothing in it.
+    place: u64,
 }
 
 /// Proof that the sender may send telemetry.
@@ -33,33 +65,25 @@ struct Door;
 impl FromRequestParts<State> for Door {
     type Rejection = Failure;
     async fn from_request_parts(parts: &mut Parts, state: &State) -> Result<Self, Failure> {
-        let Some(wanted) = &state.shared.config.ingest_token else { return Ok(Self) };
-        let given = parts
-            .headers
-            .get(header::AUTHORIZATION)
-            .and_then(|v| v.to_str().ok()?.strip_prefix("Bearer "));
-        if given.is_some_and(|g| same_secret(g, wanted.reveal())) {
-            return Ok(Self);
+        let keys = &state.shared.keys;
+        if !keys.may_ingest(&parts.headers) {
+            metrics::counter!("nightjar_web_rejected_total").increment(1);
+            let text = "Telemetry needs the token of web.ingest_token.";
+            let failure = Failure::new(StatusCode::UNAUTHORIZED, "unauthorized", text);
+            return Err(failure.instead("Send it as `Authorization: Bearer …`."));
         }
-        let text = "Telemetry needs the token of web.ingest_token as a bearer token.";
-        Err(Failure::new(StatusCode::UNAUTHORIZED, "unauthorized", text))
+        // Without a token, any page that a browser on this machine shows could send.
+        if !keys.guards_ingest() && !origin::is_ours(state, &parts.headers) {
+            metrics::counter!("nightjar_web_cross_site_total").increment(1);
+            let text = "Another site's page sent this.";
+            let failure = Failure::new(StatusCode::FORBIDDEN, "cross_site", text);
+            return Err(failure.instead("Set web.ingest_token to take telemetry from browsers."));
+        }
+        Ok(Self)
     }
 }
 
-type Body = Result<Bytes, BytesRejection>;
-
-/// The body, or why it could not be read: too large, or its compression broken.
-fn readable(body: Body) -> Result<Bytes, Rejected> {
-    body.map_err(|e| {
-        metrics::counter!("nightjar_web_unreadable_bodies_total").increment(1);
-        if e.status() == StatusCode::PAYLOAD_TOO_LARGE {
-            let message = format!("the body is larger than {} bytes", super::MAX_BODY_BYTES);
-            Rejected { status: 413, message }
-        } else {
-            Rejected::invalid(format!("the body can't be read: {}", e.body_text()))
-        }
-    })
-}
+type Body = Result<Raw, Failure>;
 
 fn refused(rejected: &Rejected) -> Response {
     metrics::counter!("nightjar_web_rejected_total").increment(1);
@@ -77,7 +101,7 @@ fn failed(fault: Fault) -> Response {
 
 async fn accepted(state: &State, batch: Batch) -> Result<Response, Fault> {
     let seq = if batch.is_tick() { 0 } else { state.shared.intake.accept(batch).await? };
-    Ok(axum::Json(json!({ "accepted": true, "place": seq })).into_response())
+    Ok(axum::Json(Accepted { accepted: true, place: seq }).into_response())
 }
 
 async fn otlp_door(
@@ -99,9 +123,11 @@ async fn otlp_door(
         (status, [(header::CONTENT_TYPE, encoding.content_type())], body).into_response()
     };
     let now = state.shared.clock.now();
-    let decoded =
-        readable(body).and_then(|body| state.shared.otlp.decode(signal, encoding, &body, now));
-    let mut decoded = match decoded {
+    let Raw(body) = match body {
+        Ok(body) => body,
+        Err(failure) => return say(failure.status().as_u16(), failure.message()),
+    };
+    let mut decoded = match state.shared.otlp.decode(signal, encoding, &body, now) {
         Ok(decoded) => decoded,
         Err(rejected) => return say(rejected.status, &rejected.message),
     };
@@ -116,9 +142,9 @@ async fn otlp_door(
     ([(header::CONTENT_TYPE, encoding.content_type())], answer).into_response()
 }
 
-async fn alertmanager_door(Shared(state): Shared<State>, _: Door, body: Body) -> Response {
+async fn alertmanager_door(Shared(state): Shared<State>, _: Door, Raw(body): Raw) -> Response {
     let now = state.shared.clock.now();
-    match readable(body).and_then(|body| alertmanager::decode(&body, now)) {
+    match alertmanager::decode(&body, now) {
         Ok(batch) => accepted(&state, batch).await.unwrap_or_else(failed),
         Err(rejected) => refused(&rejected),
     }
@@ -128,7 +154,7 @@ fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers.get(name).and_then(|v| v.to_str().ok())
 }
 
-async fn github_door(Shared(state): Shared<State>, headers: HeaderMap, body: Body) -> Response {
+async fn github_door(Shared(state): Shared<State>, headers: HeaderMap, Raw(body): Raw) -> Response {
     let shared = &state.shared;
     let given = GithubHeaders {
         event: text(&headers, "X-GitHub-Event"),
@@ -136,10 +162,8 @@ async fn github_door(Shared(state): Shared<State>, headers: HeaderMap, body: Bod
         signature: text(&headers, "X-Hub-Signature-256"),
     };
     let secret = shared.config.github_secret.as_ref().map_or("", Secret::reveal).as_bytes();
-    let decoded = readable(body).and_then(|body| {
-        decode_github(given, &body, shared.clock.now(), (secret, &shared.changes), &shared.seen)
-    });
-    match decoded {
+    let now = shared.clock.now();
+    match decode_github(given, &body, now, (secret, &shared.changes), &shared.seen) {
         Err(rejected) => refused(&rejected),
         Ok(batch) => match accepted(&state, batch).await {
             Ok(response) => response,
@@ -151,7 +175,7 @@ async fn github_door(Shared(state): Shared<State>, headers: HeaderMap, body: Bod
     }
 }
 
-async fn deploy_door(Shared(state): Shared<State>, headers: HeaderMap, body: Body) -> Response {
+async fn deploy_door(Shared(state): Shared<State>, headers: HeaderMap, Raw(body): Raw) -> Response {
     let shared = &state.shared;
     let given = PlainHeaders {
         timestamp: text(&headers, "X-Nightjar-Timestamp"),
@@ -159,9 +183,7 @@ async fn deploy_door(Shared(state): Shared<State>, headers: HeaderMap, body: Bod
     };
     let secret = shared.config.hook_secret.as_ref().map_or("", Secret::reveal).as_bytes();
     let times = (shared.clock.now(), wall_now());
-    let decoded =
-        readable(body).and_then(|body| decode_plain(given, &body, times, secret, &shared.seen));
-    match decoded {
+    match decode_plain(given, &body, times, secret, &shared.seen) {
         Err(rejected) => refused(&rejected),
         Ok(batch) => match accepted(&state, batch).await {
             Ok(response) => response,

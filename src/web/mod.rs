@@ -5,33 +5,42 @@
 //! carries a token or, with the session's cookie, a header that another site's page can't send;
 //! binding to anything but loopback without tokens is refused at the start.
 
-mod act;
 mod api;
 mod auth;
+mod document;
+mod extract;
+mod failure;
 mod health;
 mod ingest;
+mod login;
+mod origin;
+mod table;
 #[cfg(test)]
 mod tests;
 
+use std::future::IntoFuture as _;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::DefaultBodyLimit;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-pub use auth::Sessions;
+pub use api::EventLog;
+pub use auth::Keys;
+pub(crate) use failure::Failure;
 
 use crate::assist::Assistant;
 use crate::bus::Bus;
-use crate::command::{Desk, Problem};
-use crate::model::{Fault, Refused, Role, Secret, SharedClock};
+use crate::chat::console::Console;
+use crate::command::Desk;
+use crate::model::{Fault, Role, Secret, SharedClock};
+use crate::runbook::Library;
+use crate::stage::Tasks;
 use crate::store::Store;
 use crate::telemetry::changes::{self, Seen};
 use crate::telemetry::intake::Intake;
@@ -46,6 +55,9 @@ pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
 pub struct Config {
     /// Address and port.
     pub bind: String,
+    /// The address that people use when it is another, such as behind a proxy:
+    /// `https://nightjar.example.org`. With https, cookies are sent over https only.
+    pub public_url: Option<String>,
     /// Tokens of the API.
     pub tokens: Vec<Token>,
     /// Token that telemetry must carry; without it, loopback alone may send.
@@ -60,6 +72,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             bind: "127.0.0.1:7878".into(),
+            public_url: None,
             tokens: Vec::new(),
             ingest_token: None,
             github_secret: None,
@@ -116,8 +129,16 @@ pub struct Shared {
     pub desk: Desk,
     /// Who answers questions.
     pub assistant: Assistant,
-    /// Sessions of the console.
-    pub sessions: Sessions,
+    /// The console as a chat platform.
+    pub console: Console,
+    /// Where answers in threads are made.
+    pub tasks: Tasks,
+    /// The runbooks.
+    pub library: Arc<Library>,
+    /// Login links and configured tokens.
+    pub keys: Keys,
+    /// The newest events, for clients that come back.
+    pub events: EventLog,
     /// The OTLP decoder.
     pub otlp: otlp::Receiver,
     /// Settings of change webhooks.
@@ -138,76 +159,36 @@ impl State {
     }
 }
 
-/// Why a request was not served, as JSON: `{"error": {"code", "message"}}`.
-pub(crate) struct Failure {
-    status: StatusCode,
-    code: &'static str,
-    message: String,
+/// Every route but the console's files.
+fn routes() -> Vec<table::Route> {
+    [ingest::routes(), api::routes(), login::routes(), health::routes()]
+        .into_iter()
+        .flatten()
+        .collect()
 }
 
-impl Failure {
-    pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into() }
-    }
-
-    pub(crate) fn not_found(what: &str) -> Self {
-        Self::new(StatusCode::NOT_FOUND, "not_found", format!("There is no such {what}."))
-    }
-}
-
-impl axum::response::IntoResponse for Failure {
-    fn into_response(self) -> Response {
-        let body = json!({ "error": { "code": self.code, "message": self.message } });
-        (self.status, axum::Json(body)).into_response()
-    }
-}
-
-impl From<Fault> for Failure {
-    fn from(fault: Fault) -> Self {
-        if fault.is_transient() {
-            return Self::new(StatusCode::SERVICE_UNAVAILABLE, "busy", fault.to_string());
-        }
-        let reference = crate::model::MessageId::random(crate::model::wall_now()).short();
-        tracing::error!(reference, error = fault.chain(), "a request failed");
-        let text = format!("Internal error, reference {reference}.");
-        Self::new(StatusCode::INTERNAL_SERVER_ERROR, "internal", text)
-    }
-}
-
-impl From<Refused> for Failure {
-    fn from(refused: Refused) -> Self {
-        let (status, code) = match &refused {
-            Refused::Forbidden(_) => (StatusCode::FORBIDDEN, "forbidden"),
-            Refused::NotFound(_) => (StatusCode::NOT_FOUND, "not_found"),
-            Refused::Conflict(_) => (StatusCode::CONFLICT, "conflict"),
-            Refused::Invalid(_) => (StatusCode::UNPROCESSABLE_ENTITY, "invalid"),
-            Refused::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "busy"),
-        };
-        Self::new(status, code, refused.to_string())
-    }
-}
-
-impl From<Problem> for Failure {
-    fn from(problem: Problem) -> Self {
-        match problem {
-            Problem::Refused(refused) => refused.into(),
-            Problem::Fault(fault) => fault.into(),
-        }
-    }
+/// The OpenAPI document of all routes.
+fn document() -> serde_json::Value {
+    document::document(&routes())
 }
 
 /// All routes.
 pub fn router(state: State) -> Router {
-    let doors = ingest::routes().layer(
-        tower_http::decompression::RequestDecompressionLayer::new().no_br().no_deflate().no_zstd(),
-    );
-    Router::new()
-        .merge(doors)
-        .nest("/api/v1", api::routes().merge(act::routes()))
-        .merge(auth::routes())
-        .merge(health::routes())
+    table::router(&state, routes())
         .merge(assets())
-        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .fallback(async || Failure::not_found("address"))
+        .method_not_allowed_fallback(async || {
+            let text = "This address does not take this method.";
+            Failure::new(StatusCode::METHOD_NOT_ALLOWED, "method", text)
+        })
+        .layer(
+            tower_http::decompression::RequestDecompressionLayer::new()
+                .no_br()
+                .no_deflate()
+                .no_zstd(),
+        )
+        .layer(axum::extract::DefaultBodyLimit::disable())
+        .layer(axum::middleware::from_fn_with_state(state.clone(), origin::known_host))
         .layer(axum::middleware::map_response(secured))
         .with_state(state)
 }
@@ -261,15 +242,23 @@ pub async fn serve(
 ) -> Result<(), Fault> {
     let fail = |e| Fault::permanent("the web server can't run", anyhow::Error::new(e));
     let listener = tokio::net::TcpListener::from_std(listener).map_err(fail)?;
-    let ends = shutdown.clone();
+    let shared = state.shared.clone();
+    let service = router(state).into_make_service_with_connect_info::<SocketAddr>();
     let server =
-        axum::serve(listener, router(state)).with_graceful_shutdown(shutdown.cancelled_owned());
+        axum::serve(listener, service).with_graceful_shutdown(shutdown.clone().cancelled_owned());
+    let end = async {
+        shutdown.cancelled().await;
+        // Event streams end; whoever still sends gets a moment.
+        shared.events.close();
+        tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    };
     tokio::select! {
-        result = server => result.map_err(fail),
-        // Event streams never end by themselves: they get a moment to be told.
+        result = server.into_future() => result.map_err(fail),
+        () = end => Ok(()),
         () = async {
-            ends.cancelled().await;
-            tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+            shared.events.follow(&shared.bus).await;
+            // The bus is gone, the server is not.
+            std::future::pending::<()>().await;
         } => Ok(()),
     }
 }

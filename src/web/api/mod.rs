@@ -1,0 +1,88 @@
+//! The JSON API: everything that the console shows and does.
+
+mod alerts;
+mod ask;
+mod audit;
+mod events;
+mod evidence;
+mod incidents;
+mod keys;
+mod proposals;
+mod runbooks;
+mod services;
+mod silences;
+mod status;
+mod thread;
+
+use axum::Json;
+use serde::Deserialize;
+
+use super::table::{Access, Route};
+use super::{Failure, State};
+use crate::model::{Role, Time};
+use crate::store::Filter;
+
+pub use events::EventLog;
+
+/// What a handler gives.
+type Answer<T> = Result<Json<T>, Failure>;
+
+const VIEWER: Access = Access::Role(Role::Viewer);
+const RESPONDER: Access = Access::Role(Role::Responder);
+const APPROVER: Access = Access::Role(Role::Approver);
+const ADMIN: Access = Access::Role(Role::Admin);
+
+/// All of it.
+pub(super) fn routes() -> Vec<Route> {
+    [
+        incidents::routes(),
+        thread::routes(),
+        ask::routes(),
+        alerts::routes(),
+        evidence::routes(),
+        proposals::routes(),
+        silences::routes(),
+        services::routes(),
+        runbooks::routes(),
+        audit::routes(),
+        status::routes(),
+        events::routes(),
+        keys::routes(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}
+
+/// Most records of one answer.
+const MOST: usize = 1_000;
+/// Records of an answer when nothing is said.
+const USUAL: usize = 100;
+
+/// The newest records before a time.
+fn newest(limit: Option<usize>, before: Option<Time>) -> Filter {
+    let filter = Filter::all().newest(limit.unwrap_or(USUAL).clamp(1, MOST));
+    Filter { until: before, ..filter }
+}
+
+/// A list of words in one parameter: `open,acknowledged`.
+fn words(text: Option<&str>) -> Vec<String> {
+    let parts = text.unwrap_or_default().split(',').map(str::trim);
+    parts.filter(|w| !w.is_empty()).map(str::to_owned).collect()
+}
+
+/// Why something is asked for, in the person's words.
+#[derive(Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Reason {
+    /// Kept in the timeline and the audit log.
+    #[serde(default)]
+    reason: String,
+}
+
+/// It was done.
+#[derive(serde::Serialize, utoipa::ToSchema)]
+struct Done {
+    /// Always true.
+    done: bool,
+}

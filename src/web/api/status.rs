@@ -1,0 +1,62 @@
+//! How the bot itself is doing, and the API's own document.
+
+use axum::Json;
+use axum::extract::State as Shared;
+use serde::Serialize;
+use serde_json::Value;
+use utoipa::ToSchema;
+
+use super::proposals::{HaltWords, read_halt};
+use super::{Answer, State, VIEWER};
+use crate::model::{Incident, IncidentState, Time};
+use crate::store::Filter;
+use crate::web::table::{Access, Route};
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/api/v1/status", VIEWER, "How the bot itself is doing", status)
+            .gives::<Status>(),
+        Route::get("/api/v1/openapi.json", Access::Public, "This document", document)
+            .gives_other("application/json", "The OpenAPI document."),
+    ]
+}
+
+/// How the bot itself is doing. Further fields come from what it runs: `sources` with the progress
+/// of each, `n_series`, `speed` of event time.
+#[derive(Serialize, ToSchema)]
+struct Status {
+    /// Its version.
+    version: &'static str,
+    /// Event time.
+    now: Time,
+    /// Batches accepted and not yet judged.
+    backlog: u64,
+    /// Size of the database file.
+    store_bytes: u64,
+    /// Incidents that people still work on.
+    n_active: u64,
+    /// Set while all actions are halted.
+    halt: Option<HaltWords>,
+    #[serde(flatten)]
+    more: Value,
+}
+
+async fn status(Shared(state): Shared<State>) -> Answer<Status> {
+    use IncidentState::{Acknowledged, Mitigating, Monitoring, Open};
+    let shared = &state.shared;
+    let active = [Open, Acknowledged, Mitigating, Monitoring].map(IncidentState::as_str);
+    let n_active = shared.store.read(move |r| r.count::<Incident>(&Filter::states(active))).await?;
+    Ok(Json(Status {
+        version: env!("CARGO_PKG_VERSION"),
+        now: shared.clock.now(),
+        backlog: shared.intake.backlog(),
+        store_bytes: shared.store.reader().size_bytes(),
+        n_active,
+        halt: read_halt(&state).await?,
+        more: (shared.status)(),
+    }))
+}
+
+async fn document() -> Json<Value> {
+    Json(crate::web::document())
+}
