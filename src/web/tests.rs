@@ -1,1 +1,161 @@
-//! The web server against a real store.
+//! The web server as callers meet it: the real router behind a bound loopback listener.
+
+mod document;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::Value;
+
+use super::{Config, EventLog, Keys, Shared, State, Token, serve};
+use crate::assist::{self, Assistant};
+use crate::bus::Bus;
+use crate::chat::console::Console;
+use crate::command::Desk;
+use crate::model::clock::ManualClock;
+use crate::model::{Role, Time};
+use crate::runbook::Library;
+use crate::stage::Tasks;
+use crate::store::Store;
+use crate::telemetry::changes::{self, Seen};
+use crate::telemetry::intake::Intake;
+use crate::telemetry::otlp;
+
+/// Event time of the tests.
+const NOW: i64 = 1_780_000_000_000;
+
+/// Secrets of the tests' tokens; none is real.
+fn secret_of(role: Role) -> String {
+    format!("not-a-real-{role}-token")
+}
+
+const ROLES: [Role; 4] = [Role::Viewer, Role::Responder, Role::Approver, Role::Admin];
+
+/// A server on a free loopback port, over a store of its own.
+struct Server {
+    url: String,
+    http: reqwest::Client,
+    store: Store,
+    bus: Bus,
+    clock: Arc<ManualClock>,
+    state: State,
+    tasks: Tasks,
+    folder: tempfile::TempDir,
+}
+
+impl Server {
+    async fn start() -> Self {
+        Self::with(|_| {}).await
+    }
+
+    async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        Self::over(folder, change).await
+    }
+
+    /// A server over a folder that may have been used before.
+    async fn over(folder: tempfile::TempDir, change: impl FnOnce(&mut Config)) -> Self {
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let tokens = ROLES.map(|role| Token {
+            name: role.to_string(),
+            role,
+            secret: secret_of(role).into(),
+        });
+        let mut config = Config { tokens: tokens.to_vec(), ..Config::default() };
+        change(&mut config);
+        let store = Store::open(&folder.path().join("nightjar.sqlite")).expect("a store");
+        let (bus, tasks) = (Bus::default(), Tasks::default());
+        let clock = ManualClock::new(Time::from_ms(NOW));
+        let library = Library::shipped().expect("the shipped runbooks are right");
+        library.index(&store).await.expect("indexed");
+        let state = State::new(Shared {
+            keys: Keys::new(&config),
+            config,
+            intake: Intake::open(store.clone(), bus.clone()).await.expect("an intake"),
+            desk: Desk::new(store.clone(), bus.clone(), clock.clone()),
+            assistant: Assistant::new(store.reader(), None, assist::Config::default()),
+            console: Console::new(store.clone(), bus.clone(), clock.clone()),
+            tasks: tasks.clone(),
+            library: Arc::new(library),
+            events: EventLog::new(NOW),
+            otlp: otlp::Receiver::new(otlp::Config::default()),
+            changes: changes::Config::default(),
+            seen: Seen::default(),
+            status: Box::new(|| serde_json::json!({ "sources": [], "n_series": 0 })),
+            metrics: Box::new(|| "nightjar_up 1\n".to_owned()),
+            store: store.clone(),
+            bus: bus.clone(),
+            clock: clock.clone(),
+        });
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        listener.set_nonblocking(true).expect("a socket");
+        let url = format!("http://{}", listener.local_addr().expect("bound"));
+        let (mut listener, served) = (Some(listener), state.clone());
+        tasks.start("web", move |shutdown| {
+            let listener = listener.take().expect("the server does not end early");
+            serve(listener, served.clone(), shutdown)
+        });
+        let http = reqwest::Client::builder()
+            .timeout(Duration::from_secs(30))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .expect("a client");
+        Self { url, http, store, bus, clock, state, tasks, folder }
+    }
+
+    /// A request without any key.
+    fn open(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("{}{path}", self.url))
+    }
+
+    /// A request with the token of a role.
+    fn as_role(&self, role: Role, method: Method, path: &str) -> RequestBuilder {
+        self.open(method, path).bearer_auth(secret_of(role))
+    }
+
+    /// What an admin reads.
+    async fn get(&self, path: &str) -> Value {
+        let answer = self.as_role(Role::Admin, Method::GET, path).send().await.expect("an answer");
+        assert_eq!(answer.status(), StatusCode::OK, "{path}");
+        answer.json().await.expect("JSON")
+    }
+
+    /// What an admin gets for a body.
+    async fn post(&self, path: &str, body: Value) -> (StatusCode, Value) {
+        let request = self.as_role(Role::Admin, Method::POST, path).json(&body);
+        let answer = request.send().await.expect("an answer");
+        (answer.status(), answer.json().await.expect("JSON"))
+    }
+
+    /// Ends the server; gives its folder.
+    async fn end(self) -> tempfile::TempDir {
+        assert!(self.tasks.drain(Duration::from_secs(10)).await, "the server ends");
+        self.folder
+    }
+}
+
+/// An error's status and words; the body must have the one shape of all errors.
+async fn failure(answer: Response) -> (StatusCode, String, String) {
+    let status = answer.status();
+    let body: Value = answer.json().await.expect("errors are JSON");
+    let words = |name: &str| body["error"][name].as_str().expect("a word").to_owned();
+    assert!(!words("what_to_do").is_empty(), "{body}");
+    (status, words("code"), words("message"))
+}
+
+#[test]
+fn an_address_that_others_reach_needs_keys() {
+    let mut config = Config::default();
+    let open = "0.0.0.0:7878".parse().expect("an address");
+    let own = "127.0.0.1:7878".parse().expect("an address");
+    assert!(super::check_bind(own, &config).is_ok());
+    assert!(super::check_bind("[::1]:1".parse().expect("an address"), &config).is_ok());
+    let why = super::check_bind(open, &config).expect_err("nobody would be asked");
+    assert!(why.contains("web.tokens") && why.contains("web.ingest_token"), "{why}");
+    config.ingest_token = Some("not-a-real-ingest-token".to_owned().into());
+    assert!(super::check_bind(open, &config).is_err(), "the API would be open to nobody's name");
+    config.tokens =
+        vec![Token { name: "a".into(), role: Role::Admin, secret: secret_of(Role::Admin).into() }];
+    assert!(super::check_bind(open, &config).is_ok());
+}
