@@ -35,6 +35,7 @@ pub mod app;
 pub mod approve;
 pub mod assist;
 pub mod bus;
+pub mod chart;
 pub mod chat;
 pub mod cli;
 pub mod command;
