@@ -1,6 +1,6 @@
 //! The service graph, learned from spans and declared in configuration.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -12,7 +12,7 @@ use crate::store::{Filter, Record as _, SpanFilter, Tx};
 /// How stale an edge's last sight may be before a new sight is written (event time, ms): an edge
 /// is seen thousands of times an hour and needs to be written once in a while.
 const REFRESH_MS: i64 = 10 * 60 * 1_000;
-/// Parents looked up in the store for one batch; beyond that the edge is learned another time.
+/// Traces looked up in the store for one batch; beyond that the edge is learned another time.
 const LOOKUPS: usize = 200;
 
 /// Edges that no span tells of. A name without `attribute=` is a service.
@@ -69,33 +69,46 @@ pub fn declare(tx: &Tx<'_>, config: &Config, now: Time) -> Result<(), Fault> {
 /// service is a call; a client span that names its peer is one too; `host.name` says where a
 /// service runs. Counts calls per edge and minute.
 ///
+/// Services export on their own, so caller and callee arrive in different batches and in either
+/// order: whichever comes second finds the other in the store, and the call is counted then.
+///
 /// # Errors
 /// The database failed.
 pub fn learn(tx: &Tx<'_>, spans: &[Span]) -> Result<(), Fault> {
-    let by_id: BTreeMap<(&str, &str), &Span> =
-        spans.iter().map(|s| ((s.trace_id.as_str(), s.span_id.as_str()), s)).collect();
+    let by_id: BTreeMap<(&str, &str), &Span> = spans.iter().map(|s| (id_of(s), s)).collect();
+    let called: BTreeSet<(&str, &str)> = spans
+        .iter()
+        .filter(|s| s.is_server)
+        .filter_map(|s| Some((s.trace_id.as_str(), s.parent_span_id.as_deref()?)))
+        .collect();
+    let mut earlier = Earlier { tx, by_id: &by_id, traces: BTreeMap::new() };
     let mut seen: BTreeMap<(EntityRef, EntityRef, EdgeKind), (Time, Time)> = BTreeMap::new();
-    let mut lookups = 0;
     for span in spans {
         let mut calls = Vec::new();
         if let Some(parent_id) = &span.parent_span_id {
             let parent = match by_id.get(&(span.trace_id.as_str(), parent_id.as_str())) {
                 Some(parent) => Some(parent.entity.clone()),
-                None if span.is_server && lookups < LOOKUPS => {
-                    lookups += 1;
-                    let filter = SpanFilter {
-                        trace_id: Some(span.trace_id.clone()),
-                        limit: 500,
-                        ..SpanFilter::default()
-                    };
-                    let trace = tx.spans(&filter)?;
-                    trace.into_iter().find(|s| s.span_id == *parent_id).map(|s| s.entity)
+                None if span.is_server => {
+                    let trace = earlier.spans(&span.trace_id)?;
+                    trace.iter().find(|s| s.span_id == *parent_id).map(|s| s.entity.clone())
                 }
                 None => None,
             };
             if let Some(parent) = parent.filter(|p| *p != span.entity) {
-                calls.push((parent, span.entity.clone()));
+                calls.push((parent, span.entity.clone(), span.clone()));
             }
+        }
+        // A caller whose callee was told of before.
+        if !span.is_server
+            && span.peer.as_ref().is_none_or(EntityRef::is_service)
+            && !called.contains(&id_of(span))
+        {
+            let callees = earlier.spans(&span.trace_id)?.iter().filter(|s| {
+                s.is_server
+                    && s.parent_span_id.as_ref() == Some(&span.span_id)
+                    && s.entity != span.entity
+            });
+            calls.extend(callees.map(|s| (span.entity.clone(), s.entity.clone(), s.clone())));
         }
         // A peer that is a service may tell of itself by its own server span, so its calls are
         // not counted twice; the edge is noted all the same, for what has no spans of its own
@@ -104,12 +117,12 @@ pub fn learn(tx: &Tx<'_>, spans: &[Span]) -> Result<(), Fault> {
             if peer.is_service() {
                 note(&mut seen, span.entity.clone(), peer.clone(), EdgeKind::Calls, span.at);
             } else {
-                calls.push((span.entity.clone(), peer.clone()));
+                calls.push((span.entity.clone(), peer.clone(), span.clone()));
             }
         }
-        for (from, to) in calls {
-            tx.count_call(&from, &to, span.at, span.duration_ms, span.failed)?;
-            note(&mut seen, from, to, EdgeKind::Calls, span.at);
+        for (from, to, call) in calls {
+            tx.count_call(&from, &to, call.at, call.duration_ms, call.failed)?;
+            note(&mut seen, from, to, EdgeKind::Calls, call.at);
         }
         if let Some(host) = span.attributes.get("host.name").filter(|h| !h.is_empty()) {
             let host = EntityRef::host(host);
@@ -125,6 +138,33 @@ pub fn learn(tx: &Tx<'_>, spans: &[Span]) -> Result<(), Fault> {
         }
     }
     Ok(())
+}
+
+fn id_of(span: &Span) -> (&str, &str) {
+    (&span.trace_id, &span.span_id)
+}
+
+/// What the store knew of traces before this batch. At most [`LOOKUPS`] traces are read.
+struct Earlier<'a, 'b> {
+    tx: &'a Tx<'a>,
+    by_id: &'a BTreeMap<(&'b str, &'b str), &'b Span>,
+    traces: BTreeMap<String, Vec<Span>>,
+}
+
+impl Earlier<'_, '_> {
+    fn spans(&mut self, trace_id: &str) -> Result<&[Span], Fault> {
+        if !self.traces.contains_key(trace_id) {
+            let mut trace = Vec::new();
+            if self.traces.len() < LOOKUPS {
+                let trace_id = Some(trace_id.to_owned());
+                trace =
+                    self.tx.spans(&SpanFilter { trace_id, limit: 500, ..Default::default() })?;
+                trace.retain(|s| !self.by_id.contains_key(&id_of(s)));
+            }
+            self.traces.insert(trace_id.to_owned(), trace);
+        }
+        Ok(&self.traces[trace_id])
+    }
 }
 
 fn note(

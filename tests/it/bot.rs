@@ -1,7 +1,7 @@
 //! The real binary under `run --config`, and what tests ask of it.
 
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use reqwest::StatusCode;
@@ -49,6 +49,16 @@ impl Bot {
         self.program = Some(start(binary, &args, self.folder.path(), self.addr).await);
     }
 
+    /// SIGKILL: nothing is finished, flushed or said.
+    pub(crate) fn kill(&mut self) {
+        self.program = None;
+    }
+
+    /// The folder of its store.
+    pub(crate) fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
     }
@@ -59,6 +69,26 @@ impl Bot {
         let answer = request.send().await.expect("the bot answers");
         assert_eq!(answer.status(), StatusCode::OK, "{path}");
         answer.json().await.expect("JSON")
+    }
+
+    /// Asks a question; gives status and answer.
+    pub(crate) async fn ask(&self, question: &str) -> (u16, String) {
+        let token = format!("Bearer {TOKEN}");
+        let headers = [("Authorization", token.as_str()), ("Content-Type", "application/json")];
+        self.post("/api/v1/ask", &headers, question.to_owned()).await
+    }
+
+    /// Sends a body with headers; gives status and text.
+    pub(crate) async fn post(
+        &self,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: impl Into<reqwest::Body>,
+    ) -> (u16, String) {
+        let request = self.client.post(self.url(path)).body(body);
+        let request = headers.iter().fold(request, |r, (name, value)| r.header(*name, *value));
+        let answer = request.send().await.expect("the bot answers");
+        (answer.status().as_u16(), answer.text().await.expect("a text"))
     }
 
     /// Everything that has this name at the API: `incidents`, `alerts`, `changes`, …

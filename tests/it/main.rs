@@ -4,6 +4,7 @@ mod alertmanager;
 mod bot;
 mod browser;
 mod pipeline;
+mod otlp;
 mod prometheus;
 mod support;
 mod tidy;

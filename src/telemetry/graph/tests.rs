@@ -43,32 +43,36 @@ async fn edges(store: &Store) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_parent_in_another_batch_is_found_and_calls_are_counted_once() {
-    let (store, _folder) = opened();
+async fn a_call_is_counted_once_whichever_side_is_told_of_first() {
     let mut client = span("b", Some("a"), "frontend", false);
     client.peer = Some(EntityRef::service("checkout"));
+    let caller = vec![span("a", None, "frontend", true), client];
     let mut server = span("c", Some("b"), "checkout", true);
     server.attributes.set("host.name", "node-1");
     let mut query = span("d", Some("c"), "checkout", false);
-    query.peer = Some(EntityRef::service("orders-db"));
-    store
-        .write(move |tx| {
-            let caller = [span("a", None, "frontend", true), client];
-            tx.append_spans(&caller)?;
-            learn(tx, &caller)?;
-            let callee = [server, query];
-            tx.append_spans(&callee)?;
-            learn(tx, &callee)
-        })
-        .await
-        .expect("learns");
-    assert_eq!(
-        edges(&store).await,
-        ["checkout Calls orders-db", "checkout RunsOn node-1", "frontend Calls checkout"]
-    );
-    let calls = store.read(|r| r.edge_stats(at(-600), at(600))).await.expect("reads");
-    let counted: Vec<_> = calls.iter().filter(|c| c.to.name() == "checkout").collect();
-    assert_eq!(counted.iter().map(|c| c.n).sum::<u64>(), 1, "{calls:?}");
+    query.peer = Some(EntityRef::new("db.namespace", "orders"));
+    let callee = vec![server, query];
+    let together = [caller.clone(), callee.clone()].concat();
+    for batches in [vec![caller.clone(), callee.clone()], vec![callee, caller], vec![together]] {
+        let (store, _folder) = opened();
+        for batch in batches {
+            store
+                .write(move |tx| {
+                    tx.append_spans(&batch)?;
+                    learn(tx, &batch)
+                })
+                .await
+                .expect("learns");
+        }
+        assert_eq!(
+            edges(&store).await,
+            ["checkout Calls orders", "checkout RunsOn node-1", "frontend Calls checkout"]
+        );
+        let calls = store.read(|r| r.edge_stats(at(-600), at(600))).await.expect("reads");
+        let mut counted: Vec<_> = calls.iter().map(|c| (c.to.name(), c.n)).collect();
+        counted.sort_unstable();
+        assert_eq!(counted, [("checkout", 1), ("orders", 1)]);
+    }
 }
 
 #[tokio::test]
