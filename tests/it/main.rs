@@ -3,8 +3,8 @@
 mod alertmanager;
 mod bot;
 mod browser;
-mod pipeline;
 mod otlp;
+mod pipeline;
 mod prometheus;
 mod support;
 mod tidy;
