@@ -127,5 +127,5 @@ fn finish(
         notes.push(format!("Sentences cut: {}, because {}.", cut.len(), cut.join("; ")));
     }
     let model = Some(llm.model.name().to_owned());
-    Ok(Answer { text, citations, gaps, notes, model, cost, took_ms: 0 })
+    Ok(Answer { text, intent: String::new(), citations, gaps, notes, model, cost, took_ms: 0 })
 }

@@ -90,9 +90,10 @@ impl Draft {
     }
 
     /// The finished answer; the caller fills in what it cost and how long it took.
-    pub(super) fn finish(self) -> Answer {
+    pub(super) fn finish(self, intent: &str) -> Answer {
         Answer {
             text: self.lines.join("\n"),
+            intent: intent.to_owned(),
             citations: self.citations,
             gaps: self.gaps,
             notes: self.notes,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::model::diagnosis::Finding;
 use crate::model::time::{DAY_MS, MINUTE_MS};
-use crate::model::{Fault, Indicator, Level, LogLine, Point, Series, Time};
+use crate::model::{EntityRef, Fault, Indicator, Level, LogLine, Point, Series, Time, figure};
 use crate::store::{LogFilter, SeriesFilter};
 
 use super::offline::Scene;
@@ -12,21 +12,6 @@ use super::when::Range;
 
 /// Log lines read for one answer.
 const MOST_LINES: usize = 2_000;
-
-/// A figure with its unit as people read it.
-pub(super) fn figure(value: f64, unit: &str) -> String {
-    match unit {
-        "s" if value.abs() < 1.0 => format!("{:.0} ms", value * 1_000.0),
-        "s" => format!("{value:.2} s"),
-        "ms" => format!("{value:.0} ms"),
-        "1" => format!("{:.1}%", value * 100.0),
-        "By" => format!("{:.0} MiB", value / 1_048_576.0),
-        _ => {
-            let unit = unit.replace(['{', '}'], "");
-            format!("{value:.1} {unit}").trim_end().to_owned()
-        }
-    }
-}
 
 /// The middle value; `None` without points.
 fn median(points: &[Point]) -> Option<f64> {
@@ -62,7 +47,7 @@ pub(super) fn errors(scene: &mut Scene<'_>) -> Result<(), Fault> {
     let span = range.until.ms_since(range.since);
     let read = |since: Time, until: Time| {
         scene.rows.logs(&LogFilter {
-            entity: scene.plan.entity.clone(),
+            entity: scene.plan.entity().cloned(),
             level: Some(Level::Error),
             since: Some(since),
             until: Some(until),
@@ -81,7 +66,7 @@ pub(super) fn errors(scene: &mut Scene<'_>) -> Result<(), Fault> {
     }
     let mut groups: Vec<_> = groups.into_iter().collect();
     groups.sort_by_key(|(_, of)| std::cmp::Reverse(of.len()));
-    let about = scene.plan.entity.as_ref().map(|e| format!(" of {}", e.name()));
+    let about = scene.plan.entity().map(|e| format!(" of {}", e.name()));
     let (a, b) = (range.since.minute_text(), range.until.minute_text());
     scene.draft.line(format!("Errors{} from {a} to {b}:", about.unwrap_or_default()));
     if lines.is_empty() {
@@ -109,10 +94,10 @@ pub(super) fn errors(scene: &mut Scene<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn golden(scene: &Scene<'_>) -> Result<Vec<Series>, Fault> {
-    let filter = SeriesFilter { entity: scene.plan.entity.clone(), indicator: None };
+fn golden(scene: &Scene<'_>, entity: &EntityRef) -> Result<Vec<Series>, Fault> {
+    let filter = SeriesFilter { entity: Some(entity.clone()), indicator: None };
     let mut all = scene.rows.list_series(&filter)?;
-    all.sort_by_key(|s| s.indicator);
+    all.sort_by(|a, b| (a.indicator, &a.metric, a.id).cmp(&(b.indicator, &b.metric, b.id)));
     Ok(all.into_iter().take(8).collect())
 }
 
@@ -137,7 +122,7 @@ fn against(
     let fact = match old {
         Some(old) if old.abs() > 1e-12 => {
             let percent = (new - old) / old * 100.0;
-            format!("{name}: {newest}, {word} {} ({percent:+.0}%)", figure(old, &series.unit))
+            format!("{name}: {newest}, {word} {} ({percent:+.0} %)", figure(old, &series.unit))
         }
         Some(old) => format!("{name}: {newest}, {word} {}", figure(old, &series.unit)),
         None => format!("{name}: {newest}; nothing is stored to compare with"),
@@ -157,50 +142,70 @@ fn against(
     Ok(())
 }
 
-fn compared(scene: &mut Scene<'_>, back_ms: i64, word: &str, now: Range) -> Result<(), Fault> {
-    let all = golden(scene)?;
-    if all.is_empty() || scene.plan.entity.is_none() {
-        scene
-            .draft
-            .line("Name a service that has metrics, such as: compare orders with yesterday.");
-        return Ok(());
+/// Medians of every named entity's series in `now` and `then`.
+fn compared(scene: &mut Scene<'_>, now: Range, then: Range, word: &str) -> Result<(), Fault> {
+    let (a, b) = (now.since.minute_text(), now.until.minute_text());
+    let mut said = false;
+    for entity in scene.plan.entities.clone() {
+        let all = golden(scene, &entity)?;
+        if all.is_empty() {
+            scene.draft.line(format!("No metrics of {} are stored.", entity.name()));
+        } else if !said {
+            scene.draft.line(format!("Medians from {a} to {b}:"));
+            said = true;
+        }
+        all.iter().try_for_each(|s| against(scene, s, now, then, word))?;
     }
-    let then = Range { since: now.since.plus_ms(-back_ms), until: now.until.plus_ms(-back_ms) };
-    scene.draft.line(format!(
-        "Medians from {} to {}:",
-        now.since.minute_text(),
-        now.until.minute_text()
-    ));
-    all.iter().try_for_each(|s| against(scene, s, now, then, word))
+    Ok(())
+}
+
+fn back(range: Range, ms: i64) -> Range {
+    Range { since: range.since.plus_ms(-ms), until: range.until.plus_ms(-ms) }
 }
 
 pub(super) fn compare(scene: &mut Scene<'_>) -> Result<(), Fault> {
-    let week = scene.question.text.to_lowercase().contains("week");
-    let (back, word) = if week { (7 * DAY_MS, "a week before") } else { (DAY_MS, "a day before") };
+    if scene.plan.entities.is_empty() {
+        if scene.plan.unknown_name.is_none() {
+            let text = "Name a service that has metrics, such as: compare orders with yesterday.";
+            scene.draft.line(text);
+        }
+        return Ok(());
+    }
+    let words = scene.question.text.to_lowercase();
     let now = scene.question.now;
     // The time named is what is compared with, so the figures of now are those of the last hour.
-    let range = Range { since: now.plus_ms(-60 * MINUTE_MS), until: now.plus_ms(1) };
-    compared(scene, back, word, range)
+    let recent = Range { since: now.plus_ms(-60 * MINUTE_MS), until: now.plus_ms(1) };
+    if words.contains("week") {
+        return compared(scene, recent, back(recent, 7 * DAY_MS), "a week before");
+    }
+    match scene.plan.range {
+        Some(then) if !words.contains("yesterday") && !words.contains("yday") => {
+            let word = format!("from {} to {}", then.since.minute_text(), then.until.minute_text());
+            compared(scene, recent, then, &word)
+        }
+        _ => compared(scene, recent, back(recent, DAY_MS), "a day before"),
+    }
 }
 
 pub(super) fn health(scene: &mut Scene<'_>) -> Result<(), Fault> {
     let now = scene.question.now;
     let recent = Range { since: now.plus_ms(-15 * MINUTE_MS), until: now.plus_ms(1) };
     let range = scene.plan.range.unwrap_or(recent);
-    let open = scene.plan.entity.clone().map(|e| {
-        let hit = |i: &&crate::model::Incident| i.state.is_active() && i.entities.contains(&e);
-        (e.clone(), scene.incidents.iter().find(hit).cloned())
-    });
-    match open {
-        Some((e, Some(i))) => {
-            let fact = format!("{} is part of #{}: {}.", e.name(), i.number, i.title);
-            let mark = scene.draft.record(i.id, fact.clone());
-            scene.draft.line(format!("{fact} {mark}"));
-        }
-        Some((e, None)) => scene.draft.line(format!("No incident is open on {}.", e.name())),
-        None => {}
+    if scene.plan.entities.is_empty() && scene.plan.unknown_name.is_none() {
+        scene.draft.line("Name a service, such as: how is orders?");
     }
-    compared(scene, DAY_MS, "a day before", range)
+    for e in scene.plan.entities.clone() {
+        let hit = |i: &&crate::model::Incident| i.state.is_active() && i.entities.contains(&e);
+        match scene.incidents.iter().find(hit).cloned() {
+            Some(i) => {
+                let fact = format!("{} is part of #{}: {}.", e.name(), i.number, i.title);
+                let mark = scene.draft.record(i.id, fact.clone());
+                scene.draft.line(format!("{fact} {mark}"));
+            }
+            None => scene.draft.line(format!("No incident is open on {}.", e.name())),
+        }
+    }
+    compared(scene, range, back(range, DAY_MS), "a day before")
 }
 
 pub(super) fn slowest(scene: &mut Scene<'_>) -> Result<(), Fault> {
@@ -216,6 +221,6 @@ pub(super) fn slowest(scene: &mut Scene<'_>) -> Result<(), Fault> {
     if found.is_empty() {
         scene.draft.line("No durations are stored for that time.");
     }
-    let then = Range { since: range.since.plus_ms(-DAY_MS), until: range.until.plus_ms(-DAY_MS) };
+    let then = back(range, DAY_MS);
     found.iter().take(5).try_for_each(|(_, s)| against(scene, s, range, then, "a day before"))
 }

@@ -66,6 +66,9 @@ pub struct Cost {
 pub struct Answer {
     /// Markdown with `[n]` where a citation supports it.
     pub text: String,
+    /// What the question was taken for, such as `why` or `changes`; empty when a model read it.
+    #[serde(default)]
+    pub intent: String,
     /// What the numbers in brackets point to.
     pub citations: Vec<Citation>,
     /// What could not be read.

@@ -3,17 +3,19 @@
 use jiff::tz::TimeZone;
 
 use crate::model::diagnosis::Finding;
-use crate::model::time::{DAY_MS, HOUR_MS, duration_text};
+use crate::model::time::{HOUR_MS, duration_text};
 use crate::model::{
-    Alert, Change, Diagnosis, EntityRef, Evidence, Fault, Graph, Incident, Proposal, Silence,
-    TimelineEntry, topology::Edge,
+    Change, Diagnosis, EntityRef, Evidence, Fault, Graph, Incident, Time, TimelineEntry,
+    topology::Edge,
 };
-use crate::store::{Filter, LogFilter, Rows, SeriesFilter};
+use crate::store::{Filter, Rows, SeriesFilter};
 
 use super::draft::Draft;
 use super::plan::{self, Intent, Plan};
 use super::when::Range;
 use super::{Answer, Config, Question, look};
+
+mod advice;
 
 /// Most lines of one list in an answer.
 const MOST: usize = 8;
@@ -48,7 +50,12 @@ pub(super) fn answer(
     });
     let plan = plan::understand(&question.text, &known, question.now, &zone);
     let mut scene = Scene { rows, question, plan, graph, incidents, draft };
+    scene.admit(&known);
+    let lost = scene.plan.unknown_name.is_some();
     match scene.plan.intent {
+        // What is asked about is not known: the whole picture, or nothing, but not another's.
+        Intent::Why | Intent::Health | Intent::Show if lost => scene.status()?,
+        Intent::Errors | Intent::Compare | Intent::Graph | Intent::Deploy if lost => {}
         Intent::Status | Intent::Count => scene.status()?,
         Intent::Why => scene.why()?,
         Intent::Changes => scene.changes()?,
@@ -67,20 +74,44 @@ pub(super) fn answer(
         Intent::Help => scene.help("You can ask:"),
         Intent::Unknown => scene.unknown()?,
     }
-    Ok(scene.draft.finish())
+    Ok(scene.draft.finish(scene.plan.intent.as_str()))
 }
 
 impl Scene<'_> {
+    /// Says what was guessed, and which name is not known: an answer about something else than
+    /// was asked must not look like one.
+    fn admit(&mut self, known: &[EntityRef]) {
+        for (words, name) in self.plan.guesses.clone() {
+            self.draft.note(format!("`{words}` was read as {name}."));
+        }
+        let Some(name) = self.plan.unknown_name.clone() else { return };
+        let mut near: Vec<(f64, &str)> =
+            known.iter().map(|e| (strsim::jaro_winkler(&name, e.name()), e.name())).collect();
+        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+        near.dedup_by(|a, b| a.1 == b.1);
+        let near: Vec<&str> = near.into_iter().take(3).map(|(_, name)| name).collect();
+        let hint = match near[..] {
+            [] => "No service has sent anything yet.".to_owned(),
+            _ => format!("The nearest names are {}.", near.join(", ")),
+        };
+        self.draft.line(format!("Nothing named `{name}` is known. {hint}"));
+    }
+
     /// The range asked for, or the last `hours`.
     pub(super) fn range(&self, hours: i64) -> Range {
         let now = self.question.now;
+        if self.plan.since_onset
+            && let Some(i) = self.incident()
+        {
+            return Range { since: i.onset_at, until: i.resolved_at.unwrap_or(now).plus_ms(1) };
+        }
         let default = Range { since: now.plus_ms(-hours * HOUR_MS), until: now.plus_ms(1) };
         self.plan.range.unwrap_or(default)
     }
 
     /// The incident meant: by number, by thread, by entity, or the newest active one.
     pub(super) fn incident(&self) -> Option<Incident> {
-        let of = |i: &&Incident| match (&self.plan.entity, self.plan.number) {
+        let of = |i: &&Incident| match (self.plan.entity(), self.plan.number) {
             (_, Some(number)) => i.number == number,
             (Some(entity), None) => i.entities.contains(entity),
             (None, None) => true,
@@ -88,7 +119,7 @@ impl Scene<'_> {
         let here = |i: &&Incident| Some(i.id) == self.question.incident;
         let mut matching = self.incidents.iter().filter(of);
         let asked_here = self.incidents.iter().find(here);
-        let found = match (&self.plan.entity, self.plan.number) {
+        let found = match (self.plan.entity(), self.plan.number) {
             (None, None) if asked_here.is_some() => asked_here,
             _ => matching.clone().find(|i| i.state.is_active()).or_else(|| matching.next()),
         };
@@ -96,7 +127,7 @@ impl Scene<'_> {
     }
 
     fn no_incident(&mut self) {
-        let about = match (&self.plan.entity, self.plan.number) {
+        let about = match (self.plan.entity(), self.plan.number) {
             (_, Some(n)) => format!("No incident #{n} is stored."),
             (Some(e), None) => format!("No incident about {} is stored.", e.name()),
             (None, None) => "No incident is stored.".to_owned(),
@@ -153,7 +184,7 @@ impl Scene<'_> {
     fn why(&mut self) -> Result<(), Fault> {
         let Some(i) = self.incident() else {
             self.no_incident();
-            return if self.plan.entity.is_some() { look::health(self) } else { Ok(()) };
+            return if self.plan.entity().is_some() { look::health(self) } else { Ok(()) };
         };
         let line = self.incident_line(&i);
         self.draft.line(line);
@@ -185,40 +216,48 @@ impl Scene<'_> {
         Ok(())
     }
 
-    fn change_lines(&mut self, range: Range, entity: Option<&EntityRef>) -> Result<usize, Fault> {
-        let filter = Filter::all().since(range.since).until(range.until).newest(200);
+    fn change_line(&mut self, change: &Change, range: Range) {
+        let who = change.author.as_deref().map(|a| format!(", by {a}")).unwrap_or_default();
+        let version = match (&change.version, &change.previous) {
+            // The title usually names the version; the one before it is news.
+            (Some(_), Some(old)) => format!(", before it {old}"),
+            _ => String::new(),
+        };
+        let fact = format!(
+            "{} {}: {} ({}{version}{who})",
+            change.at.minute_text(),
+            change.entity.name(),
+            change.title,
+            change.status
+        );
+        let finding = Finding::Change { change: change.clone() };
+        let mark = self.draft.found("changes", (range.since, range.until), fact.clone(), finding);
+        self.draft.line(format!("- {fact}. {mark}"));
+    }
+
+    fn change_lines(&mut self, range: Range, entities: &[EntityRef]) -> Result<usize, Fault> {
+        let filter = Filter::all().since(range.since).until(range.until).newest(500);
         let changes: Vec<Change> = self.rows.list(&filter)?;
-        let chosen: Vec<Change> =
-            changes.into_iter().filter(|c| entity.is_none_or(|e| c.entity == *e)).collect();
+        let asked = |c: &Change| entities.is_empty() || entities.contains(&c.entity);
+        let chosen: Vec<Change> = changes.into_iter().filter(asked).collect();
         for change in chosen.iter().take(MOST) {
-            let who = change.author.as_deref().map(|a| format!(", by {a}")).unwrap_or_default();
-            let fact = format!(
-                "{} {}: {} ({}{who})",
-                change.at.minute_text(),
-                change.entity.name(),
-                change.title,
-                change.status
-            );
-            let finding = Finding::Change { change: change.clone() };
-            let mark =
-                self.draft.found("changes", (range.since, range.until), fact.clone(), finding);
-            self.draft.line(format!("- {fact}. {mark}"));
+            self.change_line(change, range);
         }
         Ok(chosen.len())
     }
 
     fn changes(&mut self) -> Result<(), Fault> {
         let mut range = self.range(24);
-        let entity = self.plan.entity.clone();
+        let entities = self.plan.entities.clone();
         // In an incident's thread, "what changed" means before its onset.
         let named = self.plan.number.is_some() || self.question.incident.is_some();
         if let (None, Some(i), true) = (self.plan.range, self.incident(), named) {
             range = Range { since: i.onset_at.plus_ms(-2 * HOUR_MS), until: i.updated_at };
         }
-        let about = entity.as_ref().map(|e| format!(" on {}", e.name())).unwrap_or_default();
+        let about = self.about();
         let (a, b) = (range.since.minute_text(), range.until.minute_text());
         self.draft.line(format!("Changes{about} from {a} to {b}:"));
-        let n = self.change_lines(range, entity.as_ref())?;
+        let n = self.change_lines(range, &entities)?;
         if n == 0 {
             self.draft.line("None was reported.");
         } else if n > MOST {
@@ -228,257 +267,70 @@ impl Scene<'_> {
     }
 
     fn happened(&mut self) -> Result<(), Fault> {
-        let one = match (self.plan.range, self.plan.number, self.question.incident) {
-            (None, None, None) => None,
-            (None, ..) => self.incident(),
-            _ => None,
+        let timed = self.plan.range.is_some();
+        let named = self.plan.number.is_some() || self.question.incident.is_some();
+        let one = if timed || !named { None } else { self.incident() };
+        let range = match &one {
+            Some(i) => Range {
+                since: i.onset_at.plus_ms(-2 * HOUR_MS),
+                until: i.resolved_at.unwrap_or(self.question.now).plus_ms(1),
+            },
+            None => self.range(24),
         };
-        let range = self.range(24);
         let filter = match &one {
             Some(i) => Filter::parent(i.id),
             None => Filter::all().since(range.since).until(range.until),
         };
-        let entries = self.rows.list::<TimelineEntry>(&filter)?;
-        if entries.is_empty() {
-            let (a, b) = (range.since.minute_text(), range.until.minute_text());
-            self.draft.line(format!("No incident has entries from {a} to {b}."));
-        }
-        for e in entries.iter().take(2 * MOST) {
-            let fact = format!("{} {}", e.at.minute_text(), e.text);
-            let mark = self.draft.record(e.id, fact.clone());
-            self.draft.line(format!("- {fact} {mark}"));
-        }
-        if one.is_none() {
-            self.change_lines(range, None)?;
-        }
-        Ok(())
-    }
-
-    fn seen_before(&mut self) -> Result<(), Fault> {
-        let Some(i) = self.incident() else {
-            self.no_incident();
-            return Ok(());
-        };
-        let similar = self.rows.get::<Diagnosis>(i.id)?.map(|d| d.similar).unwrap_or_default();
-        if similar.is_empty() {
-            self.draft.line(format!("No earlier incident like #{} is stored.", i.number));
-        }
-        for s in similar.iter().take(3) {
-            let fixed = s.fixed_by.as_deref().unwrap_or("not recorded");
-            let fact =
-                format!("{}: {:.0}% alike; fixed by: {fixed}", s.title, s.similarity * 100.0);
-            let finding = Finding::Incident {
-                incident: s.incident,
-                title: s.title.clone(),
-                similarity: s.similarity,
-                fixed_by: s.fixed_by.clone(),
-            };
-            let range = (i.onset_at, self.question.now);
-            let mark = self.draft.found("similar incidents", range, fact.clone(), finding);
-            self.draft.line(format!("- {fact}. {mark}"));
-        }
-        Ok(())
-    }
-
-    fn what_to_do(&mut self) -> Result<(), Fault> {
-        let Some(i) = self.incident() else {
-            self.no_incident();
-            return Ok(());
-        };
-        let line = self.incident_line(&i);
-        self.draft.line(line);
-        let open = Filter { states: vec!["open".into()], ..Filter::parent(i.id) };
-        let proposals = self.rows.list::<Proposal>(&open)?;
-        if proposals.is_empty() {
-            self.draft.line("No action is proposed for it now.");
-        }
-        for p in proposals.iter().take(3) {
-            let fact = format!(
-                "Proposed: {}. {} Chance that it helps {:.0}%; expires {}",
-                p.title,
-                p.why,
-                p.chance * 100.0,
-                p.expires_at.minute_text()
-            );
-            let mark = self.draft.record(p.id, fact.clone());
-            self.draft.line(format!("- {fact}. {mark}"));
-        }
-        self.runbooks()
-    }
-
-    fn runbooks(&mut self) -> Result<(), Fault> {
-        let mut words = self.question.text.clone();
-        if let Some(i) = self.incident() {
-            words = format!("{words} {}", i.title);
-            if let Some(d) = self.rows.get::<Diagnosis>(i.id)? {
-                words.extend(d.hypotheses.first().map(|h| format!(" {}", h.statement)));
+        let entities = self.plan.entities.clone();
+        let mut told: Vec<(Time, Told)> = Vec::new();
+        for e in self.rows.list::<TimelineEntry>(&filter)? {
+            let of = self.incidents.iter().find(|i| i.id == e.incident);
+            let about = |i: &Incident| entities.iter().any(|x| i.entities.contains(x));
+            if entities.is_empty() || of.is_some_and(about) {
+                told.push((e.at, Told::Entry(e, of.map(|i| i.number))));
             }
         }
-        let found = self.rows.search(&words, Some("runbook"), 3)?;
-        if found.is_empty() {
-            self.draft.line("No runbook matches.");
+        let changes = Filter::all().since(range.since).until(range.until);
+        for change in self.rows.list::<Change>(&changes)? {
+            if entities.is_empty() || entities.contains(&change.entity) {
+                told.push((change.at, Told::Change(change)));
+            }
         }
-        for f in found {
-            let finding = Finding::Runbook {
-                id: f.id.clone(),
-                title: f.title.clone(),
-                excerpt: f.excerpt.clone(),
-            };
-            let now = self.question.now;
-            let mark = self.draft.found("search runbooks", (now, now), f.title.clone(), finding);
-            self.draft.line(format!("- Runbook {}: {} {mark}", f.id, f.title));
-        }
-        Ok(())
-    }
-
-    fn paged(&mut self) -> Result<(), Fault> {
-        let range = self.range(24);
-        let filter = Filter::all().since(range.since).until(range.until).newest(500);
-        let entity = self.plan.entity.clone();
-        let chosen: Vec<Alert> = self
-            .rows
-            .list::<Alert>(&filter)?
-            .into_iter()
-            .filter(|a| entity.as_ref().is_none_or(|e| a.entity == *e))
-            .collect();
-        if chosen.is_empty() {
-            let (a, b) = (range.since.minute_text(), range.until.minute_text());
-            self.draft.line(format!("No alert started from {a} to {b}."));
-        }
-        for a in chosen.iter().take(MOST) {
-            let why = match (&a.suppressed, &a.decision) {
-                (Some(s), _) => format!("kept quiet by {}: {}", s.by, s.reason),
-                (None, Some(decision)) => decision.clone(),
-                (None, None) => "no decision is recorded yet".to_owned(),
-            };
-            let (name, entity) = (a.name(), a.entity.name());
-            let fact = format!("{} {name} on {entity}: {why}", a.starts_at.minute_text());
-            let mark = self.draft.record(a.id, fact.clone());
-            self.draft.line(format!("- {fact} {mark}"));
-        }
-        if chosen.len() > MOST {
-            self.draft.line(format!("The newest {MOST} of {} alerts are shown.", chosen.len()));
-        }
-        Ok(())
-    }
-
-    fn silenced(&mut self) -> Result<(), Fault> {
-        let now = self.question.now;
-        let all = self.rows.list::<Silence>(&Filter::all())?;
-        let current: Vec<_> =
-            all.into_iter().filter(|s| s.starts_at <= now && now < s.ends_at).collect();
-        if current.is_empty() {
-            self.draft.line("No silence or maintenance window is in force.");
-        }
-        for s in current.iter().take(MOST) {
-            let matchers: Vec<String> = s.matchers.iter().map(ToString::to_string).collect();
-            let kind = if s.maintenance { "Maintenance" } else { "Silence" };
-            let fact = format!(
-                "{kind} for {} until {}, by {}: {}",
-                matchers.join(", "),
-                s.ends_at.minute_text(),
-                s.author.name,
-                s.reason
-            );
-            let mark = self.draft.record(s.id, fact.clone());
-            self.draft.line(format!("- {fact} {mark}"));
-        }
-        Ok(())
-    }
-
-    fn neighbours(&mut self) {
-        let Some(e) = self.plan.entity.clone() else {
-            self.draft.line("Name a service, such as: which services depend on orders?");
-            return;
-        };
-        let names = |of: Vec<&EntityRef>| {
-            let list = of.iter().map(|n| n.name()).collect::<Vec<_>>().join(", ");
-            if list.is_empty() { "nothing known".to_owned() } else { list }
-        };
-        let down = names(self.graph.dependencies(&e).map(|(n, _)| n).collect());
-        let up = names(self.graph.dependents(&e).map(|(n, _)| n).collect());
-        let fact = format!("{} depends on: {down}. Depending on it: {up}.", e.name());
-        let mark = self.draft.record(format!("graph {e}"), fact.clone());
-        self.draft.line(format!("{fact} {mark}"));
-    }
-
-    fn deploy(&mut self) -> Result<(), Fault> {
-        let Some(e) = self.plan.entity.clone() else {
-            self.draft.line("Name the service, such as: what if we deployed orders now?");
+        told.sort_by_key(|(at, _)| *at);
+        let (a, b) = (range.since.minute_text(), range.until.minute_text());
+        if told.is_empty() {
+            self.draft.line(format!("Nothing is recorded from {a} to {b}{}.", self.about()));
             return Ok(());
-        };
-        self.neighbours();
-        let near: Vec<Incident> = self
-            .incidents
-            .iter()
-            .filter(|i| i.state.is_active())
-            .filter(|i| {
-                i.entities.iter().any(|x| self.graph.distance(&e, x, 1).is_some() || *x == e)
-            })
-            .cloned()
-            .collect();
-        if near.is_empty() {
-            self.draft.line(format!("No incident is open on {} or its neighbours.", e.name()));
-        } else {
-            self.draft.line("Open incidents on it or its neighbours argue for waiting:");
         }
-        for i in &near {
-            let line = self.incident_line(i);
-            self.draft.line(format!("- {line}"));
+        self.draft.line(format!("From {a} to {b}{}:", self.about()));
+        let n = told.len();
+        for (_, what) in told.into_iter().take(2 * MOST) {
+            match what {
+                Told::Change(change) => self.change_line(&change, range),
+                Told::Entry(e, number) => {
+                    let of = number.map(|n| format!(" #{n}:")).unwrap_or_default();
+                    let fact = format!("{}{of} {}", e.at.minute_text(), e.text);
+                    let mark = self.draft.record(e.id, fact.clone());
+                    self.draft.line(format!("- {fact} {mark}"));
+                }
+            }
         }
-        let now = self.question.now;
-        let month = Filter::subject(&e).since(now.plus_ms(-30 * DAY_MS));
-        let changes = self.rows.list::<Change>(&month)?;
-        let hit = |c: &&Change| {
-            self.incidents.iter().any(|i| {
-                let after = i.onset_at.ms_since(c.at);
-                (0..HOUR_MS).contains(&after) && i.entities.contains(&e)
-            })
-        };
-        let n_hit = changes.iter().filter(hit).count();
-        let fact = format!(
-            "Changes to {} in the last 30 days: {}, of which {n_hit} had an incident on it within 60 min.",
-            e.name(),
-            changes.len()
-        );
-        let mark = self.draft.record(format!("change history {e}"), fact.clone());
-        self.draft.line(format!("{fact} {mark}"));
-        self.silenced()?;
-        look::health(self)
-    }
-
-    fn help(&mut self, head: &str) {
-        self.draft.line(head);
-        for example in [
-            "status",
-            "why is checkout slow",
-            "what changed since 14:00",
-            "show errors of orders",
-            "compare checkout with yesterday",
-            "have we seen this before",
-            "what should I do",
-            "why was I not paged for auth",
-            "what if we deployed orders now",
-        ] {
-            self.draft.line(format!("- {example}"));
+        if n > 2 * MOST {
+            let rest = n - 2 * MOST;
+            self.draft.line(format!("{rest} later entries are not shown; ask for a shorter time."));
         }
-    }
-
-    fn unknown(&mut self) -> Result<(), Fault> {
-        let text = self.question.text.clone();
-        let found = self.rows.search(&text, None, 3)?;
-        let lines = self.rows.logs(&LogFilter {
-            text: Some(text),
-            since: Some(self.question.now.plus_ms(-DAY_MS)),
-            limit: 3,
-            ..LogFilter::default()
-        })?;
-        for f in &found {
-            let mark = self.draft.record(&f.id, format!("{} {}", f.title, f.excerpt));
-            self.draft.line(format!("- Found in {} {}: {} {mark}", f.kind, f.id, f.title));
-        }
-        look::log_lines(self, &lines);
-        self.help("The question was not understood. Near it are:");
         Ok(())
     }
+
+    /// ` on orders`, where entities were named.
+    fn about(&self) -> String {
+        let names: Vec<&str> = self.plan.entities.iter().map(EntityRef::name).collect();
+        if names.is_empty() { String::new() } else { format!(" on {}", names.join(" and ")) }
+    }
+}
+
+/// What "what happened" lists, in order of time.
+enum Told {
+    Entry(TimelineEntry, Option<u64>),
+    Change(Change),
 }
