@@ -299,7 +299,7 @@ fn observer(config: crate::remediate::Config, library: Arc<Library>, settings: &
                 return Err(Fault::because(format!("the runbook {} is gone", plan.runbook)));
             };
             let situation = runbook::Situation { settings: values, ..Default::default() };
-            let asked = runbook::observe(action, &situation, &plan.target)
+            let asked = runbook::observe(action, &situation, &plan.target, &plan.parameters)
                 .map_err(|refused| Fault::because(refused.to_string()))?;
             match asked {
                 Some(o) => read_state(&config, &o.url, &o.headers, &o.keys).await.map(Some),

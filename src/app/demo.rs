@@ -102,7 +102,7 @@ fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
     config.web.hook_secret = Some(secret.into());
     config.prometheus =
         vec![PrometheusConfig { name: "shop".into(), url: shop.url(), ..Default::default() }];
-    config.runbooks.settings.insert("shop_admin_url".into(), shop.url());
+    config.runbooks.settings.insert("admin_url".into(), shop.url());
     config.remediate.hosts.push(HostRule {
         host: shop.addr().to_string(),
         methods: vec!["POST".into()],

@@ -12,7 +12,7 @@ use super::revise::{Revision, over, revise};
 use crate::bus::{Bus, Event};
 use crate::learn::Ledger;
 use crate::model::{
-    Alert, Change, Diagnosis, Fault, Incident, IncidentId, Plan, Proposal, ProposalId,
+    Alert, Diagnosis, Evidence, Fault, Incident, IncidentId, Plan, Proposal, ProposalId,
     ProposalState, SharedClock,
 };
 use crate::runbook::{self, Library, Runbook, Situation, schema::Action};
@@ -49,6 +49,7 @@ pub(super) struct Known {
     pub incident: Incident,
     pub diagnosis: Diagnosis,
     pub alerts: Vec<Alert>,
+    pub evidence: Vec<Evidence>,
     pub proposals: Vec<Proposal>,
     pub ledger: Ledger,
 }
@@ -65,6 +66,7 @@ impl Propose {
                 };
                 Ok(Some(Known {
                     alerts: r.list(&Filter::parent(id))?,
+                    evidence: r.list(&Filter::parent(id))?,
                     proposals: r.list(&Filter::parent(id))?,
                     ledger: Ledger::read(r)?,
                     incident,
@@ -76,7 +78,10 @@ impl Propose {
         let Some(situation) = self.situation(&known) else { return Ok(()) };
         let pattern = situation.hypothesis.as_ref().map_or("", |h| h.pattern.as_str());
         let mut offers = Vec::new();
-        for found in self.library.matching(&situation).into_iter().take(3) {
+        let matching = self.library.matching(&situation);
+        let best = matching.first().map_or(0.0, |m| m.score);
+        // A runbook that fits no better than half as well as the best is for another fault.
+        for found in matching.into_iter().take(3).filter(|m| m.score > 0.5 * best) {
             for (n, action) in found.runbook.front.actions.iter().enumerate() {
                 // Between equals, what its author wrote first goes first.
                 let fit = found.score * (1.0 - 0.001 * n as f64);
@@ -87,6 +92,13 @@ impl Propose {
             }
         }
         offers.sort_by(|a, b| b.worth().total_cmp(&a.worth()));
+        let mut requests = Vec::new();
+        offers.retain(|o| {
+            // Two runbooks may come to the same request: the one that fits better offers it.
+            let new = !requests.contains(&o.plan.steps);
+            requests.push(o.plan.steps.clone());
+            new
+        });
         let now = self.clock.now();
         let changes = revise(&known, offers, &self.policy, now);
         if changes.is_empty() {
@@ -101,23 +113,11 @@ impl Propose {
     }
 
     fn situation(&self, known: &Known) -> Option<Situation> {
-        let hypothesis = known.diagnosis.hypotheses.first()?.clone();
-        let change: Option<Change> = hypothesis
-            .change
-            .and_then(|id| known.diagnosis.changes.iter().find(|c| c.id == id).cloned());
-        let logs = known
-            .alerts
-            .iter()
-            .filter_map(|a| a.annotations.get("template").map(str::to_owned))
-            .collect();
-        Some(Situation {
-            incident: Some(known.incident.clone()),
-            hypothesis: Some(hypothesis),
-            change,
-            alerts: known.alerts.clone(),
-            logs,
-            settings: self.settings.clone(),
-        })
+        let hypothesis = known.diagnosis.hypotheses.first()?;
+        let (incident, changes) = (&known.incident, &known.diagnosis.changes);
+        let situation = Situation::of(incident, Some(hypothesis), changes, &known.alerts)
+            .with_evidence(&known.evidence);
+        Some(Situation { settings: self.settings.clone(), ..situation })
     }
 
     /// A plan with the target's state as it is now; `None` when the action can't be filled in or

@@ -45,7 +45,9 @@ impl Revision {
 
 /// Whether both would do the same thing to the same target.
 fn same_deed(a: &Plan, b: &Plan) -> bool {
+    // Two runbooks may come to the same request: it is offered once.
     (&a.runbook, &a.action, &a.target) == (&b.runbook, &b.action, &b.target)
+        || (!a.steps.is_empty() && a.steps == b.steps)
 }
 
 /// Why an open offer no longer stands beside `offers`, the best of what could be offered now.

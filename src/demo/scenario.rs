@@ -171,6 +171,9 @@ pub struct Effect {
     /// Factor on query time (databases and what queries them).
     #[serde(default = "one")]
     pub query: f64,
+    /// Rows that each query of a service reads by sequential scans in addition.
+    #[serde(default)]
+    pub scans: f64,
 }
 
 fn one() -> f64 {

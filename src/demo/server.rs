@@ -1,23 +1,23 @@
 //! The shop's door: Prometheus' HTTP interface over its world, and the admin interface.
 
+mod admin;
+
 use std::collections::BTreeMap;
 use std::future::Future;
 
 use axum::Router;
 use axum::body::Bytes;
 use axum::extract::{Path, RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use axum::routing::get;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use super::Shop;
 use super::promql::answer;
 use super::promql::value::QueryError;
-use super::scenario::{Operation, scenario, scenarios};
 use super::series::FAMILIES;
-use super::town::{DATABASES, NODES, service_index};
 use crate::model::{Fault, Time};
 
 impl Shop {
@@ -55,11 +55,7 @@ fn router(shop: Shop) -> Router {
         .route("/api/v1/targets", get(targets))
         .route("/-/ready", get(|| async { "Ready.\n" }))
         .route("/metrics", get(exposition))
-        .route("/admin/services/{service}", get(target))
-        .route("/admin/services/{service}/{action}", post(service_action))
-        .route("/admin/network-policies/{policy}/revert", post(revert))
-        .route("/admin/databases/{database}/indexes", post(index))
-        .route("/admin/faults", get(faults).post(inject))
+        .nest("/admin", admin::router())
         .with_state(shop)
 }
 
@@ -227,158 +223,7 @@ async fn exposition(State(shop): State<Shop>) -> Response {
     match tokio::task::spawn_blocking(move || shop.exposition()).await {
         Ok(text) => ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], text)
             .into_response(),
-        Err(e) => refuse(500, e.to_string()),
-    }
-}
-
-fn refuse(status: u16, text: impl Into<String>) -> Response {
-    json_answer(status, json!({ "error": text.into() }).to_string())
-}
-
-async fn target(State(shop): State<Shop>, Path(service): Path<String>) -> Response {
-    match service_index(&service) {
-        Some(n) => json_answer(200, json!(shop.world().target(n, shop.now())).to_string()),
-        None => refuse(404, format!("there is no service {service}")),
-    }
-}
-
-fn operated(shop: &Shop, headers: &HeaderMap, operation: Operation, text: String) -> Response {
-    let key = headers.get("Idempotency-Key").and_then(|v| v.to_str().ok()).map(str::to_owned);
-    match shop.operate(operation, key) {
-        Ok(new) => {
-            let text = if new { text } else { format!("{text} (already done under this key)") };
-            json_answer(200, json!({ "done": true, "text": text }).to_string())
-        }
-        Err(e) => refuse(500, e.chain()),
-    }
-}
-
-/// A text or number of the body, as text.
-fn field(body: &Value, name: &str) -> Result<String, String> {
-    match body.get(name) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
-        Some(Value::Number(n)) => Ok(n.to_string()),
-        _ => Err(format!("the body has no `{name}`")),
-    }
-}
-
-fn object(body: &Bytes) -> Result<Value, String> {
-    if body.is_empty() {
-        return Ok(json!({}));
-    }
-    serde_json::from_slice(body).map_err(|e| format!("the body is no JSON: {e}"))
-}
-
-async fn service_action(
-    State(shop): State<Shop>,
-    Path((service, action)): Path<(String, String)>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    let Some(n) = service_index(&service) else {
-        return refuse(404, format!("there is no service {service}"));
-    };
-    let parsed = || -> Result<(Operation, String), String> {
-        let body = object(&body)?;
-        Ok(match action.as_str() {
-            "rollback" => {
-                let to = field(&body, "to")?;
-                if !shop.world().versions(n, shop.now()).contains(&to) {
-                    return Err(format!("{service} never ran {to}"));
-                }
-                let text = format!("{service} runs {to}");
-                (Operation::Rollback { service: service.clone(), to }, text)
-            }
-            "config" => {
-                let (key, value) = (field(&body, "key")?, field(&body, "value")?);
-                if key != "worker_concurrency" || !value.parse::<u32>().is_ok_and(|v| v > 0) {
-                    return Err("only worker_concurrency can be set, to a positive number".into());
-                }
-                let text = format!("{key} of {service} is {value}");
-                (Operation::Config { service: service.clone(), key, value }, text)
-            }
-            "restart" => {
-                (Operation::Restart { service: service.clone() }, format!("{service} restarts"))
-            }
-            "move" => {
-                let to = field(&body, "to")?;
-                if !NODES.contains(&to.as_str()) {
-                    return Err(format!("there is no node {to}"));
-                }
-                let text = format!("{service} moves to {to}");
-                (Operation::Move { service: service.clone(), to }, text)
-            }
-            "scale" => {
-                let replicas = field(&body, "replicas")?;
-                let replicas = replicas.parse::<u32>().ok().filter(|r| (1..=20).contains(r));
-                let replicas = replicas.ok_or("replicas must be between 1 and 20")?;
-                let text = format!("{service} has {replicas} replicas");
-                (Operation::Scale { service: service.clone(), replicas }, text)
-            }
-            other => return Err(format!("{service} has no action {other}")),
-        })
-    };
-    match parsed() {
-        Ok((operation, text)) => operated(&shop, &headers, operation, text),
-        Err(text) => refuse(400, text),
-    }
-}
-
-async fn revert(
-    State(shop): State<Shop>,
-    Path(policy): Path<String>,
-    headers: HeaderMap,
-) -> Response {
-    let known = scenarios()
-        .iter()
-        .filter_map(|s| s.change.as_ref()?.policy.as_deref())
-        .any(|p| p == policy);
-    if !known {
-        return refuse(404, format!("there is no network policy {policy}"));
-    }
-    let text = format!("{policy} is as it was before");
-    operated(&shop, &headers, Operation::RevertPolicy { policy }, text)
-}
-
-async fn index(
-    State(shop): State<Shop>,
-    Path(database): Path<String>,
-    headers: HeaderMap,
-    body: Bytes,
-) -> Response {
-    if !DATABASES.iter().any(|d| d.name == database) {
-        return refuse(404, format!("there is no database {database}"));
-    }
-    let parsed = object(&body).and_then(|b| Ok((field(&b, "table")?, field(&b, "column")?)));
-    match parsed {
-        Ok((table, column)) => {
-            let text = format!("{database} has an index on {table}({column})");
-            operated(&shop, &headers, Operation::Index { database, table, column }, text)
-        }
-        Err(text) => refuse(400, text),
-    }
-}
-
-async fn faults(State(shop): State<Shop>) -> Response {
-    let world = shop.world();
-    let episodes: Vec<Value> = world
-        .episodes()
-        .iter()
-        .map(|e| json!({ "scenario": e.scenario.key, "from": e.from, "until": e.until, "mended": e.mended }))
-        .collect();
-    let known: Vec<&str> = scenarios().iter().map(|s| s.key.as_str()).collect();
-    json_answer(200, json!({ "scenarios": known, "episodes": episodes }).to_string())
-}
-
-async fn inject(State(shop): State<Shop>, body: Bytes) -> Response {
-    let name = object(&body).and_then(|b| field(&b, "scenario"));
-    match name.map(|n| (scenario(&n), n)) {
-        Ok((Some(scenario), _)) => match shop.inject(scenario) {
-            Ok(()) => json_answer(200, json!({ "done": true }).to_string()),
-            Err(e) => refuse(500, e.chain()),
-        },
-        Ok((None, name)) => refuse(404, format!("there is no scenario {name}")),
-        Err(text) => refuse(400, text),
+        Err(e) => json_answer(500, json!({ "error": e.to_string() }).to_string()),
     }
 }
 

@@ -57,6 +57,17 @@ pub(super) struct Inner {
     pub(super) listener: Mutex<Option<std::net::TcpListener>>,
 }
 
+/// What became of an operation that may have been asked for before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operated {
+    /// It was carried out now.
+    Now,
+    /// It had been carried out under the same key; nothing was done.
+    Before,
+    /// Something else had been carried out under the same key; nothing was done.
+    OtherUnderKey,
+}
+
 /// Name of the file in the data folder.
 const FILE: &str = "shop.json";
 
@@ -126,25 +137,33 @@ impl Shop {
     /// # Errors
     /// The shop's file can't be written.
     pub fn inject(&self, scenario: &Scenario) -> Result<(), Fault> {
-        let what = What::Inject(scenario.key.clone());
-        self.record(Event { at: self.now(), what, key: None }).map(|_| ())
+        self.inject_once(scenario, None).map(|_| ())
     }
 
-    /// Carries out an operation now; the same key twice is once. Says whether it was new.
+    /// Starts a scenario now; the same key twice is once.
     ///
     /// # Errors
     /// The shop's file can't be written.
-    pub fn operate(&self, operation: Operation, key: Option<String>) -> Result<bool, Fault> {
+    pub fn inject_once(&self, scenario: &Scenario, key: Option<String>) -> Result<Operated, Fault> {
+        self.record(Event { at: self.now(), what: What::Inject(scenario.key.clone()), key })
+    }
+
+    /// Carries out an operation now; the same key twice is once.
+    ///
+    /// # Errors
+    /// The shop's file can't be written.
+    pub fn operate(&self, operation: Operation, key: Option<String>) -> Result<Operated, Fault> {
         self.record(Event { at: self.now(), what: What::Operate(operation), key })
     }
 
-    fn record(&self, event: Event) -> Result<bool, Fault> {
+    fn record(&self, event: Event) -> Result<Operated, Fault> {
         let mut world = self.inner.world.lock().expect("nothing panics under this lock");
-        if event.key.as_deref().is_some_and(|k| world.recorded(k).is_some()) {
-            return Ok(false);
+        if let Some(before) = event.key.as_deref().and_then(|k| world.recorded(k)) {
+            let same = before.what == event.what;
+            return Ok(if same { Operated::Before } else { Operated::OtherUnderKey });
         }
         world.record(event);
-        let Some(folder) = &self.inner.options.data_dir else { return Ok(true) };
+        let Some(folder) = &self.inner.options.data_dir else { return Ok(Operated::Now) };
         let kept = Kept {
             seed: world.seed(),
             beginning: world.beginning(),
@@ -158,7 +177,7 @@ impl Shop {
         std::fs::write(&part, text)
             .and_then(|()| std::fs::rename(&part, folder.join(FILE)))
             .map_err(fail)?;
-        Ok(true)
+        Ok(Operated::Now)
     }
 }
 

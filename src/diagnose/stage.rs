@@ -113,16 +113,8 @@ impl Diagnose {
     ) -> Diagnosis {
         let input = &gathered.input;
         let first = ranked.hypotheses.first();
-        let situation = Situation {
-            incident: Some(input.incident.clone()),
-            hypothesis: first.cloned(),
-            change: first
-                .and_then(|h| h.change)
-                .and_then(|id| ranked.changes.iter().find(|c| c.id == id).cloned()),
-            alerts: input.alerts.clone(),
-            logs: input.logs.values().flatten().map(|s| s.template.clone()).collect(),
-            ..Situation::default()
-        };
+        let mut situation = Situation::of(&input.incident, first, &ranked.changes, &input.alerts);
+        situation.logs.extend(input.logs.values().flatten().map(|s| s.template.clone()));
         let runbooks = self
             .library
             .matching(&situation)

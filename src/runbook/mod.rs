@@ -15,6 +15,10 @@
 //!   - indicator: saturation            # indicator of one of the alerts
 //!   - log: "pool .*exhausted"          # regular expression on the log templates that matter
 //!   - entity: service.name             # attribute that names the hypothesis' entity
+//! only_if:                           # may be left out; else one of these must hold
+//!   - log: "pool .*exhausted"
+//! not_if:                            # may be left out; else none of these may hold
+//!   - log: "sequential scan"
 //! actions:
 //!   - id: restore-concurrency
 //!     title: Set {{ target.name }} worker concurrency to {{ params.to }}
@@ -29,12 +33,12 @@
 //!         max: 64
 //!     http:                            # for http; for command: program (whole path), args
 //!       method: POST                   # POST | PUT | PATCH | DELETE
-//!       url: "{{ settings.shop_admin_url }}/admin/services/{{ target.name | segment }}/config"
+//!       url: "{{ settings.admin_url }}/admin/services/{{ target.name | segment }}/config"
 //!       headers: { authorization: "Bearer ${shop_token}" }  # ${…}: secrets, by the executor
 //!       body: '{"key":"worker_concurrency","value":{{ params.to | tojson }}}'
 //!       timeout: 10s
 //!     observe:                         # a GET that reads the target's state before the plan
-//!       url: "{{ settings.shop_admin_url }}/admin/services/{{ target.name | segment }}"
+//!       url: "{{ settings.admin_url }}/admin/services/{{ target.name | segment }}"
 //!       keys: [version, worker_concurrency]
 //!     risk: low                        # low | medium | high
 //!     expected_effect: Pool wait returns to its band within two minutes.
@@ -53,8 +57,8 @@
 //! Templates (minijinja) are strict: naming what is not known is refused instead of being left
 //! empty. They may name `incident.{id,number,title}`, `hypothesis.{entity,pattern,statement}`,
 //! `change.{kind,entity,title,version,previous,author,url,attributes}`,
-//! `target.{attribute,name,state}` (`state`: what `observe` read), `params`, `settings`
-//! (`[runbooks.settings]` of the configuration). An `entity` has `attribute` and `name`. The filter
+//! `target.{attribute,name,state}` (`state`: what `observe` read), `service` (the service nearest to
+//! the cause), `params`, `settings` (`[runbooks.settings]` of the configuration). An `entity` has `attribute` and `name`. The filter
 //! `segment` keeps a value one segment of an address; use it on everything that goes into a path,
 //! and `tojson` on everything that goes into a JSON body.
 //!
@@ -78,16 +82,29 @@ use crate::model::Fault;
 use crate::store::{Document, Store};
 use schema::{Action, FrontMatter};
 
+macro_rules! shipped {
+    ($($file:literal)*) => {
+        &[$(($file, include_str!(concat!("../../runbooks/", $file)))),*]
+    };
+}
+
 /// The runbooks that are shipped, by file name. A file of the same id in a configured folder
 /// takes the shipped one's place.
-const SHIPPED: &[(&str, &str)] = &[
-    ("connection-pool-exhausted.md", include_str!("../../runbooks/connection-pool-exhausted.md")),
-    (
-        "network-policy-cuts-dependency.md",
-        include_str!("../../runbooks/network-policy-cuts-dependency.md"),
-    ),
-    ("slow-queries-after-deploy.md", include_str!("../../runbooks/slow-queries-after-deploy.md")),
-];
+const SHIPPED: &[(&str, &str)] = shipped! {
+    "certificate-expired.md"
+    "connection-pool-exhausted.md"
+    "cpu-starved-by-neighbour.md"
+    "crash-loop.md"
+    "dependency-unavailable.md"
+    "deploy-rollback.md"
+    "disk-filling.md"
+    "errors-after-config-change.md"
+    "memory-leak.md"
+    "network-policy-blocks-dependency.md"
+    "queue-backlog.md"
+    "slow-queries-after-deploy.md"
+    "traffic-surge.md"
+};
 
 /// One checked runbook.
 #[derive(Clone, Debug, PartialEq)]
@@ -111,7 +128,7 @@ impl Runbook {
     #[must_use]
     pub fn document(&self) -> Document {
         let mut tags: Vec<String> = self.front.services.clone();
-        tags.extend(self.front.matchers.iter().map(select::words));
+        tags.extend(self.front.conditions().map(select::words));
         tags.extend(self.front.actions.iter().map(|a| a.title.replace(['{', '}'], "")));
         Document {
             kind: "runbook".into(),

@@ -120,7 +120,7 @@ impl Check<'_> {
         if front.matchers.is_empty() {
             self.add("matchers:", "`matchers` is empty; say when this runbook applies");
         }
-        for condition in &front.matchers {
+        for condition in front.conditions().chain(&front.not_if) {
             if let Condition::Log(pattern) = condition
                 && let Err(e) = Regex::new(pattern)
             {

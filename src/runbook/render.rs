@@ -66,8 +66,8 @@ fn render(what: &str, template: &str, context: &Value) -> Result<String, Refused
         })
 }
 
-/// What templates may name: `incident`, `hypothesis`, `change`, `target` (with `state`), `params`,
-/// `settings`. What is not known is left out, so that naming it is an error and not an empty text.
+/// What templates may name: `incident`, `hypothesis`, `change`, `service`, `target` (with `state`),
+/// `params`, `settings`. What is not known is left out, so that naming it is an error and not an empty text.
 fn context(
     situation: &Situation,
     target: Option<&EntityRef>,
@@ -100,6 +100,9 @@ fn context(
             }
         }
         root.insert("change".into(), Value::Object(map));
+    }
+    if let Some(service) = situation.service() {
+        root.insert("service".into(), entity(service));
     }
     if let Some(incident) = &situation.incident {
         root.insert(
@@ -155,9 +158,10 @@ pub fn observe(
     action: &Action,
     situation: &Situation,
     target: &EntityRef,
+    params: &BTreeMap<String, String>,
 ) -> Result<Option<Observe>, Refused> {
     let Some(observe) = &action.observe else { return Ok(None) };
-    let context = context(situation, Some(target), &BTreeMap::new(), &BTreeMap::new());
+    let context = context(situation, Some(target), &BTreeMap::new(), params);
     let url = address(&render("the address that tells the state", &observe.url, &context)?)?;
     let headers = filled(&observe.headers, &context)?;
     Ok(Some(Observe { url, headers, keys: observe.keys.clone() }))

@@ -51,6 +51,14 @@ pub struct FrontMatter {
     pub services: Vec<String>,
     /// When it applies; at least one.
     pub matchers: Vec<Condition>,
+    /// Without one of these the runbook is not proposed, however much else matches. They count
+    /// as matchers too.
+    #[serde(default)]
+    pub only_if: Vec<Condition>,
+    /// When one of these holds the runbook is not proposed: what it is about is then a
+    /// consequence of something else.
+    #[serde(default)]
+    pub not_if: Vec<Condition>,
     /// What machines can do for it.
     #[serde(default)]
     pub actions: Vec<Action>,
@@ -65,6 +73,13 @@ pub struct FrontMatter {
     pub owner: String,
     /// When it was last checked: `YYYY-MM-DD`.
     pub reviewed: String,
+}
+
+impl FrontMatter {
+    /// All conditions that make a match stronger, those of `only_if` first.
+    pub fn conditions(&self) -> impl Iterator<Item = &Condition> {
+        self.only_if.iter().chain(&self.matchers)
+    }
 }
 
 /// One condition. Conditions of different kinds add to the match; of one kind, any will do.

@@ -6,7 +6,8 @@ use regex::Regex;
 
 use super::Runbook;
 use super::schema::Condition;
-use crate::model::{Alert, Change, Hypothesis, Incident};
+use crate::model::diagnosis::Finding;
+use crate::model::{Alert, Change, EntityRef, Evidence, Hypothesis, Incident};
 
 /// What is known when a runbook is looked for or an action is filled in.
 #[derive(Clone, Debug, Default)]
@@ -23,6 +24,53 @@ pub struct Situation {
     pub logs: Vec<String>,
     /// `[runbooks.settings]` of the configuration.
     pub settings: BTreeMap<String, String>,
+}
+
+impl Situation {
+    /// What is known about an incident: its alerts, the hypothesis to act on, and which of the
+    /// `changes` that names. Log templates are those of the alerts, as label or as annotation.
+    #[must_use]
+    pub fn of(
+        incident: &Incident,
+        hypothesis: Option<&Hypothesis>,
+        changes: &[Change],
+        alerts: &[Alert],
+    ) -> Self {
+        let named = hypothesis.and_then(|h| h.change);
+        let template = |a: &Alert| {
+            a.labels.get("template").or_else(|| a.annotations.get("template")).map(str::to_owned)
+        };
+        Self {
+            incident: Some(incident.clone()),
+            hypothesis: hypothesis.cloned(),
+            change: named.and_then(|id| changes.iter().find(|c| c.id == id).cloned()),
+            alerts: alerts.to_vec(),
+            logs: alerts.iter().filter_map(template).collect(),
+            settings: BTreeMap::new(),
+        }
+    }
+
+    /// The same with the log templates that were found as evidence.
+    #[must_use]
+    pub fn with_evidence(mut self, evidence: &[Evidence]) -> Self {
+        let found = evidence.iter().filter_map(|e| match &e.finding {
+            Finding::Logs { template, .. } => Some(template.clone()),
+            _ => None,
+        });
+        self.logs.extend(found);
+        self
+    }
+
+    /// The service nearest to the cause: the hypothesis' entity where that is a service, else the
+    /// first service that it impacts, else the service whose alert began first.
+    #[must_use]
+    pub fn service(&self) -> Option<&EntityRef> {
+        let cause =
+            self.hypothesis.iter().flat_map(|h| std::iter::once(&h.entity).chain(&h.impact_chain));
+        let mut first: Vec<&Alert> = self.alerts.iter().filter(|a| a.entity.is_service()).collect();
+        first.sort_by_key(|a| (a.starts_at, &a.entity));
+        cause.chain(first.into_iter().map(|a| &a.entity)).find(|e| e.is_service())
+    }
 }
 
 /// A runbook that applies.
@@ -136,8 +184,12 @@ pub(super) fn judge<'a>(runbook: &'a Runbook, s: &Situation) -> Option<Match<'a>
     if !for_it {
         return None;
     }
+    let holds_any = |list: &[Condition]| list.iter().any(|c| holds(c, s).is_some());
+    if !front.only_if.is_empty() && !holds_any(&front.only_if) || holds_any(&front.not_if) {
+        return None;
+    }
     let mut best: BTreeMap<usize, (f64, String)> = BTreeMap::new();
-    for condition in &front.matchers {
+    for condition in front.conditions() {
         let (kind, weight) = weight(condition);
         if let Some(why) = holds(condition, s) {
             best.entry(kind).or_insert((weight, why));
@@ -145,7 +197,7 @@ pub(super) fn judge<'a>(runbook: &'a Runbook, s: &Situation) -> Option<Match<'a>
     }
     let mut score: f64 = best.values().map(|(w, _)| w).sum();
     // A runbook that is for other causes than the one at hand is second choice.
-    let wants_cause = front.matchers.iter().any(|c| matches!(c, Condition::Hypothesis(_)));
+    let wants_cause = front.conditions().any(|c| matches!(c, Condition::Hypothesis(_)));
     if wants_cause && s.hypothesis.is_some() && !best.contains_key(&0) {
         score *= 0.4;
     }

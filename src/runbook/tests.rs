@@ -1,5 +1,7 @@
 //! Runbooks as files: what is read, what is refused, what is rendered.
 
+mod matching;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -40,9 +42,15 @@ fn situation() -> Situation {
             impact_chain: vec![],
         }),
         change: Some(change),
-        settings: [("shop_admin_url".to_owned(), "http://127.0.0.1:9".to_owned())].into(),
+        settings: [("admin_url".to_owned(), "http://127.0.0.1:9".to_owned())].into(),
         ..Situation::default()
     }
+}
+
+/// The shipped runbooks, read once.
+fn shipped() -> &'static Library {
+    static SHIPPED: std::sync::OnceLock<Library> = std::sync::OnceLock::new();
+    SHIPPED.get_or_init(|| Library::shipped().unwrap_or_else(|e| panic!("{e}")))
 }
 
 fn none() -> BTreeMap<String, String> {
@@ -54,23 +62,8 @@ fn one(name: &str, value: &str) -> BTreeMap<String, String> {
 }
 
 #[test]
-fn shipped_runbooks_are_right() {
-    let library = Library::shipped().unwrap_or_else(|e| panic!("{e}"));
-    assert!(library.iter().count() >= 1);
-}
-
-#[test]
-fn the_pool_runbook_leads_for_a_saturation_after_a_deploy() {
-    let library = Library::shipped().expect("right");
-    let found = library.matching(&situation());
-    assert_eq!(found[0].runbook.front.id, "connection-pool-exhausted");
-    insta::assert_snapshot!(found[0].reason, @r#"the likely cause is of the kind saturation; the change "deploy 4.7.2" came before"#);
-    assert!(library.matching(&Situation::default()).is_empty());
-}
-
-#[test]
 fn an_action_is_rendered_to_the_letter_and_undone_from_the_observed_state() {
-    let library = Library::shipped().expect("right");
+    let library = shipped();
     let runbook = library.get("connection-pool-exhausted").expect("shipped");
     let action = runbook.action("roll-back-deploy").expect("there");
     let observed = one("version", "4.7.2");
@@ -92,13 +85,15 @@ fn an_action_is_rendered_to_the_letter_and_undone_from_the_observed_state() {
         "Roll orders back to 4.7.1"
     );
     let target = target(action, &situation()).expect("known");
-    let observe = observe(action, &situation(), &target).expect("renders").expect("has one");
+    let observe = observe(action, &situation(), &target, &plan.parameters)
+        .expect("renders")
+        .expect("has one");
     assert_eq!(observe.url, "http://127.0.0.1:9/admin/services/orders");
 }
 
 #[test]
 fn wrong_parameters_are_refused_in_words() {
-    let library = Library::shipped().expect("right");
+    let library = shipped();
     let runbook = library.get("connection-pool-exhausted").expect("shipped");
     let action = runbook.action("restore-concurrency").expect("there");
     let text =
@@ -110,11 +105,16 @@ fn wrong_parameters_are_refused_in_words() {
     insta::assert_snapshot!(text(one("value", "many")), @"`many` is no value for `value`: it must be a whole number.");
     insta::assert_snapshot!(text(one("workers", "3")), @"the action `restore-concurrency` has no parameter `workers`; it takes: value.");
     let mut unknown = situation();
-    unknown.change = None;
+    if let Some(change) = &mut unknown.change {
+        change.previous = None;
+    }
     let action = runbook.action("roll-back-deploy").expect("there");
     let refused =
         parameters(action, &none(), &none(), &unknown).expect_err("nothing to go back to");
     insta::assert_snapshot!(refused, @"the parameter `to` is missing: `{{ change.previous }}`, it names something that is not known here. Give the value yourself.");
+    unknown.change = None;
+    let refused = parameters(action, &none(), &none(), &unknown).expect_err("nothing to act on");
+    insta::assert_snapshot!(refused, @"the target is missing: `{{ change.entity.attribute }}={{ change.entity.name }}`, it names something that is not known here. Give the value yourself.");
 }
 
 #[test]
@@ -122,8 +122,8 @@ fn all_mistakes_are_told_with_file_and_line() {
     let text = include_str!("../../runbooks/connection-pool-exhausted.md")
         .replace("reviewed: 2026-11-16", "reviewed: soon")
         .replace(
-            "executor: http\n    parameters:\n      - name: to",
-            "executor: command\n    parameters:\n      - name: to",
+            "title: Roll {{ target.name }} back to {{ params.to }}\n    executor: http",
+            "title: Roll {{ target.name }} back to {{ params.to }}\n    executor: command",
         )
         .replace("{{ change.previous }}", "{{ change.previous");
     let found = parse("a.md", &text).expect_err("wrong");
@@ -132,9 +132,9 @@ fn all_mistakes_are_told_with_file_and_line() {
     assert_eq!(
         lines,
         [
-            "a.md:68: `reviewed` must be a date, YYYY-MM-DD",
-            "a.md:38: executor `command` needs `command:` and no `http:`",
-            "a.md:45: the template `{{ change.previous` can't be read: sy",
+            "a.md:75: `reviewed` must be a date, YYYY-MM-DD",
+            "a.md:44: executor `command` needs `command:` and no `http:`",
+            "a.md:52: the template `{{ change.previous` can't be read: sy",
         ]
     );
     let unknown = parse("a.md", &text.replace("owner:", "ownr:")).expect_err("unknown key");
@@ -171,8 +171,8 @@ proptest! {
     #[test]
     fn a_target_can_not_leave_its_path_segment(name in "[^\\p{C}]{1,30}") {
         let mut s = situation();
-        if let Some(h) = &mut s.hypothesis { h.entity = EntityRef::service(name.clone()); }
-        let library = Library::shipped().expect("right");
+        if let Some(c) = &mut s.change { c.entity = EntityRef::service(name.clone()); }
+        let library = shipped();
         let runbook = library.get("connection-pool-exhausted").expect("shipped");
         let action = runbook.action("roll-back-deploy").expect("there");
         let steps = render_action(action, &one("to", "4.7.1"), &none(), &s).expect("renders");

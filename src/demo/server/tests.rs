@@ -119,3 +119,104 @@ async fn discovery_finds_every_service_and_node_of_the_shop() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_same_key_is_one_operation_and_never_two_different_ones() {
+    let clock = ManualClock::new(noon());
+    let shop = shop(&clock, None);
+    beside(&shop, async {
+        let path = "/admin/services/orders/scale";
+        let (_, first) = post(&shop, path, "k", json!({ "replicas": 4 })).await;
+        assert_eq!(first["text"], "orders has 4 replicas");
+        let (status, again) = post(&shop, path, "k", json!({ "replicas": 4 })).await;
+        assert_eq!(status, 200);
+        assert_eq!(again["text"], "orders has 4 replicas (already done under this key)");
+        let (status, other) = post(&shop, path, "k", json!({ "replicas": 9 })).await;
+        assert_eq!(status, 409, "{other}");
+        let fault = json!({ "scenario": "policy-cut" });
+        assert_eq!(post(&shop, "/admin/faults", "k", fault.clone()).await.0, 409);
+        for _ in 0..2 {
+            assert_eq!(post(&shop, "/admin/faults", "f", fault.clone()).await.0, 200);
+        }
+        assert_eq!(shop.world().events().len(), 2);
+        assert_eq!(get(&shop, "/admin/services/orders").await.1["replicas"], 4);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn bad_operations_are_refused_in_words_and_change_nothing() {
+    let clock = ManualClock::new(noon());
+    let shop = shop(&clock, None);
+    beside(&shop, async {
+        let mut said = String::new();
+        for (path, body) in [
+            ("services/nobody/restart", json!({})),
+            ("services/orders/explode", json!({})),
+            ("services/orders/restart", json!({ "force": true })),
+            ("services/orders/rollback", json!({})),
+            ("services/orders/rollback", json!({ "to": "9.9.9" })),
+            ("services/orders/rollback", json!({ "to": ["4.7.1"] })),
+            ("services/orders/rollback", json!("4.7.1")),
+            ("services/orders/config", json!({ "key": "colour", "value": "red" })),
+            ("services/orders/config", json!({ "key": "worker_concurrency", "value": "many" })),
+            ("services/orders/config", json!({ "key": "worker_concurrency", "value": 0 })),
+            ("services/orders/config", json!({ "key": "worker_concurrency", "value": 1e9 })),
+            ("services/orders/scale", json!({ "replicas": -1 })),
+            ("services/orders/scale", json!({ "replicas": 21 })),
+            ("services/search/move", json!({})),
+            ("services/search/move", json!({ "to": "node-3", "away_from": "node-2" })),
+            ("services/search/move", json!({ "to": "node-9" })),
+            ("services/search/move", json!({ "away_from": "node-1" })),
+            ("network-policies/nothing/revert", json!({})),
+            ("databases/nothing/indexes", json!({ "table": "a", "column": "b" })),
+            ("databases/catalog-db/indexes", json!({ "table": "a" })),
+            ("databases/catalog-db/indexes", json!({ "table": "a; drop", "column": "b" })),
+            ("faults", json!({ "scenario": "earthquake" })),
+            ("services", json!({})),
+        ] {
+            let (status, answer) = post(&shop, &format!("/admin/{path}"), "bad", body).await;
+            let text = answer["error"].as_str().unwrap_or("no error");
+            said.push_str(&format!("{status} {path}: {text}\n"));
+        }
+        insta::assert_snapshot!(said, @"");
+        let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build();
+        let client = client.expect("a client");
+        let path = format!("{}/admin/services/orders/restart", shop.url());
+        let broken = client.post(&path).body("{\"a\":").send().await.expect("answers");
+        assert_eq!(broken.status().as_u16(), 400);
+        let long = client.post(&path).header("Idempotency-Key", "x".repeat(300));
+        assert_eq!(long.send().await.expect("answers").status().as_u16(), 400);
+        assert_eq!(get(&shop, "/admin/services/orders/restart").await.0, 405);
+        assert!(shop.world().events().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_state_that_a_plan_is_bound_to_moves_with_what_is_done() {
+    let clock = ManualClock::new(noon());
+    let shop = shop(&clock, None);
+    beside(&shop, async {
+        let policy = "/admin/network-policies/auth-egress";
+        assert_eq!(get(&shop, policy).await.1["revision"], 1);
+        post(&shop, "/admin/faults", "a", json!({ "scenario": "policy-cut" })).await;
+        assert_eq!(get(&shop, policy).await.1["revision"], 2);
+        post(&shop, &format!("{policy}/revert"), "b", json!({})).await;
+        assert_eq!(get(&shop, policy).await.1["revision"], 3);
+        let index = json!({ "table": "products", "column": "category_id" });
+        post(&shop, "/admin/databases/catalog-db/indexes", "c", index).await;
+        let (_, database) = get(&shop, "/admin/databases/catalog-db").await;
+        let indexes = database["indexes"].as_str().expect("a list");
+        assert!(indexes.ends_with("stock(product_id), products(category_id)"), "{indexes}");
+        let away = json!({ "away_from": "node-2" });
+        let (status, moved) = post(&shop, "/admin/services/search/move", "d", away).await;
+        assert_eq!(status, 200, "{moved}");
+        let (_, search) = get(&shop, "/admin/services/search").await;
+        assert_ne!(search["node"], "node-2");
+        for gone in ["/admin/services/x", "/admin/databases/x", "/admin/network-policies/x"] {
+            assert_eq!(get(&shop, gone).await.0, 404, "{gone}");
+        }
+    })
+    .await;
+}

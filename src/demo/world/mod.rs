@@ -6,6 +6,7 @@
 
 pub mod disturb;
 pub mod frame;
+mod platform;
 pub mod rhythm;
 
 use std::collections::BTreeMap;
