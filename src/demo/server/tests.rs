@@ -179,7 +179,31 @@ async fn bad_operations_are_refused_in_words_and_change_nothing() {
             let text = answer["error"].as_str().unwrap_or("no error");
             said.push_str(&format!("{status} {path}: {text}\n"));
         }
-        insta::assert_snapshot!(said, @"");
+        insta::assert_snapshot!(said, @r##"
+        404 services/nobody/restart: there is no service nobody
+        404 services/orders/explode: services have no action explode; they have: rollback, config, restart, move, scale
+        400 services/orders/restart: the body has `force`; this takes no fields
+        400 services/orders/rollback: the body has no `to`
+        400 services/orders/rollback: orders never ran version 9.9.9
+        400 services/orders/rollback: `to` must be a text that is not empty, or a number
+        400 services/orders/rollback: the body must be a JSON object
+        400 services/orders/config: orders has no setting colour; it has: worker_concurrency
+        400 services/orders/config: `value` is many; it must be a whole number from 1 to 256
+        400 services/orders/config: `value` is 0; it must be a whole number from 1 to 256
+        400 services/orders/config: `value` is 1000000000.0; it must be a whole number from 1 to 256
+        400 services/orders/scale: `replicas` is -1; it must be a whole number from 1 to 20
+        400 services/orders/scale: `replicas` is 21; it must be a whole number from 1 to 20
+        400 services/search/move: the body must have either `to` or `away_from`: the name of a node
+        400 services/search/move: the body must have either `to` or `away_from`: the name of a node
+        404 services/search/move: there is no node node-9
+        409 services/search/move: it does not run on node-1
+        404 network-policies/nothing/revert: there is no network policy nothing
+        404 databases/nothing/indexes: there is no database nothing
+        400 databases/catalog-db/indexes: the body has no `column`
+        400 databases/catalog-db/indexes: `table` is `a; drop`; it must be small letters, digits and _ (at most 63)
+        404 faults: there is no scenario earthquake
+        404 services: the admin interface has no such path
+        "##);
         let client = reqwest::Client::builder().timeout(Duration::from_secs(10)).build();
         let client = client.expect("a client");
         let path = format!("{}/admin/services/orders/restart", shop.url());
