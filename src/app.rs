@@ -21,10 +21,11 @@ use crate::bus::{Bus, Event};
 use crate::chat::console::Console;
 use crate::command::Desk;
 use crate::config::Config;
-use crate::correlate::Correlate;
+use crate::correlate::{self, Correlate, Maintenance};
 use crate::detect::{Detect, SharedShard};
 use crate::diagnose::Diagnose;
 use crate::learn::Learn;
+use crate::llm::Llm;
 use crate::model::{Batch, Fault, Plan, Role, SharedClock, wall_now};
 use crate::notify::Notify;
 use crate::remediate::{Executors, Remediate, read_state};
@@ -106,6 +107,7 @@ impl App {
         let app = Self { store, bus, intake, clock, tasks, shard, progress, library };
         app.start_stages(settings)?;
         app.start_clockwork(settings.retention.clone());
+        app.start_maintenance(settings.maintenance.clone());
         Ok(app)
     }
 
@@ -206,6 +208,7 @@ impl App {
                 .collect();
             serde_json::json!({ "sources": sources, "n_series": shard.figures().0, "speed": speed })
         };
+        let llm = Llm::open(&settings.llm, self.store.clone())?;
         let keys = web::Keys::new(&settings.web);
         let url = format!("http://{addr}");
         let shown = settings.web.public_url.as_deref().unwrap_or(&url).trim_end_matches('/');
@@ -216,8 +219,9 @@ impl App {
             bus: self.bus.clone(),
             clock: self.clock.clone(),
             intake: self.intake.clone(),
-            desk: Desk::new(self.store.clone(), self.bus.clone(), self.clock.clone()),
-            assistant: Assistant::new(self.store.reader(), None, settings.assist.clone()),
+            desk: Desk::new(self.store.clone(), self.bus.clone(), self.clock.clone())
+                .with_silences(settings.silences.clone()),
+            assistant: Assistant::new(self.store.reader(), llm, settings.assist.clone()),
             console: Console::new(self.store.clone(), self.bus.clone(), self.clock.clone()),
             tasks: self.tasks.clone(),
             library: self.library.clone(),
@@ -256,6 +260,15 @@ impl App {
                 async move { poller?.run(shutdown).await }
             });
         }
+    }
+
+    /// Keeps the configured maintenance windows as silences. Without any, those of an earlier
+    /// configuration are ended once.
+    fn start_maintenance(&self, windows: Vec<Maintenance>) {
+        let (store, clock, bus) = (self.store.clone(), self.clock.clone(), self.bus.clone());
+        self.tasks.start("maintenance", move |shutdown| {
+            maintain(store.clone(), clock.clone(), bus.clone(), (windows.clone(), shutdown))
+        });
     }
 
     /// Ticks and the store's upkeep.
@@ -328,6 +341,29 @@ async fn ticks(
             return Err(e);
         }
         bus.publish(Event::Tick);
+    }
+}
+
+async fn maintain(
+    store: Store,
+    clock: SharedClock,
+    bus: Bus,
+    (windows, shutdown): (Vec<Maintenance>, CancellationToken),
+) -> Result<(), Fault> {
+    loop {
+        let (now, planned) = (clock.now(), windows.clone());
+        for id in store.write(move |tx| correlate::plan(tx, &planned, now)).await? {
+            bus.publish(Event::Silence(id));
+        }
+        if windows.is_empty() {
+            shutdown.cancelled().await;
+            return Ok(());
+        }
+        let pause = clock.wall(MAINTENANCE).clamp(Duration::from_secs(1), MAINTENANCE);
+        tokio::select! {
+            () = shutdown.cancelled() => return Ok(()),
+            () = tokio::time::sleep(pause) => {}
+        }
     }
 }
 

@@ -15,20 +15,24 @@ pub struct Config {
     /// Least role for actions of high risk.
     pub high_risk_role: Role,
     /// How many different people must approve an action of high risk.
+    #[schemars(range(min = 1, max = 10))]
     pub high_risk_approvals: u8,
     /// Refuse approvals by whoever requested the action, edited its parameters or authored the
     /// change that it undoes.
     pub no_self_approval: bool,
     /// Minutes (event time) after which an undecided proposal expires.
+    #[schemars(range(min = 1))]
     pub expires_min: u32,
     /// Seconds (event time) between two runs of the same action on the same target.
     pub cooldown_s: u32,
     /// Runs in a row that did not help after which an action on a target is not offered or run
     /// again for `breaker_min`.
+    #[schemars(range(min = 1))]
     pub breaker_after: u32,
     /// Minutes (event time) for which it then rests.
     pub breaker_min: u32,
     /// Proposals open at once for one incident.
+    #[schemars(range(min = 1))]
     pub max_open: u32,
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Problem, need};
+use super::{Problem, Silences, need};
 use crate::bus::{Bus, Event};
 use crate::correlate::machine;
 use crate::model::{
@@ -20,13 +20,21 @@ pub struct Desk {
     pub(super) store: Store,
     pub(super) bus: Bus,
     pub(super) clock: SharedClock,
+    pub(super) silences: Silences,
 }
 
 impl Desk {
     /// A desk over a store.
     #[must_use]
     pub fn new(store: Store, bus: Bus, clock: SharedClock) -> Self {
-        Self { store, bus, clock }
+        Self { store, bus, clock, silences: Silences::default() }
+    }
+
+    /// The same desk under this policy of silences.
+    #[must_use]
+    pub fn with_silences(mut self, silences: Silences) -> Self {
+        self.silences = silences;
+        self
     }
 
     /// Runs `work` in a transaction whose refusal leaves nothing behind.

@@ -14,7 +14,7 @@ mod tokens;
 mod why;
 
 pub use desk::Desk;
-pub use silences::NewSilence;
+pub use silences::{NewSilence, Silences};
 pub use tokens::{ApiToken, NewToken};
 pub use why::Explanation;
 

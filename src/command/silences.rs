@@ -1,10 +1,12 @@
 //! The desk: silences and maintenance windows.
 
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Desk, Problem, need};
 use crate::bus::Event;
-use crate::model::time::DAY_MS;
+use crate::model::time::{DAY_MS, HOUR_MS};
 use crate::model::{Actor, Matcher, Refused, Role, Silence, SilenceId, Time};
 
 /// A silence as somebody asks for it.
@@ -22,8 +24,40 @@ pub struct NewSilence {
     pub maintenance: bool,
 }
 
-/// Longest silence.
-const LONGEST_MS: i64 = 90 * DAY_MS;
+/// Policy of silences.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Silences {
+    /// Least role that may silence, and end a silence.
+    pub role: Role,
+    /// Longest silence, in hours.
+    #[schemars(range(min = 1, max = 8_760))]
+    pub longest_h: u32,
+    /// Longest maintenance window that somebody announces, in hours.
+    #[schemars(range(min = 1, max = 8_760))]
+    pub longest_maintenance_h: u32,
+}
+
+impl Default for Silences {
+    fn default() -> Self {
+        Self { role: Role::Responder, longest_h: 30 * 24, longest_maintenance_h: 90 * 24 }
+    }
+}
+
+impl Silences {
+    fn longest_ms(&self, maintenance: bool) -> i64 {
+        i64::from(if maintenance { self.longest_maintenance_h } else { self.longest_h }) * HOUR_MS
+    }
+}
+
+/// Hours in the largest unit that is whole.
+fn hours(ms: i64) -> String {
+    if ms % DAY_MS == 0 && ms > DAY_MS {
+        format!("{} days", ms / DAY_MS)
+    } else {
+        format!("{} h", ms / HOUR_MS)
+    }
+}
 
 impl Desk {
     /// Makes a silence.
@@ -31,7 +65,7 @@ impl Desk {
     /// # Errors
     /// The role does not allow it, it would match everything, or its times make no sense.
     pub async fn silence(&self, actor: &Actor, new: NewSilence) -> Result<Silence, Problem> {
-        need(actor, Role::Responder, "silence alerts")?;
+        need(actor, self.silences.role, "silence alerts")?;
         let invalid = |text: &str| Problem::from(Refused::Invalid(text.into()));
         if new.matchers.is_empty() || new.matchers.iter().all(matches_nothing_set) {
             return Err(invalid(
@@ -39,8 +73,14 @@ impl Desk {
                  without one it would silence everything.",
             ));
         }
-        if !(60_000..=LONGEST_MS).contains(&new.duration_ms) {
-            return Err(invalid("A silence lasts between one minute and 90 days."));
+        let longest = self.silences.longest_ms(new.maintenance);
+        if !(60_000..=longest).contains(&new.duration_ms) {
+            let what = if new.maintenance { "maintenance window" } else { "silence" };
+            return Err(invalid(&format!(
+                "A {what} lasts between one minute and {}; choose an earlier end and make \
+                 another one later where that is not enough.",
+                hours(longest)
+            )));
         }
         if new.reason.trim().is_empty() {
             return Err(invalid("Say why, so that others know; the reason is shown with it."));
@@ -75,7 +115,7 @@ impl Desk {
     /// # Errors
     /// The role does not allow it, or there is no such silence in force.
     pub async fn end_silence(&self, actor: &Actor, id: SilenceId) -> Result<Silence, Problem> {
-        need(actor, Role::Responder, "end a silence")?;
+        need(actor, self.silences.role, "end a silence")?;
         let (actor, now) = (actor.clone(), self.clock.now());
         let silence = self
             .transact(move |tx| {

@@ -29,7 +29,7 @@ use tree::{Node, Path};
 use crate::store::Retention;
 use crate::telemetry::prometheus::PrometheusConfig;
 use crate::telemetry::{changes, graph, otlp};
-use crate::{approve, assist, correlate, detect, notify, remediate, web};
+use crate::{approve, assist, command, correlate, detect, llm, notify, remediate, web};
 
 /// Mistakes of values, such as a date that is none, that are told of at once.
 const MOST_READS: usize = 100;
@@ -48,6 +48,12 @@ pub struct Config {
     pub correlate: correlate::Config,
     /// The assistant.
     pub assist: assist::Config,
+    /// The language model; without an endpoint answers are made offline.
+    pub llm: llm::Config,
+    /// Policy of silences.
+    pub silences: command::Silences,
+    /// Maintenance windows.
+    pub maintenance: Vec<correlate::Maintenance>,
     /// What is taken over OTLP.
     pub otlp: otlp::Config,
     /// The service graph, where no spans tell of it.
@@ -86,6 +92,9 @@ impl Default for Config {
             detect: detect::Config::default(),
             correlate: correlate::Config::default(),
             assist: assist::Config::default(),
+            llm: llm::Config::default(),
+            silences: command::Silences::default(),
+            maintenance: Vec::new(),
             otlp: otlp::Config::default(),
             graph: graph::Config::default(),
             changes: changes::Config::default(),
@@ -253,5 +262,8 @@ fn settle(
 
 /// What the environment gives under names that everybody knows.
 fn standing(config: &mut Config, environment: Environment<'_>) {
-    let _ = (config, environment);
+    if config.llm.api_key.is_none() {
+        let key = environment.iter().find(|(name, _)| name == "OPENAI_API_KEY");
+        config.llm.api_key = key.filter(|(_, v)| !v.is_empty()).map(|(_, v)| v.as_str().into());
+    }
 }

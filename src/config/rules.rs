@@ -15,6 +15,8 @@ pub(super) fn judge(config: &Config, mut say: impl FnMut(&str, String)) {
     prometheus(config, &mut say);
     web_server(config, &mut say);
     executors(config, &mut say);
+    model(config, &mut say);
+    times(config, &mut say);
 }
 
 fn prometheus(config: &Config, say: &mut impl FnMut(&str, String)) {
@@ -111,6 +113,42 @@ fn executors(config: &Config, say: &mut impl FnMut(&str, String)) {
                 let text = format!("is not a regular expression: {why}");
                 say(&format!("remediate.commands[{i}].args[{n}]"), text);
             }
+        }
+    }
+}
+
+fn model(config: &Config, say: &mut impl FnMut(&str, String)) {
+    let llm = &config.llm;
+    if llm.base_url.is_empty() {
+        if !llm.model.is_empty() {
+            let text = "is missing, so that the model is never asked; such as \
+                        \"https://api.openai.com/v1\" or \"http://127.0.0.1:11434/v1\"";
+            say("llm.base_url", text.into());
+        }
+        return;
+    }
+    if let Err(text) = http(&llm.base_url) {
+        say("llm.base_url", text);
+    }
+    if llm.model.is_empty() {
+        say("llm.model", "is missing; name the model as the endpoint knows it".into());
+    }
+}
+
+fn times(config: &Config, say: &mut impl FnMut(&str, String)) {
+    if jiff::tz::TimeZone::get(&config.assist.time_zone).is_err() {
+        let text = format!("\"{}\" is not a known time zone", config.assist.time_zone);
+        say("assist.time_zone", text);
+    }
+    let mut names = BTreeSet::new();
+    for (i, window) in config.maintenance.iter().enumerate() {
+        if !names.insert(&window.name) {
+            let text = format!("\"{}\" is used twice", window.name);
+            say(&format!("maintenance[{i}].name"), text);
+        }
+        if let Some((key, text)) = window.mistake() {
+            let dot = if key.is_empty() { "" } else { "." };
+            say(&format!("maintenance[{i}]{dot}{key}"), text);
         }
     }
 }

@@ -79,7 +79,7 @@ nightjar.toml:12:8: approve.role: "aprover" is not one of "viewer", "responder",
 12 | role = "aprover"
    |        ^^^^^^^^^
 
-nightjar.toml:13:23: approve.high_risk_approvals: 300 is not a whole number from 0 to 255
+nightjar.toml:13:23: approve.high_risk_approvals: 300 is not a whole number from 1 to 10
    |
 13 | high_risk_approvals = 300
    |                       ^^^
@@ -109,7 +109,7 @@ nightjar.toml:26:7: prometheus[0].url: expected an http or https address, found 
 26 | url = "ftp://prometheus"
    |       ^^^^^^^^^^^^^^^^^^
 
-nightjar.toml:27:14: prometheus[0].interval_s: -1 is not a whole number of at least 0
+nightjar.toml:27:14: prometheus[0].interval_s: -1 is not a whole number of at least 1
    |
 27 | interval_s = -1
    |              ^^
@@ -255,4 +255,136 @@ proptest::proptest! {
             proptest::prop_assert!(wrong.render("f", &text).contains("configuration."));
         }
     }
+}
+
+/// Every key of every table in the schema: a setting that nothing reads would be a promise that
+/// nobody keeps.
+#[test]
+fn every_setting_is_read_by_the_code() {
+    fn sources(folder: &std::path::Path, all: &mut String) {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            let path = entry.path();
+            let tests = path.file_stem().is_some_and(|name| name == "tests");
+            if path.is_dir() && !tests {
+                sources(&path, all);
+            } else if path.extension().is_some_and(|e| e == "rs") && !tests {
+                let text = std::fs::read_to_string(&path).expect("a source file is UTF-8");
+                all.push_str(text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default());
+            }
+        }
+    }
+    fn keys(schema: &serde_json::Value, found: &mut std::collections::BTreeSet<String>) {
+        match schema {
+            serde_json::Value::Object(object) => {
+                for (name, inner) in object {
+                    if let ("properties", Some(properties)) = (name.as_str(), inner.as_object()) {
+                        found.extend(
+                            properties
+                                .iter()
+                                .filter(|(_, p)| p.get("x-file-of").is_none())
+                                .map(|(k, _)| k.clone()),
+                        );
+                    }
+                    keys(inner, found);
+                }
+            }
+            serde_json::Value::Array(items) => items.iter().for_each(|i| keys(i, found)),
+            _ => {}
+        }
+    }
+    let mut code = String::new();
+    sources(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut code);
+    let mut all = std::collections::BTreeSet::new();
+    keys(&schema(), &mut all);
+    assert!(all.len() > 80, "the schema has its keys: {}", all.len());
+    // The first two are how a secret is named; the others come with the model's prices.
+    let ours = ["env", "file", "currency", "max_wait_s", "price_in", "price_out"];
+    let unread: Vec<String> = all
+        .into_iter()
+        .filter(|k| !ours.contains(&k.as_str()))
+        .filter(|k| {
+            let read = regex::Regex::new(&format!(r"\.{k}\b")).expect("a name is a pattern");
+            !read.is_match(&code)
+        })
+        .collect();
+    assert_eq!(unread, Vec::<String>::new(), "settings that nothing reads");
+}
+
+#[test]
+fn times_roles_and_the_model_are_judged() {
+    let text = r#"
+[assist]
+time_zone = "Mars/Base"
+[llm]
+base_url = "http://127.0.0.1:11434/v1"
+[approve]
+role = "viewer"
+high_risk_approvals = 0
+[silences]
+longest_h = 0
+[[maintenance]]
+name = "all"
+matchers = ['service=~".*"']
+from = "02:00"
+minutes = 30
+[[maintenance]]
+name = "half"
+matchers = ['service="x"']
+from = "02:00"
+[web]
+bind = "0.0.0.0:80"
+"#;
+    insta::assert_snapshot!(wrong(text, &[]), @r#"
+nightjar.toml:3:13: assist.time_zone: "Mars/Base" is not a known time zone
+  |
+3 | time_zone = "Mars/Base"
+  |             ^^^^^^^^^^^
+
+nightjar.toml:4:2: llm.model: is missing; name the model as the endpoint knows it
+  |
+4 | [llm]
+  |  ^^^
+
+nightjar.toml:7:8: approve.role: a viewer only reads; name responder, approver or admin
+  |
+7 | role = "viewer"
+  |        ^^^^^^^^
+
+nightjar.toml:8:23: approve.high_risk_approvals: 0 is not a whole number from 1 to 10
+  |
+8 | high_risk_approvals = 0
+  |                       ^
+
+nightjar.toml:10:13: silences.longest_h: 0 is not a whole number from 1 to 8760
+   |
+10 | longest_h = 0
+   |             ^
+
+nightjar.toml:13:1: maintenance[0].matchers: needs one that some alert fails, or everything would be silenced
+   |
+13 | matchers = ['service=~".*"']
+   | ^^^^^^^^
+
+nightjar.toml:16:1: maintenance[1]: needs either `starts_at` and `ends_at`, or `from` and `minutes`
+   |
+16 | [[maintenance]]
+   | ^^^^^^^^^^^^^^^
+
+nightjar.toml:21:8: web.bind: 0.0.0.0:80 can be reached from other machines and nobody would be asked who they are: set web.tokens and web.ingest_token, or bind to 127.0.0.1
+   |
+21 | bind = "0.0.0.0:80"
+   |        ^^^^^^^^^^^^
+
+8 mistakes in the configuration.
+"#);
+}
+
+#[test]
+fn the_key_that_everybody_has_is_taken() {
+    let text = "[llm]\nbase_url = \"http://127.0.0.1:1/v1\"\nmodel = \"small\"\n";
+    let key = |env: &[(&str, &str)]| load(text, &pairs(env)).expect("it loads").llm.api_key;
+    assert_eq!(key(&[]), None);
+    assert_eq!(key(&[("OPENAI_API_KEY", "fake-key")]), Some("fake-key".into()));
+    let own = [("OPENAI_API_KEY", "fake-key"), ("NIGHTJAR__LLM__API_KEY", "own-fake-key")];
+    assert_eq!(key(&own), Some("own-fake-key".into()));
 }

@@ -10,6 +10,7 @@ pub struct Config {
     /// Seconds that an alert waits for others before it opens an incident.
     pub group_wait_s: u32,
     /// Minutes after a cause's onset within which what depends on it joins its incident.
+    #[schemars(range(min = 1))]
     pub join_window_min: u32,
     /// Hops along the service graph over which alerts are related.
     pub max_hops: u32,
@@ -22,6 +23,7 @@ pub struct Config {
     /// Score from which such a departure is not held back.
     pub deploy_score: f64,
     /// Seconds without a firing alert after which an incident is resolved.
+    #[schemars(range(min = 1))]
     pub quiet_s: u32,
     /// Minutes after its end within which the same trouble reopens an incident.
     pub reopen_min: u32,

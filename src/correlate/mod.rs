@@ -10,6 +10,7 @@ mod correlator;
 mod group;
 mod hold;
 pub mod machine;
+mod maintenance;
 mod relate;
 mod settle;
 mod stage;
@@ -18,4 +19,5 @@ mod tests;
 
 pub use config::Config;
 pub use correlator::{Correlator, Decisions, Verdict};
+pub use maintenance::{Day, Maintenance, plan};
 pub use stage::Correlate;

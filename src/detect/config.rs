@@ -25,10 +25,13 @@ pub struct Config {
     pub adopt_after_h: u32,
     /// How long a regular series may stay silent, in seconds of event time; at least five of its
     /// usual steps.
+    #[schemars(range(min = 1))]
     pub missing_after_s: u32,
     /// How long a lively series may stand still at one value, in seconds of event time.
+    #[schemars(range(min = 1))]
     pub flatline_after_s: u32,
     /// How far ahead a limit may lie to be told of, in hours.
+    #[schemars(range(min = 1))]
     pub forecast_horizon_h: u32,
     /// How small a departure may be and still matter, per indicator; what is not named keeps its
     /// default.
@@ -60,12 +63,15 @@ impl Default for Floor {
 #[serde(deny_unknown_fields, default)]
 pub struct LogConfig {
     /// Templates kept per entity.
+    #[schemars(range(min = 1))]
     pub templates: u32,
     /// For how many seconds logs must have been read before a template can be new.
     pub warm_up_s: u32,
     /// Lines of a new error template within two minutes that make it an anomaly.
+    #[schemars(range(min = 1))]
     pub new_lines: u32,
     /// Lines a minute below which no burst is called.
+    #[schemars(range(min = 1))]
     pub burst_lines: u32,
     /// How many times the usual rate a burst must be.
     pub burst_ratio: f64,

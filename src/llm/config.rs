@@ -3,8 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-/// Settings of the endpoint and its budget. Not `Debug`: the key must not reach a log.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+use crate::model::Secret;
+
+/// Settings of the endpoint and its budget.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Base address with the version, such as `http://127.0.0.1:11434/v1`. Empty: no model is
@@ -12,16 +14,19 @@ pub struct Config {
     pub base_url: String,
     /// The model's name, as the endpoint knows it.
     pub model: String,
-    /// Key of the endpoint; local servers need none.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub api_key: Option<String>,
+    /// Key of the endpoint; local servers need none. Without it the environment variable
+    /// `OPENAI_API_KEY` is taken.
+    pub api_key: Option<Secret>,
     /// Seconds that one exchange with the endpoint may take.
+    #[schemars(range(min = 1))]
     pub timeout_s: u32,
     /// Seconds without a token after which an exchange is given up.
+    #[schemars(range(min = 1))]
     pub stall_s: u32,
     /// Most seconds that a busy endpoint's `Retry-After` is waited for, once per answer.
     pub max_wait_s: u32,
     /// Most tokens, sent and received, for one answer; past it the answer is made offline.
+    #[schemars(range(min = 1))]
     pub max_tokens_per_answer: u32,
     /// Most tokens for the questions about one incident; 0: no limit.
     pub budget_per_incident: u64,

@@ -10,7 +10,7 @@ use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::{Config, LanguageModel, Message, Reply, Request, ToolCall, Usage};
-use crate::model::Fault;
+use crate::model::{Fault, Secret};
 
 /// The adapter.
 pub struct OpenAi {
@@ -30,7 +30,7 @@ impl OpenAi {
             .build()
             .map_err(|e| Fault::permanent("building the model's HTTP client", e))?;
         let base = config.base_url.trim_end_matches('/');
-        let key = config.api_key.as_deref().unwrap_or_default();
+        let key = config.api_key.as_ref().map_or("", Secret::reveal);
         let endpoint = OpenAIConfig::new().with_api_base(base).with_api_key(key);
         // A bare service in place of the default one, which retries by itself.
         let client =

@@ -39,8 +39,10 @@ pub struct PrometheusConfig {
     /// Further headers, such as `X-Scope-OrgID`.
     pub headers: BTreeMap<String, Secret>,
     /// Seconds of event time between polls.
+    #[schemars(range(min = 1))]
     pub interval_s: u32,
     /// Seconds between points; raised to the scrape interval where that is longer.
+    #[schemars(range(min = 1))]
     pub step_s: u32,
     /// Scrape interval in seconds, for servers that do not tell it. Rates are taken over at least
     /// four of them.
@@ -48,24 +50,30 @@ pub struct PrometheusConfig {
     /// Shortest window in seconds over which rates are taken.
     pub rate_window_s: u32,
     /// Seconds until a question is given up.
+    #[schemars(range(min = 1))]
     pub timeout_s: u32,
     /// Longest answer that is read, in MiB.
+    #[schemars(range(min = 1))]
     pub max_body_mib: u32,
     /// Questions at the same time.
+    #[schemars(range(min = 1, max = 64))]
     pub concurrency: u32,
     /// Days of history to learn from at the first start.
     pub backfill_days: u32,
     /// Seconds between points of that history.
+    #[schemars(range(min = 1))]
     pub backfill_step_s: u32,
     /// What to watch; empty: the golden signals are discovered.
     pub queries: Vec<QueryConfig>,
     /// Discover golden signals beside configured queries.
     pub discover: bool,
     /// Seconds of event time between discoveries.
+    #[schemars(range(min = 1))]
     pub discover_every_s: u32,
     /// Matchers that every discovered query carries, such as `namespace="shop"`.
     pub matchers: Vec<String>,
     /// Most series that discovery may watch; the rest is left out and listed.
+    #[schemars(range(min = 1))]
     pub max_series: u32,
 }
 
