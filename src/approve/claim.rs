@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::offer::end;
 use super::policy::{Config, n_approved};
 use crate::model::action::{Effect, Step};
 use crate::model::time::{MINUTE_MS, SECOND_MS};
@@ -84,9 +85,7 @@ pub fn claim(
     let state = observed.unwrap_or(&nothing);
     if *state != proposal.plan.observed {
         let text = changed(&proposal.plan, state);
-        proposal.state = ProposalState::Superseded;
-        tx.put(&proposal)?;
-        tx.audit(now, &Actor::nightjar(), "proposal.supersede", &id.to_string(), &json!(text))?;
+        end(tx, &proposal, ProposalState::Superseded, &text, now)?;
         return Ok(Err(Refused::Conflict(text)));
     }
     if let Err(refused) = target_is_free(tx, &proposal, config, now)? {
@@ -104,6 +103,19 @@ pub fn claim(
     });
     tx.audit(now, &Actor::nightjar(), "run.claim", &run.id.to_string(), &detail)?;
     Ok(Ok(ApprovedAction { run: run.id, plan: proposal.plan }))
+}
+
+/// Ends an approved proposal that can't be run, with its reason: it is not tried again by itself.
+///
+/// # Errors
+/// The store failed.
+pub fn refuse(tx: &Tx<'_>, id: ProposalId, reason: &str, now: Time) -> Result<(), Fault> {
+    match tx.get::<Proposal>(id)? {
+        Some(proposal) if proposal.state == ProposalState::Approved => {
+            end(tx, &proposal, ProposalState::Refused, reason, now).map(drop)
+        }
+        _ => Ok(()),
+    }
 }
 
 fn ready(proposal: &Proposal, now: Time) -> Result<(), Refused> {

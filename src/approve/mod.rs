@@ -1,7 +1,7 @@
 //! Approve: takes diagnoses and people's decisions, gives proposals and, after the decisions that
 //! policy asks for, the one [`ApprovedAction`] that an executor will take.
 //!
-//! Hears `Diagnosis`, `Incident` and `Tick`; publishes `Proposal` and `Decided`. Guarantees: a
+//! Hears `Diagnosis` and `Run`, and sweeps; publishes `Proposal` and `Decided`. Guarantees: a
 //! decision is counted only for the plan whose digest its maker saw; approval adds to policy and
 //! pre-checks and never replaces them; an [`ApprovedAction`] is made in one leaf file, from stored
 //! decisions, by one compare-and-set.
@@ -14,8 +14,9 @@ mod propose;
 mod revise;
 #[cfg(test)]
 pub(crate) mod tests;
+mod undo;
 
-pub use claim::{ApprovedAction, HALT, Halt, claim};
+pub use claim::{ApprovedAction, HALT, Halt, claim, refuse};
 pub use decide::{Choice, decide};
 pub use policy::{Config, may_decide, n_approved, requirement};
 pub use propose::{Observe, Propose};

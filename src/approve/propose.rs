@@ -9,6 +9,7 @@ use futures_util::future::BoxFuture;
 use super::offer::{Offer, end};
 use super::policy::Config;
 use super::revise::{Revision, over, revise};
+use super::undo::waiting;
 use crate::bus::{Bus, Event};
 use crate::learn::Ledger;
 use crate::model::{
@@ -112,7 +113,7 @@ impl Propose {
         Ok(())
     }
 
-    fn situation(&self, known: &Known) -> Option<Situation> {
+    pub(super) fn situation(&self, known: &Known) -> Option<Situation> {
         let hypothesis = known.diagnosis.hypotheses.first()?;
         let (incident, changes) = (&known.incident, &known.diagnosis.changes);
         let situation = Situation::of(incident, Some(hypothesis), changes, &known.alerts)
@@ -191,16 +192,22 @@ impl Stage for Propose {
     const SWEEP: Duration = Duration::from_secs(5);
 
     fn wants(&self, event: &Event) -> bool {
-        matches!(event, Event::Diagnosis(_))
+        matches!(event, Event::Diagnosis(_) | Event::Run(_))
     }
 
     async fn sweep(&mut self) -> Result<(), Fault> {
-        self.expire().await
+        self.expire().await?;
+        let now = self.clock.now();
+        for id in self.store.read(move |r| waiting(r, now)).await? {
+            self.offer_way_back(id).await?;
+        }
+        Ok(())
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Fault> {
         match event {
             Event::Diagnosis(id) => self.offer(id).await,
+            Event::Run(id) => self.offer_way_back(id).await,
             _ => Ok(()),
         }
     }

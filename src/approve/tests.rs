@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 pub(crate) mod offers;
 pub(crate) mod sample;
+mod undo;
 
 use sample::{person, proposal, t0};
 

@@ -235,14 +235,19 @@ fn suggested(facts: &Facts, now: Time) -> Option<Block> {
         .map(|p| {
             let have = p.decisions.len() as u64;
             let need = u64::from(p.requires.n_approvals);
-            let approvals = if need > 1 { format!(" {have} of {need} approvals.") } else { String::new() };
+            let approvals =
+                if need > 1 { format!(" {have} of {need} approvals.") } else { String::new() };
+            // A way back does not help: it puts back.
+            let chance = match p.rollback_of {
+                None => format!(" Expected chance to help {:.0} %.", p.chance * 100.0),
+                Some(_) => String::new(),
+            };
             Item::plain(format!(
-                "{}. Risk {}; expected: {} {} Expected chance to help {:.0} %. Open until {} UTC.{approvals}",
+                "{}. Risk {}; expected: {} {}{chance} Open until {} UTC.{approvals}",
                 p.title.trim_end_matches('.'),
                 risk_text(p.risk),
                 p.expected_effect,
                 p.past,
-                p.chance * 100.0,
                 p.expires_at.clock_text(),
             ))
         })

@@ -10,6 +10,7 @@ mod command;
 mod config;
 mod executor;
 mod http;
+mod measure;
 mod stage;
 #[cfg(test)]
 mod tests;

@@ -1,23 +1,24 @@
 //! The running of remediation: claim, execute, record, measure.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::json;
 
-use super::verify::{self, Measured};
+use super::measure::{Verdict, measure};
 use super::{Executed, Executor};
-use crate::approve::{self, ApprovedAction, Observe, claim};
+use crate::approve::{self, ApprovedAction, Observe, claim, refuse};
 use crate::bus::{Bus, Event};
 use crate::correlate::machine;
-use crate::model::action::{Effect, Outcome};
+use crate::model::action::Effect;
 use crate::model::time::SECOND_MS;
 use crate::model::{
-    Actor, Alert, EntryKind, Fault, Incident, IncidentState, Proposal, ProposalId, ProposalState,
+    Actor, EntryKind, Fault, Incident, IncidentState, Plan, Proposal, ProposalId, ProposalState,
     Run, RunId, RunState, SharedClock, Time, TimelineEntry,
 };
 use crate::stage::Stage;
-use crate::store::{Filter, Rows, Store, Tx};
+use crate::store::{Filter, Store, Tx};
 
 /// The remediate stage.
 pub struct Remediate {
@@ -54,7 +55,7 @@ impl Remediate {
             .write(move |tx| {
                 let claimed = claim(tx, id, observed.as_ref(), &policy, now)?;
                 if let Err(refused) = &claimed {
-                    give_up(tx, id, &refused.to_string(), now)?;
+                    refuse(tx, id, &refused.to_string(), now)?;
                 }
                 Ok(claimed)
             })
@@ -73,9 +74,12 @@ impl Remediate {
 
     async fn hold(&self, proposal: Proposal, fault: &Fault) -> Result<(), Fault> {
         let now = self.clock.now();
-        let reason = format!("the target's state can't be read ({})", fault.chain());
+        let reason = format!(
+            "The target's state can't be read ({}), so it is not known to be unchanged.",
+            fault.chain()
+        );
         let (id, incident) = (proposal.id, proposal.incident);
-        self.store.write(move |tx| give_up(tx, id, &reason, now)).await?;
+        self.store.write(move |tx| refuse(tx, id, &reason, now)).await?;
         self.bus.publish(Event::Proposal(id));
         self.bus.publish(Event::Incident(incident));
         Ok(())
@@ -88,7 +92,7 @@ impl Remediate {
         let now = self.clock.now();
         let verify = proposal.plan.verify.clone();
         let dry = self.executor.is_dry();
-        let incident = self
+        let (incident, unknown) = self
             .store
             .write(move |tx| {
                 let Some(mut run) = tx.get::<Run>(id)? else {
@@ -113,9 +117,12 @@ impl Remediate {
                 run.verify_at =
                     (state == RunState::Done && !run.dry_run).then(|| now.plus_ms(wait));
                 record(tx, &run, now)?;
-                Ok(run.incident)
+                Ok((run.incident, state == RunState::Unknown))
             })
             .await?;
+        if unknown {
+            self.probe(id).await?;
+        }
         metrics::counter!("nightjar_remediate_runs_total").increment(1);
         self.bus.publish(Event::Run(id));
         self.bus.publish(Event::Incident(incident));
@@ -145,11 +152,32 @@ impl Remediate {
             })
             .await?;
         for (run, incident) in left {
+            self.probe(run).await?;
             self.bus.publish(Event::Run(run));
             self.bus.publish(Event::Incident(incident));
         }
         self.swept = true;
         Ok(())
+    }
+
+    /// A look at the target of a run that ended unknown, for the person who is asked to look.
+    async fn probe(&self, id: RunId) -> Result<(), Fault> {
+        let read = self.store.read(move |r| {
+            let Some(run) = r.get::<Run>(id)? else { return Ok(None) };
+            Ok(r.get::<Proposal>(run.proposal)?.map(|p| (run, p.plan)))
+        });
+        let Some((run, plan)) = read.await? else { return Ok(()) };
+        let text = seen_of(&plan, (self.observe)(plan.clone()).await);
+        let now = self.clock.now();
+        self.store
+            .write(move |tx| {
+                let said = format!("{} on {}: {text}", run.action, run.target.name());
+                let subject = Some(id.to_string());
+                tx.put(&TimelineEntry::by_bot(run.incident, now, EntryKind::Run, said, subject))?;
+                let detail = json!({ "seen": text });
+                tx.audit(now, &Actor::nightjar(), "run.probe", &id.to_string(), &detail)
+            })
+            .await
     }
 
     async fn verify_due(&self) -> Result<(), Fault> {
@@ -167,8 +195,8 @@ impl Remediate {
             .await?;
         for id in due {
             let incident = self.store.write(move |tx| verify_run(tx, id, now)).await?;
-            self.bus.publish(Event::Run(id));
             if let Some(incident) = incident {
+                self.bus.publish(Event::Run(id));
                 self.bus.publish(Event::Incident(incident));
             }
         }
@@ -192,22 +220,25 @@ impl Remediate {
     }
 }
 
-/// An approved proposal that can't be run goes back to nobody: it is over, with its reason.
-fn give_up(tx: &Tx<'_>, id: ProposalId, reason: &str, now: Time) -> Result<(), Fault> {
-    let Some(mut proposal) = tx.get::<Proposal>(id)? else { return Ok(()) };
-    if proposal.state == ProposalState::Approved {
-        proposal.state = ProposalState::Superseded;
-        tx.replace_in_state(&proposal, "approved")?;
+/// What the look at the target of an unknown run says.
+fn seen_of(plan: &Plan, seen: Result<Option<BTreeMap<String, String>>, Fault>) -> String {
+    let state = |state: &BTreeMap<String, String>| {
+        state.iter().map(|(k, v)| format!("{k} {v}")).collect::<Vec<_>>().join(", ")
+    };
+    match seen {
+        Err(e) => format!("the target can't be read now ({}). Look at it yourself.", e.chain()),
+        Ok(None) => "its runbook reads no state of the target. Look at it yourself.".into(),
+        Ok(Some(now)) if now == plan.observed => format!(
+            "the target is as it was before ({}), so it was probably not done. Make sure before \
+             it is tried again.",
+            state(&now)
+        ),
+        Ok(Some(now)) => format!(
+            "the target was {} before and is {} now, so it was probably done.",
+            state(&plan.observed),
+            state(&now)
+        ),
     }
-    let text = format!("Not run: {}. {reason}", proposal.title.trim_end_matches('.'));
-    tx.put(&TimelineEntry::by_bot(
-        proposal.incident,
-        now,
-        EntryKind::Run,
-        text,
-        Some(id.to_string()),
-    ))?;
-    tx.audit(now, &Actor::nightjar(), "run.refuse", &id.to_string(), &json!({ "reason": reason }))
 }
 
 fn record(tx: &Tx<'_>, run: &Run, now: Time) -> Result<(), Fault> {
@@ -262,7 +293,14 @@ fn verify_run(
     if run.verify_at.is_none() {
         return Ok(None);
     }
-    let outcome = measure(tx, &run, now)?;
+    let outcome = match measure(tx, &run, now)? {
+        Verdict::Now(outcome) => *outcome,
+        Verdict::Later(at) => {
+            run.verify_at = Some(at);
+            tx.put(&run)?;
+            return Ok(None);
+        }
+    };
     run.verify_at = None;
     run.outcome = Some(outcome.clone());
     tx.put(&run)?;
@@ -275,49 +313,6 @@ fn verify_run(
         move_on(tx, &run, IncidentState::Open, "the fix did not help", now)?;
     }
     Ok(Some(run.incident))
-}
-
-fn measure(rows: &Rows<'_>, run: &Run, now: Time) -> Result<Outcome, Fault> {
-    let nothing = |text: &str| Outcome {
-        effect: Effect::Unmeasured,
-        signal: String::new(),
-        before: None,
-        after: None,
-        expected: None,
-        text: format!("Not measured: {text}."),
-        at: now,
-    };
-    let Some(proposal) = rows.get::<Proposal>(run.proposal)? else {
-        return Ok(nothing("its proposal is gone"));
-    };
-    let Some(incident) = rows.get::<Incident>(run.incident)? else {
-        return Ok(nothing("its incident is gone"));
-    };
-    let alerts = rows.list::<Alert>(&Filter::parent(run.incident))?;
-    let leading = alerts.iter().find(|a| Some(a.id) == incident.leading && a.series.is_some());
-    let wanted = proposal.plan.verify.series;
-    let alert = match wanted {
-        Some(id) => alerts.iter().find(|a| a.series == Some(id)),
-        None => leading.or_else(|| alerts.iter().find(|a| a.series.is_some())),
-    };
-    let Some(id) = wanted.or_else(|| alert.and_then(|a| a.series)) else {
-        return Ok(nothing("the incident has no metric behind it"));
-    };
-    let Some(series) = rows.series(id)? else {
-        return Ok(nothing("its signal is not stored any more"));
-    };
-    let end = run.finished_at.unwrap_or(run.started_at);
-    let verify = &proposal.plan.verify;
-    let since = end.plus_ms(i64::from(verify.after_s) * SECOND_MS);
-    let until = since.plus_ms(i64::from(verify.window_s) * SECOND_MS + 1);
-    let onset = alert.map_or(incident.onset_at, |a| a.starts_at);
-    let measured = Measured {
-        before: rows.points(id, onset, run.started_at)?,
-        after: rows.points(id, since, until)?,
-        expected: alert.and_then(|a| a.expected),
-        series,
-    };
-    Ok(verify::judge(&measured, now))
 }
 
 impl Stage for Remediate {

@@ -1,13 +1,10 @@
-//! Executors within their lists, and the measuring.
+//! Executors within their lists, the measuring, and the stage.
+
+mod measuring;
 
 use std::collections::BTreeMap;
 
-use super::verify::{Measured, judge};
 use super::*;
-use crate::model::action::Effect;
-use crate::model::alert::Band;
-use crate::model::signal::Direction;
-use crate::model::{EntityRef, Indicator, Labels, Point, Series, Time};
 
 fn lists() -> Config {
     Config {
@@ -95,56 +92,4 @@ async fn a_target_that_is_not_there_was_not_sent_to() {
         http::Request { method: "POST", url: &url, headers: &headers, body: &None, timeout_s: 2 };
     let result = http::send(&client, &config, &request, "key").await;
     assert!(matches!(result, Executed::NotSent { .. }), "{result:?}");
-}
-
-fn measured(before: f64, after: f64, expected: Option<Band>) -> Measured {
-    let entity = EntityRef::service("orders");
-    let labels = Labels::default();
-    let points = |level: f64| {
-        (0..8_i32)
-            .map(|n| Point {
-                at: Time::from_ms(i64::from(n) * 15_000),
-                value: level * (1.0 + 0.01 * f64::from(n % 3)),
-            })
-            .collect::<Vec<_>>()
-    };
-    Measured {
-        series: Series {
-            id: Series::identity("s", "p95", &entity, &labels),
-            source: "s".into(),
-            entity,
-            metric: "p95".into(),
-            labels,
-            indicator: Indicator::Duration,
-            unit: "s".into(),
-            direction: Direction::High,
-            query: None,
-            limit: None,
-            step_ms: 15_000,
-        },
-        before: points(before),
-        after: points(after),
-        expected,
-    }
-}
-
-#[test]
-fn the_measurement_tells_help_from_none_and_harm() {
-    let band = Some(Band { low: 0.05, mid: 0.1, high: 0.2 });
-    for (before, after, expected, effect) in [
-        (4.0, 0.15, band, Effect::Helped),
-        (4.0, 1.0, band, Effect::Helped),
-        (4.0, 3.6, band, Effect::NoChange),
-        (4.0, 9.0, band, Effect::Worse),
-        (0.1, 0.1, band, Effect::NoChange),
-        (4.0, 0.1, None, Effect::Unmeasured),
-    ] {
-        let outcome = judge(&measured(before, after, expected), Time::MIN);
-        assert_eq!(outcome.effect, effect, "{before} to {after}: {}", outcome.text);
-    }
-    let mut short = measured(4.0, 0.1, band);
-    short.after.truncate(2);
-    assert_eq!(judge(&short, Time::MIN).effect, Effect::Unmeasured);
-    let text = judge(&measured(4.0, 0.1, band), Time::MIN).text;
-    assert!(text.contains("was 4") && text.contains("expected"), "{text}");
 }
