@@ -13,12 +13,16 @@ mod tests;
 pub use draw::{HEIGHT, WIDTH, svg};
 pub use png::png;
 
+use serde::Deserialize;
+use utoipa::ToSchema;
+
 use crate::model::diagnosis::Finding;
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{Band, Change, Evidence, Point, Run, Time};
 
 /// Colours for a light or a dark ground.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
 pub enum Theme {
     /// Dark lines on white.
     #[default]

@@ -1,5 +1,6 @@
 //! The web server as callers meet it: the real router behind a bound loopback listener.
 
+mod charts;
 mod document;
 
 use std::sync::Arc;

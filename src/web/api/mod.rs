@@ -3,6 +3,7 @@
 mod alerts;
 mod ask;
 mod audit;
+mod charts;
 mod events;
 mod evidence;
 mod incidents;
@@ -40,6 +41,7 @@ pub(super) fn routes() -> Vec<Route> {
         ask::routes(),
         alerts::routes(),
         evidence::routes(),
+        charts::routes(),
         proposals::routes(),
         silences::routes(),
         services::routes(),

@@ -1,0 +1,91 @@
+//! Pictures of metric evidence. Of an incident they are current: the points are read again up to
+//! now, and the runs since then are marked.
+
+use axum::extract::State as Shared;
+use axum::http::{HeaderName, header};
+use serde::Deserialize;
+use utoipa::IntoParams;
+
+use super::{State, VIEWER};
+use crate::chart::{self, Chart, Theme};
+use crate::model::diagnosis::Finding;
+use crate::model::{Diagnosis, Evidence, EvidenceId, Fault, Incident, Run, Time};
+use crate::store::{Filter, Rows};
+use crate::web::Failure;
+use crate::web::extract::{Id, Params, found};
+use crate::web::table::Route;
+
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::get("/api/v1/evidence/{id}/chart.svg", VIEWER, "Chart of metric evidence", svg)
+            .query::<Look>()
+            .gives_other("image/svg+xml", "860 by 300 pixels; words are escaped."),
+        Route::get("/api/v1/evidence/{id}/chart.png", VIEWER, "The same chart as a picture", png)
+            .query::<Look>()
+            .gives_other("image/png", "1720 by 600 pixels."),
+    ]
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct Look {
+    /// `light` (the usual one) or `dark`.
+    #[serde(default)]
+    #[param(inline)]
+    theme: Theme,
+    /// Anything: a browser asks again where it changes.
+    #[serde(rename = "v")]
+    _version: Option<String>,
+}
+
+type Picture<T> = Result<([(HeaderName, &'static str); 2], T), Failure>;
+
+fn headers(kind: &'static str) -> [(HeaderName, &'static str); 2] {
+    [(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "private, no-cache")]
+}
+
+async fn svg(
+    Shared(state): Shared<State>,
+    Id(id): Id<EvidenceId>,
+    Params(look): Params<Look>,
+) -> Picture<String> {
+    let chart = drawn_from(&state, id).await?;
+    Ok((headers("image/svg+xml; charset=utf-8"), chart::svg(&chart, look.theme)))
+}
+
+async fn png(
+    Shared(state): Shared<State>,
+    Id(id): Id<EvidenceId>,
+    Params(look): Params<Look>,
+) -> Picture<Vec<u8>> {
+    let chart = drawn_from(&state, id).await?;
+    // Encoding takes tens of milliseconds: not on the threads that serve.
+    let draw = move || chart::png(&chart::svg(&chart, look.theme), 2.0);
+    let picture = tokio::task::spawn_blocking(draw).await;
+    let picture = picture.map_err(|e| Fault::permanent("a chart can't be drawn", e))??;
+    Ok((headers("image/png"), picture))
+}
+
+async fn drawn_from(state: &State, id: EvidenceId) -> Result<Chart, Failure> {
+    let now = state.shared.clock.now();
+    found(state.shared.store.read(move |r| read(r, id, now)).await?, "chart")
+}
+
+/// The chart of metric evidence; `None` where there is no such evidence, or nothing to draw.
+fn read(rows: &Rows<'_>, id: EvidenceId, now: Time) -> Result<Option<Chart>, Fault> {
+    let Some(mut evidence) = rows.get::<Evidence>(id)? else { return Ok(None) };
+    let incident = evidence.incident.map(|id| rows.get::<Incident>(id)).transpose()?.flatten();
+    let Some(incident) = incident else { return Ok(chart::of_evidence(&evidence, &[], &[])) };
+    if let Finding::Metric { series, points, .. } = &mut evidence.finding {
+        let (since, until) = chart::range(incident.onset_at, incident.resolved_at, now);
+        let stored = rows.points(series.id, since, until.plus_ms(1))?;
+        // Points that retention has taken still stand in the evidence.
+        if stored.len() >= points.len() {
+            *points = stored;
+            (evidence.since, evidence.until) = (since, until);
+        }
+    }
+    let changes = rows.get::<Diagnosis>(incident.id)?.map(|d| d.changes).unwrap_or_default();
+    let runs = rows.list::<Run>(&Filter::parent(incident.id))?;
+    Ok(chart::of_evidence(&evidence, &changes, &runs))
+}
