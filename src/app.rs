@@ -6,11 +6,13 @@
 //! stages finish what they have in hand, detection writes a last snapshot.
 
 mod demo;
+mod replay;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use demo::{DemoOptions, demo};
+pub use replay::{ReplayOptions, replay};
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;

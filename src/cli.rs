@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::app::{self, DemoOptions, MetricsText};
+use crate::app::{self, DemoOptions, MetricsText, ReplayOptions};
 use crate::assist::{self, Assistant, Question};
 use crate::config::{self, Config};
 use crate::model::{Actor, Role, Time, wall_now};
@@ -44,6 +44,30 @@ enum Command {
         /// Do not open the console in a browser.
         #[arg(long)]
         no_browser: bool,
+        #[command(flatten)]
+        log: Log,
+    },
+    /// Plays one scenario of the simulated shop through the whole bot, as fast as it goes, and
+    /// holds what was seen against what is expected. Exit code 1: something was not as expected.
+    #[command(after_help = "Example: nightjar replay policy-cut --approve")]
+    Replay {
+        /// Which scenario.
+        scenario: String,
+        /// Event seconds per real second, at most.
+        #[arg(long, default_value_t = 60.0, value_parser = speed)]
+        speed: f64,
+        /// Everything random follows from it.
+        #[arg(long, default_value_t = 7)]
+        seed: u64,
+        /// Approve the first suggestion, as you: the run and its effect are part of what is seen.
+        #[arg(long)]
+        approve: bool,
+        /// Write one JSON object instead of the story.
+        #[arg(long)]
+        json: bool,
+        /// Keep the store in this empty folder instead of throwing it away.
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
         #[command(flatten)]
         log: Log,
     },
@@ -127,6 +151,15 @@ pub fn main() -> ExitCode {
             let options = DemoOptions { speed, scenario, seed, port, data_dir, browser };
             started(&log, |metrics| app::demo(options, metrics))
         }
+        Command::Replay { scenario, speed, seed, approve, json, data_dir, log } => {
+            let options = ReplayOptions { scenario, speed, seed, approve, json, data_dir };
+            let mut met = false;
+            let code = started(&log, async |metrics| {
+                met = app::replay(options, metrics).await?;
+                Ok(())
+            });
+            if met || code != ExitCode::SUCCESS { code } else { ExitCode::FAILURE }
+        }
         Command::Run { config: path, log } => match loaded(&path) {
             Ok(config) => started(&log, |metrics| app::run(config, metrics)),
             Err(code) => code,
@@ -167,10 +200,7 @@ fn loaded(path: &Path) -> Result<Config, ExitCode> {
 }
 
 /// Starts log, metrics and the runtime, then runs `work` to its end.
-fn started<F>(log: &Log, work: impl FnOnce(MetricsText) -> F) -> ExitCode
-where
-    F: Future<Output = anyhow::Result<()>>,
-{
+fn started(log: &Log, work: impl AsyncFnOnce(MetricsText) -> anyhow::Result<()>) -> ExitCode {
     finished((|| {
         observe::start_log(log.log_format, &log.log)?;
         let handle = observe::start_metrics()?;

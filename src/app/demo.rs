@@ -4,10 +4,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{App, MetricsText, asked_to_end, finish, say};
+use super::{App, Doors, MetricsText, asked_to_end, finish, say};
 use crate::config::Config;
 use crate::demo::{Options, Shop};
 use crate::model::clock::ScaledClock;
+use crate::model::time::SECOND_MS;
 use crate::model::{SharedClock, Time, wall_now};
 use crate::remediate::HostRule;
 use crate::telemetry::prometheus::PrometheusConfig;
@@ -16,6 +17,10 @@ use crate::telemetry::prometheus::PrometheusConfig;
 const CLOCK: &str = "demo/clock";
 /// Speed while history is read: event time all but stands still.
 const STILL: f64 = 0.001;
+/// Event time by which polling may be behind before time slows down for it.
+const BEHIND_MS: i64 = 90 * SECOND_MS;
+/// Batches that may wait to be judged before time slows down for them.
+const WAITING: u64 = 40;
 
 /// How the demo is run.
 #[derive(Clone, Debug)]
@@ -34,46 +39,76 @@ pub struct DemoOptions {
     pub browser: bool,
 }
 
+/// The bot and the shop before it, ready to play.
+pub(super) struct Play {
+    pub(super) app: App,
+    pub(super) shop: Shop,
+    pub(super) clock: Arc<ScaledClock>,
+    pub(super) doors: Doors,
+}
+
+impl Play {
+    /// Starts bot and shop, and has history read and judged. Event time all but stands still
+    /// until [`Play::go`].
+    ///
+    /// # Errors
+    /// The store or the port can't be opened, or the scenario is unknown.
+    pub(super) async fn ready(
+        options: &DemoOptions,
+        metrics: MetricsText,
+        told: impl Fn(&str),
+    ) -> anyhow::Result<Self> {
+        let chosen = options.scenario.as_deref().and_then(crate::demo::scenario::scenario);
+        let start = chosen.and_then(|s| s.start_before(wall_now()));
+        let clock = ScaledClock::new(start.unwrap_or_else(wall_now), STILL);
+        let shared: SharedClock = clock.clone();
+        let secret = crate::command::secret::random();
+        let store = crate::store::Store::open(&options.data_dir.join("nightjar.sqlite"))?;
+        let kept: Option<Time> = store.read(|r| r.value(CLOCK)).await?;
+        drop(store);
+        if let Some(at) = kept {
+            clock.jump_to(at);
+        }
+        let shop = Shop::bind(Options {
+            seed: options.seed,
+            clock: shared.clone(),
+            scenario: options.scenario.clone(),
+            data_dir: Some(options.data_dir.clone()),
+            hook_secret: secret.clone(),
+        })?;
+        let config = config_of(options, &shop, secret);
+        let app = App::start(&config, shared).await?;
+        let doors = app.open_doors(&config, options.speed, metrics)?;
+        let served = shop.clone();
+        app.tasks.start("shop", move |shutdown| served.serve(shutdown));
+        app.start_sources(&config.prometheus);
+        // A later start goes on at once: what was missed is read while time goes on. Its clock
+        // may stand behind what was read before the last end, and would wait for itself here.
+        if kept.is_none() {
+            prepare(&app, told).await;
+        }
+        Ok(Self { app, shop, clock, doors })
+    }
+
+    /// Lets time go on and the shop push what happens.
+    pub(super) fn go(&self, speed: f64) {
+        self.clock.set_speed(speed);
+        let (pusher, bot) = (self.shop.clone(), self.doors.url.clone());
+        self.app.tasks.start("shop-push", move |shutdown| pusher.push(bot.clone(), shutdown));
+        keep_time(&self.app, &self.clock);
+        keep_pace(&self.app, &self.clock, speed);
+    }
+}
+
 /// Runs the demo until it is asked to end.
 ///
 /// # Errors
 /// The store or the port can't be opened, or the scenario is unknown.
 pub async fn demo(options: DemoOptions, metrics: MetricsText) -> anyhow::Result<()> {
     let started = Instant::now();
-    let chosen = options.scenario.as_deref().and_then(crate::demo::scenario::scenario);
-    let start = chosen.and_then(|s| s.start_before(wall_now()));
-    let clock = ScaledClock::new(start.unwrap_or_else(wall_now), STILL);
-    let shared: SharedClock = clock.clone();
-    let secret = crate::command::secret::random();
-    let store = crate::store::Store::open(&options.data_dir.join("nightjar.sqlite"))?;
-    let kept: Option<Time> = store.read(|r| r.value(CLOCK)).await?;
-    drop(store);
-    if let Some(at) = kept {
-        clock.jump_to(at);
-    }
-    let shop = Shop::bind(Options {
-        seed: options.seed,
-        clock: shared.clone(),
-        scenario: options.scenario.clone(),
-        data_dir: Some(options.data_dir.clone()),
-        hook_secret: secret.clone(),
-    })?;
-    let config = config_of(&options, &shop, secret);
-    let app = App::start(&config, shared).await?;
-    let doors = app.open_doors(&config, options.speed, metrics)?;
-    let served = shop.clone();
-    app.tasks.start("shop", move |shutdown| served.serve(shutdown));
-    app.start_sources(&config.prometheus);
     say(&format!("nightjar demo: a shop of 14 services, data in {}\n", options.data_dir.display()));
-    // A later start goes on at once: what was missed is read while time goes on. Its clock may
-    // stand behind what was read before the last end, and would wait for itself here.
-    if kept.is_none() {
-        prepare(&app).await;
-    }
-    clock.set_speed(options.speed);
-    let (pusher, bot) = (shop.clone(), doors.url.clone());
-    app.tasks.start("shop-push", move |shutdown| pusher.push(bot.clone(), shutdown));
-    keep_time(&app, &clock);
+    let play = Play::ready(&options, metrics, say).await?;
+    play.go(options.speed);
     say(&format!(
         "Ready after {:.0} s. Event time runs {} times as fast as real time.\n\n\
          Console:  {}\n\n\
@@ -84,15 +119,15 @@ pub async fn demo(options: DemoOptions, metrics: MetricsText) -> anyhow::Result<
          - Ctrl-C ends; the next start goes on from here\n",
         started.elapsed().as_secs_f64(),
         options.speed,
-        doors.login
+        play.doors.login
     ));
     if options.browser
-        && let Err(e) = open::that_detached(&doors.login)
+        && let Err(e) = open::that_detached(&play.doors.login)
     {
         tracing::debug!(error = %e, "no browser could be opened");
     }
     asked_to_end().await?;
-    finish(app).await;
+    finish(play.app).await;
     Ok(())
 }
 
@@ -112,7 +147,7 @@ fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
 }
 
 /// Waits until history was read and judged, and shows how far it is.
-async fn prepare(app: &App) {
+async fn prepare(app: &App, told: impl Fn(&str)) {
     let mut shown = String::new();
     loop {
         tokio::time::sleep(Duration::from_millis(250)).await;
@@ -126,11 +161,11 @@ async fn prepare(app: &App) {
             app.intake.backlog()
         );
         if line != shown {
-            say(&line);
+            told(&line);
             shown = line;
         }
         if !p.backfill && app.intake.backlog() == 0 {
-            say("\n");
+            told("\n");
             return;
         }
     }
@@ -151,6 +186,34 @@ fn keep_time(app: &App, clock: &Arc<ScaledClock>) {
                 store.write(move |tx| tx.put_value(CLOCK, &now)).await?;
                 if over {
                     return Ok(());
+                }
+            }
+        }
+    });
+}
+
+/// Slows time down while the bot is behind: what a machine can't judge in time must not look like
+/// silence of the shop.
+fn keep_pace(app: &App, clock: &Arc<ScaledClock>, wanted: f64) {
+    let (progress, intake, clock) = (app.progress.clone(), app.intake.clone(), clock.clone());
+    app.tasks.start("demo-pace", move |shutdown| {
+        let (progress, intake, clock) = (progress.clone(), intake.clone(), clock.clone());
+        async move {
+            loop {
+                tokio::select! {
+                    () = shutdown.cancelled() => return Ok(()),
+                    () = tokio::time::sleep(Duration::from_millis(250)) => {}
+                }
+                let now = crate::model::Clock::now(&*clock);
+                let polls = progress.all();
+                let is_late = polls.iter().any(|p| now.ms_since(p.at) > BEHIND_MS);
+                let speed = if is_late || intake.backlog() > WAITING {
+                    (clock.speed() * 0.6).max(wanted.min(1.0))
+                } else {
+                    (clock.speed() * 1.25).min(wanted)
+                };
+                if (speed - clock.speed()).abs() > f64::EPSILON {
+                    clock.set_speed(speed);
                 }
             }
         }
