@@ -226,9 +226,8 @@ impl Watch {
             seen.effect = run.outcome.as_ref().map(|o| o.effect);
             seen.outcome = run.outcome.as_ref().map(|o| o.text.clone());
             let resolved = found.incidents.first().and_then(|i| i.resolved_at);
-            seen.resolved_after_s = resolved
-                .zip(run.finished_at)
-                .map(|(end, run)| end.ms_since(run) as f64 / 1_000.0);
+            seen.resolved_after_s =
+                resolved.zip(run.finished_at).map(|(end, run)| end.ms_since(run) as f64 / 1_000.0);
         }
     }
 
