@@ -6,12 +6,14 @@
 //! stages finish what they have in hand, detection writes a last snapshot.
 
 mod demo;
+mod presence;
 mod replay;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 pub use demo::{DemoOptions, demo};
+pub use presence::{Note, Presence};
 pub use replay::{ReplayOptions, replay};
 
 use anyhow::Context as _;
@@ -28,7 +30,7 @@ use crate::detect::{Detect, SharedShard};
 use crate::diagnose::Diagnose;
 use crate::learn::Learn;
 use crate::llm::Llm;
-use crate::model::{Batch, Fault, Plan, Role, SharedClock, wall_now};
+use crate::model::{Batch, Fault, Plan, Role, Secret, SharedClock, wall_now};
 use crate::notify::Notify;
 use crate::remediate::{Executors, Remediate, read_state};
 use crate::runbook::{self, Library};
@@ -45,6 +47,8 @@ use crate::web;
 const PATIENCE: Duration = Duration::from_secs(15);
 /// Event time between two rounds of packing and trimming.
 const MAINTENANCE: Duration = Duration::from_secs(600);
+/// Name of the token that the command line of the same user has.
+const CLI: &str = "local-cli";
 /// Event time between two ticks.
 const TICK: Duration = Duration::from_secs(15);
 
@@ -65,6 +69,7 @@ pub struct App {
     /// How far each source has come, for the console and for whoever waits.
     pub progress: Sources,
     library: Arc<Library>,
+    presence: Presence,
 }
 
 /// Newest progress of each source.
@@ -97,6 +102,7 @@ impl App {
     /// # Errors
     /// The store can't be opened.
     pub async fn start(settings: &Config, clock: SharedClock) -> anyhow::Result<Self> {
+        let presence = Presence::take(&settings.data_dir)?;
         let library = Arc::new(Library::load(&settings.runbooks.folders)?);
         let store = Store::open(&settings.data_dir.join("nightjar.sqlite"))?;
         library.index(&store).await?;
@@ -106,7 +112,7 @@ impl App {
         let intake = Intake::open(store.clone(), bus.clone()).await?;
         let shard = SharedShard::new(settings.detect.clone());
         let progress = Sources::default();
-        let app = Self { store, bus, intake, clock, tasks, shard, progress, library };
+        let app = Self { store, bus, intake, clock, tasks, shard, progress, library, presence };
         app.start_stages(settings)?;
         app.start_clockwork(settings.retention.clone());
         app.start_maintenance(settings.maintenance.clone());
@@ -191,8 +197,7 @@ impl App {
         let addr: std::net::SocketAddr =
             settings.web.bind.parse().context("web.bind must be an address with a port")?;
         web::check_bind(addr, &settings.web).map_err(anyhow::Error::msg)?;
-        let listener = std::net::TcpListener::bind(addr)
-            .with_context(|| format!("opening {addr}; is another program using the port?"))?;
+        let listener = std::net::TcpListener::bind(addr).map_err(|e| taken(addr, &e))?;
         listener.set_nonblocking(true)?;
         let addr = listener.local_addr()?;
         let (progress, shard) = (self.progress.clone(), self.shard.clone());
@@ -211,7 +216,12 @@ impl App {
             serde_json::json!({ "sources": sources, "n_series": shard.figures().0, "speed": speed })
         };
         let llm = Llm::open(&settings.llm, self.store.clone())?;
-        let keys = web::Keys::new(&settings.web);
+        // Whoever may read the data folder may use the command line.
+        let secret = Secret::from(crate::command::secret::random());
+        let own = web::Token { name: CLI.into(), role: Role::Responder, secret: secret.clone() };
+        let mut known = settings.web.clone();
+        known.tokens.push(own);
+        let keys = web::Keys::new(&known);
         let url = format!("http://{addr}");
         let shown = settings.web.public_url.as_deref().unwrap_or(&url).trim_end_matches('/');
         let login = format!("{shown}{}", keys.login_path("operator", Role::Admin, wall_now()));
@@ -245,6 +255,7 @@ impl App {
                 }
             }
         });
+        self.presence.announce(&url, &secret)?;
         Ok(Doors { url, login })
     }
 
@@ -289,6 +300,27 @@ impl App {
     pub async fn stop(self) -> bool {
         self.tasks.drain(PATIENCE).await
     }
+}
+
+/// Why an address can't be opened, and what to do.
+fn taken(addr: std::net::SocketAddr, error: &std::io::Error) -> anyhow::Error {
+    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied};
+    let port = addr.port();
+    let advice = match error.kind() {
+        AddrInUse => format!(
+            "port {port} on {} is taken by another program; stop it, or choose another port \
+             (--port, --bind or web.bind; 0 takes a free one)",
+            addr.ip()
+        ),
+        AddrNotAvailable => {
+            format!("this machine has no address {}; mend web.bind", addr.ip())
+        }
+        PermissionDenied => {
+            format!("port {port} is only for root; choose one above 1023 with web.bind")
+        }
+        _ => format!("{addr} can't be opened: {error}"),
+    };
+    anyhow::Error::msg(advice)
 }
 
 /// Renders the metrics in Prometheus' text format.

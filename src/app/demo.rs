@@ -106,6 +106,8 @@ impl Play {
 /// The store or the port can't be opened, or the scenario is unknown.
 pub async fn demo(options: DemoOptions, metrics: MetricsText) -> anyhow::Result<()> {
     let started = Instant::now();
+    // Refused before anything is opened; the bot takes it for good when it starts.
+    drop(super::Presence::take(&options.data_dir)?);
     say(&format!("nightjar demo: a shop of 14 services, data in {}\n", options.data_dir.display()));
     let play = Play::ready(&options, metrics, say).await?;
     play.go(options.speed);
