@@ -69,10 +69,19 @@ impl Intake {
                 graph::learn(tx, &batch.spans)?;
                 let mut changes = Vec::new();
                 for change in &batch.changes {
-                    // The same change told again (a delivery repeated) keeps its first status
-                    // unless the status is news.
-                    if tx.get::<Change>(change.id)?.as_ref() != Some(change) {
-                        tx.put(change)?;
+                    // The same change told again (a delivery repeated, a deployment that went
+                    // on) may bring a newer status; when it happened was said the first time.
+                    let old = tx.get::<Change>(change.id)?;
+                    let mut change = change.clone();
+                    if let Some(old) = &old {
+                        change.at = old.at;
+                        // Deliveries overtake each other: what went on does not wait again.
+                        if change.status == "pending" {
+                            change.status.clone_from(&old.status);
+                        }
+                    }
+                    if old.as_ref() != Some(&change) {
+                        tx.put(&change)?;
                         changes.push(change.id);
                     }
                 }

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nightjar::store::{LogFilter, Store};
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -108,6 +109,23 @@ impl Bot {
             .filter(|l| l.split(['{', ' ']).next() == Some(name) && l.contains(labels))
             .map(|l| l.rsplit(' ').next().and_then(|v| v.parse::<f64>().ok()).expect("a number"))
             .sum()
+    }
+
+    /// Ends it by a kill and reads the text of every stored log line, in order of storing. A panic
+    /// in its log fails the test.
+    pub(crate) async fn stored_lines(&mut self) -> Vec<String> {
+        self.kill();
+        let said = std::fs::read_to_string(self.log()).expect("a log");
+        assert!(!said.contains("panicked"), "{said}");
+        let store = Store::open(&self.data().join("nightjar.sqlite")).expect("opens");
+        let filter = LogFilter { limit: 1_000_000, ..LogFilter::default() };
+        let mut lines = store.read(move |r| r.logs(&filter)).await.expect("reads");
+        lines.reverse();
+        lines.into_iter().map(|l| l.body).collect()
+    }
+
+    fn log(&self) -> PathBuf {
+        self.folder.path().join(format!("{}.log", self.addr.port()))
     }
 
     /// Waits until everything accepted was judged.

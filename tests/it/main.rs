@@ -1,6 +1,7 @@
 //! The one integration test binary.
 
 mod alertmanager;
+mod bad_input;
 mod bot;
 mod browser;
 mod otlp;

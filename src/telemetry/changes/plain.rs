@@ -36,18 +36,19 @@ pub fn decode_plain(
         .map_err(|_| Rejected::invalid("X-Nightjar-Timestamp: expected Unix seconds"))?;
     let sent = Time::from_ms(seconds.saturating_mul(1_000));
     if wall.ms_since(sent).saturating_abs() > WINDOW_MS {
+        metrics::counter!("nightjar_changes_unsigned_total").increment(1);
         return Err(Rejected::unsigned(
             "X-Nightjar-Timestamp is more than 5 minutes off; check the clock and sign anew",
         ));
     }
-    let change = read(body, now)?;
+    let change = read(body, stamp, now)?;
     seen.note(headers.signature.unwrap_or_default())?;
     let mut batch = Batch::new("webhook", now);
     batch.changes.push(change);
     Ok(batch)
 }
 
-fn read(body: &[u8], now: Time) -> Result<Change, Rejected> {
+fn read(body: &[u8], stamp: &str, now: Time) -> Result<Change, Rejected> {
     let value = json(body)?;
     let get = |key: &str| text(&value, &format!("/{key}"));
     let need =
@@ -68,9 +69,9 @@ fn read(body: &[u8], now: Time) -> Result<Change, Rejected> {
         }
         _ => return Err(Rejected::invalid("give either /service or /entity")),
     };
-    let at = match get("at")? {
-        Some(at) => Time::parse(&at).map_err(|e| Rejected::invalid(format!("/at: {e}")))?,
-        None => now,
+    let told = match get("at")? {
+        Some(at) => Some(Time::parse(&at).map_err(|e| Rejected::invalid(format!("/at: {e}")))?),
+        None => None,
     };
     let attributes: Labels = match value.get("attributes") {
         None | Some(serde_json::Value::Null) => Labels::default(),
@@ -78,11 +79,18 @@ fn read(body: &[u8], now: Time) -> Result<Change, Rejected> {
             .map_err(|e| Rejected::invalid(format!("/attributes: expected texts by name: {e}")))?,
     };
     let title = need("title")?;
+    // Without a time of its own a change is known again by the time that was signed.
+    let named = entity.to_string();
+    let id = match told {
+        Some(at) => ChangeId::derive(at, &["webhook", &named, &title]),
+        None => ChangeId::derive(Time::MIN, &["webhook", &named, &title, stamp]),
+    };
     Ok(Change {
-        id: ChangeId::derive(at, &["webhook", &entity.to_string(), &title]),
+        id,
         kind,
         entity,
-        at,
+        // A clock that is ahead: a change can't take effect after it was told.
+        at: told.unwrap_or(now).min(now),
         title,
         version: get("version")?,
         previous: get("previous")?,

@@ -69,8 +69,21 @@ pub(super) struct Memory {
 pub(super) enum Step {
     /// Seconds since the previous point, what was added, and by bucket.
     Added(f64, f64, Buckets),
-    /// The first sight of a stream, or a repeated or late point: nothing to say yet.
-    Nothing,
+    /// The first sight of a stream: nothing to say yet.
+    First,
+    /// Not newer than what stands: what it counted is in the newer count.
+    Late,
+    /// There is no room for another stream.
+    Full,
+}
+
+/// What became of a share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Put {
+    /// It stands.
+    Set,
+    /// A newer one stands: a series is folded in order of time.
+    Late,
     /// There is no room for another stream.
     Full,
 }
@@ -122,11 +135,11 @@ impl Memory {
         let Some(entry) = self.stream(group, stream, now.at, undo) else { return Step::Full };
         let Some(before) = entry.previous.clone() else {
             entry.previous = Some(now);
-            return Step::Nothing;
+            return Step::First;
         };
         let seconds = now.at.ms_since(before.at) as f64 / 1_000.0;
         if seconds <= 0.0 {
-            return Step::Nothing;
+            return Step::Late;
         }
         let restarted = now.value < before.value
             || (before.start > 0 && now.start > before.start && now.start > 0);
@@ -139,20 +152,20 @@ impl Memory {
         Step::Added(seconds, added.0, added.1)
     }
 
-    /// Sets a stream's share; `false` when there is no room or a newer share stands.
+    /// Sets a stream's share, unless a newer one stands.
     pub(super) fn put(
         &mut self,
         group: Fingerprint,
         stream: Fingerprint,
         share: Share,
         undo: &mut Vec<Undo>,
-    ) -> bool {
-        let Some(entry) = self.stream(group, stream, share.at, undo) else { return false };
+    ) -> Put {
+        let Some(entry) = self.stream(group, stream, share.at, undo) else { return Put::Full };
         if entry.share.as_ref().is_some_and(|old| old.at > share.at) {
-            return true;
+            return Put::Late;
         }
         entry.share = Some(share);
-        true
+        Put::Set
     }
 
     /// The fresh shares of a series at `at`, in order of stream.

@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
     AggregationTemporality, DataPointFlags, Metric, NumberDataPoint,
 };
 
-use super::fold::{Memory, Previous, Share, Step, Undo};
+use super::fold::{Memory, Previous, Put, Share, Step, Undo};
 use super::histogram::{Buckets, quantile};
 use super::recipes::{DURATIONS, Fold, NUMBERS, Recipe};
 use super::resource::{self, Origin};
@@ -283,7 +283,8 @@ impl Conversion<'_> {
                 Step::Added(seconds, added, buckets) => {
                     (added / seconds, buckets.per_second(seconds))
                 }
-                Step::Nothing => return,
+                Step::First => return,
+                Step::Late => return late(),
                 Step::Full => return self.losses.add("data point: too many metric streams"),
             }
         } else {
@@ -294,8 +295,10 @@ impl Conversion<'_> {
             (stream.value / seconds, buckets.per_second(seconds))
         };
         let share = Share { at: stream.at, value, part: stream.part, buckets };
-        if !self.memory.put(group, stream.key, share, &mut self.undo) {
-            return self.losses.add("data point: too many metric streams");
+        match self.memory.put(group, stream.key, share, &mut self.undo) {
+            Put::Set => {}
+            Put::Late => return late(),
+            Put::Full => return self.losses.add("data point: too many metric streams"),
         }
         let entry = self
             .touched
@@ -321,6 +324,12 @@ impl Conversion<'_> {
             }
         }
     }
+}
+
+/// A point that is not newer than its stream. It is no loss to tell the sender of: repetitions of
+/// requests bring such points, and a rejected one would be sent for ever.
+fn late() {
+    ::metrics::counter!("nightjar_otlp_late_points_total").increment(1);
 }
 
 fn scaled(mut buckets: Buckets, scale: f64) -> Buckets {
