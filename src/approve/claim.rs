@@ -8,8 +8,8 @@ use super::policy::{Config, n_approved};
 use crate::model::action::{Effect, Step};
 use crate::model::time::{MINUTE_MS, SECOND_MS};
 use crate::model::{
-    Actor, Fault, Plan, Proposal, ProposalId, ProposalState, Refused, Run, RunId, RunState, Time,
-    Verdict,
+    Actor, Fault, Incident, Plan, Proposal, ProposalId, ProposalState, Refused, Run, RunId,
+    RunState, Time, Verdict,
 };
 use crate::store::{Filter, Tx};
 
@@ -78,6 +78,17 @@ pub fn claim(
     };
     if let Err(refused) = ready(&proposal, now) {
         return Ok(Err(refused));
+    }
+    // A way back may be wanted after the incident; a fix may not.
+    let incident = tx.get::<Incident>(proposal.incident)?;
+    if let Some(over) = incident.filter(|i| !i.state.is_active())
+        && proposal.rollback_of.is_none()
+    {
+        return Ok(Err(Refused::Conflict(format!(
+            "Incident #{} is {} by now; nothing was done.",
+            over.number,
+            over.state.as_str()
+        ))));
     }
     // A state that was known when the plan was made and can't be read now is not known to be
     // unchanged.

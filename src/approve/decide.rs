@@ -28,7 +28,8 @@ pub struct Choice {
 /// Records a decision. `now` is event time. The proposal moves on once enough people approved.
 ///
 /// # Errors
-/// The store failed. What a person can't have is the inner `Err`; then nothing was written.
+/// The store failed. What a person can't have is the inner `Err`; then nothing but the record of
+/// the refusal was written.
 pub fn decide(
     tx: &Tx<'_>,
     id: ProposalId,
@@ -42,6 +43,11 @@ pub fn decide(
         )));
     };
     if let Err(refused) = check(&proposal, choice, now) {
+        // Who tried what, and why it was not done, is on record like what was done.
+        let detail = json!({
+            "verdict": choice.verdict, "digest": choice.digest, "reason": refused.to_string(),
+        });
+        tx.audit(now, &choice.actor, "decision.refuse", &id.to_string(), &detail)?;
         return Ok(Err(refused));
     }
     let from = proposal.state.as_str();

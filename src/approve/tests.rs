@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 pub(crate) mod offers;
+mod races;
 pub(crate) mod sample;
+mod sentences;
 mod undo;
 
 use sample::{person, proposal, t0};

@@ -4,6 +4,7 @@ mod alertmanager;
 mod bad_input;
 mod bot;
 mod browser;
+mod crash;
 mod otlp;
 mod pipeline;
 mod prometheus;
