@@ -36,9 +36,9 @@ pub(super) const COOKIE: &str = "nightjar_session";
 /// A session as the store keeps it.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Session {
-    hash: String,
+    pub(super) hash: String,
     pub(super) actor: Actor,
-    made_at: Time,
+    pub(super) made_at: Time,
     pub(super) ends_at: Time,
 }
 
@@ -284,7 +284,8 @@ async fn identify(state: &State, request: &Parts) -> Result<Actor, Failure> {
     let reads = matches!(request.method, Method::GET | Method::HEAD);
     // A page of another site can make a browser send the cookie, but neither this header nor
     // another `Origin` than its own.
-    if !reads && !(headers.contains_key("x-nightjar") && origin::is_ours(state, headers)) {
+    let ours = headers.contains_key("x-nightjar") && origin::is_ours(state, headers);
+    if !reads && !ours {
         metrics::counter!("nightjar_web_cross_site_total").increment(1);
         let text = "This change did not come from the console's own page: the header X-Nightjar \
                     is missing, or another site sent it.";

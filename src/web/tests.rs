@@ -2,6 +2,9 @@
 
 mod charts;
 mod document;
+mod login;
+mod origin;
+mod tokens;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,7 +18,7 @@ use crate::bus::Bus;
 use crate::chat::console::Console;
 use crate::command::Desk;
 use crate::model::clock::ManualClock;
-use crate::model::{Role, Time};
+use crate::model::{Role, Time, wall_now};
 use crate::runbook::Library;
 use crate::stage::Tasks;
 use crate::store::Store;
@@ -134,6 +137,15 @@ impl Server {
         assert!(self.tasks.drain(Duration::from_secs(10)).await, "the server ends");
         self.folder
     }
+}
+
+/// The cookie of a login with a link of a role.
+async fn cookie_of(server: &Server, role: Role) -> String {
+    let link = server.state.shared.keys.login_path("ada", role, wall_now());
+    let answer = server.open(Method::GET, &link).send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    let cookie = answer.headers()["set-cookie"].to_str().expect("text");
+    cookie.split(';').next().expect("a pair").to_owned()
 }
 
 /// An error's status and words; the body must have the one shape of all errors.
