@@ -195,6 +195,13 @@ pub fn router(state: State) -> Router {
 
 /// Headers that every answer carries.
 async fn secured(mut response: Response) -> Response {
+    // The layer that unpacks bodies refuses without a word.
+    let silent = !response.headers().contains_key(header::CONTENT_TYPE);
+    if response.status() == StatusCode::UNSUPPORTED_MEDIA_TYPE && silent {
+        let text = "The body is compressed in a way that is not taken.";
+        let failure = Failure::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "media_type", text);
+        response = failure.instead("Send it with gzip or uncompressed.").into_response();
+    }
     let headers = response.headers_mut();
     for (name, value) in [
         (

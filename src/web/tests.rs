@@ -2,8 +2,13 @@
 
 mod charts;
 mod document;
+mod incidents;
+mod input;
 mod login;
 mod origin;
+mod proposals;
+mod reading;
+mod sample;
 mod tokens;
 
 use std::sync::Arc;
@@ -13,21 +18,19 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::{Config, EventLog, Keys, Shared, State, Token, serve};
+use crate::approve::tests::sample::t0;
 use crate::assist::{self, Assistant};
 use crate::bus::Bus;
 use crate::chat::console::Console;
 use crate::command::Desk;
 use crate::model::clock::ManualClock;
-use crate::model::{Role, Time, wall_now};
+use crate::model::{Role, wall_now};
 use crate::runbook::Library;
 use crate::stage::Tasks;
 use crate::store::Store;
 use crate::telemetry::changes::{self, Seen};
 use crate::telemetry::intake::Intake;
 use crate::telemetry::otlp;
-
-/// Event time of the tests.
-const NOW: i64 = 1_780_000_000_000;
 
 /// Secrets of the tests' tokens; none is real.
 fn secret_of(role: Role) -> String {
@@ -70,7 +73,7 @@ impl Server {
         change(&mut config);
         let store = Store::open(&folder.path().join("nightjar.sqlite")).expect("a store");
         let (bus, tasks) = (Bus::default(), Tasks::default());
-        let clock = ManualClock::new(Time::from_ms(NOW));
+        let clock = ManualClock::new(t0());
         let library = Library::shipped().expect("the shipped runbooks are right");
         library.index(&store).await.expect("indexed");
         let state = State::new(Shared {
@@ -82,7 +85,7 @@ impl Server {
             console: Console::new(store.clone(), bus.clone(), clock.clone()),
             tasks: tasks.clone(),
             library: Arc::new(library),
-            events: EventLog::new(NOW),
+            events: EventLog::new(1),
             otlp: otlp::Receiver::new(otlp::Config::default()),
             changes: changes::Config::default(),
             seen: Seen::default(),

@@ -1,7 +1,7 @@
 //! Alerts, and why each of them did or did not reach anybody.
 
 use axum::Json;
-use axum::extract::{Path, State as Shared};
+use axum::extract::State as Shared;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
@@ -59,9 +59,8 @@ async fn one(Shared(state): Shared<State>, Id(id): Id<AlertId>) -> Answer<Alert>
     found(state.shared.store.read(move |r| r.get::<Alert>(id)).await?, "alert").map(Json)
 }
 
-async fn why(Shared(state): Shared<State>, path: Option<Path<String>>) -> Answer<Explanation> {
+async fn why(Shared(state): Shared<State>, Id(id): Id<String>) -> Answer<Explanation> {
     let desk = &state.shared.desk;
-    let Path(id) = path.ok_or_else(|| Failure::not_found("alert or incident"))?;
     if let Ok(alert) = id.parse::<AlertId>() {
         return Ok(Json(desk.why_alert(alert).await?));
     }

@@ -45,6 +45,8 @@ pub(super) fn messages(
     let mut all: Vec<Message> = rows.get::<Message>(root)?.into_iter().collect();
     all.extend(rows.list::<Message>(&Filter::subject(root))?);
     all.retain(|m| m.visible_to(actor));
+    // A question and its answer may fall on the same millisecond.
+    all.sort_by_key(|m| (m.thread.is_some(), m.at, m.author.is_bot()));
     Ok(all)
 }
 

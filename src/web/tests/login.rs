@@ -166,10 +166,9 @@ async fn a_cookie_changes_something_only_from_our_own_page() {
         let (status, code, _) = failure(halt(&headers).send().await.expect("an answer")).await;
         assert_eq!((status, code.as_str()), (StatusCode::FORBIDDEN, "cross_site"), "{headers:?}");
     }
-    for headers in [
-        vec![ours],
-        vec![ours, ("Origin", own.as_str()), ("Sec-Fetch-Site", "same-origin")],
-    ] {
+    for headers in
+        [vec![ours], vec![ours, ("Origin", own.as_str()), ("Sec-Fetch-Site", "same-origin")]]
+    {
         let status = halt(&headers).send().await.expect("an answer").status();
         assert_eq!(status, StatusCode::OK, "{headers:?}");
     }

@@ -26,7 +26,8 @@ async fn a_foreign_name_is_turned_away_before_anything_else() {
     // Probes come by any name, signed webhooks too, and whoever knows a token is no page.
     assert_eq!(status("/healthz", "evil.example").await, StatusCode::OK);
     assert_eq!(status("/hooks/github", "bot.example").await, StatusCode::METHOD_NOT_ALLOWED);
-    let known = server.as_role(Role::Viewer, Method::GET, "/api/v1/me").header("Host", "bot.example");
+    let known =
+        server.as_role(Role::Viewer, Method::GET, "/api/v1/me").header("Host", "bot.example");
     assert_eq!(known.send().await.expect("an answer").status(), StatusCode::OK);
     server.end().await;
 }

@@ -56,8 +56,9 @@ async fn a_token_works_with_its_role_until_it_is_revoked() {
 #[tokio::test]
 async fn a_token_ends_with_its_time() {
     let server = Server::start().await;
-    let (_, made) =
-        server.post("/api/v1/tokens", json!({ "name": "pager", "role": "viewer", "days": 1 })).await;
+    let (_, made) = server
+        .post("/api/v1/tokens", json!({ "name": "pager", "role": "viewer", "days": 1 }))
+        .await;
     let secret = made["secret"].as_str().expect("a secret").to_owned();
     let me = || server.open(Method::GET, "/api/v1/me").bearer_auth(&secret);
     assert_eq!(me().send().await.expect("an answer").status(), StatusCode::OK);
