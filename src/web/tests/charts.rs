@@ -3,10 +3,11 @@
 use reqwest::{Method, StatusCode, header};
 use serde_json::json;
 
-use super::{NOW, Server, failure};
+use super::{Server, failure};
+use crate::approve::tests::sample::t0;
 use crate::model::diagnosis::Finding;
 use crate::model::time::MINUTE_MS;
-use crate::model::{Evidence, EvidenceId, Point, Role, Series, Time};
+use crate::model::{Evidence, EvidenceId, Point, Role, Series};
 
 fn evidence(entity: &str) -> Evidence {
     let series: Series = serde_json::from_value(json!({
@@ -15,7 +16,7 @@ fn evidence(entity: &str) -> Evidence {
         "limit": null, "step_ms": MINUTE_MS,
     }))
     .expect("a series");
-    let at = |m: i64| Time::from_ms(NOW).plus_ms(m * MINUTE_MS);
+    let at = |m: i64| t0().plus_ms(m * MINUTE_MS);
     let points = (0..30).map(|m| Point { at: at(m), value: if m < 20 { 0.1 } else { 2.0 } });
     Evidence {
         id: EvidenceId::derive(at(0), &[entity]),
