@@ -15,7 +15,7 @@ use crate::model::{
 };
 use crate::stats;
 use crate::store::{Filter, LogFilter, Rows};
-use crate::telemetry::graph;
+use crate::telemetry::{gaps, graph};
 
 /// Signals looked at for one incident.
 const MOST_SERIES: usize = 12;
@@ -39,7 +39,7 @@ pub(super) fn gather(
     let changes =
         rows.list::<Change>(&Filter::all().since(incident.onset_at.plus_ms(-6 * HOUR_MS)))?;
     let graph = graph::load(rows)?;
-    let mut gaps = Vec::new();
+    let mut gaps = gaps::between(rows, incident.onset_at.plus_ms(-HOUR_MS), now)?;
     if graph.is_empty() {
         gaps.push(Gap {
             what: "the service graph".into(),

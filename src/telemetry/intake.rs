@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::{graph, redact};
+use super::{gaps, graph, redact};
 use crate::bus::{Bus, Event};
 use crate::model::{Batch, Change, Fault};
 use crate::store::Store;
@@ -67,6 +67,7 @@ impl Intake {
                 tx.append_logs(&batch.logs)?;
                 tx.append_spans(&batch.spans)?;
                 graph::learn(tx, &batch.spans)?;
+                gaps::keep(tx, &batch)?;
                 let mut changes = Vec::new();
                 for change in &batch.changes {
                     // The same change told again (a delivery repeated, a deployment that went

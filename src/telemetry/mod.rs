@@ -4,6 +4,7 @@
 pub mod alertmanager;
 pub mod changes;
 pub mod discovery;
+pub mod gaps;
 pub mod graph;
 pub mod intake;
 pub mod otlp;

@@ -2,6 +2,7 @@
 
 mod alertmanager;
 mod bad_input;
+mod bad_sources;
 mod bot;
 mod browser;
 mod crash;

@@ -6,6 +6,7 @@
 //! asked again later, so a server that was away leaves no hole.
 
 mod client;
+mod pending;
 mod poll;
 mod watch;
 mod wire;

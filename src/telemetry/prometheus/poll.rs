@@ -11,20 +11,20 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 use tokio_util::sync::CancellationToken;
 
+use super::pending::Pending;
 use super::wire::{Dropped, RangeRow};
 use super::{Client, Cursor, PrometheusConfig, QueryError, Watch};
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 use crate::model::{Batch, Fault, Gap, Labels, Samples, SharedClock, Time};
 use crate::store::Store;
 use crate::telemetry::discovery::{self, Discovered};
+use crate::telemetry::gaps;
 use crate::telemetry::intake::Intake;
 
 /// How far back live polls reach; anything older is history.
 const LIVE_REACH_MS: i64 = HOUR_MS;
 /// History ends this long before now, so that what goes on at the start is judged and not learned.
 const HISTORY_END_MS: i64 = 15 * MINUTE_MS;
-/// Points of one batch at most; a journal entry stays below a few MB.
-const BATCH_POINTS: usize = 50_000;
 /// Longest pause after a failed question, in polls.
 const MAX_BACKOFF: u32 = 32;
 /// Clocks that differ by more are said so.
@@ -142,13 +142,17 @@ impl Poller {
         }
     }
 
-    /// Reads the cursor that an earlier run left.
+    /// Reads the cursor that an earlier run left; the gaps it left are found anew.
     ///
     /// # Errors
     /// The store failed.
     pub async fn load(&mut self) -> Result<(), Fault> {
-        let key = self.cursor_key();
-        self.state.cursor = self.store.read(move |r| r.value(&key)).await?.unwrap_or_default();
+        let (key, source) = (self.cursor_key(), self.config.name.clone());
+        let cursor = self.store.write(move |tx| {
+            gaps::forget(tx, &source)?;
+            tx.value(&key)
+        });
+        self.state.cursor = cursor.await?.unwrap_or_default();
         Ok(())
     }
 
@@ -169,8 +173,7 @@ impl Poller {
                     self.state.said = None;
                 }
                 Err(e) => {
-                    let what = format!("prometheus {}", self.config.name);
-                    self.say(now, e.gap(what, Some(now), None)).await?;
+                    self.say(now, e.gap(self.name(), Some(now), None)).await?;
                     // Without a first discovery there is nothing to ask.
                     if self.state.watches.is_empty() {
                         return Ok(());
@@ -308,12 +311,12 @@ impl Poller {
                 }
                 Err(e) => {
                     let what = format!("prometheus {}: {}", self.config.name, watch.metric);
-                    failed.push((watch.key(), e.gap(what, Some(since), Some(slice.until))));
+                    failed.push((watch.key(), e.gap(what, Some(since), None)));
                 }
             }
         }
         drop(answers);
-        self.note_failures(&mut pending.batch, &answered, failed, n_due);
+        let mended = self.note_failures(&mut pending.batch, &answered, failed, n_due);
         self.state.n_points += pending.n_points;
         let (n_series, batch) = (pending.n_series, pending.batch);
         if !batch.is_tick() {
@@ -323,7 +326,15 @@ impl Poller {
             self.state.cursor.answered.insert(key, slice.until);
         }
         let (key, cursor) = (self.cursor_key(), self.state.cursor.clone());
-        self.store.write(move |tx| tx.put_value(&key, &cursor)).await?;
+        let source = self.config.name.clone();
+        self.store
+            .write(move |tx| {
+                for what in mended {
+                    gaps::mend(tx, &source, &what)?;
+                }
+                tx.put_value(&key, &cursor)
+            })
+            .await?;
         metrics::gauge!("nightjar_prometheus_series", "source" => self.config.name.clone())
             .set(n_series as f64);
         (self.progress)(Progress {
@@ -338,16 +349,24 @@ impl Poller {
     }
 
     /// Backs off from what fails, and puts gaps into the batch: one for the whole server when
-    /// nothing was answered, and none twice in a row.
+    /// nothing was answered, and none twice in a row. Gives the gaps that are no longer there:
+    /// what was missing is read from where it stopped.
     fn note_failures(
         &mut self,
         batch: &mut Batch,
         answered: &[String],
         failed: Vec<(String, Gap)>,
         n_due: usize,
-    ) {
+    ) -> Vec<String> {
+        let mut mended = Vec::new();
+        if !answered.is_empty() {
+            mended.push(self.name());
+        }
         for key in answered {
-            self.state.failing.remove(key);
+            if self.state.failing.remove(key).is_some() {
+                let watch = self.state.watches.iter().find(|w| w.key() == *key);
+                mended.extend(watch.map(|w| format!("{}: {}", self.name(), w.metric)));
+            }
         }
         let all = failed.len() == n_due && n_due > 1;
         for (n, (key, gap)) in failed.into_iter().enumerate() {
@@ -357,8 +376,7 @@ impl Poller {
             *until = self.state.n_polls + u64::from(if all { 1 } else { *count });
             let is_news = *count == 1;
             if all && n == 0 {
-                let what = format!("prometheus {}", self.config.name);
-                let gap = Gap { what, ..gap };
+                let gap = Gap { what: self.name(), ..gap };
                 if self.state.said.as_ref() != Some(&gap.why) {
                     self.state.said = Some(gap.why.clone());
                     batch.gaps.push(gap);
@@ -370,6 +388,12 @@ impl Poller {
         if !answered.is_empty() {
             self.state.said = None;
         }
+        mended
+    }
+
+    /// What the source is called in gaps.
+    fn name(&self) -> String {
+        format!("prometheus {}", self.config.name)
     }
 
     fn samples(&self, watch: &Watch, rows: &[RangeRow]) -> Vec<Samples> {
@@ -425,38 +449,6 @@ impl Poller {
 
     fn cursor_key(&self) -> String {
         format!("prometheus/{}/cursor", self.config.name)
-    }
-}
-
-/// A batch that is being filled.
-struct Pending {
-    batch: Batch,
-    n_batch: usize,
-    n_points: u64,
-    n_series: usize,
-}
-
-impl Pending {
-    fn new(batch: Batch) -> Self {
-        Self { batch, n_batch: 0, n_points: 0, n_series: 0 }
-    }
-
-    /// Adds samples; gives the batch that was full before them.
-    fn push(&mut self, samples: Samples) -> Option<Batch> {
-        let n = samples.points.len();
-        let full = (self.n_batch > 0 && self.n_batch + n > BATCH_POINTS).then(|| {
-            self.n_batch = 0;
-            let empty = Batch {
-                backfill: self.batch.backfill,
-                ..Batch::new(self.batch.source.clone(), self.batch.received_at)
-            };
-            std::mem::replace(&mut self.batch, empty)
-        });
-        self.n_batch += n;
-        self.n_points += n as u64;
-        self.n_series += 1;
-        self.batch.metrics.push(samples);
-        full
     }
 }
 

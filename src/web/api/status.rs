@@ -8,8 +8,10 @@ use utoipa::ToSchema;
 
 use super::proposals::{HaltWords, read_halt};
 use super::{Answer, State, VIEWER};
-use crate::model::{Incident, IncidentState, Time};
+use crate::model::time::HOUR_MS;
+use crate::model::{Gap, Incident, IncidentState, Time};
 use crate::store::Filter;
+use crate::telemetry::gaps;
 use crate::web::table::{Access, Route};
 
 pub(super) fn routes() -> Vec<Route> {
@@ -37,6 +39,8 @@ struct Status {
     n_active: u64,
     /// Set while all actions are halted.
     halt: Option<HaltWords>,
+    /// What sources could not read within the last hour, or still can't.
+    gaps: Vec<Gap>,
     #[serde(flatten)]
     more: Value,
 }
@@ -46,13 +50,16 @@ async fn status(Shared(state): Shared<State>) -> Answer<Status> {
     let shared = &state.shared;
     let active = [Open, Acknowledged, Mitigating, Monitoring].map(IncidentState::as_str);
     let n_active = shared.store.read(move |r| r.count::<Incident>(&Filter::states(active))).await?;
+    let now = shared.clock.now();
+    let gaps = shared.store.read(move |r| gaps::between(r, now.plus_ms(-HOUR_MS), now)).await?;
     Ok(Json(Status {
         version: env!("CARGO_PKG_VERSION"),
-        now: shared.clock.now(),
+        now,
         backlog: shared.intake.backlog(),
         store_bytes: shared.store.reader().size_bytes(),
         n_active,
         halt: read_halt(&state).await?,
+        gaps,
         more: (shared.status)(),
     }))
 }
