@@ -51,7 +51,10 @@ impl Assistant {
                 return Err(Fault::because("the model's budget for one question is spent"));
             }
             if reply.calls.is_empty() {
-                return finish(&reply.text, citations, gaps, (llm, cost), progress);
+                let names = self.reader.read(offline::names).await?;
+                let grounds = ground::Grounds::new(&citations, &names);
+                let found = (citations, gaps);
+                return finish(&reply.text, &grounds, found, (llm, cost), progress);
             }
             messages
                 .push(Message::Assistant { text: reply.text.clone(), calls: reply.calls.clone() });
@@ -102,16 +105,16 @@ impl Assistant {
 /// Keeps the sentences (one a line) that their evidence supports.
 fn finish(
     text: &str,
-    mut citations: Vec<Citation>,
-    gaps: Vec<Gap>,
+    grounds: &ground::Grounds,
+    (mut citations, gaps): (Vec<Citation>, Vec<Gap>),
     (llm, cost): (&Llm, Cost),
     progress: &mpsc::Sender<Progress>,
 ) -> Result<Answer, Fault> {
     let (mut kept, mut cut) = (Vec::new(), Vec::new());
-    for line in text.lines().filter(|l| !l.trim().is_empty()) {
-        match ground::check(line, &citations) {
+    for line in ground::sentences(text) {
+        match grounds.check(&line) {
             Ok(()) => {
-                let _ = progress.try_send(Progress::Sentence { text: line.to_owned() });
+                let _ = progress.try_send(Progress::Sentence { text: line.clone() });
                 kept.push(line);
             }
             Err(why) => cut.push(why),
@@ -124,7 +127,12 @@ fn finish(
     citations.retain(|c| text.contains(&format!("[{}]", c.n)));
     let mut notes = Vec::new();
     if !cut.is_empty() {
-        notes.push(format!("Sentences cut: {}, because {}.", cut.len(), cut.join("; ")));
+        let (n, all) = (cut.len(), kept.len() + cut.len());
+        let why = cut.join("; ");
+        notes.push(format!(
+            "{n} of {all} sentences of the model were cut, because the evidence does not support \
+             them: {why}."
+        ));
     }
     let model = Some(llm.model.name().to_owned());
     Ok(Answer { text, intent: String::new(), citations, gaps, notes, model, cost, took_ms: 0 })

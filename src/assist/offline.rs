@@ -1,5 +1,7 @@
 //! Answers without a model: the plan of a question, carried out over the store.
 
+use std::collections::BTreeSet;
+
 use jiff::tz::TimeZone;
 
 use crate::model::diagnosis::Finding;
@@ -30,6 +32,27 @@ pub(super) struct Scene<'a> {
     pub(super) draft: Draft,
 }
 
+/// Every entity that anything stored is about.
+pub(super) fn known(
+    rows: &Rows<'_>,
+    graph: &Graph,
+    incidents: &[Incident],
+) -> Result<Vec<EntityRef>, Fault> {
+    let mut known: Vec<EntityRef> = graph.entities().cloned().collect();
+    known.extend(rows.list_series(&SeriesFilter::default())?.into_iter().map(|s| s.entity));
+    known.extend(incidents.iter().flat_map(|i| i.entities.iter().cloned()));
+    known.sort();
+    known.dedup();
+    Ok(known)
+}
+
+/// The names of all known entities.
+pub(super) fn names(rows: &Rows<'_>) -> Result<BTreeSet<String>, Fault> {
+    let graph = Graph::new(&rows.list::<Edge>(&Filter::all())?);
+    let incidents = rows.list::<Incident>(&Filter::all().newest(200))?;
+    Ok(known(rows, &graph, &incidents)?.iter().map(|e| e.name().to_owned()).collect())
+}
+
 /// Answers one question from the store.
 pub(super) fn answer(
     rows: &Rows<'_>,
@@ -37,12 +60,8 @@ pub(super) fn answer(
     config: &Config,
 ) -> Result<Answer, Fault> {
     let graph = Graph::new(&rows.list::<Edge>(&Filter::all())?);
-    let mut known: Vec<EntityRef> = graph.entities().cloned().collect();
-    known.extend(rows.list_series(&SeriesFilter::default())?.into_iter().map(|s| s.entity));
     let incidents = rows.list::<Incident>(&Filter::all().newest(200))?;
-    known.extend(incidents.iter().flat_map(|i| i.entities.iter().cloned()));
-    known.sort();
-    known.dedup();
+    let known = known(rows, &graph, &incidents)?;
     let mut draft = Draft::new(question.now, question.incident);
     let zone = TimeZone::get(&config.time_zone).unwrap_or_else(|_| {
         draft.note(format!("The time zone `{}` is not known; UTC was used.", config.time_zone));

@@ -191,7 +191,7 @@ async fn a_model_shows_only_what_its_evidence_supports() {
     let answer = ask_model(&store, vec![look_up("#12"), words(said)]).await;
     assert_eq!(answer.text, "Orders p99 is 1.20 s [1].");
     assert_eq!(answer.model.as_deref(), Some("scripted"));
-    assert!(answer.notes[0].starts_with("Sentences cut: 1"), "{:?}", answer.notes);
+    assert!(answer.notes[0].starts_with("1 of 2 sentences"), "{:?}", answer.notes);
 }
 
 #[tokio::test]
