@@ -64,12 +64,15 @@
 //!
 //! Text of runbooks is data: it never widens what an executor allows.
 
+mod check;
 mod parse;
 mod render;
 pub mod schema;
 mod select;
+mod shape;
 #[cfg(test)]
 mod tests;
+mod tree;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -234,13 +237,18 @@ impl Library {
         found
     }
 
-    /// Puts all runbooks into full-text search.
+    /// Puts all runbooks into full-text search, in place of those that were there.
     ///
     /// # Errors
     /// The database failed.
     pub async fn index(&self, store: &Store) -> Result<(), Fault> {
         let documents: Vec<Document> = self.iter().map(Runbook::document).collect();
-        store.write(move |tx| documents.iter().try_for_each(|d| tx.put_document(d))).await
+        store
+            .write(move |tx| {
+                tx.remove_documents("runbook")?;
+                documents.iter().try_for_each(|d| tx.put_document(d))
+            })
+            .await
     }
 }
 

@@ -39,12 +39,16 @@ fn segment(text: &str) -> String {
     if out.chars().all(|c| c == '.') { out.replace('.', "%252E") } else { out }
 }
 
-/// Whether a template can be read at all; says why not.
-pub(super) fn check_template(template: &str) -> Result<(), String> {
-    environment()
-        .template_from_named_str("runbook", template)
-        .map(|_| ())
-        .map_err(|e| e.to_string())
+/// What a template names, dotted and in order, such as `change.previous`; or why it can't be read.
+pub(super) fn names_in(template: &str) -> Result<Vec<String>, String> {
+    let env = environment();
+    let read = env.template_from_named_str("runbook", template).map_err(|e| {
+        let detail = e.detail().map(|d| format!(": {d}")).unwrap_or_default();
+        format!("{}{detail}", e.kind())
+    })?;
+    let mut names: Vec<String> = read.undeclared_variables(true).into_iter().collect();
+    names.sort();
+    Ok(names)
 }
 
 fn render(what: &str, template: &str, context: &Value) -> Result<String, Refused> {
@@ -235,7 +239,8 @@ pub fn parameters(
     Ok(values)
 }
 
-fn check_value(p: &Parameter, value: &str) -> Result<(), Refused> {
+/// Whether a value is one that a parameter takes.
+pub(super) fn check_value(p: &Parameter, value: &str) -> Result<(), Refused> {
     let refuse = |rule: String| {
         Err(Refused::Invalid(format!("`{value}` is no value for `{}`: {rule}.", p.name)))
     };

@@ -1,6 +1,8 @@
 //! Runbooks as files: what is read, what is refused, what is rendered.
 
+mod broken;
 mod matching;
+mod search;
 
 use std::collections::BTreeMap;
 
@@ -115,32 +117,6 @@ fn wrong_parameters_are_refused_in_words() {
     unknown.change = None;
     let refused = parameters(action, &none(), &none(), &unknown).expect_err("nothing to act on");
     insta::assert_snapshot!(refused, @"the target is missing: `{{ change.entity.attribute }}={{ change.entity.name }}`, it names something that is not known here. Give the value yourself.");
-}
-
-#[test]
-fn all_mistakes_are_told_with_file_and_line() {
-    let text = include_str!("../../runbooks/connection-pool-exhausted.md")
-        .replace("reviewed: 2026-11-16", "reviewed: soon")
-        .replace(
-            "title: Roll {{ target.name }} back to {{ params.to }}\n    executor: http",
-            "title: Roll {{ target.name }} back to {{ params.to }}\n    executor: command",
-        )
-        .replace("{{ change.previous }}", "{{ change.previous");
-    let found = parse("a.md", &text).expect_err("wrong");
-    let lines: Vec<String> =
-        found.iter().map(|m| m.to_string().chars().take(60).collect()).collect();
-    assert_eq!(
-        lines,
-        [
-            "a.md:75: `reviewed` must be a date, YYYY-MM-DD",
-            "a.md:44: executor `command` needs `command:` and no `http:`",
-            "a.md:52: the template `{{ change.previous` can't be read: sy",
-        ]
-    );
-    let unknown = parse("a.md", &text.replace("owner:", "ownr:")).expect_err("unknown key");
-    assert_eq!(unknown.len(), 1);
-    assert!(unknown[0].text.contains("ownr"), "{}", unknown[0]);
-    assert!(unknown[0].line > 60, "{}", unknown[0]);
 }
 
 #[test]

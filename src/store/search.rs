@@ -64,6 +64,18 @@ impl Tx<'_> {
         Ok(())
     }
 
+    /// Removes all documents of a kind.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn remove_documents(&self, kind: &str) -> Result<(), Fault> {
+        self.conn
+            .prepare_cached("DELETE FROM document WHERE kind = ?")
+            .and_then(|mut s| s.execute(params![kind]))
+            .map_err(|e| fault("removing documents", e))?;
+        Ok(())
+    }
+
     /// Removes a document.
     ///
     /// # Errors
@@ -77,6 +89,23 @@ impl Tx<'_> {
     }
 }
 
+/// Words that questions are made of and that tell no text from another.
+const STOP: [&str; 36] = [
+    "a", "an", "and", "are", "at", "be", "can", "did", "do", "does", "for", "from", "have", "how",
+    "i", "in", "is", "it", "me", "my", "not", "of", "on", "our", "should", "that", "the", "there",
+    "this", "to", "was", "we", "what", "which", "with", "you",
+];
+
+/// The text without such words; as it is where nothing else would be left.
+fn telling(text: &str) -> String {
+    let words = |word: &&str| {
+        let bare = word.trim_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+        !STOP.contains(&bare.as_str())
+    };
+    let kept: Vec<&str> = text.split_whitespace().filter(words).collect();
+    if kept.is_empty() { text.to_owned() } else { kept.join(" ") }
+}
+
 impl Rows<'_> {
     /// Documents with any of the words, best first; `kind` narrows.
     ///
@@ -88,7 +117,7 @@ impl Rows<'_> {
         kind: Option<&str>,
         limit: usize,
     ) -> Result<Vec<Found>, Fault> {
-        let Some(query) = fts_query(text, " OR ") else { return Ok(Vec::new()) };
+        let Some(query) = fts_query(&telling(text), " OR ") else { return Ok(Vec::new()) };
         let run = || -> rusqlite::Result<Vec<Found>> {
             let mut s = self.conn.prepare_cached(
                 "SELECT kind, id, title, snippet(document, 4, '[', ']', '…', 24), \
