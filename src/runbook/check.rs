@@ -244,7 +244,7 @@ impl Check<'_> {
         for place in PLACES.captures_iter(url) {
             let inner = place[1].trim();
             let segment = inner.rsplit('|').next().is_some_and(|last| last.trim() == "segment");
-            if !inner.starts_with("settings.") && !(segment && inner.contains('|')) {
+            if !(inner.starts_with("settings.") || segment && inner.contains('|')) {
                 self.add(line, format!("write {{{{ {inner} | segment }}}} in an address"));
             }
         }
