@@ -232,7 +232,11 @@ impl App {
             clock: self.clock.clone(),
             intake: self.intake.clone(),
             desk: Desk::new(self.store.clone(), self.bus.clone(), self.clock.clone())
-                .with_silences(settings.silences.clone()),
+                .with_silences(settings.silences.clone())
+                .with_workshop(approve::Workshop {
+                    library: self.library.clone(),
+                    settings: settings.runbooks.settings.clone(),
+                }),
             assistant: Assistant::new(self.store.reader(), llm, settings.assist.clone()),
             console: Console::new(self.store.clone(), self.bus.clone(), self.clock.clone()),
             tasks: self.tasks.clone(),

@@ -138,7 +138,24 @@ fn ready(proposal: &Proposal, now: Time) -> Result<(), Refused> {
     }
     let end = proposal.scheduled_for.map_or(proposal.expires_at, |at| at.plus_ms(GRACE_MS));
     if now >= end {
-        return Err(Refused::Conflict("The proposal has expired; nothing was done.".into()));
+        let text = match proposal.scheduled_for {
+            Some(at) => format!(
+                "It was to be done at {} and it is {} now, too late; nothing was done.",
+                at.minute_text(),
+                now.minute_text()
+            ),
+            None => format!(
+                "It was approved and expired at {} before it could be done; nothing was done.",
+                proposal.expires_at.minute_text()
+            ),
+        };
+        return Err(Refused::Conflict(text));
+    }
+    if let Some(at) = proposal.scheduled_for.filter(|at| now < *at) {
+        return Err(Refused::Conflict(format!(
+            "It is to be done at {}, not before; nothing was done.",
+            at.minute_text()
+        )));
     }
     if proposal.plan.digest() != proposal.digest {
         return Err(Refused::Conflict(
@@ -228,7 +245,8 @@ fn action_of(plan: &Plan) -> String {
 fn run_of(proposal: &Proposal, now: Time) -> Run {
     let mut approved_by: Vec<Actor> = Vec::new();
     for decision in &proposal.decisions {
-        let known = approved_by.iter().any(|a| a.same_as(&decision.actor));
+        let known = approved_by.iter().any(|a| a.same_as(&decision.actor))
+            || decision.digest != proposal.digest;
         if decision.verdict != Verdict::Ignore && !known {
             approved_by.push(decision.actor.clone());
         }

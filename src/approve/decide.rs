@@ -59,6 +59,15 @@ pub fn decide(
         at: choice.wall,
     });
     let enough = n_approved(&proposal) >= usize::from(proposal.requires.n_approvals);
+    // Of several people, whoever wants it latest is waited for.
+    let latest = proposal
+        .decisions
+        .iter()
+        .filter_map(|d| match d.verdict {
+            Verdict::Schedule { at } if d.digest == proposal.digest => Some(at),
+            _ => None,
+        })
+        .max();
     let (action, words) = match choice.verdict {
         Verdict::Ignore => {
             proposal.state = ProposalState::Ignored;
@@ -66,13 +75,17 @@ pub fn decide(
         }
         Verdict::Schedule { at } => {
             if enough {
+                let at = latest.map_or(at, |l| l.max(at));
                 (proposal.state, proposal.scheduled_for) = (ProposalState::Scheduled, Some(at));
             }
             ("proposal.schedule", format!("Scheduled for {}", at.minute_text()))
         }
         Verdict::Approve => {
             if enough {
-                proposal.state = ProposalState::Approved;
+                (proposal.state, proposal.scheduled_for) = match latest {
+                    Some(at) if at > now => (ProposalState::Scheduled, Some(at)),
+                    _ => (ProposalState::Approved, None),
+                };
             }
             ("proposal.approve", "Approved".to_owned())
         }

@@ -6,6 +6,7 @@
 //! pre-checks and never replaces them; an [`ApprovedAction`] is made in one leaf file, from stored
 //! decisions, by one compare-and-set.
 
+mod amend;
 mod claim;
 mod decide;
 mod offer;
@@ -16,7 +17,8 @@ mod revise;
 pub(crate) mod tests;
 mod undo;
 
+pub use amend::{Edit, Workshop, amend};
 pub use claim::{ApprovedAction, HALT, Halt, claim, refuse};
 pub use decide::{Choice, decide};
-pub use policy::{Config, may_decide, n_approved, requirement};
+pub use policy::{Config, may_decide, may_edit, n_approved, requirement};
 pub use propose::{Observe, Propose};

@@ -99,6 +99,22 @@ pub fn may_decide(proposal: &Proposal, actor: &Actor, verdict: Verdict) -> Resul
     Ok(())
 }
 
+/// Why this person may not change a proposal's parameters, if so. Whoever may respond may edit:
+/// nothing happens by it, and somebody has to approve what was edited.
+///
+/// # Errors
+/// [`Refused::Forbidden`], naming who may.
+pub fn may_edit(actor: &Actor) -> Result<(), Refused> {
+    if actor.is_bot() || actor.role < Role::Responder {
+        return Err(Refused::Forbidden(format!(
+            "To edit a plan you need the role {}; you have {}. Ask somebody with that role.",
+            Role::Responder,
+            actor.role
+        )));
+    }
+    Ok(())
+}
+
 /// In what way the proposal is the actor's own.
 fn own(proposal: &Proposal, actor: &Actor) -> Option<&'static str> {
     if proposal.requested_by.same_as(actor) {
@@ -107,8 +123,10 @@ fn own(proposal: &Proposal, actor: &Actor) -> Option<&'static str> {
     if proposal.edited_by.iter().any(|e| e.same_as(actor)) {
         return Some("edited its parameters");
     }
-    let author = proposal.change_author.as_deref()?;
-    let same = |name: &str| name.eq_ignore_ascii_case(author);
+    // Sources write one person in several ways: `Ann`, `ann`, `@ann`.
+    let bare = |name: &str| name.trim().trim_start_matches('@').to_lowercase();
+    let author = bare(proposal.change_author.as_deref()?);
+    let same = |name: &str| bare(name) == author;
     (same(&actor.name) || same(&actor.id)).then_some("authored the change that it undoes")
 }
 

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 pub(crate) mod offers;
+mod policy;
 mod races;
 pub(crate) mod sample;
+mod schedule;
 mod sentences;
 mod undo;
 
@@ -24,7 +26,7 @@ pub(crate) fn approve(actor: &Actor, digest: &str) -> Choice {
     }
 }
 
-async fn store_with(proposal: &Proposal) -> (tempfile::TempDir, Store) {
+pub(crate) async fn store_with(proposal: &Proposal) -> (tempfile::TempDir, Store) {
     let folder = tempfile::tempdir().expect("a scratch folder");
     let store = Store::open(&folder.path().join("a.sqlite")).expect("opens");
     let put = proposal.clone();
@@ -41,7 +43,7 @@ pub(crate) async fn say(
     store.write(move |tx| decide(tx, id, &choice, now)).await.expect("the store works")
 }
 
-async fn take(
+pub(crate) async fn take(
     store: &Store,
     id: ProposalId,
     observed: Option<&str>,

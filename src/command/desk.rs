@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Problem, Silences, need};
+use crate::approve::Workshop;
 use crate::bus::{Bus, Event};
 use crate::correlate::machine;
 use crate::model::{
@@ -21,13 +22,14 @@ pub struct Desk {
     pub(super) bus: Bus,
     pub(super) clock: SharedClock,
     pub(super) silences: Silences,
+    pub(super) workshop: Option<Workshop>,
 }
 
 impl Desk {
     /// A desk over a store.
     #[must_use]
     pub fn new(store: Store, bus: Bus, clock: SharedClock) -> Self {
-        Self { store, bus, clock, silences: Silences::default() }
+        Self { store, bus, clock, silences: Silences::default(), workshop: None }
     }
 
     /// The same desk under this policy of silences.
@@ -37,7 +39,14 @@ impl Desk {
         self
     }
 
-    /// Runs `work` in a transaction whose refusal leaves nothing behind.
+    /// The same desk with runbooks, so that plans can be edited.
+    #[must_use]
+    pub fn with_workshop(mut self, workshop: Workshop) -> Self {
+        self.workshop = Some(workshop);
+        self
+    }
+
+    /// Runs `work` in a transaction; of a refusal only what `work` itself wrote is left behind.
     pub(super) async fn transact<T, F>(&self, work: F) -> Result<T, Problem>
     where
         T: Send + 'static,

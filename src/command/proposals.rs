@@ -1,11 +1,15 @@
 //! The desk: decisions on proposals, and the halt switch.
 
+use std::collections::BTreeMap;
+
 use serde_json::json;
 
 use super::{Desk, Problem, need};
-use crate::approve::{self, Choice, HALT, Halt};
+use crate::approve::{self, Choice, Edit, HALT, Halt};
 use crate::bus::Event;
-use crate::model::{Actor, Proposal, ProposalId, ProposalState, Role, Time, Verdict, wall_now};
+use crate::model::{
+    Actor, Proposal, ProposalId, ProposalState, Refused, Role, Time, Verdict, wall_now,
+};
 
 impl Desk {
     /// Decides on a proposal. `digest` is that of the plan the person saw (whole, or its first 16
@@ -78,6 +82,35 @@ impl Desk {
         reason: &str,
     ) -> Result<Proposal, Problem> {
         self.decide(actor, id, Verdict::Ignore, digest, reason).await
+    }
+
+    /// Changes parameters of an open proposal, within the bounds that its runbook declares. Its
+    /// digest changes, the editor is on record, and approvals of the old plan count no more.
+    ///
+    /// # Errors
+    /// The role does not allow it, the plan has changed, or a value is out of bounds.
+    pub async fn edit(
+        &self,
+        actor: &Actor,
+        id: ProposalId,
+        digest: &str,
+        parameters: BTreeMap<String, String>,
+        reason: &str,
+    ) -> Result<Proposal, Problem> {
+        let Some(workshop) = self.workshop.clone() else {
+            return Err(Refused::Invalid("Plans can't be edited here.".into()).into());
+        };
+        let edit = Edit {
+            actor: actor.clone(),
+            digest: digest.to_owned(),
+            parameters,
+            reason: reason.trim().chars().take(1_000).collect(),
+        };
+        let now = self.clock.now();
+        let proposal =
+            self.transact(move |tx| approve::amend(tx, &workshop, id, &edit, now)).await?;
+        self.bus.publish(Event::Proposal(id));
+        Ok(proposal)
     }
 
     /// Stops all actions until [`Desk::unhalt`].

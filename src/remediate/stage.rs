@@ -211,7 +211,11 @@ impl Remediate {
                 for mut p in tx.list::<Proposal>(&Filter::states(["scheduled"]))? {
                     if p.scheduled_for.is_some_and(|at| at <= now) {
                         p.state = ProposalState::Approved;
-                        tx.replace_in_state(&p, "scheduled")?;
+                        if tx.replace_in_state(&p, "scheduled")? {
+                            let detail = json!({ "scheduled_for": p.scheduled_for });
+                            let id = p.id.to_string();
+                            tx.audit(now, &Actor::nightjar(), "proposal.due", &id, &detail)?;
+                        }
                     }
                 }
                 Ok(())

@@ -27,6 +27,10 @@ pub(super) fn routes() -> Vec<Route> {
             .takes::<Schedule>()
             .gives::<Proposal>()
             .fails(&[409, 422]),
+        Route::post("/api/v1/proposals/{id}/edit", RESPONDER, "Changes its parameters", edit)
+            .takes::<Edit>()
+            .gives::<Proposal>()
+            .fails(&[409, 422]),
         Route::post("/api/v1/proposals/{id}/ignore", RESPONDER, "Declines a plan", ignore)
             .takes::<Decide>()
             .gives::<Proposal>()
@@ -131,6 +135,29 @@ async fn later(
     let verdict = Verdict::Schedule { at: given.at };
     let desk = &state.shared.desk;
     Ok(Json(desk.decide(&actor, id, verdict, &given.digest, &given.reason).await?))
+}
+
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    /// Digest of the plan that was read: whole, or its first 16 digits and more.
+    digest: String,
+    /// The parameters to change, within the bounds that the runbook declares; others stay.
+    parameters: std::collections::BTreeMap<String, String>,
+    /// Why; kept in the timeline and the audit log.
+    #[serde(default)]
+    reason: String,
+}
+
+async fn edit(
+    Shared(state): Shared<State>,
+    Caller(actor): Caller,
+    Id(id): Id<ProposalId>,
+    Body(given): Body<Edit>,
+) -> Answer<Proposal> {
+    let desk = &state.shared.desk;
+    let (digest, reason) = (&given.digest, &given.reason);
+    Ok(Json(desk.edit(&actor, id, digest, given.parameters, reason).await?))
 }
 
 /// Runs, newest first.
