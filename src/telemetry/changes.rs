@@ -114,9 +114,10 @@ pub fn sign(secret: &[u8], parts: &[&[u8]]) -> String {
 fn json(body: &[u8]) -> Result<Value, Rejected> {
     serde_json::from_slice(body).map_err(|e| {
         // GitHub's default, which its settings call `application/x-www-form-urlencoded`.
-        let hint = match body.starts_with(b"payload=") {
-            true => "; set the webhook's content type to application/json",
-            false => "",
+        let hint = if body.starts_with(b"payload=") {
+            "; set the webhook's content type to application/json"
+        } else {
+            ""
         };
         Rejected::invalid(format!("not JSON: {e}{hint}"))
     })

@@ -129,9 +129,12 @@ async fn bad_servers_are_gaps_with_reasons_and_the_good_one_is_read() {
     // Away at first, then back.
     let is_back = Arc::new(AtomicBool::new(false));
     let back = is_back.clone();
-    let flapping = move |start: f64, end: f64, step: f64| match back.load(Ordering::SeqCst) {
-        true => strict(start, end, step),
-        false => StatusCode::BAD_GATEWAY.into_response(),
+    let flapping = move |start: f64, end: f64, step: f64| {
+        if back.load(Ordering::SeqCst) {
+            strict(start, end, step)
+        } else {
+            StatusCode::BAD_GATEWAY.into_response()
+        }
     };
     let hanging = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
     let hangs = format!("http://{}", hanging.local_addr().expect("bound"));

@@ -4,7 +4,9 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nightjar::store::{LogFilter, Store};
+use nightjar::model::wall_now;
+use nightjar::store::{LogFilter, SpanFilter, Store};
+use nightjar::telemetry::changes::sign;
 use reqwest::StatusCode;
 use serde_json::Value;
 
@@ -14,6 +16,32 @@ use crate::support::{Program, eventually, install_tls, start};
 pub(crate) const TOKEN: &str = "not-a-real-token";
 pub(crate) const GITHUB_SECRET: &str = "not-a-real-github-secret";
 pub(crate) const HOOK_SECRET: &str = "not-a-real-hook-secret";
+
+/// A way to the bot's front doors that does not care whether the bot still lives.
+pub(crate) struct Door {
+    url: String,
+    client: reqwest::Client,
+}
+
+impl Door {
+    /// Sends JSON with the token, signed where the door wants it; gives the status once the
+    /// answer was read whole.
+    pub(crate) async fn send(&self, path: &str, body: &Value) -> Result<u16, reqwest::Error> {
+        let (body, stamp) = (body.to_string(), (wall_now().ms() / 1_000).to_string());
+        let signature = sign(HOOK_SECRET.as_bytes(), &[stamp.as_bytes(), b".", body.as_bytes()]);
+        let request = self.client.post(format!("{}{path}", self.url)).bearer_auth(TOKEN);
+        let answer = request
+            .header("Content-Type", "application/json")
+            .header("X-Nightjar-Timestamp", stamp)
+            .header("X-Nightjar-Signature", signature)
+            .body(body)
+            .send()
+            .await?;
+        let status = answer.status().as_u16();
+        answer.bytes().await?;
+        Ok(status)
+    }
+}
 
 /// A running bot with a folder of its own, which outlives a kill.
 pub(crate) struct Bot {
@@ -30,10 +58,10 @@ impl Bot {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let addr = SocketAddr::from(([127, 0, 0, 1], port));
         let config = format!(
-            "data_dir = {:?}\n[web]\nbind = \"{addr}\"\ngithub_secret = {GITHUB_SECRET:?}\n\
+            "data_dir = \"{}\"\n[web]\nbind = \"{addr}\"\ngithub_secret = {GITHUB_SECRET:?}\n\
              hook_secret = {HOOK_SECRET:?}\n\
              tokens = [{{ name = \"test\", role = \"admin\", secret = {TOKEN:?} }}]\n{settings}",
-            folder.path().join("data")
+            folder.path().join("data").display()
         );
         std::fs::write(folder.path().join("nightjar.toml"), config).expect("written");
         let client = reqwest::Client::builder().timeout(Duration::from_secs(30)).build();
@@ -62,6 +90,10 @@ impl Bot {
 
     pub(crate) fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.addr)
+    }
+
+    pub(crate) fn door(&self) -> Door {
+        Door { url: self.url(""), client: self.client.clone() }
     }
 
     /// What the API answers to a question.
@@ -122,6 +154,14 @@ impl Bot {
         let mut lines = store.read(move |r| r.logs(&filter)).await.expect("reads");
         lines.reverse();
         lines.into_iter().map(|l| l.body).collect()
+    }
+
+    /// The names of all stored spans, once it is dead.
+    pub(crate) async fn stored_spans(&self) -> Vec<String> {
+        let store = Store::open(&self.data().join("nightjar.sqlite")).expect("opens");
+        let filter = SpanFilter { limit: 1_000_000, ..SpanFilter::default() };
+        let spans = store.read(move |r| r.spans(&filter)).await.expect("reads");
+        spans.into_iter().map(|s| s.name).collect()
     }
 
     fn log(&self) -> PathBuf {

@@ -6,6 +6,7 @@ mod bad_sources;
 mod bot;
 mod browser;
 mod crash;
+mod durability;
 mod otlp;
 mod pipeline;
 mod prometheus;
