@@ -18,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::scenario::{LogPlan, Scenario, scenario, scenarios};
 use super::series::pod_name;
-use super::town::{NODES, SERVICES, service_index};
+use super::town::{DATABASES, NODES, SERVICES, service_index};
 use super::world::{Episode, World, rhythm};
 use super::{Shop, alerts};
 use crate::model::id::hex;
@@ -305,7 +305,13 @@ impl Trace<'_> {
                 spent += self.call(callee, Some(id.clone()), offset_ms + spent, depth + 1).0;
             }
         }
-        if let Some((database, _, _)) = plan.database {
+        if let Some((database, queries, _)) = plan.database {
+            // The query itself: waiting for a pooled connection comes before the span.
+            let query_ms = DATABASES.iter().find(|d| d.name == database).map_or(0.0, |d| d.query_s)
+                * 1e3
+                * queries
+                * self.world.query_factor(service, self.at)
+                * (0.7 + 0.6 * chance);
             let span = Span {
                 name: format!("SELECT {database}"),
                 kind: 3,
@@ -316,7 +322,7 @@ impl Trace<'_> {
                     attribute("db.system.name", "postgresql"),
                     attribute("db.namespace", database),
                 ],
-                ..self.timed(offset_ms + spent, own_ms * 0.4)
+                ..self.timed(offset_ms + spent, query_ms.min(own_ms * 0.6))
             };
             self.keep(service, span);
         }

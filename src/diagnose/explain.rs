@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::calls::CallsByEdge;
 use super::symptom::Trouble;
 use crate::model::time::SECOND_MS;
 use crate::model::topology::EdgeKind;
@@ -25,6 +26,8 @@ pub(super) struct Scene<'a> {
     pub graph: &'a Graph,
     /// Entities with a change shortly before the incident.
     pub changed: &'a BTreeSet<EntityRef>,
+    /// What became of the calls along edges, where spans tell.
+    pub calls: &'a CallsByEdge,
 }
 
 impl Scene<'_> {
@@ -53,6 +56,29 @@ impl Scene<'_> {
             None if self.changed.contains(cause) => 0.6,
             None => 0.4,
         }
+    }
+
+    /// What is left of trouble on its way from a callee to its caller: little, when calls take no
+    /// longer and fail no more often than before.
+    pub(super) fn passes(&self, caller: &EntityRef, callee: &EntityRef) -> f64 {
+        let calls = self.calls.get(&(caller.clone(), callee.clone()));
+        if calls.is_some_and(|c| c.as_usual()) { 0.25 } else { 1.0 }
+    }
+
+    /// Whether spans tell of every troubled caller that its calls to `entity` are as usual.
+    pub(super) fn cleared(&self, entity: &EntityRef) -> Option<(EntityRef, String)> {
+        let mut told = None;
+        for (caller, kind) in self.graph.dependents(entity) {
+            if kind != EdgeKind::Calls || !self.troubles.contains_key(caller) {
+                continue;
+            }
+            let calls = self.calls.get(&(caller.clone(), entity.clone()))?;
+            if !calls.as_usual() {
+                return None;
+            }
+            told.get_or_insert((caller.clone(), calls.words()));
+        }
+        told
     }
 
     /// How strongly (0 to 1) `cause` accounts for the trouble of `below`, which it depends on.
@@ -103,11 +129,8 @@ impl Scene<'_> {
                 continue;
             }
             for (next, _) in self.graph.dependents(&at) {
-                let left = if self.troubles.contains_key(&at) || at == *entity {
-                    strength
-                } else {
-                    strength * 0.5
-                };
+                let way = if self.troubles.contains_key(&at) || at == *entity { 1.0 } else { 0.5 };
+                let left = strength * way * self.passes(next, &at);
                 if next != entity && found.get(next).is_none_or(|known| *known < left) {
                     found.insert(next.clone(), left);
                     queue.push_back((next.clone(), left, hops + 1));

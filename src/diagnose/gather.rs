@@ -1,24 +1,25 @@
-//! Evidence from the store: the signals behind the alerts, the log lines, the changes.
+//! Evidence from the store: signals, log lines, calls, changes, earlier incidents; and what is
+//! missing of them.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::input::{Input, LogSign, Onset, Proofs};
-use super::onset;
-use super::symptom::is_forecast;
+use super::input::{Input, LogSign, Past, Proofs};
+use super::{calls, lines, past, signals};
 use crate::detect::SharedShard;
-use crate::model::diagnosis::Finding;
-use crate::model::figure::figure;
+use crate::model::diagnosis::{Finding, Similar};
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{
-    Alert, Band, Change, EntityRef, Evidence, EvidenceId, Fault, Gap, Incident, Level, SeriesId,
-    Time,
+    Alert, Change, EntityRef, Evidence, EvidenceId, Fault, Gap, Graph, Incident, Time,
 };
-use crate::stats;
-use crate::store::{Filter, LogFilter, Rows};
-use crate::telemetry::{gaps, graph};
+use crate::store::{Filter, LogFilter, Rows, SeriesFilter};
+use crate::telemetry::{gaps as unread, graph};
 
-/// Signals looked at for one incident.
-const MOST_SERIES: usize = 12;
+/// Entities whose log lines are looked at.
+const MOST_LOGS: usize = 16;
+/// Changes that are kept as evidence.
+const MOST_CHANGES: usize = 8;
+/// Gaps that are told.
+const MOST_GAPS: usize = 12;
 
 /// What was gathered.
 pub(super) struct Gathered {
@@ -26,6 +27,7 @@ pub(super) struct Gathered {
     pub evidence: Vec<Evidence>,
     pub charts: Vec<EvidenceId>,
     pub gaps: Vec<Gap>,
+    pub similar: Vec<Similar>,
 }
 
 /// Reads everything that the ranking looks at.
@@ -39,208 +41,180 @@ pub(super) fn gather(
     let changes =
         rows.list::<Change>(&Filter::all().since(incident.onset_at.plus_ms(-6 * HOUR_MS)))?;
     let graph = graph::load(rows)?;
-    let mut gaps = gaps::between(rows, incident.onset_at.plus_ms(-HOUR_MS), now)?;
-    if graph.is_empty() {
-        gaps.push(Gap {
-            what: "the service graph".into(),
-            why: "no spans were received and none is declared".into(),
-            since: None,
-            until: None,
-        });
-    }
     let mut all = Vec::new();
-    let mut charts = Vec::new();
-    let mut onsets = Onset::new();
     let mut proofs = Proofs::default();
-    let mut logs_by_entity = std::collections::BTreeMap::new();
-    let mut chosen: Vec<&Alert> = alerts.iter().filter(|a| a.series.is_some()).collect();
-    chosen.sort_by_key(|a| (Some(a.id) != incident.leading, a.starts_at, a.id));
-    for alert in chosen.into_iter().take(MOST_SERIES) {
-        match metric(rows, &incident, alert, shard, now)? {
-            Some((evidence, onset)) => {
-                if let Some(at) = onset {
-                    let known = onsets.entry(alert.entity.clone()).or_insert(at);
-                    *known = (*known).min(at);
-                }
-                proofs.signals.entry(alert.entity.clone()).or_default().push(evidence.id);
-                charts.push(evidence.id);
-                all.push(evidence);
-            }
-            None => gaps.push(Gap {
-                what: format!("the signal behind {} on {}", alert.name(), alert.entity.name()),
-                why: "its points are not stored".into(),
-                since: Some(alert.starts_at),
-                until: None,
-            }),
-        }
+    let (found, onsets, mut gaps) = signals::read(rows, &incident, &alerts, shard, now)?;
+    let mut charts = Vec::new();
+    for (entity, evidence) in found {
+        proofs.signals.entry(entity).or_default().push(evidence.id);
+        charts.push(evidence.id);
+        all.push(evidence);
     }
-    let mut entities: Vec<&EntityRef> = alerts.iter().map(|a| &a.entity).collect();
-    entities.sort();
-    entities.dedup();
-    for entity in entities.into_iter().take(MOST_SERIES) {
-        if let Some((evidence, sign)) = logs(rows, &incident, entity, now)? {
+    let suspects = suspects(&incident, &alerts, &graph, &changes);
+    let mut logs: BTreeMap<EntityRef, Vec<LogSign>> = BTreeMap::new();
+    for entity in suspects.iter().take(MOST_LOGS) {
+        let onset = onsets.get(entity).copied().unwrap_or(incident.onset_at);
+        for (sign, evidence) in lines::signs(rows, &incident, entity, onset, now)? {
             proofs.signals.entry(entity.clone()).or_default().push(evidence.id);
-            if let Some(sign) = sign {
-                logs_by_entity.insert(entity.clone(), vec![sign]);
-            }
+            logs.entry(entity.clone()).or_default().push(sign);
             all.push(evidence);
         }
     }
-    for change in changes.iter().rev().take(5) {
-        let id = evidence_id(&incident, &change.id.to_string());
-        proofs.changes.insert(change.id, id);
-        all.push(Evidence {
-            id,
-            incident: Some(incident.id),
-            at: now,
-            summary: format!("{} UTC {}", change.at.clock_text(), change.title),
-            source: change.source.clone(),
-            query: format!("change {}", change.id),
-            since: change.at,
-            until: change.at,
-            finding: Finding::Change { change: change.clone() },
-        });
+    let first = onsets.values().min().copied().unwrap_or(incident.onset_at);
+    let callers: BTreeSet<EntityRef> = suspects.iter().cloned().collect();
+    let calls = calls::read(rows, &callers, first, now)?;
+    let troubled: BTreeSet<EntityRef> = alerts.iter().map(|a| a.entity.clone()).collect();
+    for evidence in calls::evidence(&incident, &calls, &troubled, now) {
+        if let Finding::Edge { from, to, .. } = &evidence.finding {
+            proofs.edges.insert((from.clone(), to.clone()), evidence.id);
+        }
+        all.push(evidence);
     }
+    let lately = changes.iter().filter(|c| c.at <= now);
+    let mut shown: Vec<&Change> = lately.collect();
+    shown.sort_by_key(|c| (!suspects.contains(&c.entity), first.ms_since(c.at).abs(), c.id));
+    for change in shown.into_iter().take(MOST_CHANGES) {
+        let evidence = change_evidence(&incident, change, now);
+        proofs.changes.insert(change.id, evidence.id);
+        all.push(evidence);
+    }
+    let (mut earlier, mut similar): (Vec<Past>, Vec<Similar>) = (Vec::new(), Vec::new());
+    for (past, like, evidence) in past::alike(rows, &incident, &alerts, now)? {
+        earlier.push(past);
+        similar.push(like);
+        all.push(evidence);
+    }
+    gaps.extend(missing(rows, &alerts, &graph, first, now)?);
+    gaps.truncate(MOST_GAPS);
+    let measured = measured(rows, &graph, &suspects)?;
     let input = Input {
         incident,
         alerts,
         graph,
         changes,
         onsets,
-        logs: logs_by_entity,
-        similar: Vec::new(),
-        measured: BTreeSet::new(),
+        logs,
+        calls,
+        similar: earlier,
+        measured,
         proofs,
     };
-    Ok(Gathered { input, evidence: all, charts, gaps })
+    Ok(Gathered { input, evidence: all, charts, gaps, similar })
 }
 
-fn evidence_id(incident: &Incident, what: &str) -> EvidenceId {
+/// The id of a piece of evidence: it follows from the incident and what was looked at, so that a
+/// later look replaces it.
+pub(super) fn evidence_id(incident: &Incident, what: &str) -> EvidenceId {
     EvidenceId::derive(incident.onset_at, &[&incident.id.to_string(), what])
 }
 
-fn metric(
-    rows: &Rows<'_>,
+/// Entities in trouble, in order of onset; then those below or beside them that changed lately.
+fn suspects(
     incident: &Incident,
-    alert: &Alert,
-    shard: &SharedShard,
-    now: Time,
-) -> Result<Option<(Evidence, Option<Time>)>, Fault> {
-    let Some(id) = alert.series else { return Ok(None) };
-    let Some(series) = rows.series(id)? else { return Ok(None) };
-    let (since, until) = (incident.onset_at.plus_ms(-HOUR_MS), now.plus_ms(1));
-    let points = rows.points(id, since, until)?;
-    if points.is_empty() {
-        return Ok(None);
+    alerts: &[Alert],
+    graph: &Graph,
+    changes: &[Change],
+) -> Vec<EntityRef> {
+    let mut by_onset: Vec<(Time, &EntityRef)> =
+        alerts.iter().map(|a| (a.starts_at, &a.entity)).collect();
+    by_onset.sort();
+    let mut found: Vec<EntityRef> = Vec::new();
+    for (_, entity) in by_onset {
+        if !found.contains(entity) {
+            found.push(entity.clone());
+        }
     }
-    let level = |from: Time, to: Time| {
-        let part: Vec<f64> =
-            points.iter().filter(|p| from <= p.at && p.at < to).map(|p| p.value).collect();
-        stats::median(&part)
-    };
-    // A forecast's onset is where its trend begins; the detector has looked at more points.
-    let onset = if is_forecast(alert) {
-        Some(alert.starts_at)
-    } else {
-        let (from, to) = (
-            alert.starts_at.plus_ms(-onset::BEFORE_MS),
-            alert.starts_at.plus_ms(onset::AFTER_MS + 1),
-        );
-        onset::departure(&rows.points(id, from, to)?, alert.starts_at)
-    };
-    let start = onset.unwrap_or(alert.starts_at);
-    let before = level(since, start).unwrap_or(points[0].value);
-    let after = level(start, until).unwrap_or(before);
-    let summary = format!(
-        "{} of {} was {} and is {} since {} UTC",
-        series.metric,
-        series.entity.name(),
-        figure(before, &series.unit),
-        figure(after, &series.unit),
-        start.clock_text()
-    );
-    let evidence = Evidence {
-        id: evidence_id(incident, &id.to_string()),
-        incident: Some(incident.id),
-        at: now,
-        summary,
-        source: series.source.clone(),
-        query: series.query.clone().unwrap_or_else(|| format!("series {id}")),
-        since,
-        until,
-        finding: Finding::Metric {
-            expected: alert.expected.or_else(|| shard.expected(id, now)),
-            bands: bands(shard, id, since, until),
-            points,
-            before,
-            after,
-            onset: Some(start),
-            series,
-        },
-    };
-    Ok(Some((evidence, onset)))
+    let n_troubled = found.len();
+    for change in changes {
+        let lead = incident.onset_at.ms_since(change.at);
+        let near = (-MINUTE_MS..=2 * HOUR_MS).contains(&lead);
+        if near && !found.contains(&change.entity) {
+            let touches = |e: &EntityRef| graph.distance(e, &change.entity, 2).is_some();
+            if found[..n_troubled].iter().any(touches) {
+                found.push(change.entity.clone());
+            }
+        }
+    }
+    found
 }
 
-/// What was expected along a range: often enough to show the curve of a day.
-fn bands(shard: &SharedShard, id: SeriesId, since: Time, until: Time) -> Vec<(Time, Band)> {
-    const MOST: i64 = 24;
-    let step = until.ms_since(since) / MOST;
-    (0..=MOST)
-        .map(|i| since.plus_ms(i * step))
-        .filter_map(|at| Some((at, shard.expected(id, at)?)))
-        .collect()
-}
-
-fn logs(
+/// Which of the suspects and of what they depend on have any signal stored.
+fn measured(
     rows: &Rows<'_>,
-    incident: &Incident,
-    entity: &EntityRef,
-    now: Time,
-) -> Result<Option<(Evidence, Option<LogSign>)>, Fault> {
-    let length = now.ms_since(incident.onset_at).clamp(5 * MINUTE_MS, HOUR_MS);
-    let since = incident.onset_at.plus_ms(-MINUTE_MS);
-    let errors = |from: Time, to: Time| {
-        rows.logs(&LogFilter {
-            entity: Some(entity.clone()),
-            level: Some(Level::Error),
-            text: None,
-            since: Some(from),
-            until: Some(to),
-            limit: 1_000,
-        })
-    };
-    let found = errors(since, since.plus_ms(length))?;
-    let Some(newest) = found.first() else { return Ok(None) };
-    let n_before = errors(since.plus_ms(-length), since)?.len() as u64;
-    let n = found.len() as u64;
-    let id = evidence_id(incident, &format!("logs {entity}"));
-    let template = crate::templates::mask(&newest.body).join(" ");
-    let sign = (n >= 3 && n >= 3 * n_before).then(|| LogSign {
-        template: template.clone(),
-        n,
-        n_before,
-        first_at: found.last().map_or(since, |l| l.at),
-        evidence: id,
-    });
-    let evidence = Evidence {
-        id,
+    graph: &Graph,
+    suspects: &[EntityRef],
+) -> Result<BTreeSet<EntityRef>, Fault> {
+    let mut names: BTreeSet<&EntityRef> = suspects.iter().collect();
+    for entity in suspects {
+        names.extend(graph.dependencies(entity).map(|(e, _)| e));
+    }
+    let mut found = BTreeSet::new();
+    for entity in names {
+        let filter = SeriesFilter { entity: Some(entity.clone()), ..SeriesFilter::default() };
+        if !rows.list_series(&filter)?.is_empty() {
+            found.insert(entity.clone());
+        }
+    }
+    Ok(found)
+}
+
+fn change_evidence(incident: &Incident, change: &Change, now: Time) -> Evidence {
+    Evidence {
+        id: evidence_id(incident, &change.id.to_string()),
         incident: Some(incident.id),
         at: now,
-        summary: format!(
-            "{} wrote {n} error lines, {n_before} in as long a time before: {}",
-            entity.name(),
-            newest.body.chars().take(160).collect::<String>()
-        ),
-        source: "store".into(),
-        query: format!("log lines of {entity} at error or worse"),
-        since,
-        until: since.plus_ms(length),
-        finding: Finding::Logs {
-            template,
-            n,
-            n_before,
-            examples: found.iter().take(5).cloned().collect(),
-        },
+        summary: format!("{} UTC {}", change.at.clock_text(), change.title),
+        source: change.source.clone(),
+        query: format!("change {}", change.id),
+        since: change.at,
+        until: change.at,
+        finding: Finding::Change { change: change.clone() },
+    }
+}
+
+/// What the ranking would have looked at and could not.
+fn missing(
+    rows: &Rows<'_>,
+    alerts: &[Alert],
+    graph: &Graph,
+    first: Time,
+    now: Time,
+) -> Result<Vec<Gap>, Fault> {
+    let gap = |what: &str, why: &str| Gap {
+        what: what.to_owned(),
+        why: why.to_owned(),
+        since: None,
+        until: None,
     };
-    Ok(Some((evidence, sign)))
+    let since = first.plus_ms(-HOUR_MS);
+    let mut gaps = unread::between(rows, since, now)?;
+    if graph.is_empty() {
+        gaps.push(gap("the service graph", "no spans were received and none is declared"));
+    } else {
+        let alone: BTreeSet<&EntityRef> = alerts
+            .iter()
+            .map(|a| &a.entity)
+            .filter(|e| {
+                graph.dependencies(e).next().is_none() && graph.dependents(e).next().is_none()
+            })
+            .collect();
+        for entity in alone {
+            let what = format!("what {} depends on and who depends on it", entity.name());
+            gaps.push(gap(&what, "neither spans nor configuration tell"));
+        }
+    }
+    if rows.list::<Change>(&Filter::all().newest(1))?.is_empty() {
+        gaps.push(gap("changes", "no deploy or configuration change was ever told"));
+    }
+    let heard = rows.logs(&LogFilter {
+        since: Some(since),
+        until: Some(now),
+        limit: 1,
+        ..LogFilter::default()
+    })?;
+    if heard.is_empty() {
+        gaps.push(gap("log lines", "none were received in the hour before"));
+    }
+
+    Ok(gaps)
 }

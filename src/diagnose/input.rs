@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::calls::CallsByEdge;
 use crate::model::{
     Alert, Change, ChangeId, EntityRef, EvidenceId, Graph, Hypothesis, Incident, IncidentId, Time,
 };
@@ -24,6 +25,8 @@ pub struct Input {
     pub onsets: Onset,
     /// Log templates that are new or burst, by entity, most telling first.
     pub logs: BTreeMap<EntityRef, Vec<LogSign>>,
+    /// What became of calls along the edges of the graph, where spans tell.
+    pub calls: CallsByEdge,
     /// Earlier incidents that look alike, most alike first.
     pub similar: Vec<Past>,
     /// Entities of which any signal is stored.
@@ -43,6 +46,8 @@ pub struct LogSign {
     pub n_before: u64,
     /// Its first line since the onset.
     pub first_at: Time,
+    /// Whether it is an error, not a warning.
+    pub is_error: bool,
     /// The evidence that holds it.
     pub evidence: EvidenceId,
 }

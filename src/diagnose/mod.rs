@@ -6,17 +6,22 @@
 //! splits into parts; what could not be read is a gap. Each revision is written with its evidence
 //! in one transaction.
 
+mod calls;
 mod explain;
 mod gather;
 mod input;
+mod lines;
 mod onset;
+mod past;
 mod rank;
+mod signals;
 mod stage;
 mod symptom;
 #[cfg(test)]
 mod tests;
 mod words;
 
+pub use calls::{Calls, CallsByEdge};
 pub use input::{Input, LogSign, Onset, Past, Proofs, Ranked};
 pub use rank::rank;
 pub use stage::Diagnose;

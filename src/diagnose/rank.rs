@@ -10,8 +10,9 @@
 //! | `graph` | down to −1.0 when a caller's change accounts for it: it is an effect | |
 //! | `onset` | +1.0 among the first, falling to 0 over three minutes | |
 //! | `change` | +2.2 right before its onset, halved with every quarter of an hour | |
-//! | `resource` | +0.8 for a shortage of its own, +0.3 for mere use, half when callers cause it | |
-//! | `logs` | +0.7 for a new or bursting error template near its onset | |
+//! | `resource` | +0.8 for a shortage of its own, +0.3 for mere use, half when it is an effect or hurts nobody | |
+//! | `graph` | −1.0 when the calls of all its callers in trouble take no longer than before | |
+//! | `logs` | +0.7 for a new or bursting error template near its onset, +0.5 for a warning | |
 //! | `similar` | up to +0.8 when it was the cause of an incident that looks alike | |
 //! | `severity` | up to +0.5 by the greatest score, on a logarithmic scale | |
 //!
@@ -79,7 +80,8 @@ pub fn rank(input: &Input) -> Ranked {
     }
     let changed: BTreeSet<EntityRef> =
         best.iter().filter(|(_, (w, _))| *w >= CHANGED).map(|(e, _)| e.clone()).collect();
-    let scene = Scene { troubles: &troubles, graph: &input.graph, changed: &changed };
+    let (graph, calls) = (&input.graph, &input.calls);
+    let scene = Scene { troubles: &troubles, graph, changed: &changed, calls };
     let names: BTreeSet<&EntityRef> = troubles.keys().chain(&changed).collect();
     let mut candidates: Vec<Candidate<'_>> = names
         .into_iter()
@@ -136,7 +138,7 @@ fn concerned(
 /// How much a change speaks for an entity with this trouble.
 fn weight_of(change: &Change, trouble: Option<&Trouble<'_>>, first: Time) -> f64 {
     let onset = trouble.map_or(first, |t| t.onset);
-    let creeping = trouble.is_some_and(|t| t.alerts.iter().all(|a| is_forecast(a)));
+    let creeping = trouble.is_some_and(|t| t.alerts.first().is_some_and(|a| is_forecast(a)));
     // What creeps has no sharp onset, so a change counts for longer, and also shortly after.
     let (after_ms, half_ms, most_ms) = if creeping {
         (20 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS)
@@ -179,11 +181,21 @@ fn judge<'a>(
         );
         parts.push(part("graph", -share, why, signals(caller)));
     }
+    let cleared = scene.cleared(entity);
+    if let Some((caller, words)) = cleared.clone() {
+        let why = format!("calls to it are as usual: {words}, from {}", caller.name());
+        let proof = input.proofs.edges.get(&(caller, entity.clone())).copied();
+        parts.push(part("graph", -1.0, why, proof.into_iter().collect()));
+    }
     if let Some(trouble) = trouble {
         parts.extend(when(trouble, first, signals(entity)));
     } else {
-        let why = "no signal of its own is out of the ordinary".to_owned();
-        parts.push(part("graph", -0.7, why, Vec::new()));
+        let (weight, why) = if input.measured.contains(entity) {
+            (-0.9, "none of its signals is out of the ordinary")
+        } else {
+            (-0.4, "none of its signals is known")
+        };
+        parts.push(part("graph", weight, why.to_owned(), Vec::new()));
     }
     if let Some((weight, change)) = change {
         let lead = onset.ms_since(change.at);
@@ -196,7 +208,7 @@ fn judge<'a>(
         parts.push(part("change", weight, why, proof));
     }
     if let Some(trouble) = trouble {
-        parts.extend(resource(trouble, caused.is_some(), signals(entity)));
+        parts.extend(resource(trouble, caused.is_some() || cleared.is_some(), signals(entity)));
         parts.extend(logs(input, entity, trouble));
         let score = trouble.alerts.iter().map(|a| a.score).fold(0.0, f64::max);
         if score > 0.0 {
@@ -243,7 +255,8 @@ fn position(
                         .troubles
                         .get(entity)
                         .is_none_or(|own| t.onset.ms_since(own.onset) <= SLACK_MS)
-            }) && explained.get(*e).is_none_or(|s| *s < 0.5)
+            }) && scene.passes(entity, e) >= 1.0
+                && explained.get(*e).is_none_or(|s| *s < 0.5)
         })
         .collect();
     if !below.is_empty() {
@@ -287,11 +300,11 @@ fn when(trouble: &Trouble<'_>, first: Time, proofs: Vec<EvidenceId>) -> Option<S
     Some(part("onset", early, why, proofs))
 }
 
-fn resource(trouble: &Trouble<'_>, caused: bool, proofs: Vec<EvidenceId>) -> Option<ScorePart> {
+fn resource(trouble: &Trouble<'_>, effect: bool, proofs: Vec<EvidenceId>) -> Option<ScorePart> {
     let alert = trouble.resource()?;
     let what = alert.annotations.get("summary").unwrap_or(alert.name());
     let full = if trouble.short { 0.8 } else { 0.3 };
-    let weight = if caused { full / 2.0 } else { full };
+    let weight = if effect { full / 2.0 } else { full };
     let why = format!("a resource of its own stands out: {what}");
     Some(part("resource", weight, why, proofs))
 }
@@ -303,7 +316,8 @@ fn logs(input: &Input, entity: &EntityRef, trouble: &Trouble<'_>) -> Option<Scor
             "its log says {} times since the onset, {} times in as long before: {}",
             sign.n, sign.n_before, sign.template
         );
-        return Some(part("logs", 0.7, why, vec![sign.evidence]));
+        let weight = if sign.is_error { 0.7 } else { 0.5 };
+        return Some(part("logs", weight, why, vec![sign.evidence]));
     }
     let alert = trouble.alerts.iter().find(|a| is_log(a))?;
     let why = format!("its log has a new or bursting error: {}", alert.labels.get("template")?);

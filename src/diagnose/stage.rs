@@ -114,7 +114,8 @@ impl Diagnose {
         let input = &gathered.input;
         let first = ranked.hypotheses.first();
         let mut situation = Situation::of(&input.incident, first, &ranked.changes, &input.alerts);
-        situation.logs.extend(input.logs.values().flatten().map(|s| s.template.clone()));
+        let own = first.and_then(|h| input.logs.get(&h.entity)).into_iter().flatten();
+        situation.logs.extend(own.map(|s| s.template.clone()));
         let runbooks = self
             .library
             .matching(&situation)
@@ -138,7 +139,7 @@ impl Diagnose {
             evidence: gathered.evidence.iter().map(|e| e.id).collect(),
             gaps: gathered.gaps.clone(),
             changes: ranked.changes,
-            similar: Vec::new(),
+            similar: gathered.similar.clone(),
             runbooks,
             charts: gathered.charts.clone(),
         }

@@ -124,6 +124,7 @@ fn input(graph: Graph, alerts: Vec<Alert>, changes: Vec<Change>) -> Input {
         changes,
         onsets: BTreeMap::new(),
         logs: BTreeMap::new(),
+        calls: CallsByEdge::new(),
         similar: Vec::new(),
         measured: std::collections::BTreeSet::new(),
         proofs: Proofs::default(),
@@ -237,6 +238,114 @@ fn unrelated_trouble_is_inconclusive_and_a_stale_or_later_change_does_not_count(
     assert!(ranked.hypotheses.iter().all(|h| h.change.is_none()));
     let near = change(&service("c"), ChangeKind::Deploy, -30);
     assert_eq!(first(&input(Graph::default(), alerts, vec![near])).0, "c");
+}
+
+fn calls(mean_ms: f64, mean_before_ms: f64, n_failed: u64) -> Calls {
+    Calls { n: 100, n_failed, mean_ms, n_before: 200, n_failed_before: 0, mean_before_ms }
+}
+
+#[test]
+fn what_its_callers_do_not_wait_for_is_cleared_and_slow_queries_are_named() {
+    use Indicator::{Duration, Saturation};
+    let (stock, store) = (service("stock"), service("store"));
+    let alerts = vec![alert(&stock, Duration, 200.0, 0), alert(&store, Saturation, 20.0, 0)];
+    let mut with = input(chain(), alerts.clone(), Vec::new());
+    let edge = (stock.clone(), store.clone());
+    assert_eq!(first(&with).0, "store", "short of something, and nothing speaks for it");
+    with.calls.insert(edge.clone(), calls(6.5, 6.0, 0));
+    assert_eq!(first(&with).0, "stock", "its calls take no longer than before");
+    let deploy = change(&stock, ChangeKind::Deploy, -40);
+    let mut slow = input(chain(), alerts, vec![deploy]);
+    slow.calls.insert(edge.clone(), calls(112.0, 8.0, 0));
+    assert_eq!(first(&slow), ("stock".into(), "slow_queries".into(), true));
+    let said = &rank(&slow).hypotheses[0].statement;
+    assert!(
+        said.starts_with("queries of stock to store became slow after Deploy of stock"),
+        "{said}"
+    );
+    slow.calls.insert(edge, calls(7.0, 6.0, 0));
+    assert_eq!(first(&slow).1, "deploy");
+    let mut measured = slow.clone();
+    let mut queries = alert(&stock, Duration, 50.0, 0);
+    queries.labels.set("metric", "db.client.operation.duration p95");
+    measured.alerts.push(queries);
+    assert_eq!(first(&measured).1, "slow_queries");
+}
+
+#[test]
+fn logs_and_earlier_incidents_add_their_share_with_their_evidence() {
+    use Indicator::Duration;
+    let (a, b) = (service("a"), service("b"));
+    let alerts = vec![alert(&a, Duration, 50.0, 0), alert(&b, Duration, 50.0, 0)];
+    let mut with = input(Graph::default(), alerts, Vec::new());
+    assert!(!rank(&with).conclusive);
+    let log = crate::model::EvidenceId::derive(at(0), &["log"]);
+    let sign = LogSign {
+        template: "no space left on <*>".into(),
+        n: 40,
+        n_before: 0,
+        first_at: at(0),
+        is_error: true,
+        evidence: log,
+    };
+    with.logs.insert(b.clone(), vec![sign]);
+    let old = crate::model::EvidenceId::derive(at(0), &["old"]);
+    with.similar.push(Past {
+        incident: IncidentId::derive(at(-90_000), &["old"]),
+        number: 3,
+        similarity: 0.9,
+        entity: b.clone(),
+        pattern: "saturation".into(),
+        fixed_by: Some("pool/restore on b: helped".into()),
+        evidence: old,
+    });
+    let ranked = rank(&with);
+    let best = &ranked.hypotheses[0];
+    assert_eq!((&best.entity, ranked.conclusive), (&b, true));
+    assert!(best.evidence.contains(&log) && best.evidence.contains(&old));
+    let of = |name: &str| best.parts.iter().find(|p| p.name == name).expect("it has that part");
+    assert_eq!((of("logs").contribution, of("logs").evidence.as_slice()), (0.7, &[log][..]));
+    assert!((of("similar").contribution - 0.72).abs() < 1e-9);
+    assert!(of("similar").why.contains("incident #3 (90 % alike)"), "{}", of("similar").why);
+}
+
+#[test]
+fn a_leak_ahead_names_the_deploy_that_it_began_with() {
+    let shop = service("shop");
+    let mut ahead = alert(&shop, Indicator::Usage, 4.0, 300);
+    ahead.labels.set("alertname", "LimitAhead");
+    ahead.labels.set("metric", "container.memory.working_set");
+    let deploy = change(&shop, ChangeKind::Deploy, 0);
+    let with = input(chain(), vec![ahead.clone()], vec![deploy.clone()]);
+    assert_eq!(first(&with), ("shop".into(), "resource_leak".into(), true));
+    assert_eq!(rank(&with).hypotheses[0].change, Some(deploy.id));
+    // Later signs of the same do not make the change count less.
+    let weight = |i: &Input| {
+        let parts = rank(i).hypotheses[0].parts.clone();
+        parts.iter().find(|p| p.name == "change").map(|p| p.contribution)
+    };
+    let later = alert(&shop, Indicator::Usage, 20.0, 3_000);
+    assert_eq!(weight(&input(chain(), vec![ahead, later], vec![deploy])), weight(&with));
+}
+
+#[test]
+fn a_change_without_a_sign_of_its_own_is_a_weaker_suspect_than_the_troubled() {
+    use Indicator::Duration;
+    let (shop, stock) = (service("shop"), service("stock"));
+    let flag = change(&stock, ChangeKind::Flag, -60);
+    let mut with = input(chain(), vec![alert(&shop, Duration, 80.0, 0)], vec![flag.clone()]);
+    with.measured = [shop.clone(), stock.clone()].into();
+    let ranked = rank(&with);
+    assert_eq!(ranked.hypotheses[0].entity, shop);
+    let other = ranked.hypotheses.iter().find(|h| h.entity == stock).expect("it is a candidate");
+    assert_eq!(other.change, Some(flag.id));
+    assert!(other.parts.iter().any(|p| p.why.contains("none of its signals is out")));
+    // Named by an attribute, it concerns the troubled one itself.
+    let mut named =
+        change(&EntityRef::new("k8s.networkpolicy.name", "egress"), ChangeKind::NetworkPolicy, -30);
+    named.attributes.set("target", "shop");
+    let with = input(chain(), vec![alert(&shop, Duration, 80.0, 0)], vec![named]);
+    assert_eq!(first(&with), ("shop".into(), "network_policy".into(), true));
 }
 
 proptest! {

@@ -2,9 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::calls::Calls;
 use super::input::Input;
 use super::rank::Candidate;
-use super::symptom::{Trouble, is_forecast};
+use super::symptom::{Trouble, is_forecast, is_low};
+use crate::model::topology::EdgeKind;
 use crate::model::{
     Alert, ChangeKind, EntityRef, EvidenceId, Graph, Hypothesis, HypothesisId, Indicator,
 };
@@ -16,11 +18,17 @@ pub(super) fn hypothesis(
     c: Candidate<'_>,
     confidence: f64,
 ) -> Hypothesis {
-    let pattern = pattern_of(&c);
+    let store = slow_store(input, &c);
+    let slow = store.is_some() || slow_queries(&c);
+    let pattern = if slow { "slow_queries" } else { pattern_of(&c) };
     let name = c.entity.name();
     let after = c.change.as_ref().map_or_else(String::new, |c| format!(" after {}", c.title));
     let cause = match (pattern, &c.change) {
         ("saturation", _) => format!("{name} ran out of a resource{after}"),
+        ("slow_queries", _) => {
+            let to = store.as_ref().map_or_else(String::new, |e| format!(" to {}", e.name()));
+            format!("queries of {name}{to} became slow{after}")
+        }
         ("resource_leak", _) => format!("{name} uses up its memory{after}"),
         ("noisy_neighbour", _) => format!("{name} is overloaded{after}"),
         (_, Some(change)) => format!("{} on {name}", change.title),
@@ -55,6 +63,35 @@ pub(super) fn hypothesis(
         change: c.change.map(|change| change.id),
         entity: c.entity,
     }
+}
+
+/// The store whose calls from the candidate became slow, where the candidate and not the store is
+/// to blame: it changed, and what it calls calls nothing further.
+fn slow_store(input: &Input, c: &Candidate<'_>) -> Option<EntityRef> {
+    let changed = c.change.as_ref().is_some_and(|c| c.kind != ChangeKind::NetworkPolicy);
+    let calls =
+        |e: &EntityRef| input.graph.dependencies(e).any(|(_, kind)| kind == EdgeKind::Calls);
+    let slow = input.calls.iter().filter(|((from, to), made)| {
+        changed && *from == c.entity && made.slow() && !made.failing() && !calls(to)
+    });
+    slow.max_by(|a, b| {
+        let times = |c: &Calls| c.mean_ms / c.mean_before_ms.max(0.1);
+        times(a.1).total_cmp(&times(b.1)).then_with(|| b.0.cmp(a.0))
+    })
+    .map(|((_, to), _)| to.clone())
+}
+
+/// Whether the candidate changed and measures its own queries as slow (OpenTelemetry's metric of a
+/// database client, <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/>).
+fn slow_queries(c: &Candidate<'_>) -> bool {
+    let changed = c.change.as_ref().is_some_and(|c| c.kind != ChangeKind::NetworkPolicy);
+    let measured = |a: &Alert| {
+        let metric = a.labels.get("metric").unwrap_or_default();
+        a.indicator == Some(Indicator::Duration)
+            && !is_low(a)
+            && metric.starts_with("db.client.operation.duration")
+    };
+    changed && c.trouble.is_some_and(|t| t.alerts.iter().any(|a| measured(a)))
 }
 
 /// The stable name of the kind of cause, for learning and runbooks.

@@ -117,8 +117,14 @@ pub enum Finding {
         n: u64,
         /// Failed ones.
         n_failed: u64,
-        /// 95th percentile of duration in ms.
-        p95_ms: f64,
+        /// Mean duration in ms.
+        mean_ms: f64,
+        /// Calls in a window right before the onset.
+        n_before: u64,
+        /// Failed ones before.
+        n_failed_before: u64,
+        /// Mean duration before in ms.
+        mean_before_ms: f64,
     },
     /// A change.
     Change {
@@ -211,7 +217,7 @@ pub struct Hypothesis {
     /// Where the fault sits.
     pub entity: EntityRef,
     /// A stable pattern name for learning: `deploy`, `network_policy`, `resource_leak`,
-    /// `saturation`, `noisy_neighbour`, `dependency`, `traffic`, `unknown`.
+    /// `saturation`, `slow_queries`, `noisy_neighbour`, `dependency`, `traffic`, `unknown`.
     pub pattern: String,
     /// One sentence: what, where, since when.
     pub statement: String,

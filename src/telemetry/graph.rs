@@ -114,7 +114,10 @@ pub fn learn(tx: &Tx<'_>, spans: &[Span]) -> Result<(), Fault> {
         // not counted twice; the edge is noted all the same, for what has no spans of its own
         // (databases, queues, services outside).
         if let Some(peer) = span.peer.as_ref().filter(|p| !span.is_server && **p != span.entity) {
-            if peer.is_service() {
+            let store = ["db.system.name", "db.system", "messaging.system"]
+                .iter()
+                .any(|name| span.attributes.get(name).is_some());
+            if peer.is_service() && !store {
                 note(&mut seen, span.entity.clone(), peer.clone(), EdgeKind::Calls, span.at);
             } else {
                 calls.push((span.entity.clone(), peer.clone(), span.clone()));

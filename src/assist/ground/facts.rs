@@ -123,14 +123,27 @@ impl Facts {
                     facts.exact.push(exact(n as f64, Dimension::Count, &subjects, nouns));
                 }
             }
-            Finding::Edge { from, to, n, n_failed, p95_ms } => {
+            Finding::Edge {
+                from,
+                to,
+                n,
+                n_failed,
+                mean_ms,
+                n_before,
+                n_failed_before,
+                mean_before_ms,
+            } => {
                 subjects.extend([from.name().to_owned(), to.name().to_owned()]);
                 let calls = &["call", "request"];
                 let failed = &["failed", "failure", "error", "call", "request", "timeout"];
-                facts.exact.push(exact(*n as f64, Dimension::Count, &subjects, calls));
-                facts.exact.push(exact(*n_failed as f64, Dimension::Count, &subjects, failed));
-                facts.exact.push(exact(p95_ms / 1e3, Dimension::Duration, &subjects, &[]));
-                texts.push("p95".to_owned());
+                for (n, n_failed, mean_ms) in
+                    [(n, n_failed, mean_ms), (n_before, n_failed_before, mean_before_ms)]
+                {
+                    facts.exact.push(exact(*n as f64, Dimension::Count, &subjects, calls));
+                    facts.exact.push(exact(*n_failed as f64, Dimension::Count, &subjects, failed));
+                    facts.exact.push(exact(mean_ms / 1e3, Dimension::Duration, &subjects, &[]));
+                }
+                texts.push("mean".to_owned());
             }
             Finding::Change { change } => {
                 subjects.push(change.entity.name().to_owned());

@@ -94,7 +94,10 @@ fn scene() -> Grounds {
         to: EntityRef::service("orders-db"),
         n: 400,
         n_failed: 120,
-        p95_ms: 812.0,
+        mean_ms: 812.0,
+        n_before: 390,
+        n_failed_before: 0,
+        mean_before_ms: 9.0,
     };
     let runbook = Finding::Runbook {
         id: "pool-exhaustion".into(),

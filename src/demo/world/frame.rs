@@ -260,7 +260,7 @@ impl World {
     }
 
     /// Factor on the query time that a service sees: its own queries' and its database's.
-    fn query_factor(&self, s: usize, at: Time) -> f64 {
+    pub(in crate::demo) fn query_factor(&self, s: usize, at: Time) -> f64 {
         let plan = &SERVICES[s];
         let Some((database, _, _)) = plan.database else { return 1.0 };
         let mut factor = 1.0;

@@ -1,0 +1,179 @@
+//! Log templates that are new or burst around the onset of an entity's trouble.
+
+use std::collections::BTreeMap;
+
+use super::gather::evidence_id;
+use super::input::LogSign;
+use crate::model::diagnosis::Finding;
+use crate::model::time::{MINUTE_MS, SECOND_MS};
+use crate::model::{EntityRef, Evidence, Fault, Incident, Level, LogLine, Time};
+use crate::store::{LogFilter, Rows};
+use crate::templates::Miner;
+
+/// Looked at since the onset, at least and at most (ms).
+const LENGTH_MS: (i64, i64) = (2 * MINUTE_MS, 10 * MINUTE_MS);
+/// A line may be written this much (ms) before its effect is seen in a sampled signal.
+const LEAD_MS: i64 = 45 * SECOND_MS;
+/// Lines read on each side of the onset.
+const LINES: usize = 1_500;
+/// Templates told apart in one entity's lines.
+const TEMPLATES: u32 = 64;
+/// Lines from which a template says something.
+const FEWEST: u64 = 3;
+/// A template bursts when it is written this many times as often as before.
+const BURST: u64 = 4;
+/// Templates kept for one entity.
+const MOST: usize = 2;
+
+struct Counted {
+    n: u64,
+    n_before: u64,
+    first_at: Time,
+    level: Level,
+    examples: Vec<LogLine>,
+}
+
+/// New and bursting templates of warnings and errors, most telling first: errors before warnings,
+/// then the most frequent. Each with its evidence.
+pub(super) fn signs(
+    rows: &Rows<'_>,
+    incident: &Incident,
+    entity: &EntityRef,
+    onset: Time,
+    now: Time,
+) -> Result<Vec<(LogSign, Evidence)>, Fault> {
+    let since = onset.plus_ms(-LEAD_MS);
+    let length = now.ms_since(since).clamp(LENGTH_MS.0, LENGTH_MS.1);
+    let read = |from: Time, to: Time| {
+        rows.logs(&LogFilter {
+            entity: Some(entity.clone()),
+            level: Some(Level::Warn),
+            text: None,
+            since: Some(from),
+            until: Some(to),
+            limit: LINES,
+        })
+    };
+    let after = read(since, since.plus_ms(length))?;
+    if after.is_empty() {
+        return Ok(Vec::new());
+    }
+    let before = read(since.plus_ms(-length), since)?;
+    let counted = count(&before, &after);
+    let mut found: Vec<(String, Counted)> =
+        counted.into_iter().filter(|(_, c)| c.n >= FEWEST && c.n >= BURST * c.n_before).collect();
+    found.sort_by(|(a, x), (b, y)| {
+        let errs = |c: &Counted| c.level >= Level::Error;
+        errs(y).cmp(&errs(x)).then(y.n.cmp(&x.n)).then_with(|| a.cmp(b))
+    });
+    found.truncate(MOST);
+    let window = (since, since.plus_ms(length), now);
+    Ok(found.into_iter().map(|(t, c)| sign(incident, entity, t, c, window)).collect())
+}
+
+/// Lines by template, on both sides of the onset. Lines come newest first.
+fn count(before: &[LogLine], after: &[LogLine]) -> BTreeMap<String, Counted> {
+    let mut miner = Miner::new(TEMPLATES);
+    let mut by_id: BTreeMap<u32, Counted> = BTreeMap::new();
+    let sides =
+        before.iter().rev().map(|l| (l, false)).chain(after.iter().rev().map(|l| (l, true)));
+    for (line, since) in sides {
+        let found = miner.learn(&line.body);
+        if let Some(gone) = found.evicted {
+            by_id.remove(&gone);
+        }
+        let entry = by_id.entry(found.id).or_insert_with(|| Counted {
+            n: 0,
+            n_before: 0,
+            first_at: line.at,
+            level: line.level,
+            examples: Vec::new(),
+        });
+        entry.level = entry.level.max(line.level);
+        if since {
+            if entry.n == 0 {
+                entry.first_at = line.at;
+            }
+            entry.n += 1;
+            if entry.examples.len() < 5 {
+                entry.examples.push(line.clone());
+            }
+        } else {
+            entry.n_before += 1;
+        }
+    }
+    by_id.into_iter().filter_map(|(id, c)| Some((miner.text(id)?, c))).collect()
+}
+
+fn sign(
+    incident: &Incident,
+    entity: &EntityRef,
+    template: String,
+    c: Counted,
+    (since, until, now): (Time, Time, Time),
+) -> (LogSign, Evidence) {
+    let id = evidence_id(incident, &format!("logs {entity} {template}"));
+    let shown: String = c
+        .examples
+        .first()
+        .map_or(template.as_str(), |l| l.body.as_str())
+        .chars()
+        .take(160)
+        .collect();
+    let evidence = Evidence {
+        id,
+        incident: Some(incident.id),
+        at: now,
+        summary: format!(
+            "{} wrote this line {} times since {} UTC, {} times in as long before: {shown}",
+            entity.name(),
+            c.n,
+            since.clock_text(),
+            c.n_before
+        ),
+        source: "store".into(),
+        query: format!("log lines of {entity} at warn or worse like \"{template}\""),
+        since,
+        until,
+        finding: Finding::Logs {
+            template: template.clone(),
+            n: c.n,
+            n_before: c.n_before,
+            examples: c.examples,
+        },
+    };
+    let is_error = c.level >= Level::Error;
+    let (n, n_before, first_at) = (c.n, c.n_before, c.first_at);
+    (LogSign { template, n, n_before, first_at, is_error, evidence: id }, evidence)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::Labels;
+
+    fn line(second: i64, level: Level, body: String) -> LogLine {
+        let at = Time::from_ms(1_700_000_000_000 + second * 1_000);
+        let entity = EntityRef::service("a");
+        LogLine { at, entity, level, body, trace_id: None, attributes: Labels::default() }
+    }
+
+    #[test]
+    fn lines_are_counted_by_template_on_each_side() {
+        let usual = |s: i64| line(s, Level::Warn, format!("cache miss for key {s}"));
+        let failed =
+            |s: i64| line(s, Level::Error, format!("no connection to db within {} ms", 3_000 + s));
+        let before: Vec<LogLine> = (0..20).rev().map(usual).collect();
+        let mut after: Vec<LogLine> = (20..40).rev().map(usual).collect();
+        after.extend((25..33).rev().map(failed));
+        after.sort_by_key(|l| std::cmp::Reverse(l.at));
+        let counted = count(&before, &after);
+        assert_eq!(counted.len(), 2);
+        let (_, fault) =
+            counted.iter().find(|(t, _)| t.contains("no connection")).expect("it is there");
+        assert_eq!((fault.n, fault.n_before, fault.level), (8, 0, Level::Error));
+        assert_eq!(fault.first_at, failed(25).at);
+        let (_, rest) = counted.iter().find(|(t, _)| t.contains("cache")).expect("it is there");
+        assert_eq!((rest.n, rest.n_before), (20, 20));
+    }
+}
