@@ -24,12 +24,30 @@ function plan(p) {
       ["Approved so far", approvals(p)], ["Open until", `${minute(p.expires_at)} UTC`], ["Plan", el("code", {}, p.digest.slice(0, 16))]])];
 }
 
-function parameters(p) {
+/** What the runbook says of a plan's parameters; nothing where the runbook is gone. */
+async function declared(p) {
+  if (!Object.keys(p.plan.parameters).length) return new Map();
+  try {
+    const { actions } = await api(`/runbooks/${encodeURIComponent(p.plan.runbook)}`);
+    const own = actions.find((a) => a.id === p.plan.action)?.parameters || [];
+    return new Map(own.map((d) => [d.name, d]));
+  } catch { return new Map(); }
+}
+
+function parameter(name, value, d = {}) {
+  const bounds = d.min !== undefined && d.min !== null ? `${d.min} to ${d.max ?? "any"}` : d.max ? `at most ${d.max}` : "";
+  const props = { value, hint: [d.description, bounds].filter(Boolean).join("; ") || undefined };
+  if (d.choices?.length) return field(`parameter.${name}`, name, "select", { ...props, options: d.choices.map((c) => [c, c]) });
+  if (d.type === "integer") Object.assign(props, { min: d.min, max: d.max });
+  return field(`parameter.${name}`, name, d.type === "integer" ? "number" : "text", props);
+}
+
+function parameters(p, bounds) {
   const names = Object.keys(p.plan.parameters);
   if (!names.length) return null;
-  return el("details", {}, el("summary", {}, "Change parameters"),
+  return el("details", { id: "parameters" }, el("summary", {}, "Change parameters"),
     el("p", { class: "hint" }, "A change makes a new plan with another digest; it is shown here again before it can be approved."),
-    names.map((name) => field(`parameter.${name}`, name, "text", { value: p.plan.parameters[name] })));
+    names.map((name) => parameter(name, p.plan.parameters[name], bounds.get(name))));
 }
 
 /** The parameters that differ from the plan's; null where none does. */
@@ -39,15 +57,16 @@ function changed(p, values) {
 }
 
 /** Approve… and Schedule…. */
-export function decide(p, later, now) {
+export async function decide(p, later, now) {
+  const bounds = await declared(p);
   const start = (now || p.created_at).slice(0, 16);
   const when = later ? field("at", "When (UTC, event time)", "datetime-local",
     { required: true, value: start, min: start, max: p.expires_at.slice(0, 16), hint: `Before ${minute(p.expires_at)} UTC.` }) : null;
   const send = async (values) => {
     const edited = changed(p, values);
     if (edited) {
-      const next = await api(`/proposals/${p.id}/parameters`, { digest: p.digest, parameters: edited, reason: values.reason });
-      decide(next, later, now);
+      const next = await api(`/proposals/${p.id}/edit`, { digest: p.digest, parameters: edited, reason: values.reason });
+      await decide(next, later, now);
       toast("The plan was changed: read it again before you decide.");
       return "stay";
     }
@@ -59,7 +78,7 @@ export function decide(p, later, now) {
     if (made.state === "open") return `Recorded: ${made.decisions.length} of ${made.requires.n_approvals} approvals.`;
     return later ? `Scheduled for ${minute(made.scheduled_for)} UTC.` : "Approved.";
   };
-  form(p.title, [plan(p), when, parameters(p), field("reason", "Reason (kept in the audit log)", "text", { maxlength: 500 })],
+  form(p.title, [plan(p), when, parameters(p, bounds), field("reason", "Reason (kept in the audit log)", "text", { maxlength: 500 })],
     { submit: later ? "Schedule" : "Approve", send, done: said });
 }
 
@@ -75,8 +94,9 @@ export function offer(p, buttons, press) {
   return el("section", { class: "offer", "data-key": p.id, "aria-label": p.title },
     el("h3", {}, p.title), el("p", {}, p.expected_effect),
     el("p", { class: "small" }, badge(`risk ${p.risk}`, `risk-${p.risk}`), badge(`helps in ${Math.round(p.chance * 100)} % of cases`),
+      p.past ? badge(p.past) : null,
       p.requires.n_approvals > 1 ? badge(`${have} of ${p.requires.n_approvals} approvals`) : null,
-      p.rollback_of ? badge("undoes a run") : null, el("span", { class: "soft" }, ` open until ${minute(p.expires_at)} UTC`)),
+      p.rollback_of ? badge("the way back") : null, el("span", { class: "soft" }, ` open until ${minute(p.expires_at)} UTC`)),
     el("div", { class: "buttons" }, buttons.map((b) => button(b.label, () => press(b), { class: b.style, "data-verb": b.verb }))));
 }
 
