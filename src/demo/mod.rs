@@ -6,7 +6,6 @@
 //! goes on where the first stopped.
 
 mod alerts;
-pub mod expected;
 mod exposition;
 pub mod promql;
 mod push;

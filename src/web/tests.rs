@@ -11,6 +11,7 @@ mod reading;
 mod sample;
 mod tokens;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +19,8 @@ use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use super::{Config, EventLog, Keys, Shared, State, Token, serve};
-use crate::approve::tests::sample::t0;
+use crate::approve::tests::{offers, sample::t0};
+use crate::approve::{self, Propose, Workshop};
 use crate::assist::{self, Assistant};
 use crate::bus::Bus;
 use crate::chat::console::Console;
@@ -48,6 +50,7 @@ struct Server {
     clock: Arc<ManualClock>,
     state: State,
     tasks: Tasks,
+    offers: Propose,
     folder: tempfile::TempDir,
 }
 
@@ -74,17 +77,30 @@ impl Server {
         let store = Store::open(&folder.path().join("nightjar.sqlite")).expect("a store");
         let (bus, tasks) = (Bus::default(), Tasks::default());
         let clock = ManualClock::new(t0());
-        let library = Library::shipped().expect("the shipped runbooks are right");
+        let runbooks = folder.path().join("runbooks");
+        std::fs::create_dir_all(&runbooks).expect("a folder");
+        std::fs::write(runbooks.join("two-ways.md"), offers::RUNBOOK).expect("a runbook");
+        let library = Arc::new(Library::load(&[runbooks]).expect("the runbooks are right"));
         library.index(&store).await.expect("indexed");
+        let offers = Propose {
+            policy: approve::Config::default(),
+            store: store.clone(),
+            bus: bus.clone(),
+            clock: clock.clone(),
+            library: library.clone(),
+            settings: BTreeMap::new(),
+            observe: Arc::new(|_| Box::pin(async { Ok(None) })),
+        };
         let state = State::new(Shared {
             keys: Keys::new(&config),
             config,
             intake: Intake::open(store.clone(), bus.clone()).await.expect("an intake"),
-            desk: Desk::new(store.clone(), bus.clone(), clock.clone()),
+            desk: Desk::new(store.clone(), bus.clone(), clock.clone())
+                .with_workshop(Workshop { library: library.clone(), settings: BTreeMap::new() }),
             assistant: Assistant::new(store.reader(), None, assist::Config::default()),
             console: Console::new(store.clone(), bus.clone(), clock.clone()),
             tasks: tasks.clone(),
-            library: Arc::new(library),
+            library,
             events: EventLog::new(1),
             otlp: otlp::Receiver::new(otlp::Config::default()),
             changes: changes::Config::default(),
@@ -108,7 +124,7 @@ impl Server {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .expect("a client");
-        Self { url, http, store, bus, clock, state, tasks, folder }
+        Self { url, http, store, bus, clock, state, tasks, offers, folder }
     }
 
     /// A request without any key.

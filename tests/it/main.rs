@@ -5,7 +5,6 @@ mod bad_input;
 mod bad_sources;
 mod bot;
 mod browser;
-mod content;
 mod crash;
 mod durability;
 mod otlp;

@@ -4,10 +4,12 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Server, failure, sample};
-use crate::approve::tests::sample::{proposal, t0};
+use crate::approve::tests::sample::{diagnosis, incident_as, proposal, t0};
 use crate::bus::{Event, Heard};
 use crate::model::action::Requirement;
 use crate::model::{IncidentState, Proposal, Role};
+use crate::stage::Stage as _;
+use crate::store::Filter;
 
 async fn offered(server: &Server, change: impl FnOnce(&mut Proposal)) -> Proposal {
     let incident = sample::incident(1, IncidentState::Open, 1);
@@ -106,6 +108,41 @@ async fn a_plan_is_put_off_within_its_time_or_declined() {
     let no = json!({ "digest": p.digest, "reason": "it heals by itself" });
     let (status, ignored) = decide(&server, Role::Approver, (&p, "ignore"), no).await;
     assert_eq!((status, &ignored["state"]), (StatusCode::OK, &json!("ignored")));
+    server.end().await;
+}
+
+#[tokio::test]
+async fn other_parameters_are_checked_and_make_another_plan() {
+    let mut server = Server::start().await;
+    let incident = incident_as(None, IncidentState::Open);
+    let id = incident.id;
+    server
+        .store
+        .write(move |tx| {
+            tx.put(&incident)?;
+            tx.put(&diagnosis("sample_pattern"))
+        })
+        .await
+        .expect("written");
+    server.offers.handle(Event::Diagnosis(id)).await.expect("offers");
+    let all = server.store.read(|r| r.list::<Proposal>(&Filter::all())).await.expect("proposals");
+    let old = all.iter().find(|p| p.plan.action == "first").expect("it is offered");
+    let edit = |value: &str| json!({ "digest": old.digest, "parameters": { "value": value } });
+    let (status, _) = decide(&server, Role::Viewer, (old, "edit"), edit("24")).await;
+    assert_eq!(status, StatusCode::FORBIDDEN);
+    let (status, words) = decide(&server, Role::Approver, (old, "edit"), edit("65")).await;
+    assert_eq!(status, StatusCode::UNPROCESSABLE_ENTITY);
+    assert!(message(&words).contains("at most 64"), "{words}");
+    let (status, new) = decide(&server, Role::Approver, (old, "edit"), edit("24")).await;
+    assert_eq!((status, &new["state"]), (StatusCode::OK, &json!("open")), "{new}");
+    assert_eq!(new["plan"]["parameters"]["value"], "24");
+    assert_eq!(new["edited_by"][0]["name"], "approver");
+    assert_ne!(new["digest"], json!(old.digest));
+    let (status, _) = decide(&server, Role::Approver, (old, "edit"), edit("32")).await;
+    assert_eq!(status, StatusCode::CONFLICT, "that plan is no more");
+    let number = json!({ "digest": new["digest"], "parameters": { "value": 24 } });
+    let (status, _) = decide(&server, Role::Approver, (old, "edit"), number).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST, "values are text");
     server.end().await;
 }
 
