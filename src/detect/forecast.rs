@@ -216,9 +216,9 @@ impl Forecast {
     fn rise_began(&self, start: usize, at: Time) -> Time {
         let window: Vec<f64> = self.residuals.iter().skip(start).map(|r| f64::from(*r)).collect();
         let first: Vec<f64> =
-            window[..window.len() / 8 + 1].iter().copied().filter(|r| r.is_finite()).collect();
+            window[..=window.len() / 8].iter().copied().filter(|r| r.is_finite()).collect();
         let (level, sigma) = median_and_sigma(&first).unwrap_or((f64::NEG_INFINITY, 0.0));
-        let last = window.iter().filter(|r| r.is_finite()).last().copied().unwrap_or(level);
+        let last = window.iter().rfind(|r| r.is_finite()).copied().unwrap_or(level);
         // A tenth of the way up is above the noise of any window that passed the tests above.
         let edge = level + (3.0 * sigma).max(0.1 * (last - level));
         let begun = window.iter().rposition(|r| *r <= edge).map_or(0, |i| i + 1);

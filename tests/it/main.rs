@@ -10,5 +10,6 @@ mod durability;
 mod otlp;
 mod pipeline;
 mod prometheus;
+mod scenarios;
 mod support;
 mod tidy;
