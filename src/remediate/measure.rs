@@ -2,7 +2,7 @@
 
 use super::verify::{self, LEAST, Measured};
 use crate::model::action::{Effect, Outcome};
-use crate::model::alert::Band;
+use crate::model::alert::{AlertSource, Band};
 use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
 use crate::model::{Alert, Fault, Incident, Point, Proposal, Run, Series, SeriesId, Time};
 use crate::stats;
@@ -65,9 +65,9 @@ pub(super) fn measure(rows: &Rows<'_>, run: &Run, now: Time) -> Result<Verdict, 
         before: before(rows, id, (onset, run.started_at), length)?,
         after: rows.points(id, window.0, window.1)?,
         window,
-        expected: match alert.and_then(|a| a.expected) {
+        expected: match alert.and_then(band_of) {
             Some(band) => Some(band),
-            None => usual(rows, &series, onset)?,
+            None => usual(rows, &series, onset)?.or_else(|| alert.and_then(|a| a.expected)),
         },
         series,
     };
@@ -117,6 +117,15 @@ fn before(
     let near: Vec<Point> =
         all.iter().filter(|p| run_at.ms_since(p.at) <= length).copied().collect();
     Ok(if near.len() >= LEAST { near } else { all })
+}
+
+/// What the alert's detector expects of the signal. A forecast warns while the level is still as
+/// expected of its hour: whether it was turned back is seen against the level before the rise.
+fn band_of(alert: &Alert) -> Option<Band> {
+    let is_ahead = matches!(
+        &alert.source, AlertSource::Detector { detector } if detector.starts_with("forecast/")
+    );
+    alert.expected.filter(|_| !is_ahead)
 }
 
 /// What the hour before the onset lets expect.
