@@ -17,10 +17,11 @@ use crate::telemetry::prometheus::PrometheusConfig;
 const CLOCK: &str = "demo/clock";
 /// Speed while history is read: event time all but stands still.
 const STILL: f64 = 0.001;
-/// Event time by which polling may be behind before time slows down for it.
-const BEHIND_MS: i64 = 90 * SECOND_MS;
-/// Batches that may wait to be judged before time slows down for them.
-const WAITING: u64 = 40;
+/// Event time by which the clock may be ahead of the newest poll: less than what counts as
+/// silence, more than two polls.
+const LEASH_MS: i64 = 100 * SECOND_MS;
+/// Batches that may wait to be judged before time waits for them.
+const WAITING: u64 = 12;
 
 /// How the demo is run.
 #[derive(Clone, Debug)]
@@ -96,7 +97,7 @@ impl Play {
         let (pusher, bot) = (self.shop.clone(), self.doors.url.clone());
         self.app.tasks.start("shop-push", move |shutdown| pusher.push(bot.clone(), shutdown));
         keep_time(&self.app, &self.clock);
-        keep_pace(&self.app, &self.clock, speed);
+        keep_pace(&self.app, &self.clock);
     }
 }
 
@@ -194,9 +195,9 @@ fn keep_time(app: &App, clock: &Arc<ScaledClock>) {
     });
 }
 
-/// Slows time down while the bot is behind: what a machine can't judge in time must not look like
-/// silence of the shop.
-fn keep_pace(app: &App, clock: &Arc<ScaledClock>, wanted: f64) {
+/// Lets event time run ahead of what was read and judged by no more than [`LEASH_MS`]: what a
+/// machine can't do in time must not look like silence of the shop.
+fn keep_pace(app: &App, clock: &Arc<ScaledClock>) {
     let (progress, intake, clock) = (app.progress.clone(), app.intake.clone(), clock.clone());
     app.tasks.start("demo-pace", move |shutdown| {
         let (progress, intake, clock) = (progress.clone(), intake.clone(), clock.clone());
@@ -204,18 +205,11 @@ fn keep_pace(app: &App, clock: &Arc<ScaledClock>, wanted: f64) {
             loop {
                 tokio::select! {
                     () = shutdown.cancelled() => return Ok(()),
-                    () = tokio::time::sleep(Duration::from_millis(250)) => {}
+                    () = tokio::time::sleep(Duration::from_millis(50)) => {}
                 }
-                let now = crate::model::Clock::now(&*clock);
-                let polls = progress.all();
-                let is_late = polls.iter().any(|p| now.ms_since(p.at) > BEHIND_MS);
-                let speed = if is_late || intake.backlog() > WAITING {
-                    (clock.speed() * 0.6).max(wanted.min(1.0))
-                } else {
-                    (clock.speed() * 1.25).min(wanted)
-                };
-                if (speed - clock.speed()).abs() > f64::EPSILON {
-                    clock.set_speed(speed);
+                let read = progress.all().iter().map(|p| p.at).min();
+                if let Some(read) = read.filter(|_| intake.backlog() <= WAITING) {
+                    clock.hold_at(read.plus_ms(LEASH_MS));
                 }
             }
         }

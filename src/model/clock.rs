@@ -83,13 +83,15 @@ struct Scaled {
     event_origin: Time,
     wall_origin: Instant,
     speed: f64,
+    limit: Time,
 }
 
 impl ScaledClock {
     /// A clock that reads `start` now and runs `speed` (> 0) times as fast as real time.
     #[must_use]
     pub fn new(start: Time, speed: f64) -> Arc<Self> {
-        let state = Scaled { event_origin: start, wall_origin: Instant::now(), speed };
+        let state =
+            Scaled { event_origin: start, wall_origin: Instant::now(), speed, limit: Time::MAX };
         Arc::new(Self { state: Mutex::new(state) })
     }
 
@@ -103,7 +105,16 @@ impl ScaledClock {
     pub fn set_speed(&self, speed: f64) {
         let mut state = self.state.lock().expect("no code panics while it holds this lock");
         let now = state.read();
-        *state = Scaled { event_origin: now, wall_origin: Instant::now(), speed };
+        *state = Scaled { event_origin: now, wall_origin: Instant::now(), speed, ..*state };
+    }
+
+    /// Lets time stand still at `limit` until a later one is set; time that has passed it already
+    /// stands still at once.
+    pub fn hold_at(&self, limit: Time) {
+        let mut state = self.state.lock().expect("no code panics while it holds this lock");
+        let now = state.read();
+        *state =
+            Scaled { event_origin: now, wall_origin: Instant::now(), limit: limit.max(now), ..*state };
     }
 
     /// Jumps forward to `to` (never backwards), as the end of a back-fill does.
@@ -122,7 +133,7 @@ impl ScaledClock {
 impl Scaled {
     fn read(&self) -> Time {
         let elapsed_ms = self.wall_origin.elapsed().as_secs_f64() * 1_000.0 * self.speed;
-        self.event_origin.plus_ms(elapsed_ms as i64)
+        self.event_origin.plus_ms(elapsed_ms as i64).min(self.limit.max(self.event_origin))
     }
 }
 
@@ -149,5 +160,25 @@ mod tests {
         clock.jump_to(Time::from_ms(2_000_000));
         assert!(clock.now() >= Time::from_ms(5_000_000));
         assert_eq!(clock.wall(Duration::from_millis(1)), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn a_held_clock_stands_at_its_limit_and_goes_on_from_there() {
+        let clock = ScaledClock::new(Time::from_ms(0), 0.001);
+        clock.hold_at(Time::from_ms(1_000));
+        clock.set_speed(1e9);
+        while clock.now() < Time::from_ms(1_000) {
+            std::hint::spin_loop();
+        }
+        assert_eq!(clock.now(), Time::from_ms(1_000));
+        clock.set_speed(1.0);
+        clock.hold_at(Time::from_ms(5_000));
+        assert!(clock.now() < Time::from_ms(4_000), "it does not jump to the new limit");
+        // A limit that lies back holds it where it is.
+        clock.hold_at(Time::from_ms(0));
+        let held = clock.now();
+        assert!(held >= Time::from_ms(1_000));
+        clock.set_speed(1e9);
+        assert_eq!(clock.now(), held);
     }
 }
