@@ -113,8 +113,12 @@ impl ScaledClock {
     pub fn hold_at(&self, limit: Time) {
         let mut state = self.state.lock().expect("no code panics while it holds this lock");
         let now = state.read();
-        *state =
-            Scaled { event_origin: now, wall_origin: Instant::now(), limit: limit.max(now), ..*state };
+        *state = Scaled {
+            event_origin: now,
+            wall_origin: Instant::now(),
+            limit: limit.max(now),
+            ..*state
+        };
     }
 
     /// Jumps forward to `to` (never backwards), as the end of a back-fill does.
