@@ -13,9 +13,6 @@ use crate::model::{
     IncidentState, Severity, Silence, Time, TimelineEntry,
 };
 
-/// Active groups this near in onset are merged when a common cause turns up.
-const MERGE_MS: i64 = 15 * MINUTE_MS;
-
 /// What was decided about one alert.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Verdict {
@@ -63,6 +60,10 @@ pub struct Correlator {
     /// Alerts that wait, fire and weigh something, counted by entity for the present decision.
     pub(super) company: BTreeMap<EntityRef, usize>,
     verdicts: BTreeMap<AlertId, Verdict>,
+    /// Something was learned that may relate groups which were apart.
+    unsettled: bool,
+    /// Groups opened by the present decision: nobody has heard of them yet.
+    pub(super) unheard: BTreeSet<IncidentId>,
     pub(super) out: Decisions,
 }
 
@@ -75,6 +76,7 @@ impl Correlator {
 
     /// Takes over the graph, recent changes and silences.
     pub fn learn(&mut self, graph: Graph, changes: Vec<Change>, silences: Vec<Silence>) {
+        self.unsettled |= graph != self.graph;
         (self.graph, self.changes, self.silences) = (graph, changes, silences);
     }
 
@@ -91,6 +93,7 @@ impl Correlator {
         }
         group.dirty = false;
         self.groups.insert(id, group);
+        self.unsettled = true;
     }
 
     /// Takes over what a person changed of an incident whose alerts are the same; says whether its
@@ -182,6 +185,11 @@ impl Correlator {
                 break;
             }
         }
+        if std::mem::take(&mut self.unsettled) {
+            self.regard();
+            self.unite(now);
+        }
+        self.unheard.clear();
         self.move_on(now);
         for group in self.groups.values_mut().filter(|g| g.dirty) {
             group.dirty = false;
@@ -205,6 +213,13 @@ impl Correlator {
         let decided = std::mem::take(&mut self.verdicts).into_values();
         out.verdicts = decided.chain(std::mem::take(&mut out.verdicts)).collect();
         out
+    }
+
+    /// Works out anew which members the graph explains by others.
+    fn regard(&mut self) {
+        for group in self.groups.values_mut().filter(|g| g.incident.state.is_active()) {
+            group.explained = relate::explained(&self.graph, &self.config, &group.entities);
+        }
     }
 
     /// One with the same settings that knows nothing.
@@ -340,6 +355,8 @@ impl Correlator {
             group = old;
         }
         self.groups.insert(id, group);
+        self.unsettled = true;
+        self.unheard.insert(id);
         let text = format!("Opened by {}.", name(alert));
         self.out.entries.push(TimelineEntry::by_bot(id, now, EntryKind::State, text, None));
         self.join(id, alert, "Opened the incident: no active incident is related to it.", now);
@@ -354,6 +371,7 @@ impl Correlator {
             .and_then(|i| group.own.get(&(member.entity.clone(), i)).copied())
             .filter(|twin| group.members.get(twin).is_some_and(|m| m.ends_at.is_none()));
         let fresh = group.put(&self.graph, &self.config, alert.id, member);
+        self.unsettled |= fresh;
         self.home.insert(alert.id, home);
         let mut decision = decision.to_owned();
         if let (Some(twin), Some(system)) = (twin, Member::of(alert).system) {
@@ -400,46 +418,23 @@ impl Correlator {
         }
     }
 
-    /// A cause that several young groups wait for makes them one.
-    fn merge_on_common_cause(
+    /// Gives a member of a group that is gone its new home.
+    pub(super) fn rehome(
         &mut self,
-        home: IncidentId,
-        links: &[(IncidentId, Link)],
-        alert: &Alert,
-        now: Time,
+        id: AlertId,
+        member: Member,
+        into: IncidentId,
+        verdict: Verdict,
     ) {
-        for (other, link) in &links[1..] {
-            let (Some(a), Some(b)) = (self.groups.get(&home), self.groups.get(other)) else {
-                continue;
-            };
-            let apart = a.incident.onset_at.ms_since(b.incident.onset_at).abs();
-            if link.kind != Kind::ExplainsMember || apart > MERGE_MS {
-                continue;
-            }
-            let reason = format!("both depend on {}, which began to alert", alert.entity.name());
-            let merged = machine::merge(&b.incident, &a.incident, &Actor::nightjar(), now, &reason);
-            let Ok(merged) = merged else { continue };
-            let mut gone = self.groups.remove(other).expect("just looked up");
-            let moved = std::mem::take(&mut gone.members);
-            self.out.incidents.retain(|i| i.id != *other);
-            self.out.incidents.push(merged.from);
-            self.out.entries.extend(merged.entries);
-            let group = self.groups.get_mut(&home).expect("just looked up");
-            group.become_whole(merged.into);
-            for (id, member) in moved {
-                group.put(&self.graph, &self.config, id, member);
-                self.home.insert(id, home);
-                let decision = format!("Moved here when the incidents were merged: {reason}.");
-                let verdict = Verdict {
-                    alert: id,
-                    incident: Some(home),
-                    suppressed: None,
-                    decision,
-                    witness: None,
-                };
-                self.verdicts.insert(id, verdict);
-            }
+        if let Some(group) = self.groups.get_mut(&into) {
+            group.put(&self.graph, &self.config, id, member);
+            self.home.insert(id, into);
+            self.verdicts.insert(id, verdict);
         }
+    }
+
+    pub(super) fn graph(&self) -> &Graph {
+        &self.graph
     }
 }
 

@@ -120,6 +120,16 @@ pub fn merge(
     Ok(Merged { from: gone, into: whole, entries: vec![entry, told] })
 }
 
+/// Whether a person split `new` off from `from`: its id follows from that. Such two stay apart.
+#[must_use]
+pub fn was_split(from: &Incident, new: &Incident) -> bool {
+    new.alerts.first().is_some_and(|first| new.id == split_id(from.id, *first, new.opened_at))
+}
+
+fn split_id(from: IncidentId, first: AlertId, at: Time) -> IncidentId {
+    IncidentId::derive(at, &[&from.to_string(), &first.to_string(), "split"])
+}
+
 /// Two incidents after a split, with an entry for each. The caller moves the alerts; correlation
 /// then works out entities, severity and title of both anew.
 #[derive(Clone, Debug, PartialEq)]
@@ -168,7 +178,7 @@ pub fn split(
     }
     rest.updated_at = now.max(rest.updated_at);
     let new = Incident {
-        id: IncidentId::derive(now, &[&incident.id.to_string(), &first.to_string(), "split"]),
+        id: split_id(incident.id, *first, now),
         number: 0,
         alerts: alerts.to_vec(),
         opened_at: now,

@@ -16,6 +16,7 @@ mod settle;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod unite;
 
 pub use config::Config;
 pub use correlator::{Correlator, Decisions, Verdict};

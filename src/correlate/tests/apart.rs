@@ -1,0 +1,132 @@
+//! What belongs together becomes one whenever that is learned; what does not stays apart.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+
+#[test]
+fn a_dependency_that_is_learned_late_makes_two_incidents_one() {
+    let alerts = vec![
+        (20, alert("shipping", "HighErrorRate", "critical", 10)),
+        (20, alert("notifications", "HighErrorRate", "critical", 0)),
+        (25, alert("search", "HighErrorRate", "critical", 5)),
+    ];
+    let blind = |c: &mut Correlator| {
+        let mut graph = Graph::default();
+        for (from, to) in CALLS.iter().filter(|(from, _)| *from != "shipping") {
+            graph.add(EntityRef::service(*from), EntityRef::service(*to), EdgeKind::Calls);
+        }
+        // Known by another edge, so that nearness in time does not relate it.
+        graph.add(EntityRef::service("shipping"), EntityRef::host("node-9"), EdgeKind::RunsOn);
+        graph.add(EntityRef::service("notifications"), EntityRef::host("node-8"), EdgeKind::RunsOn);
+        c.learn(graph, Vec::new(), Vec::new());
+    };
+    let mut c = Correlator::new(Config::default());
+    blind(&mut c);
+    let mut book = play(&mut c, alerts, 120);
+    assert_eq!(book.standing().len(), 3, "{:?}", book.entries);
+    c.learn(shop(), Vec::new(), Vec::new());
+    book.keep(c.decide(at(130)));
+    assert_eq!(book.standing().len(), 2, "{:?}", book.entries);
+    let whole = book.standing().into_iter().find(|i| i.alerts.len() == 2).expect("merged");
+    let names: std::collections::BTreeSet<&str> =
+        whole.entities.iter().map(EntityRef::name).collect();
+    assert_eq!(names, ["notifications", "shipping"].into(), "search stays on its own");
+    let moved = book.verdicts.iter().rev().find(|v| v.decision.starts_with("Moved here"));
+    assert!(moved.expect("a reason").decision.contains("shipping depends on notifications"));
+    assert_eq!(c.decide(at(140)), Decisions::default(), "once is enough");
+}
+
+#[test]
+fn what_a_person_parted_or_took_stays_apart() {
+    let mut c = correlator();
+    let (a, b) = (
+        alert("auth", "HighErrorRate", "critical", 0),
+        alert("users", "HighErrorRate", "critical", 5),
+    );
+    let book = play(&mut c, vec![(10, a.clone()), (10, b.clone())], 60);
+    let whole = book.standing()[0].clone();
+    assert_eq!(whole.alerts.len(), 2);
+    let split = machine::split(&whole, &[b.id], &Actor::nightjar(), at(70), "two faults");
+    let split = split.expect("may");
+    assert!(machine::was_split(&split.rest, &split.new) && !machine::was_split(&whole, &whole));
+    c.load(split.rest, std::slice::from_ref(&a));
+    c.load(split.new, std::slice::from_ref(&b));
+    let again = c.decide(at(75));
+    assert!(again.incidents.iter().all(|i| i.state != IncidentState::Merged), "{again:?}");
+    assert_eq!(c.n_waiting(), 0);
+}
+
+/// Faults that have nothing to do with each other, each with those who feel it; onsets in seconds
+/// after the root's.
+const FAULTS: [&[(&str, i64)]; 3] = [
+    &[("notifications", 0), ("shipping", 15)],
+    &[("catalog-db", 0), ("catalog", 10), ("search", 20), ("recommendations", 25)],
+    &[("orders-db", 0), ("orders", 10)],
+];
+
+/// Entities of each standing incident.
+fn parts(book: &Book) -> BTreeSet<BTreeSet<String>> {
+    let names = |i: &Incident| i.entities.iter().map(|e| e.name().to_owned()).collect();
+    book.standing().into_iter().map(names).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    #[test]
+    fn independent_faults_stay_apart_in_any_order_of_arrival(
+        delays in prop::collection::vec(0_i64..90, 8),
+        starts in prop::collection::vec(0_i64..600, 3),
+        order in any::<u64>(),
+    ) {
+        let mut alerts = Vec::new();
+        let mut expected = BTreeSet::new();
+        let mut n = 0;
+        for (fault, start) in FAULTS.iter().zip(&starts) {
+            for (service, onset) in *fault {
+                let onset = start + onset;
+                let made = alert(service, "HighErrorRate", "critical", onset);
+                alerts.push((onset + 20 + delays[n], made));
+                n += 1;
+            }
+            expected.insert(fault.iter().map(|(s, _)| (*s).to_owned()).collect::<BTreeSet<_>>());
+        }
+        // The sort by arrival is stable: this is the order of what comes at one time.
+        let turn = order as usize % alerts.len();
+        alerts.rotate_left(turn);
+        let book = play(&mut correlator(), alerts, 900);
+        prop_assert_eq!(parts(&book), expected, "{:?}", book.entries);
+    }
+
+    #[test]
+    fn what_comes_at_one_time_is_grouped_the_same_in_any_order(order in prop::collection::vec(any::<u32>(), 8)) {
+        let mut alerts: Vec<(u32, Alert)> = FAULTS
+            .iter()
+            .flat_map(|fault| fault.iter())
+            .zip(&order)
+            .map(|((service, onset), key)| (*key, alert(service, "HighErrorRate", "critical", *onset)))
+            .collect();
+        let run = |alerts: &[(u32, Alert)]| {
+            let mut c = correlator();
+            for (_, a) in alerts {
+                c.take(a, at(60));
+            }
+            let _ = c.decide(at(60));
+            let mut last = c.decide(at(90));
+            last.incidents.sort_by_key(|i| i.id);
+            let whole: BTreeMap<_, _> = last
+                .incidents
+                .iter()
+                .map(|i| (i.id, (i.title.clone(), i.alerts.iter().copied().collect::<BTreeSet<_>>())))
+                .collect();
+            let said: BTreeMap<_, _> =
+                last.verdicts.into_iter().map(|v| (v.alert, v.decision)).collect();
+            (whole, said)
+        };
+        let before = run(&alerts);
+        prop_assert_eq!(before.0.len(), FAULTS.len());
+        alerts.sort_by_key(|(key, _)| *key);
+        prop_assert_eq!(before, run(&alerts));
+    }
+}
