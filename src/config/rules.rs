@@ -81,11 +81,13 @@ fn short(secret: &Secret) -> bool {
 
 fn executors(config: &Config, say: &mut impl FnMut(&str, String)) {
     for (i, rule) in config.remediate.hosts.iter().enumerate() {
-        let url = url::Url::parse(&format!("http://{}/", rule.host));
+        let host = ["https://", "http://"].iter().find_map(|s| rule.host.strip_prefix(s));
+        let host = host.unwrap_or(&rule.host);
+        let url = url::Url::parse(&format!("http://{host}/"));
         let bare = url.is_ok_and(|u| {
             u.path() == "/" && u.query().is_none() && u.username().is_empty() && u.has_host()
         });
-        if !bare || rule.host.contains('/') {
+        if !bare || host.contains('/') {
             let text = format!(
                 "\"{}\" is not a host with an optional port, such as \"deployer.internal:8443\"",
                 rule.host

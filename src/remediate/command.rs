@@ -3,10 +3,10 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process_group};
 use tokio::io::AsyncReadExt as _;
 
 use super::{Config, Executed};
-use crate::telemetry::redact::redact;
 
 /// Bytes of output that are kept of each stream.
 const MOST_BYTES: usize = 16 * 1024;
@@ -21,7 +21,19 @@ async fn kept(mut stream: impl tokio::io::AsyncRead + Unpin, into: &mut Vec<u8>)
     }
 }
 
-/// Runs a program. Exit code 0 is *done*; any other end after the start is *unknown*, because a
+/// A program with all that it started. Whatever is left of it when this is dropped is killed.
+struct Group(Option<Pid>);
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        if let Some(leader) = self.0 {
+            // It may have ended by itself; then there is nothing to end.
+            kill_process_group(leader, Signal::KILL).ok();
+        }
+    }
+}
+
+/// Runs a program, in a process group and an environment of its own. Exit code 0 is *done*; any other end after the start is *unknown*, because a
 /// program that failed may have done half of its work.
 #[expect(clippy::disallowed_methods, reason = "the one place that starts programs")]
 pub(super) async fn run(
@@ -37,6 +49,8 @@ pub(super) async fn run(
         .args(args)
         .env_clear()
         .env("PATH", "/usr/bin:/bin")
+        .current_dir("/")
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -46,6 +60,8 @@ pub(super) async fn run(
         Ok(child) => child,
         Err(e) => return Executed::NotSent { reason: format!("{program} can't be started: {e}") },
     };
+    let leader = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    let mut group = Group(leader);
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let work = async {
         let mut out = Vec::new();
@@ -55,10 +71,15 @@ pub(super) async fn run(
         }
         let status = child.wait().await;
         out.extend(err);
-        (status, redact(&String::from_utf8_lossy(&out)).into_owned())
+        (status, config.redacted(&String::from_utf8_lossy(&out)))
     };
     let limit = Duration::from_secs(u64::from(timeout_s.clamp(1, 3_600)));
-    match tokio::time::timeout(limit, work).await {
+    let result = tokio::time::timeout(limit, work).await;
+    if matches!(&result, Ok((Ok(_), _))) {
+        // Its number may be another program's by now.
+        group.0 = None;
+    }
+    match result {
         Ok((Ok(status), text)) if status.success() => Executed::Done { output: text },
         Ok((Ok(status), text)) => {
             Executed::Unknown { reason: format!("it ended with {status}: {text}") }

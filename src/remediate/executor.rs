@@ -52,15 +52,34 @@ impl Executors {
         Ok(Self { config, client: http::client()? })
     }
 
-    async fn step(&self, step: &Step, key: &str) -> Executed {
+    /// What a step would do, or why it would be refused, without doing it. Where nothing is listed
+    /// at all there is nothing to be refused by.
+    fn rehearse(&self, step: &Step) -> Executed {
+        let listed = !self.config.hosts.is_empty() || !self.config.commands.is_empty();
+        let (allowed, output) = match step {
+            Step::DryRun { text } => (Ok(()), format!("Would do: {text}")),
+            Step::Http { method, url, .. } => (
+                url::Url::parse(url)
+                    .map_err(|e| format!("no valid address: {e}"))
+                    .and_then(|url| self.config.allows_request(method, &url)),
+                format!("Would send {method} {url}"),
+            ),
+            Step::Command { program, args, .. } => (
+                self.config.allows_command(program, args),
+                format!("Would run {program} {}", args.join(" ")),
+            ),
+        };
+        match allowed {
+            Err(reason) if listed => Executed::NotSent { reason },
+            _ => Executed::Done { output: self.config.redacted(&output) },
+        }
+    }
+
+    /// Carries out one step. `key` is sent as the idempotency key.
+    pub(super) async fn step(&self, step: &Step, key: &str) -> Executed {
         match step {
-            Step::DryRun { text } => Executed::Done { output: format!("Would do: {text}") },
-            Step::Http { method, url, .. } if self.config.dry_run => {
-                Executed::Done { output: format!("Would send {method} {url}") }
-            }
-            Step::Command { program, args, .. } if self.config.dry_run => {
-                Executed::Done { output: format!("Would run {program} {}", args.join(" ")) }
-            }
+            _ if self.config.is_dry() => self.rehearse(step),
+            Step::DryRun { .. } => self.rehearse(step),
             Step::Http { method, url, headers, body, timeout_s } => {
                 let request = http::Request { method, url, headers, body, timeout_s: *timeout_s };
                 http::send(&self.client, &self.config, &request, key).await
@@ -74,7 +93,7 @@ impl Executors {
 
 impl Executor for Executors {
     fn is_dry(&self) -> bool {
-        self.config.dry_run
+        self.config.is_dry()
     }
 
     fn run(&self, action: ApprovedAction) -> BoxFuture<'_, Vec<Executed>> {

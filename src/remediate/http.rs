@@ -8,6 +8,8 @@ use crate::model::{Fault, Secret};
 
 /// Bytes of an answer that are read; the rest is left.
 const MOST_BYTES: usize = 64 * 1024;
+/// Bytes of a body that is sent.
+const MOST_SENT: usize = 256 * 1024;
 /// Characters of an answer that are kept.
 const MOST_CHARS: usize = 500;
 
@@ -24,6 +26,8 @@ pub(super) struct Request<'a> {
 pub(super) fn client() -> Result<reqwest::Client, Fault> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
+        // What is sent goes to the listed host and to nobody between.
+        .no_proxy()
         .connect_timeout(Duration::from_secs(5))
         .user_agent("nightjar")
         .build()
@@ -53,7 +57,7 @@ fn filled(text: &str, secrets: &BTreeMap<String, Secret>) -> Result<String, Stri
 
 /// Sends one request. What fails before a connection stands is *not sent*; a 4xx is a refusal by
 /// the target and *not sent* too; everything else after the connection (redirects, which are not
-/// followed, and 5xx among it) is *unknown*.
+/// followed, 408 and 5xx among it) is *unknown*.
 pub(super) async fn send(
     client: &reqwest::Client,
     config: &Config,
@@ -71,10 +75,12 @@ pub(super) async fn send(
             },
             Ok(response) => {
                 let status = response.status();
-                let text = crate::telemetry::redact::redact(&body_of(response).await).into_owned();
+                let text = short(&config.redacted(&body_of(response).await));
                 if status.is_success() {
                     Executed::Done { output: format!("{status}: {text}") }
-                } else if !status.is_client_error() {
+                } else if !status.is_client_error()
+                    || status == reqwest::StatusCode::REQUEST_TIMEOUT
+                {
                     Executed::Unknown { reason: format!("the target answered {status}: {text}") }
                 } else {
                     Executed::NotSent { reason: format!("the target refused, {status}: {text}") }
@@ -98,6 +104,12 @@ fn prepare(
         .request(method, url)
         .timeout(Duration::from_secs(u64::from(request.timeout_s.clamp(1, 300))))
         .header("Idempotency-Key", key);
+    if let Some(name) = request.headers.keys().find(|k| is_ours(k)) {
+        return Err(format!("the header {name} is set by nightjar; take it out of the runbook"));
+    }
+    if let Some(n) = request.body.as_ref().map(String::len).filter(|n| *n > MOST_SENT) {
+        return Err(format!("the body has {n} bytes; at most {MOST_SENT} are sent"));
+    }
     let has_type = request.headers.keys().any(|k| k.eq_ignore_ascii_case("content-type"));
     for (name, value) in request.headers {
         builder = builder.header(name, filled(value, &config.secrets)?);
@@ -109,6 +121,12 @@ fn prepare(
         builder = builder.body(body.clone());
     }
     Ok(builder)
+}
+
+/// Headers that say where a request goes, where it ends and that it is the same one.
+fn is_ours(name: &str) -> bool {
+    let ours = ["host", "content-length", "transfer-encoding", "connection", "idempotency-key"];
+    ours.iter().any(|h| name.eq_ignore_ascii_case(h))
 }
 
 fn chain(error: &reqwest::Error) -> String {
@@ -129,7 +147,12 @@ async fn body_of(mut response: reqwest::Response) -> String {
         bytes.extend_from_slice(&chunk);
     }
     bytes.truncate(MOST_BYTES);
-    String::from_utf8_lossy(&bytes).chars().take(MOST_CHARS).collect()
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+/// The beginning of a text. Cut after it was redacted: half a secret would not be recognised.
+fn short(text: &str) -> String {
+    text.chars().take(MOST_CHARS).collect()
 }
 
 /// Reads a target's state: a GET whose JSON answer's `keys` matter. Only hosts that are on the
@@ -144,19 +167,7 @@ pub async fn read_state(
     keys: &[String],
 ) -> Result<BTreeMap<String, String>, Fault> {
     let parsed = url::Url::parse(url).map_err(|e| Fault::permanent("no valid address", e))?;
-    let known = config.hosts.iter().any(|r| {
-        Some(r.host.as_str())
-            == parsed
-                .host_str()
-                .map(|h| match parsed.port() {
-                    Some(port) => format!("{h}:{port}"),
-                    None => h.to_owned(),
-                })
-                .as_deref()
-    });
-    if !known {
-        return Err(Fault::because(format!("{url} is not on a host of [[remediate.hosts]]")));
-    }
+    config.allows_look(&parsed).map_err(Fault::because)?;
     let mut request = client()?.get(parsed).timeout(Duration::from_secs(10));
     for (name, value) in headers {
         request = request.header(name, filled(value, &config.secrets).map_err(Fault::because)?);
@@ -166,8 +177,13 @@ pub async fn read_state(
         .await
         .and_then(reqwest::Response::error_for_status)
         .map_err(|e| Fault::transient("the target's state can't be read", e))?;
-    let value: serde_json::Value =
-        response.json().await.map_err(|e| Fault::transient("the target's state is no JSON", e))?;
+    if !response.status().is_success() {
+        let text = format!("the target's state can't be read: it answered {}", response.status());
+        return Err(Fault::because(text));
+    }
+    let value: serde_json::Map<String, serde_json::Value> =
+        serde_json::from_str(&body_of(response).await)
+            .map_err(|e| Fault::transient("the target's state is no JSON object", e))?;
     let mut state = BTreeMap::new();
     for key in keys {
         if let Some(found) = value.get(key) {

@@ -27,18 +27,20 @@ fn requirements_follow_risk_and_runbooks_only_add() {
     assert_eq!(requirement(&none, Risk::High, None, None).n_approvals, 1, "never without anybody");
 }
 
+/// Makes a proposal somebody's own.
+type Change = fn(&mut Proposal, Actor);
+
 #[test]
 fn one_s_own_is_told_from_others() {
     let ann = || person("ann", Role::Approver);
     let bob = || person("bob", Role::Approver);
-    let own = |change: fn(&mut Proposal, Actor), who: Actor, verdict| {
+    let own = |change: Change, who: Actor, verdict| {
         let mut p = proposal();
         p.requires.no_self_approval = true;
         change(&mut p, ann());
         may_decide(&p, &who, verdict).map_err(|e| e.to_string())
     };
     let schedule = Verdict::Schedule { at: t0().plus_ms(1) };
-    type Change = fn(&mut Proposal, Actor);
     let ways: [(Change, &str); 4] = [
         (|p, a| p.requested_by = a, "You requested this action"),
         (|p, a| p.edited_by = vec![a], "You edited its parameters"),
@@ -136,7 +138,7 @@ async fn an_edit_makes_another_plan_that_its_editor_may_not_approve() {
     assert_eq!(edited.plan.parameters["value"], "32");
     assert_eq!(edited.plan.digest(), edited.digest);
     assert_ne!(edited.digest, p.digest);
-    assert_eq!(edited.edited_by, [ann.clone()]);
+    assert_eq!(edited.edited_by, std::slice::from_ref(&ann));
 
     let stale = say(&world.store, p.id, approve(&bob, &p.digest.0), t0()).await;
     assert!(stale.expect_err("the old card").to_string().contains("plan has changed"));
