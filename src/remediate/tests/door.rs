@@ -92,12 +92,13 @@ async fn answer(mut stream: TcpStream, log: Log) {
             let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {size}\r\n\r\n");
             stream.write_all(head.as_bytes()).await.ok();
             // Until the other side has had enough of it.
-            while stream.write_all(&[b'x'; 64 * 1024]).await.is_ok() {}
+            let part = vec![b'x'; 64 * 1024];
+            while stream.write_all(&part).await.is_ok() {}
             return;
         }
         "/api/slow" => {
             // Held open until the other side gives up.
-            stream.read(&mut head).await.ok();
+            while stream.read(&mut head).await.is_ok_and(|n| n > 0) {}
             return;
         }
         _ => plain("404 Not Found", ""),
