@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::Shop;
 use super::promql::answer;
+use super::promql::find::Wanted;
 use super::promql::value::QueryError;
 use super::series::FAMILIES;
 use crate::model::{Fault, Time};
@@ -154,47 +155,48 @@ async fn range(State(shop): State<Shop>, RawQuery(query): RawQuery, body: Bytes)
     .await
 }
 
-async fn label_names(State(shop): State<Shop>) -> Response {
-    let mut names: Vec<&str> = vec!["__name__"];
-    for series in shop.inner.series.iter() {
-        names.extend(series.labels.iter().map(|(name, _)| name));
+/// What `match[]`, `start` and `end` ask for.
+fn wanted(query: Option<String>, body: &Bytes) -> Result<Wanted, QueryError> {
+    let mut wanted = Wanted::default();
+    for text in [query.unwrap_or_default().as_bytes(), body.as_ref()] {
+        for (name, value) in url::form_urlencoded::parse(text) {
+            match &*name {
+                "match[]" => wanted.selectors.push(value.into_owned()),
+                "start" => wanted.since = Some(time_of("start", &value)?),
+                "end" => wanted.until = Some(time_of("end", &value)?),
+                _ => {}
+            }
+        }
     }
-    names.sort_unstable();
-    names.dedup();
-    answered(Ok(json!(names).to_string()))
+    Ok(wanted)
 }
 
-async fn label_values(State(shop): State<Shop>, Path(name): Path<String>) -> Response {
-    let mut values: Vec<&str> = shop
-        .inner
-        .series
-        .iter()
-        .filter_map(|s| if name == "__name__" { Some(s.name) } else { s.labels.get(&name) })
-        .collect();
-    values.sort_unstable();
-    values.dedup();
-    answered(Ok(json!(values).to_string()))
+async fn label_names(State(shop): State<Shop>, RawQuery(query): RawQuery, body: Bytes) -> Response {
+    evaluated(shop, move |shop| {
+        Ok(json!(shop.engine().label_names(&wanted(query, &body)?)?).to_string())
+    })
+    .await
+}
+
+async fn label_values(
+    State(shop): State<Shop>,
+    Path(name): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Response {
+    evaluated(shop, move |shop| {
+        let wanted = wanted(query, &Bytes::new())?;
+        Ok(json!(shop.engine().label_values(&name, &wanted)?).to_string())
+    })
+    .await
 }
 
 async fn series(State(shop): State<Shop>, RawQuery(query): RawQuery, body: Bytes) -> Response {
-    let given: Vec<String> = [query.unwrap_or_default().as_bytes(), body.as_ref()]
-        .iter()
-        .flat_map(|text| url::form_urlencoded::parse(text))
-        .filter(|(name, _)| name == "match[]")
-        .map(|(_, value)| value.into_owned())
-        .collect();
     evaluated(shop, move |shop| {
-        if given.is_empty() {
+        let wanted = wanted(query, &body)?;
+        if wanted.selectors.is_empty() {
             return Err(QueryError::BadData("no match[] parameter provided".into()));
         }
-        let (engine, now) = (shop.engine(), shop.now());
-        let mut found = Vec::new();
-        for selector in given {
-            if let super::promql::Instant::Vector(rows) = engine.instant(&selector, now)? {
-                found.extend(rows.into_iter().map(|r| r.labels));
-            }
-        }
-        Ok(json!(found).to_string())
+        Ok(json!(shop.engine().label_sets(&wanted)?).to_string())
     })
     .await
 }

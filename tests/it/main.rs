@@ -11,5 +11,6 @@ mod otlp;
 mod pipeline;
 mod prometheus;
 mod scenarios;
+mod promql;
 mod support;
 mod tidy;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 use promql_parser::parser::Call;
 
 use super::value::{ABSENT, QueryError, Row, Value, is_absent};
 use super::{Engine, over};
-use crate::demo::world::rhythm;
 use crate::model::{Labels, Time};
 
 impl Engine {
@@ -58,7 +59,8 @@ impl Engine {
                 let rows = self.vector(&args[0], grid)?;
                 Ok(Value::Vector(map_at(rows, |_, t| grid[t].seconds())))
             }
-            "hour" | "minute" | "day_of_week" => {
+            "minute" | "hour" | "day_of_week" | "day_of_month" | "day_of_year"
+            | "days_in_month" | "month" | "year" => {
                 let times = if let Some(arg) = args.first() {
                     self.vector(arg, grid)?
                 } else {
@@ -81,7 +83,8 @@ impl Engine {
                 let values = (0..grid.len())
                     .map(|t| if rows.iter().all(|r| is_absent(r.values[t])) { 1.0 } else { ABSENT })
                     .collect();
-                Ok(Value::Vector(vec![Row { name: None, labels: Arc::default(), values }]))
+                let labels = Arc::new(over::labels_of(&args[0]));
+                Ok(Value::Vector(vec![Row { name: None, labels, values }]))
             }
             "histogram_quantile" => {
                 let q = self.scalar(&args[0], grid)?;
@@ -152,6 +155,14 @@ fn plain(name: &str) -> Option<fn(f64) -> f64> {
         "ln" => f64::ln,
         "log2" => f64::log2,
         "log10" => f64::log10,
+        "sin" => f64::sin,
+        "cos" => f64::cos,
+        "tan" => f64::tan,
+        "asin" => f64::asin,
+        "acos" => f64::acos,
+        "atan" => f64::atan,
+        "deg" => f64::to_degrees,
+        "rad" => f64::to_radians,
         "sgn" => |v| if v == 0.0 { 0.0 } else { v.signum() },
         _ => return None,
     })
@@ -181,14 +192,20 @@ fn only(rows: &[Row], t: usize) -> f64 {
     }
 }
 
+/// A part of the civil time in UTC; NaN for what is no time.
 fn calendar(name: &str, seconds: f64) -> f64 {
-    let Some(at) = Time::from_seconds(seconds) else { return f64::NAN };
-    let hour = rhythm::hour_of_day(at);
+    let at = Time::from_seconds(seconds).and_then(|t| Timestamp::from_millisecond(t.ms()).ok());
+    let Some(at) = at.map(|t| t.to_zoned(TimeZone::UTC)) else { return f64::NAN };
     match name {
-        "hour" => hour.floor(),
-        "minute" => (hour.fract() * 60.0).floor(),
-        // 0 is Sunday; hour 0 of our week is Monday.
-        _ => ((at.hour_of_week() / 24 + 1) % 7) as f64,
+        "minute" => f64::from(at.minute()),
+        "hour" => f64::from(at.hour()),
+        // 0 is Sunday.
+        "day_of_week" => f64::from(at.weekday().to_sunday_zero_offset()),
+        "day_of_month" => f64::from(at.day()),
+        "day_of_year" => f64::from(at.day_of_year()),
+        "days_in_month" => f64::from(at.days_in_month()),
+        "month" => f64::from(at.month()),
+        _ => f64::from(at.year()),
     }
 }
 

@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use promql_parser::parser::token::{
-    T_AVG, T_BOTTOMK, T_COUNT, T_GROUP, T_MAX, T_MIN, T_QUANTILE, T_STDDEV, T_STDVAR, T_SUM, T_TOPK,
+    T_AVG, T_BOTTOMK, T_COUNT, T_COUNT_VALUES, T_GROUP, T_MAX, T_MIN, T_QUANTILE, T_STDDEV,
+    T_STDVAR, T_SUM, T_TOPK,
 };
 use promql_parser::parser::{AggregateExpr, LabelModifier};
 
+use super::answer::number;
 use super::value::{ABSENT, QueryError, Row, Value, is_absent};
 use super::{Engine, over};
 use crate::model::{Labels, Time};
@@ -20,6 +22,13 @@ impl Engine {
         grid: &[Time],
     ) -> Result<Value, QueryError> {
         let rows = self.vector(&aggregate.expr, grid)?;
+        if aggregate.op.id() == T_COUNT_VALUES {
+            let label = match &aggregate.param {
+                Some(param) => self.text(param)?,
+                None => String::new(),
+            };
+            return Ok(Value::Vector(by_value(&rows, &label, aggregate, grid.len())));
+        }
         let parameter = match &aggregate.param {
             Some(param) => self.scalar(param, grid)?,
             None => vec![0.0; grid.len()],
@@ -70,6 +79,22 @@ impl Engine {
         }
         Ok(Value::Vector(out))
     }
+}
+
+/// How many rows have each value, with the value as a label.
+fn by_value(rows: &[Row], label: &str, aggregate: &AggregateExpr, n_times: usize) -> Vec<Row> {
+    let mut out: BTreeMap<Labels, Vec<f64>> = BTreeMap::new();
+    for row in rows {
+        let group = group_of(row, aggregate.modifier.as_ref());
+        for (t, v) in row.values.iter().enumerate().filter(|(_, v)| !is_absent(**v)) {
+            let labels = group.clone().with(label, number(*v));
+            let counts = out.entry(labels).or_insert_with(|| vec![ABSENT; n_times]);
+            counts[t] = if is_absent(counts[t]) { 1.0 } else { counts[t] + 1.0 };
+        }
+    }
+    out.into_iter()
+        .map(|(labels, values)| Row { name: None, labels: Arc::new(labels), values })
+        .collect()
 }
 
 /// The labels that a row is grouped by.

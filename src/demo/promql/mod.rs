@@ -6,6 +6,7 @@
 pub mod answer;
 mod binary;
 mod elementwise;
+pub mod find;
 mod gather;
 mod over;
 mod select;

@@ -1,10 +1,14 @@
 //! Functions over windows: `rate`, `increase`, `avg_over_time` and their kin.
 
-use promql_parser::parser::Call;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use promql_parser::label::MatchOp;
+use promql_parser::parser::{Call, Expr};
 
 use super::Engine;
 use super::value::{ABSENT, Matrix, QueryError, Reading, Row, Value, is_absent};
-use crate::model::Time;
+use crate::model::{Labels, Time};
 
 /// Whether a function takes a range vector.
 pub(super) fn is_windowed(name: &str) -> bool {
@@ -39,6 +43,9 @@ impl Engine {
             _ => vec![0.0; grid.len()],
         };
         let matrix = self.matrix(argument, grid, as_rates)?;
+        if name == "absent_over_time" {
+            return Ok(Value::Vector(vec![absent(argument, &matrix)]));
+        }
         let mut out = Vec::with_capacity(matrix.rows.len());
         for (row, reading) in &matrix.rows {
             let values = match reading {
@@ -55,8 +62,42 @@ impl Engine {
     }
 }
 
-/// `rate`, `increase` and `irate` of a counter whose rates are known: means over the window, by
-/// running sums.
+/// 1 where no window of any row holds a sample.
+fn absent(argument: &Expr, matrix: &Matrix) -> Row {
+    let is_empty = |(from, to): &(usize, usize)| {
+        matrix.rows.iter().all(|(r, _)| r.values[*from..*to].iter().all(|v| is_absent(*v)))
+    };
+    let values = matrix.windows.iter().map(|w| if is_empty(w) { 1.0 } else { ABSENT }).collect();
+    Row { name: None, labels: Arc::new(labels_of(argument)), values }
+}
+
+/// The labels that an absent series would have: those that its selector asks to be equal to one
+/// value and to nothing else.
+pub(super) fn labels_of(argument: &Expr) -> Labels {
+    let selector = match argument {
+        Expr::VectorSelector(selector) => selector,
+        Expr::MatrixSelector(selector) => &selector.vs,
+        Expr::Paren(inner) => return labels_of(&inner.expr),
+        _ => return Labels::default(),
+    };
+    let mut labels = Labels::default();
+    let mut seen = BTreeSet::new();
+    for matcher in &selector.matchers.matchers {
+        if matcher.name == "__name__" {
+            continue;
+        }
+        let is_first = seen.insert(&matcher.name);
+        if is_first && matcher.op == MatchOp::Equal {
+            labels.set(&matcher.name, &matcher.value);
+        } else {
+            labels = labels.without(&[&matcher.name]);
+        }
+    }
+    labels
+}
+
+/// `rate`, `increase` and `irate` of a counter whose rates are known: what the trapezoids between
+/// the window's samples add up to, by running sums, as the difference of two totals would be.
 fn means(row: &Row, matrix: &Matrix, name: &str) -> Vec<f64> {
     let mut sums = Vec::with_capacity(row.values.len() + 1);
     let mut n_present = Vec::with_capacity(row.values.len() + 1);
@@ -77,17 +118,18 @@ fn means(row: &Row, matrix: &Matrix, name: &str) -> Vec<f64> {
         .iter()
         .map(|(from, to)| {
             let count = n_present[*to] - n_present[*from];
-            if count == 0 {
-                ABSENT
-            } else if name == "irate" {
-                row.values[*from..*to]
-                    .iter()
-                    .rev()
-                    .copied()
-                    .find(|v| !is_absent(*v))
-                    .unwrap_or(ABSENT)
-            } else {
-                (sums[*to] - sums[*from]) / f64::from(count) * factor
+            let mut present = row.values[*from..*to].iter().copied().filter(|v| !is_absent(*v));
+            match (count, present.next(), present.next_back()) {
+                (2.., Some(first), Some(last)) if name == "irate" => {
+                    f64::midpoint(present.next_back().unwrap_or(first), last)
+                }
+                (2.., Some(first), Some(last)) => {
+                    let between = sums[*to] - sums[*from] - f64::midpoint(first, last);
+                    between / f64::from(count - 1) * factor
+                }
+                // A window as short as the samples' distance holds one: its rate will do.
+                (1, Some(only), _) => only * factor,
+                _ => ABSENT,
             }
         })
         .collect()
