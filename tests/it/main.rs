@@ -10,7 +10,7 @@ mod durability;
 mod otlp;
 mod pipeline;
 mod prometheus;
-mod scenarios;
 mod promql;
+mod scenarios;
 mod support;
 mod tidy;
