@@ -1,21 +1,30 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 wrong configuration or usage.
 
+mod check;
+mod reach;
+mod read;
+mod start;
+mod words;
+
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::builder::PossibleValuesParser;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
-use crate::app::{self, DemoOptions, MetricsText, ReplayOptions};
-use crate::assist::{self, Assistant, Question};
-use crate::config::{self, Config};
-use crate::model::{Actor, Role, Time, wall_now};
-use crate::observe::{self, LogFormat};
-use crate::store::Store;
+use crate::app::{self, DemoOptions, ReplayOptions};
+use crate::config;
+use crate::demo::scenario::scenarios;
+use crate::observe::LogFormat;
+use reach::Where;
 
 /// Watches telemetry, explains incidents in chat, acts only after a button was pressed.
 #[derive(Parser)]
-#[command(name = "nightjar", version)]
+#[command(name = "nightjar", version, arg_required_else_help = true)]
+#[command(after_help = "Start here: nightjar demo\n\
+    Then: nightjar config example > nightjar.toml; nightjar check; nightjar run\n\
+    Exit codes: 0 done, 1 failed, 2 wrong configuration or usage.")]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -30,7 +39,7 @@ enum Command {
         #[arg(long, default_value_t = 20.0, value_parser = speed)]
         speed: f64,
         /// Play only this scenario.
-        #[arg(long)]
+        #[arg(long, value_parser = known_scenarios())]
         scenario: Option<String>,
         /// Everything random follows from it.
         #[arg(long, default_value_t = 7)]
@@ -52,6 +61,7 @@ enum Command {
     #[command(after_help = "Example: nightjar replay policy-cut --approve")]
     Replay {
         /// Which scenario.
+        #[arg(value_parser = known_scenarios())]
         scenario: String,
         /// Event seconds per real second, at most.
         #[arg(long, default_value_t = 60.0, value_parser = speed)]
@@ -72,34 +82,90 @@ enum Command {
         log: Log,
     },
     /// Runs the bot.
-    #[command(after_help = "Example: nightjar run --config nightjar.toml")]
+    #[command(after_help = "Example: nightjar run --config /etc/nightjar/nightjar.toml")]
     Run {
-        /// The configuration.
-        #[arg(long, default_value = "nightjar.toml")]
-        config: PathBuf,
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Address and port instead of web.bind.
+        #[arg(long)]
+        bind: Option<String>,
+        /// Data folder instead of data_dir.
+        #[arg(long)]
+        data_dir: Option<PathBuf>,
         #[command(flatten)]
         log: Log,
     },
-    /// Answers a question from the store of a bot, without a model.
-    #[command(after_help = "Example: nightjar ask --data-dir nightjar-demo 'what changed today?'")]
+    /// Tries every configured connection and permission, and says how to mend what fails.
+    #[command(after_help = "Exit code 1: something fails. Example: nightjar check --json")]
+    Check {
+        #[command(flatten)]
+        file: ConfigFile,
+        /// Seconds until an answer is given up.
+        #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=300))]
+        timeout: u64,
+        /// Write JSON instead of a table.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Answers a question: by the running bot, or from its store without a model.
+    #[command(after_help = "Example: nightjar ask 'what changed before orders got slow?'")]
     Ask {
         /// The question.
-        question: String,
-        /// Folder of the store.
-        #[arg(long, default_value = "nightjar-data")]
-        data_dir: PathBuf,
+        #[arg(required = true)]
+        question: Vec<String>,
+        /// The incident that "this" means: its number or id.
+        #[arg(long)]
+        incident: Option<String>,
+        #[command(flatten)]
+        place: Where,
     },
+    /// How the bot itself is doing.
+    Status {
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Incidents that people still work on, or one of them with all that is known of it.
+    #[command(after_help = "Examples: nightjar incidents; nightjar incidents 12")]
+    Incidents {
+        /// Show this one: its number or id.
+        incident: Option<String>,
+        /// List those that are over too.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Why an incident was opened, or why an alert did or did not reach anybody.
+    #[command(after_help = "Example: nightjar why 12")]
+    Why {
+        /// Number or id of an incident, or the id of an alert (ALT-…).
+        subject: String,
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Silences and maintenance windows.
+    #[command(subcommand)]
+    Silence(SilenceCommand),
     /// The audit log.
     #[command(subcommand)]
     Audit(AuditCommand),
-    /// The configuration: its schema, or whether a file is right.
+    /// The configuration: an example, its schema, or whether a file is right.
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Writes completions for a shell to standard output.
+    #[command(after_help = "Example: nightjar completions bash > \
+                            /etc/bash_completion.d/nightjar")]
     Completions {
         /// Which shell.
         shell: clap_complete::Shell,
     },
+}
+
+#[derive(clap::Args)]
+struct ConfigFile {
+    /// The configuration.
+    #[arg(long, env = "NIGHTJAR_CONFIG", default_value = "nightjar.toml")]
+    config: PathBuf,
 }
 
 #[derive(clap::Args)]
@@ -113,12 +179,67 @@ struct Log {
 }
 
 #[derive(Subcommand)]
+enum SilenceCommand {
+    /// Makes a silence.
+    #[command(after_help = "Example: nightjar silence add 'service=\"search\"' --for '2 h' \
+                            --reason 'index is rebuilt'")]
+    Add {
+        /// All must match: service="search", alertname=~"Disk.*", with =, !=, =~ or !~.
+        #[arg(required = true)]
+        matchers: Vec<String>,
+        /// For how long: 30 min, 2 h, 1 d.
+        #[arg(long = "for")]
+        length: String,
+        /// Why; it is shown with the silence.
+        #[arg(long)]
+        reason: String,
+        /// From when, such as 2026-11-21T22:00:00Z; left out: now.
+        #[arg(long)]
+        from: Option<String>,
+        /// Planned work rather than noise.
+        #[arg(long)]
+        maintenance: bool,
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Lists those in force and to come.
+    List {
+        /// List those that are over too.
+        #[arg(long)]
+        all: bool,
+        #[command(flatten)]
+        place: Where,
+    },
+    /// Ends one now.
+    End {
+        /// Its id (SIL-…).
+        silence: String,
+        #[command(flatten)]
+        place: Where,
+    },
+}
+
+#[derive(Subcommand)]
 enum AuditCommand {
-    /// Proves that no record was changed, added or taken out.
+    /// Proves that no record was changed, added or taken out. Exit code 1: one was.
     Verify {
-        /// Folder of the store.
-        #[arg(long, default_value = "nightjar-data")]
-        data_dir: PathBuf,
+        #[command(flatten)]
+        place: Where,
+    },
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Writes a complete, commented example.
+    #[command(after_help = "Example: nightjar config example > nightjar.toml")]
+    Example,
+    /// Writes the JSON Schema of the file, for editors and reviews.
+    Schema,
+    /// Reads a file and says everything that is wrong with it; asks nobody outside.
+    #[command(after_help = "Example: nightjar config check --config nightjar.toml")]
+    Check {
+        #[command(flatten)]
+        file: ConfigFile,
     },
 }
 
@@ -129,137 +250,77 @@ fn speed(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "a number from 0.1 to 600".to_owned())
 }
 
-#[derive(Subcommand)]
-enum ConfigCommand {
-    /// Writes the JSON Schema of the file.
-    Schema,
-    /// Reads a file and says everything that is wrong with it.
-    #[command(after_help = "Example: nightjar config check --config nightjar.toml")]
-    Check {
-        /// The file.
-        #[arg(long, default_value = "nightjar.toml")]
-        config: PathBuf,
-    },
+fn known_scenarios() -> PossibleValuesParser {
+    PossibleValuesParser::new(scenarios().iter().map(|s| s.key.as_str()))
 }
 
 /// Runs the command line.
 #[must_use]
 pub fn main() -> ExitCode {
-    match Cli::parse().command {
+    start::ended(run(Cli::parse().command))
+}
+
+fn run(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
         Command::Demo { speed, scenario, seed, port, data_dir, no_browser, log } => {
             let browser = !no_browser;
             let options = DemoOptions { speed, scenario, seed, port, data_dir, browser };
-            started(&log, |metrics| app::demo(options, metrics))
+            start::bot(&log, async |metrics| app::demo(options, metrics).await.map(|()| true))
         }
         Command::Replay { scenario, speed, seed, approve, json, data_dir, log } => {
             let options = ReplayOptions { scenario, speed, seed, approve, json, data_dir };
-            let mut met = false;
-            let code = started(&log, async |metrics| {
-                met = app::replay(options, metrics).await?;
-                Ok(())
+            start::bot(&log, async |metrics| app::replay(options, metrics).await)
+        }
+        Command::Run { file, bind, data_dir, log } => {
+            let mut config = start::loaded(&file.config)?;
+            config.web.bind = bind.unwrap_or(config.web.bind);
+            config.data_dir = data_dir.unwrap_or(config.data_dir);
+            start::bot(&log, async |metrics| app::run(config, metrics).await.map(|()| true))
+        }
+        Command::Check { file, timeout, json } => start::check(&file.config, timeout, json),
+        Command::Ask { question, incident, place } => {
+            read::ask(&place, &question.join(" "), incident.as_deref())
+        }
+        Command::Status { place } => read::status(&place),
+        Command::Incidents { incident: None, all, place } => read::incidents(&place, all),
+        Command::Incidents { incident: Some(one), place, .. } => read::incident(&place, &one),
+        Command::Why { subject, place } => read::why(&place, &subject),
+        Command::Silence(SilenceCommand::Add {
+            matchers,
+            length,
+            reason,
+            from,
+            maintenance,
+            place,
+        }) => {
+            let wanted = serde_json::json!({
+                "matchers": matchers, "duration": length, "reason": reason, "starts_at": from,
+                "maintenance": maintenance,
             });
-            if met || code != ExitCode::SUCCESS { code } else { ExitCode::FAILURE }
+            read::silence(&place, &wanted)
         }
-        Command::Run { config: path, log } => match loaded(&path) {
-            Ok(config) => started(&log, |metrics| app::run(config, metrics)),
-            Err(code) => code,
-        },
-        Command::Ask { question, data_dir } => finished(ask(question, &data_dir)),
-        Command::Audit(AuditCommand::Verify { data_dir }) => finished(verify(&data_dir)),
-        Command::Config(ConfigCommand::Schema) => {
-            write(&format!("{:#}\n", config::schema()));
-            ExitCode::SUCCESS
+        Command::Silence(SilenceCommand::List { all, place }) => read::silences(&place, all),
+        Command::Silence(SilenceCommand::End { silence, place }) => {
+            read::end_silence(&place, &silence)
         }
-        Command::Config(ConfigCommand::Check { config: path }) => match loaded(&path) {
-            Ok(_) => {
-                write(&format!("{} is right.\n", path.display()));
-                ExitCode::SUCCESS
-            }
-            Err(code) => code,
-        },
+        Command::Audit(AuditCommand::Verify { place }) => read::audit_verify(&place),
+        Command::Config(ConfigCommand::Example) => done(config::EXAMPLE),
+        Command::Config(ConfigCommand::Schema) => done(&format!("{:#}\n", config::schema())),
+        Command::Config(ConfigCommand::Check { file }) => {
+            start::loaded(&file.config)?;
+            done(&format!("{} is right.\n", file.config.display()))
+        }
         Command::Completions { shell } => {
             let mut out = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nightjar", &mut out);
-            write(&String::from_utf8_lossy(&out));
-            ExitCode::SUCCESS
+            done(&String::from_utf8_lossy(&out))
         }
     }
 }
 
-/// The configuration of a file, or the exit code after saying everything that is wrong with it.
-fn loaded(path: &Path) -> Result<Config, ExitCode> {
-    let shown = path.display().to_string();
-    let text = std::fs::read_to_string(path).map_err(|error| {
-        complain(&format!("{shown}: {error}; make one with `nightjar config schema` at hand\n"));
-        ExitCode::from(2)
-    })?;
-    config::load(&text, &config::environment()).map_err(|wrong| {
-        complain(&wrong.render(&shown, &text));
-        ExitCode::from(2)
-    })
-}
-
-/// Starts log, metrics and the runtime, then runs `work` to its end.
-fn started(log: &Log, work: impl AsyncFnOnce(MetricsText) -> anyhow::Result<()>) -> ExitCode {
-    finished((|| {
-        observe::start_log(log.log_format, &log.log)?;
-        let handle = observe::start_metrics()?;
-        let metrics: MetricsText = Box::new(move || handle.render());
-        tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(work(metrics))
-    })())
-}
-
-fn finished(result: anyhow::Result<()>) -> ExitCode {
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(e) => {
-            complain(&format!("nightjar: {e:#}\n"));
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// A store that is there already: these commands make none.
-fn store_in(folder: &Path) -> anyhow::Result<Store> {
-    let path = folder.join("nightjar.sqlite");
-    anyhow::ensure!(
-        path.exists(),
-        "there is no store at {}; give its folder with --data-dir",
-        path.display()
-    );
-    Ok(Store::open(&path)?)
-}
-
-fn ask(question: String, folder: &Path) -> anyhow::Result<()> {
-    let store = store_in(folder)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(async {
-        let assistant = Assistant::new(store.reader(), None, assist::Config::default());
-        // The store's newest word is what "now" means to a store without a bot.
-        let now =
-            store.read(|r| Ok(r.value::<Time>("demo/clock")?.unwrap_or_else(wall_now))).await?;
-        let (name, id) = ("cli".to_owned(), "cli".to_owned());
-        let actor = Actor { via: "cli".into(), id, name, role: Role::Viewer };
-        let (progress, _) = tokio::sync::mpsc::channel(1);
-        let question = Question { text: question, actor, incident: None, now };
-        let answer = assistant.ask(question, progress).await?;
-        write(&format!("{}\n", answer.text));
-        for citation in &answer.citations {
-            write(&format!("[{}] {}\n", citation.n, citation.evidence.summary));
-        }
-        for gap in &answer.gaps {
-            write(&format!("Not known: {} ({}).\n", gap.what, gap.why));
-        }
-        Ok(())
-    })
-}
-
-fn verify(folder: &Path) -> anyhow::Result<()> {
-    let store = store_in(folder)?;
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let (n, hash) = runtime.block_on(store.read(|r| r.audit_verify()))??;
-    write(&format!("The chain is whole: {n} records, last hash {hash}.\n"));
-    Ok(())
+fn done(text: &str) -> anyhow::Result<ExitCode> {
+    write(text);
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Standard output; a reader that went away (`| head`) is no error.
@@ -267,6 +328,7 @@ fn write(text: &str) {
     std::io::stdout().write_all(text.as_bytes()).ok();
 }
 
+/// Standard error: what is beside the answer.
 fn complain(text: &str) {
     std::io::stderr().write_all(text.as_bytes()).ok();
 }

@@ -176,7 +176,7 @@ struct Watch {
 
 impl Watch {
     fn new(scenario: &'static Scenario, approve: bool, start: Time) -> Self {
-        let approve = approve && scenario.opens_incident;
+        let approve = approve && scenario.expected.opens();
         let (seen, told) = (Seen::default(), BTreeSet::new());
         Self { scenario, approve, start, seen, told, cause_since: None }
     }
@@ -216,11 +216,16 @@ impl Watch {
         seen.message_after_s = found.card_at.map(after);
         let first = found.diagnosis.as_ref().and_then(|d| d.hypotheses.first());
         seen.cause = first.map(|h| h.entity.to_string());
+        seen.pattern = first.map(|h| h.pattern.clone());
         seen.confidence = first.map(|h| h.confidence);
-        let is_right = seen.cause.is_some() && seen.cause == self.scenario.root;
+        let is_right = seen.cause.is_some() && seen.cause == self.scenario.expected.cause;
         let at = found.diagnosis.as_ref().map_or(now, |d| d.at);
         self.cause_since = is_right.then(|| self.cause_since.unwrap_or(at));
         seen.cause_after_s = self.cause_since.map(after);
+        let suggested = found.proposals.first();
+        if let (None, Some(p)) = (&seen.suggestion, suggested) {
+            seen.suggestion = Some(format!("{}/{}", p.plan.runbook, p.plan.action));
+        }
         seen.suggestion_after_s = found.proposals.iter().map(|p| p.created_at).min().map(after);
         if let Some(run) = &found.run {
             seen.effect = run.outcome.as_ref().map(|o| o.effect);
@@ -252,10 +257,10 @@ impl Watch {
     fn is_over(&self, found: &Look, began: Time, now: Time) -> bool {
         let passed = now.ms_since(began);
         let onset = &self.scenario.onset;
-        if !self.scenario.opens_incident {
+        if !self.scenario.expected.opens() {
             return passed > (onset.lasts_s * 1e3) as i64 + CALM_MS;
         }
-        let bounds = &self.scenario.bounds;
+        let bounds = &self.scenario.expected;
         let within = bounds.message_within_s + bounds.recover_within_s;
         if passed > i64::from(within) * SECOND_MS + PATIENCE_MS {
             return true;

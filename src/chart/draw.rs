@@ -235,20 +235,30 @@ fn expected(bands: &[(Time, Band)], at: Time) -> Option<Band> {
     near.min_by_key(|(t, _)| t.ms_since(at).abs()).map(|(_, b)| *b)
 }
 
+/// Whether data is missing before a point: it is far from the one before, measured by its
+/// neighbours' distances (history is kept at wider steps than what is live).
+fn hole(points: &[Point], i: usize, widest: i64) -> bool {
+    let step = |i: usize| {
+        let (from, to) = (points.get(i.checked_sub(1)?)?, points.get(i)?);
+        Some(to.at.ms_since(from.at))
+    };
+    let near = [i.checked_sub(1).and_then(step), step(i + 1)].into_iter().flatten().max();
+    step(i).is_some_and(|own| own > widest.max(3 * near.unwrap_or(0)))
+}
+
 fn line(out: &mut String, chart: &Chart, plot: &Plot, c: &Colours) {
     let points = thinned(&chart.points, plot);
-    // A hole in the data is a hole in the line.
     let widest = (3 * chart.step_ms).max((plot.range_ms / 200.0) as i64);
     let outside = |p: &Point| {
         expected(&chart.bands, p.at).is_some_and(|b| p.value > b.high || p.value < b.low)
     };
     let (mut inner, mut outer) = (String::new(), String::new());
     let mut before: Option<(&Point, bool)> = None;
-    for p in &points {
+    for (i, p) in points.iter().enumerate() {
         let is_outside = outside(p);
         let path = if is_outside { &mut outer } else { &mut inner };
         let (x, y) = (plot.x(p.at), plot.y(p.value));
-        match before.filter(|(b, _)| p.at.ms_since(b.at) <= widest) {
+        match before.filter(|_| !hole(&points, i, widest)) {
             Some((_, same)) if same == is_outside => {
                 let _ = write!(path, "L{x:.1} {y:.1}");
             }

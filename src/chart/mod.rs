@@ -18,7 +18,7 @@ use utoipa::ToSchema;
 
 use crate::model::diagnosis::Finding;
 use crate::model::time::{HOUR_MS, MINUTE_MS};
-use crate::model::{Band, Change, Evidence, Point, Run, Time};
+use crate::model::{Band, Change, Evidence, Point, Run, Series, Time};
 
 /// Colours for a light or a dark ground.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
@@ -121,6 +121,30 @@ pub fn of_evidence(evidence: &Evidence, changes: &[Change], runs: &[Run]) -> Opt
         limit: series.limit,
         marks,
     })
+}
+
+/// The chart of a series over a range, with the changes to its entity that fall into it.
+#[must_use]
+pub fn of_series(
+    series: &Series,
+    points: Vec<Point>,
+    (since, until): (Time, Time),
+    changes: &[Change],
+) -> Chart {
+    let marks = changes.iter().filter(|c| since <= c.at && c.at <= until).take(MOST_MARKS);
+    Chart {
+        title: format!("{} · {}", series.entity.name(), series.metric),
+        unit: series.unit.clone(),
+        since,
+        until,
+        step_ms: series.step_ms.max(1),
+        points,
+        bands: Vec::new(),
+        limit: series.limit,
+        marks: marks
+            .map(|c| Mark { at: c.at, kind: MarkKind::Change, text: c.title.clone() })
+            .collect(),
+    }
 }
 
 /// The range that an incident's chart covers: an hour before its onset to now, or to half an hour

@@ -16,7 +16,7 @@ mod why;
 pub use desk::Desk;
 pub use silences::{NewSilence, Silences};
 pub use tokens::{ApiToken, NewToken};
-pub use why::Explanation;
+pub use why::{Explanation, explain_alert, explain_incident};
 
 use crate::model::{Actor, Fault, Refused, Role};
 

@@ -5,8 +5,8 @@ use utoipa::ToSchema;
 
 use super::{Desk, Problem};
 use crate::model::figure::figure;
-use crate::model::{Alert, AlertId, AlertSource, Diagnosis, Incident, IncidentId, Refused};
-use crate::store::{AuditFilter, AuditRecord};
+use crate::model::{Alert, AlertId, AlertSource, Diagnosis, Fault, Incident, IncidentId, Refused};
+use crate::store::{AuditFilter, AuditRecord, Filter, Rows};
 
 /// Why an alert or an incident is as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -25,42 +25,8 @@ impl Desk {
     /// # Errors
     /// There is no such alert.
     pub async fn why_alert(&self, id: AlertId) -> Result<Explanation, Problem> {
-        let found = self
-            .store
-            .read(move |r| {
-                let alert = r.get::<Alert>(id)?;
-                let incident = match alert.as_ref().and_then(|a| a.incident) {
-                    Some(incident) => r.get::<Incident>(incident)?,
-                    None => None,
-                };
-                let unit = match alert.as_ref().and_then(|a| a.series) {
-                    Some(series) => r.series(series)?.map(|s| s.unit),
-                    None => None,
-                };
-                let records = r.audit_records(&about(id.to_string()))?;
-                Ok(alert.map(|a| (a, incident, unit.unwrap_or_default(), records)))
-            })
-            .await?;
-        let Some((alert, incident, unit, records)) = found else {
-            return Err(Refused::NotFound("There is no such alert.".into()).into());
-        };
-        let mut lines = vec![raised(&alert, &unit)];
-        if let Some(suppression) = &alert.suppressed {
-            lines.push(format!("Held back by {}: {}", suppression.by, suppression.reason));
-        }
-        lines.extend(alert.decision.clone());
-        match incident {
-            Some(i) => lines.push(format!("It belongs to incident #{}: {}.", i.number, i.title)),
-            None => lines.push("It belongs to no incident, so nobody was told of it.".into()),
-        }
-        if !alert.witnesses.is_empty() {
-            lines.push(format!("Also reported by {}.", alert.witnesses.join(", ")));
-        }
-        Ok(Explanation {
-            title: format!("{} on {}", alert.name(), alert.entity.name()),
-            lines,
-            records,
-        })
+        let found = self.store.read(move |r| explain_alert(r, id)).await?;
+        found.ok_or_else(|| Refused::NotFound("There is no such alert.".into()).into())
     }
 
     /// Why an incident was opened and why its first hypothesis stands first.
@@ -68,45 +34,77 @@ impl Desk {
     /// # Errors
     /// There is no such incident.
     pub async fn why_incident(&self, id: IncidentId) -> Result<Explanation, Problem> {
-        let found = self
-            .store
-            .read(move |r| {
-                let Some(incident) = r.get::<Incident>(id)? else { return Ok(None) };
-                let alerts = r.list::<Alert>(&crate::store::Filter::parent(id))?;
-                let records = r.audit_records(&about(id.to_string()))?;
-                Ok(Some((incident, alerts, r.get::<Diagnosis>(id)?, records)))
-            })
-            .await?;
-        let Some((incident, alerts, diagnosis, records)) = found else {
-            return Err(super::desk::gone().into());
-        };
-        let mut lines: Vec<String> = alerts
-            .iter()
-            .take(12)
-            .filter_map(|a| {
-                let decision = a.decision.as_ref()?;
-                Some(format!("{} on {}: {decision}", a.name(), a.entity.name()))
-            })
-            .collect();
-        if alerts.len() > 12 {
-            lines.push(format!("… and {} more alerts.", alerts.len() - 12));
-        }
-        if let Some(first) = diagnosis.as_ref().and_then(|d| d.hypotheses.first()) {
-            lines.push(format!(
-                "{} ({:.0} %), because:",
-                first.statement,
-                first.confidence * 100.0
-            ));
-            lines.extend(
-                first.parts.iter().map(|p| format!("{} {:+.2}: {}", p.name, p.contribution, p.why)),
-            );
-        }
-        if let Some(d) = &diagnosis {
-            lines.extend(d.gaps.iter().map(|g| format!("Not known: {} ({}).", g.what, g.why)));
-        }
-        let title = format!("#{} {}", incident.number, incident.title);
-        Ok(Explanation { title, lines, records })
+        let found = self.store.read(move |r| explain_incident(r, id)).await?;
+        found.ok_or_else(|| super::desk::gone().into())
     }
+}
+
+/// Why an alert was raised, and why it did or did not reach anybody; `None` without such an alert.
+///
+/// # Errors
+/// The database failed.
+pub fn explain_alert(r: &Rows<'_>, id: AlertId) -> Result<Option<Explanation>, Fault> {
+    let Some(alert) = r.get::<Alert>(id)? else { return Ok(None) };
+    let incident = match alert.incident {
+        Some(incident) => r.get::<Incident>(incident)?,
+        None => None,
+    };
+    let unit = match alert.series {
+        Some(series) => r.series(series)?.map(|s| s.unit),
+        None => None,
+    };
+    let records = r.audit_records(&about(id.to_string()))?;
+    let unit = unit.unwrap_or_default();
+    let mut lines = vec![raised(&alert, &unit)];
+    if let Some(suppression) = &alert.suppressed {
+        lines.push(format!("Held back by {}: {}", suppression.by, suppression.reason));
+    }
+    lines.extend(alert.decision.clone());
+    match incident {
+        Some(i) => lines.push(format!("It belongs to incident #{}: {}.", i.number, i.title)),
+        None => lines.push("It belongs to no incident, so nobody was told of it.".into()),
+    }
+    if !alert.witnesses.is_empty() {
+        lines.push(format!("Also reported by {}.", alert.witnesses.join(", ")));
+    }
+    Ok(Some(Explanation {
+        title: format!("{} on {}", alert.name(), alert.entity.name()),
+        lines,
+        records,
+    }))
+}
+
+/// Why an incident was opened and why its first hypothesis stands first; `None` without such an
+/// incident.
+///
+/// # Errors
+/// The database failed.
+pub fn explain_incident(r: &Rows<'_>, id: IncidentId) -> Result<Option<Explanation>, Fault> {
+    let Some(incident) = r.get::<Incident>(id)? else { return Ok(None) };
+    let alerts = r.list::<Alert>(&Filter::parent(id))?;
+    let (diagnosis, records) = (r.get::<Diagnosis>(id)?, r.audit_records(&about(id.to_string()))?);
+    let mut lines: Vec<String> = alerts
+        .iter()
+        .take(12)
+        .filter_map(|a| {
+            let decision = a.decision.as_ref()?;
+            Some(format!("{} on {}: {decision}", a.name(), a.entity.name()))
+        })
+        .collect();
+    if alerts.len() > 12 {
+        lines.push(format!("… and {} more alerts.", alerts.len() - 12));
+    }
+    if let Some(first) = diagnosis.as_ref().and_then(|d| d.hypotheses.first()) {
+        lines.push(format!("{} ({:.0} %), because:", first.statement, first.confidence * 100.0));
+        lines.extend(
+            first.parts.iter().map(|p| format!("{} {:+.2}: {}", p.name, p.contribution, p.why)),
+        );
+    }
+    if let Some(d) = &diagnosis {
+        lines.extend(d.gaps.iter().map(|g| format!("Not known: {} ({}).", g.what, g.why)));
+    }
+    let title = format!("#{} {}", incident.number, incident.title);
+    Ok(Some(Explanation { title, lines, records }))
 }
 
 fn about(subject: String) -> AuditFilter {

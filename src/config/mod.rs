@@ -6,6 +6,8 @@
 //! truth value, list) and else as text. Only this folder reads the environment.
 
 mod check;
+#[cfg(test)]
+mod example_tests;
 mod mistake;
 mod read;
 mod rules;
@@ -23,6 +25,7 @@ use toml::de::DeTable;
 
 use check::Finding;
 pub use mistake::Mistake;
+
 pub use tree::Place;
 use tree::{Node, Path};
 
@@ -108,6 +111,9 @@ impl Default for Config {
     }
 }
 
+/// A complete example: every setting with what it means and its default.
+pub const EXAMPLE: &str = include_str!("../../deploy/nightjar.toml");
+
 /// The JSON Schema of the file.
 #[must_use]
 pub fn schema() -> serde_json::Value {
@@ -183,6 +189,18 @@ pub fn load(text: &str, environment: Environment<'_>) -> Result<Config, Wrong> {
             Err(Wrong { mistakes: found, hidden: Some(hidden) })
         }
     }
+}
+
+/// Where in the file, from byte to byte, secrets are written out instead of named.
+#[must_use]
+pub fn written_secrets(text: &str) -> Vec<(usize, usize)> {
+    let schema = schema();
+    let Ok(parsed) = DeTable::parse(text) else { return Vec::new() };
+    let mut tree = Node::of_table(parsed.get_ref(), Place::Nowhere, &mut Vec::new());
+    let mut secrets =
+        secrets::Secrets { root: &schema, environment: &[], found: Vec::new(), hidden: Vec::new() };
+    secrets.node(&mut tree, &schema, &Path::default());
+    secrets.hidden
 }
 
 /// What else is certainly wrong in a file with mistakes of syntax. A broken line may hide what it

@@ -6,6 +6,7 @@
 //! goes on where the first stopped.
 
 mod alerts;
+pub mod expected;
 mod exposition;
 pub mod promql;
 mod push;

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use serde::{Deserialize, Serialize};
 
+use super::expected::Expected;
 use crate::model::Time;
 use crate::model::time::{DAY_MS, MINUTE_MS};
 
@@ -19,10 +20,6 @@ pub struct Scenario {
     pub title: String,
     /// What happens, for the person who runs the demo.
     pub story: String,
-    /// Whether it must open an incident.
-    pub opens_incident: bool,
-    /// The entity that a diagnosis should name first, as `attribute=name`.
-    pub root: Option<String>,
     /// Where event time should stand when it is picked: `HH:MM` or `Fri HH:MM`, UTC. Without it,
     /// any time will do.
     pub start: Option<String>,
@@ -46,9 +43,8 @@ pub struct Scenario {
     /// Alerts that the shop's own rules raise.
     #[serde(default)]
     pub rule: Vec<RulePlan>,
-    /// Within which times things are expected.
-    #[serde(default)]
-    pub bounds: Bounds,
+    /// What is expected of whoever watches.
+    pub expected: Expected,
 }
 
 impl Scenario {
@@ -347,22 +343,6 @@ pub struct RulePlan {
     pub summary: String,
 }
 
-/// Expected times in seconds of event time.
-#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Bounds {
-    /// From injection to the first message.
-    pub message_within_s: u32,
-    /// From the right fix to a signal within its usual range.
-    pub recover_within_s: u32,
-}
-
-impl Default for Bounds {
-    fn default() -> Self {
-        Self { message_within_s: 300, recover_within_s: 180 }
-    }
-}
-
 const FILES: [&str; 8] = [
     include_str!("scenarios/pool-exhaustion.toml"),
     include_str!("scenarios/policy-cut.toml"),
@@ -416,7 +396,6 @@ mod tests {
             told.extend(scenario.rule.iter().map(|r| r.summary.as_str()));
             told.extend(scenario.change.iter().map(|c| c.title.as_str()));
             assert!(told.iter().all(|t| !t.contains(scenario.key.as_str())), "{}", scenario.key);
-            assert_eq!(scenario.opens_incident, scenario.root.is_some(), "{}", scenario.key);
         }
     }
 }

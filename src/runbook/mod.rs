@@ -66,6 +66,7 @@
 
 mod check;
 mod parse;
+mod reach;
 mod render;
 pub mod schema;
 mod select;
@@ -78,6 +79,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 pub use parse::{Mistake, Mistakes, parse};
+pub use reach::Reach;
 pub use render::{Undo, observe, parameters, plan, render_action, rollback, target, title};
 pub use select::{Match, Situation};
 

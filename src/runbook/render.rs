@@ -70,6 +70,11 @@ fn render(what: &str, template: &str, context: &Value) -> Result<String, Refused
         })
 }
 
+/// Fills in a template that names settings alone.
+pub(super) fn fill(template: &str, settings: &BTreeMap<String, String>) -> Result<String, Refused> {
+    render("the address", template, &json!({ "settings": settings }))
+}
+
 /// What templates may name: `incident`, `hypothesis`, `change`, `service`, `target` (with `state`),
 /// `params`, `settings`. What is not known is left out, so that naming it is an error and not an empty text.
 fn context(

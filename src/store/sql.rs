@@ -114,21 +114,11 @@ impl Store {
         conn.pragma_update(None, "journal_mode", "wal")?;
         conn.pragma_update(None, "synchronous", "full")?;
         migrate(&mut conn)?;
-        let readers = (0..READERS)
-            .map(|_| {
-                let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-                open(path, flags)
-            })
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let reader = Reader::connect(path)?;
         let (jobs, queue) = mpsc::channel(QUEUE);
         std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer(&mut conn, queue))?;
-        let reader = Reader {
-            idle: Arc::new(Mutex::new(readers)),
-            permits: Arc::new(Semaphore::new(READERS)),
-            path: Arc::new(path.to_owned()),
-        };
         Ok(Self { jobs, reader })
     }
 
@@ -175,6 +165,40 @@ impl Store {
 }
 
 impl Reader {
+    /// Opens a store to read it and nothing else: nothing is made, nothing is brought up to date.
+    ///
+    /// # Errors
+    /// There is no store, it can't be read, or another version wrote it.
+    pub fn open(path: &Path) -> Result<Self, Fault> {
+        let opened = || {
+            anyhow::ensure!(path.exists(), "there is none");
+            let reader = Self::connect(path)?;
+            let conn = reader.idle.lock().expect("nothing panics under this lock");
+            let version = |c: &Connection| c.pragma_query_value(None, "user_version", |r| r.get(0));
+            let version: u32 = conn.first().map_or(Ok(0), version)?;
+            anyhow::ensure!(
+                version as usize == MIGRATIONS.len(),
+                "it has schema {version} and this nightjar reads {}; start the version that wrote \
+                 it, or let `nightjar run` bring an older one up to date",
+                MIGRATIONS.len()
+            );
+            drop(conn);
+            Ok(reader)
+        };
+        opened()
+            .map_err(|e| Fault::permanent(format!("can't read the store {}", path.display()), e))
+    }
+
+    fn connect(path: &Path) -> anyhow::Result<Self> {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let idle = (0..READERS).map(|_| open(path, flags)).collect::<anyhow::Result<Vec<_>>>()?;
+        Ok(Self {
+            idle: Arc::new(Mutex::new(idle)),
+            permits: Arc::new(Semaphore::new(READERS)),
+            path: Arc::new(path.to_owned()),
+        })
+    }
+
     /// Runs `work` on a consistent view of the store, on a thread for blocking work.
     ///
     /// # Errors

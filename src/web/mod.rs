@@ -14,6 +14,7 @@ mod health;
 mod ingest;
 mod login;
 mod origin;
+mod pages;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -25,7 +26,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
-use axum::routing::get;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
@@ -175,7 +175,7 @@ fn document() -> serde_json::Value {
 /// All routes.
 pub fn router(state: State) -> Router {
     table::router(&state, routes())
-        .merge(assets())
+        .merge(pages::routes())
         .fallback(async || Failure::not_found("address"))
         .method_not_allowed_fallback(async || {
             let text = "This address does not take this method.";
@@ -216,26 +216,6 @@ async fn secured(mut response: Response) -> Response {
         headers.insert(name, HeaderValue::from_static(value));
     }
     response
-}
-
-fn assets() -> Router<State> {
-    const FILES: [(&str, &str, &str); 6] = [
-        ("/", "text/html; charset=utf-8", include_str!("assets/index.html")),
-        ("/assets/app.css", "text/css; charset=utf-8", include_str!("assets/app.css")),
-        ("/assets/app.js", "text/javascript; charset=utf-8", include_str!("assets/app.js")),
-        ("/assets/views.js", "text/javascript; charset=utf-8", include_str!("assets/views.js")),
-        ("/assets/card.js", "text/javascript; charset=utf-8", include_str!("assets/card.js")),
-        ("/assets/chart.js", "text/javascript; charset=utf-8", include_str!("assets/chart.js")),
-    ];
-    FILES.into_iter().fold(Router::new(), |router, (path, kind, body)| {
-        router.route(
-            path,
-            get(move || async move {
-                ([(header::CONTENT_TYPE, kind), (header::CACHE_CONTROL, "no-cache")], body)
-                    .into_response()
-            }),
-        )
-    })
 }
 
 /// Serves until the token is cancelled.

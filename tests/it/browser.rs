@@ -51,6 +51,15 @@ impl Browser {
         eventually(&what, PATIENCE, async || self.text(css).await.contains(words)).await;
     }
 
+    /// Waits until an expression is true in the page.
+    async fn holds(&self, what: &str, expression: &str) {
+        let script = format!("return !!({expression})");
+        eventually(what, PATIENCE, async || {
+            self.client.execute(&script, Vec::new()).await.is_ok_and(|v| v == true)
+        })
+        .await;
+    }
+
     async fn click(&self, css: &str) {
         eventually(&format!("`{css}` to be pressed"), PATIENCE, async || {
             let Ok(found) = self.client.find(Locator::Css(css)).await else { return false };
@@ -136,7 +145,9 @@ async fn an_incident_is_read_asked_about_fixed_and_seen_to_be_fixed() {
         b.see("#card", "critical").await;
         b.see("#card", "LIKELY CAUSE").await;
         b.see("#card", "orders").await;
-        b.see("#card", "SUGGESTED").await;
+        b.see("#card .offer", "risk").await;
+        b.holds("the chart is drawn", "document.querySelector('#card img.chart').naturalWidth > 0")
+            .await;
 
         b.write("#say", "why is orders slow?").await;
         b.click("form.ask button").await;
@@ -148,7 +159,7 @@ async fn an_incident_is_read_asked_about_fixed_and_seen_to_be_fixed() {
         b.click("#card button[data-verb=approve]").await;
         b.see("dialog[open] pre", "POST").await;
         b.see("dialog[open]", "Risk").await;
-        b.write("dialog[open] #reason", "orders has no connection left").await;
+        b.write("dialog[open] #f-reason", "orders has no connection left").await;
         b.click("dialog[open] #confirm").await;
         b.see("#card", "approved by operator").await;
         b.see("#card", "Helped:").await;

@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_sources;
 mod bot;
 mod browser;
+mod content;
 mod crash;
 mod durability;
 mod otlp;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use crate::demo::expected::{Approved, Check, Observed};
 use crate::demo::scenario::Scenario;
 use crate::model::action::Effect;
 
@@ -18,8 +19,12 @@ pub(super) struct Seen {
     pub cause_after_s: Option<f64>,
     /// The cause that stood first at the end, as `attribute=name`.
     pub cause: Option<String>,
+    /// The pattern of that hypothesis.
+    pub pattern: Option<String>,
     /// Its share of belief, 0 to 1.
     pub confidence: Option<f64>,
+    /// The suggestion that stood first when there was one, as `runbook/action`.
+    pub suggestion: Option<String>,
     /// From injection to the first suggestion.
     pub suggestion_after_s: Option<f64>,
     /// What was approved, in words.
@@ -34,21 +39,6 @@ pub(super) struct Seen {
     pub wall_s: f64,
 }
 
-/// One expectation and what was seen of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(super) struct Check {
-    /// What was expected.
-    pub expected: String,
-    /// What was seen.
-    pub seen: String,
-    /// Whether that is it.
-    pub met: bool,
-}
-
-fn check(expected: impl Into<String>, seen: impl Into<String>, met: bool) -> Check {
-    Check { expected: expected.into(), seen: seen.into(), met }
-}
-
 fn seconds(s: Option<f64>) -> String {
     s.map_or_else(|| "never".to_owned(), |s| format!("after {s:.0} s"))
 }
@@ -57,32 +47,19 @@ fn seconds(s: Option<f64>) -> String {
 /// suggestion was to be approved.
 #[must_use]
 pub(super) fn judge(scenario: &Scenario, seen: &Seen, approved: bool) -> Vec<Check> {
-    if !scenario.opens_incident {
-        let text = format!("{} incidents", seen.n_incidents);
-        return vec![check("no incident", text, seen.n_incidents == 0)];
-    }
-    let bounds = scenario.bounds;
-    let mut all = vec![
-        check("one incident", format!("{} incidents", seen.n_incidents), seen.n_incidents == 1),
-        check(
-            format!("a message within {} s", bounds.message_within_s),
-            seconds(seen.message_after_s),
-            seen.message_after_s.is_some_and(|s| s <= f64::from(bounds.message_within_s)),
-        ),
-    ];
-    if let Some(root) = &scenario.root {
-        let cause = seen.cause.clone().unwrap_or_else(|| "no cause".to_owned());
-        let met = seen.cause.as_ref() == Some(root);
-        all.push(check(format!("the cause {root} first"), cause, met));
-    }
-    if approved {
-        let outcome = seen.outcome.clone().unwrap_or_else(|| "nothing was measured".to_owned());
-        let met = seen.effect == Some(Effect::Helped);
-        all.push(check("the first suggestion helps", outcome, met));
-        let met = seen.resolved_after_s.is_some();
-        all.push(check("the incident ends", seconds(seen.resolved_after_s), met));
-    }
-    all
+    scenario.expected.check(&Observed {
+        n_incidents: seen.n_incidents,
+        n_reports: seen.n_reports,
+        message_after_s: seen.message_after_s,
+        cause: seen.cause.clone(),
+        pattern: seen.pattern.clone(),
+        suggestion: seen.suggestion.clone(),
+        approved: approved.then(|| Approved {
+            effect: seen.effect,
+            outcome: seen.outcome.clone(),
+            resolved_after_s: seen.resolved_after_s,
+        }),
+    })
 }
 
 /// The verdict as lines for a terminal.
@@ -115,38 +92,36 @@ mod tests {
     use super::*;
     use crate::demo::scenario::scenario;
 
-    fn good() -> Seen {
-        Seen {
+    #[test]
+    fn what_was_seen_is_held_against_what_the_scenario_expects() {
+        let chosen = scenario("pool-exhaustion").expect("shipped");
+        let seen = Seen {
             n_incidents: 1,
             message_after_s: Some(110.0),
             cause: Some("service.name=orders".into()),
+            pattern: Some("saturation".into()),
+            suggestion: Some("connection-pool-exhausted/restore-concurrency".into()),
             effect: Some(Effect::Helped),
+            outcome: Some("Helped: p95 was 1.6 s and is 184 ms.".into()),
             resolved_after_s: Some(400.0),
+            n_reports: 14,
             ..Seen::default()
-        }
-    }
+        };
+        let checks = judge(chosen, &seen, true);
+        assert!(checks.iter().all(|c| c.met), "{checks:?}");
+        let late = Seen { message_after_s: None, ..seen };
+        insta::assert_snapshot!(render(&late, &judge(chosen, &late, true)), @r##"
+        ok       one incident: one incident
+        NOT MET  a message within 240 s: never
+        ok       the cause service.name=orders first: service.name=orders
+        ok       the pattern saturation first: saturation
+        ok       the suggestion connection-pool-exhausted/restore-concurrency or connection-pool-exhausted/roll-back-deploy first: connection-pool-exhausted/restore-concurrency
+        ok       the first suggestion helps: Helped: p95 was 1.6 s and is 184 ms.
+        ok       the incident ends: after 400 s
 
-    fn unmet(key: &str, seen: &Seen) -> Vec<String> {
-        let scenario = scenario(key).expect("shipped");
-        let checks = judge(scenario, seen, true);
-        checks.into_iter().filter(|c| !c.met).map(|c| c.expected).collect()
-    }
-
-    #[test]
-    fn every_expectation_can_fail() {
-        assert!(unmet("pool-exhaustion", &good()).is_empty());
-        let two = Seen { n_incidents: 2, ..good() };
-        assert_eq!(unmet("pool-exhaustion", &two), ["one incident"]);
-        let late = Seen { message_after_s: Some(241.0), ..good() };
-        assert_eq!(unmet("pool-exhaustion", &late), ["a message within 240 s"]);
-        let wrong = Seen { cause: Some("service.name=checkout".into()), ..good() };
-        assert_eq!(unmet("pool-exhaustion", &wrong), ["the cause service.name=orders first"]);
-        let useless = Seen { effect: Some(Effect::NoChange), ..good() };
-        assert_eq!(unmet("pool-exhaustion", &useless), ["the first suggestion helps"]);
-        let endless = Seen { resolved_after_s: None, ..good() };
-        assert_eq!(unmet("pool-exhaustion", &endless), ["the incident ends"]);
-        assert_eq!(unmet("pool-exhaustion", &Seen::default()).len(), 5);
-        assert_eq!(unmet("deploy-blip", &good()), ["no incident"]);
-        assert!(unmet("deploy-blip", &Seen::default()).is_empty());
+        From injection: message never, right cause first never, suggestion never.
+        14 reports folded into the incident.
+        Took 0 s of real time.
+        "##);
     }
 }

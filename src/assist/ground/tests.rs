@@ -142,7 +142,7 @@ fn what_the_evidence_supports_stands() {
         "orders logs `pool timeout after 5000 ms` [4].",
         "120 of 400 calls from orders to orders-db failed [6].",
         "That is 30 % of the calls from orders to orders-db [6].",
-        "The p95 of calls from orders to orders-db is 812 ms [6].",
+        "The mean of calls from orders to orders-db is 812 ms [6].",
         "Set worker_concurrency back to 16 [5].",
         "Run `shopctl set worker_concurrency 16` [5].",
         "The proposal sets the worker concurrency of orders back to 16, with a chance of 82 % [7].",

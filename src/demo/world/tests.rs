@@ -108,12 +108,12 @@ fn every_fault_is_felt_where_it_belongs_and_by_nobody_else() {
 #[test]
 fn a_wrong_fix_does_not_help_and_every_right_one_does() {
     let quiet = world(&[]);
-    for scenario in crate::demo::scenario::scenarios().iter().filter(|s| s.opens_incident) {
+    for scenario in crate::demo::scenario::scenarios().iter().filter(|s| s.expected.opens()) {
         let hurt = |operation: Option<Operation>| {
             let mut events = vec![(0, What::Inject(scenario.key.clone()))];
             let fixed_at = in_full(&scenario.key);
             events.extend(operation.map(|o| (fixed_at, What::Operate(o))));
-            let checked_at = fixed_at + i64::from(scenario.bounds.recover_within_s);
+            let checked_at = fixed_at + i64::from(scenario.expected.recover_within_s);
             let world = world(&events);
             (changed(&quiet, &world, after(checked_at)), world.episodes()[0].mended)
         };

@@ -323,16 +323,3 @@ fn every_shipped_runbook_is_one_that_can_be_followed_at_night() {
         }
     }
 }
-
-#[test]
-fn no_runbook_knows_the_demo() {
-    for (file, text) in SHIPPED {
-        for scenario in crate::demo::scenario::scenarios() {
-            assert!(!text.contains(scenario.key.as_str()), "{file} names {}", scenario.key);
-        }
-        for service in &crate::demo::town::SERVICES {
-            let named = format!("services/{}", service.name);
-            assert!(!text.contains(&named), "{file} is bound to {}", service.name);
-        }
-    }
-}

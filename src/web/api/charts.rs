@@ -9,7 +9,8 @@ use utoipa::IntoParams;
 use super::{State, VIEWER};
 use crate::chart::{self, Chart, Theme};
 use crate::model::diagnosis::Finding;
-use crate::model::{Diagnosis, Evidence, EvidenceId, Fault, Incident, Run, Time};
+use crate::model::time::{DAY_MS, HOUR_MS};
+use crate::model::{Change, Diagnosis, Evidence, EvidenceId, Fault, Incident, Run, SeriesId, Time};
 use crate::store::{Filter, Rows};
 use crate::web::Failure;
 use crate::web::extract::{Id, Params, found};
@@ -23,6 +24,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get("/api/v1/evidence/{id}/chart.png", VIEWER, "The same chart as a picture", png)
             .query::<Look>()
             .gives_other("image/png", "1720 by 600 pixels."),
+        Route::get("/api/v1/series/{id}/chart.svg", VIEWER, "Chart of a series", series)
+            .query::<SeriesLook>()
+            .gives_other("image/svg+xml", "860 by 300 pixels; words are escaped."),
     ]
 }
 
@@ -33,6 +37,22 @@ struct Look {
     #[serde(default)]
     #[param(inline)]
     theme: Theme,
+    /// Anything: a browser asks again where it changes.
+    #[serde(rename = "v")]
+    _version: Option<String>,
+}
+
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+struct SeriesLook {
+    /// `light` (the usual one) or `dark`.
+    #[serde(default)]
+    #[param(inline)]
+    theme: Theme,
+    /// From when; left out: three hours before `until`.
+    since: Option<Time>,
+    /// Until when; left out: now. At most 31 days after `since`.
+    until: Option<Time>,
     /// Anything: a browser asks again where it changes.
     #[serde(rename = "v")]
     _version: Option<String>,
@@ -64,6 +84,26 @@ async fn png(
     let picture = tokio::task::spawn_blocking(draw).await;
     let picture = picture.map_err(|e| Fault::permanent("a chart can't be drawn", e))??;
     Ok((headers("image/png"), picture))
+}
+
+async fn series(
+    Shared(state): Shared<State>,
+    Id(id): Id<SeriesId>,
+    Params(look): Params<SeriesLook>,
+) -> Picture<String> {
+    let until = look.until.unwrap_or_else(|| state.shared.clock.now());
+    let since = look.since.unwrap_or(until.plus_ms(-3 * HOUR_MS));
+    let until = until.min(since.plus_ms(31 * DAY_MS));
+    let read = state.shared.store.read(move |r| {
+        let Some(series) = r.series(id)? else { return Ok(None) };
+        let points = r.points(id, since, until)?;
+        let mut of = Filter::subject(&series.entity).newest(20);
+        (of.since, of.until) = (Some(since), Some(until));
+        Ok(Some((series, points, r.list::<Change>(&of)?)))
+    });
+    let (series, points, changes) = found(read.await?, "series")?;
+    let chart = chart::of_series(&series, points, (since, until), &changes);
+    Ok((headers("image/svg+xml; charset=utf-8"), chart::svg(&chart, look.theme)))
 }
 
 async fn drawn_from(state: &State, id: EvidenceId) -> Result<Chart, Failure> {

@@ -1,106 +1,135 @@
-// The console's frame: routes, live updates, requests, dialogs. Text from outside is only ever set
-// as textContent.
-import * as views from "/assets/views.js";
+// The console's frame: which page the address names, live updates, who is logged in.
+import { el, morphChildren, minute, button } from "/assets/dom.js";
+import { api } from "/assets/net.js";
+import { toast } from "/assets/form.js";
+import * as incident from "/assets/incident.js";
+import * as asking from "/assets/ask.js";
+import * as services from "/assets/services.js";
+import * as lists from "/assets/lists.js";
+import * as runbooks from "/assets/runbooks.js";
+import * as audit from "/assets/audit.js";
+import * as status from "/assets/status.js";
 
-/** Makes an element. `props` are properties, `class` and `on…` handlers; children are nodes or text. */
-export function el(name, props = {}, ...children) {
-  const node = document.createElement(name);
-  for (const [key, value] of Object.entries(props)) {
-    if (value === undefined || value === null) continue;
-    if (key === "class") node.className = value;
-    else if (key.startsWith("on")) node.addEventListener(key.slice(2), value);
-    else if (key in node) node[key] = value;
-    else node.setAttribute(key, value);
-  }
-  node.append(...children.flat().filter((c) => c !== null && c !== undefined));
-  return node;
-}
-
-/** A request to the API; what was refused is thrown with its sentence. */
-export async function api(path, body, method) {
-  const options = { headers: { "X-Nightjar": "1" } };
-  if (body !== undefined) {
-    options.method = method || "POST";
-    options.headers["Content-Type"] = "application/json";
-    options.body = JSON.stringify(body);
-  } else if (method) options.method = method;
-  const response = await fetch("/api/v1" + path, options);
-  const text = await response.text();
-  let value = {};
-  try { value = text ? JSON.parse(text) : {}; } catch { value = {}; }
-  if (!response.ok) throw new Error(value.error?.message || `The server answered ${response.status}.`);
-  return value;
-}
-
-export function toast(text) {
-  const note = el("div", {}, text);
-  document.getElementById("toast").append(note);
-  setTimeout(() => note.remove(), 8000);
-}
-
-/** Opens the dialog with content; gives a function that closes it. */
-export function open(...content) {
-  const dialog = document.getElementById("dialog");
-  dialog.replaceChildren(...content);
-  dialog.showModal();
-  return () => dialog.close();
-}
-
-export const time = (text) => (text ? text.slice(11, 19) : "");
-export const minute = (text) => (text ? `${text.slice(0, 10)} ${text.slice(11, 16)}` : "");
-export const entity = (text) => (text || "").replace(/^[^=]+=/, "");
-
-const routes = {
-  incidents: views.incidents, ask: views.ask, services: views.services, alerts: views.alerts,
-  changes: views.changes, silences: views.silences, audit: views.audit, status: views.status,
+// Each gives the nodes of its page and may say by `wants` which events it must be redrawn for.
+const pages = {
+  incidents: incident.page, ask: asking.page, services: services.page, alerts: lists.alerts,
+  changes: lists.changes, silences: lists.silences, runbooks: runbooks.page, audit: audit.page,
+  status: status.page, why: lists.why,
 };
+
+const main = () => document.getElementById("view");
+const place = () => {
+  const parts = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
+  return { name: pages[parts[0]] ? parts[0] : "incidents", parts: parts.slice(1) };
+};
+
 let drawing = 0;
+let shown = "";
 
-/** Draws the view that the address names; `quiet` keeps what the person has typed and scrolled. */
-export async function draw(quiet) {
-  const [name, id] = (location.hash.replace(/^#\//, "") || "incidents").split("/");
-  const view = routes[name] || routes.incidents;
-  for (const a of document.querySelectorAll("nav a")) {
-    a.classList.toggle("here", a.getAttribute("href") === `#/${name}`);
-  }
+/** Draws the page that the address names; a page that is drawn again keeps what a person does. */
+async function draw() {
   const mine = ++drawing;
-  const main = document.getElementById("view");
+  const { name, parts } = place();
+  let made;
   try {
-    const made = await view(id, quiet);
-    if (mine !== drawing || !made) return;
-    const scrolls = quiet ? [...main.querySelectorAll(".side,.thread")].map((n) => n.scrollTop) : [];
-    const typed = quiet ? main.querySelector("#say")?.value : "";
-    const focused = quiet && document.activeElement?.id === "say";
-    main.className = made.split ? "split" : "";
-    main.replaceChildren(...made.nodes);
-    main.querySelectorAll(".side,.thread").forEach((n, i) => { n.scrollTop = scrolls[i] || 0; });
-    const say = main.querySelector("#say");
-    if (say && typed) say.value = typed;
-    if (say && focused) say.focus();
+    made = await pages[name](...parts);
   } catch (error) {
-    if (!quiet) main.replaceChildren(el("p", { class: "empty" }, error.message));
+    made = { nodes: [el("p", { class: "empty", role: "alert" }, error.message)] };
   }
-}
-
-async function clock() {
-  try {
-    const status = await api("/status");
-    const speed = status.speed && status.speed !== 1 ? ` · demo clock ×${status.speed}` : "";
-    document.getElementById("clock").textContent = `${minute(status.now)} UTC${speed}`;
-  } catch { /* the next round tells */ }
+  if (mine !== drawing) return;
+  for (const a of document.querySelectorAll("nav a")) {
+    if (a.getAttribute("href") === `#/${name}`) a.setAttribute("aria-current", "page");
+    else a.removeAttribute("aria-current");
+  }
+  const view = main();
+  view.className = made.layout || "";
+  const nodes = made.nodes.flat().filter(Boolean);
+  const page = `${name}/${parts[0] || ""}`;
+  if (page === shown) morphChildren(view, nodes);
+  else view.replaceChildren(...nodes);
+  if (page !== shown && shown) view.focus({ preventScroll: true });
+  if (page !== shown) view.scrollTop = 0;
+  shown = page;
+  document.title = made.title ? `${made.title} · nightjar` : "nightjar";
+  made.after?.(view);
 }
 
 let due = null;
+/** Many doorbells at once are one redraw. */
+function soon() {
+  due ??= setTimeout(() => { due = null; draw(); }, 300);
+}
+
+async function clock() {
+  const line = document.getElementById("clock");
+  try {
+    const now = await api("/status");
+    line.textContent = `${minute(now.now)} UTC${now.speed && now.speed !== 1 ? ` ×${now.speed}` : ""}`;
+    line.title = now.speed && now.speed !== 1 ? `Event time; it runs ${now.speed} times as fast as real time.` : "Event time";
+    line.className = "";
+    const banner = document.getElementById("halted");
+    banner.hidden = !now.halt;
+    banner.textContent = now.halt ? `All actions are halted by ${now.halt.by.name}: ${now.halt.reason}` : "";
+  } catch (error) {
+    line.textContent = error.message;
+    line.className = "bad";
+  }
+}
+
 function live() {
   const source = new EventSource("/api/v1/events");
-  source.onmessage = () => {
-    // Many doorbells at once are one redraw.
-    due ??= setTimeout(() => { due = null; draw(true); }, 400);
+  source.onmessage = soon;
+  // Whatever was missed while the stream was down is read again.
+  source.onopen = soon;
+}
+
+/** Light, dark, or as the system says. */
+function theme(next) {
+  if (next) localStorage.setItem("theme", next);
+  const chosen = localStorage.getItem("theme") || "auto";
+  document.documentElement.dataset.theme = chosen;
+  return chosen;
+}
+
+function header() {
+  const names = { auto: "light", light: "dark", dark: "auto" };
+  const toggle = document.getElementById("theme");
+  const label = () => {
+    toggle.textContent = `◐ ${theme()}`;
+    toggle.setAttribute("aria-label", `Theme: ${theme()}`);
+  };
+  toggle.onclick = () => { theme(names[theme()]); label(); draw(); };
+  label();
+  // The address names the page: the link may not change it.
+  document.querySelector(".skip").onclick = (event) => { event.preventDefault(); main().focus(); };
+  document.getElementById("logout").onclick = async () => {
+    try { await api("/logout", {}); location.reload(); } catch (error) { toast(error.message); }
   };
 }
 
-addEventListener("hashchange", () => draw(false));
-draw(false);
-clock();
-setInterval(clock, 5000);
-live();
+async function start() {
+  header();
+  try {
+    const me = await api("/me");
+    document.getElementById("me").textContent = `${me.name} (${me.role})`;
+  } catch (error) {
+    main().replaceChildren(el("p", { class: "empty", role: "alert" }, error.message),
+      el("p", { class: "empty" }, button("Try again", () => location.reload())));
+    return;
+  }
+  addEventListener("hashchange", draw);
+  document.addEventListener("stale", draw);
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
+  addEventListener("keydown", (event) => {
+    const typing = event.target.closest?.("input,textarea,select,dialog");
+    if (event.key !== "/" || typing || event.ctrlKey || event.metaKey) return;
+    const say = document.getElementById("say");
+    if (say) { event.preventDefault(); say.focus(); }
+  });
+  await draw();
+  clock();
+  setInterval(clock, 5000);
+  live();
+}
+
+start();

@@ -1,0 +1,112 @@
+// The list of incidents and one incident: card, thread, story, evidence, alerts, actions.
+import { el, state, mark, badge, button, minute, clock, entity, n_of, table } from "/assets/dom.js";
+import { api } from "/assets/net.js";
+import { form, field } from "/assets/form.js";
+import { card, thread } from "/assets/card.js";
+import { chart, cites, bar } from "/assets/evidence.js";
+import { decide, ignore, past, run } from "/assets/proposal.js";
+import { verbs, assign, merge, split, review, silence, matchersOf, why } from "/assets/actions.js";
+import { box, pending, follow } from "/assets/ask.js";
+
+const WORKED_ON = ["open", "acknowledged", "mitigating", "monitoring"];
+const active = (i) => WORKED_ON.includes(i.state);
+const dot = (i) => {
+  if (!active(i)) return "over";
+  if (i.state === "open") return i.severity === "critical" ? "critical" : "open";
+  return i.state === "monitoring" ? "watching" : "taken";
+};
+
+const item = (i, here) => el("a", {
+  class: "item", href: `#/incidents/${i.id}`, "data-key": i.id, "aria-current": here ? "true" : null,
+}, el("div", { class: "title" }, mark(dot(i)), `#${i.number} ${i.title}`),
+el("div", { class: "soft small" }, `${i.severity} · ${i.state} · ${minute(i.onset_at)} UTC${i.owner ? ` · ${i.owner.name}` : ""}`));
+
+function side(all, shown) {
+  const [now, before] = [all.filter(active), all.filter((i) => !active(i))];
+  const group = (title, list, none) => [el("h2", {}, title), list.length ? list.map((i) => item(i, i.id === shown)) : el("p", { class: "soft small" }, none)];
+  return el("nav", { class: "side", "aria-label": "Incidents" }, el("p", { class: "channel" }, "# incidents"),
+    group("Now", now, "Nothing is wrong that is known."), group("Before", before, "None yet."));
+}
+
+const TABS = { thread: "Thread", story: "Timeline", evidence: "Evidence", alerts: "Alerts", actions: "Actions" };
+
+function tabs(id, here, found) {
+  const n = { story: found.timeline.length, evidence: found.diagnosis?.evidence.length, alerts: found.n_alerts, actions: found.proposals.length };
+  return el("nav", { class: "tabs", "aria-label": "Parts of the incident" }, Object.entries(TABS).map(([key, label]) => el("a", {
+    href: `#/incidents/${id}${key === "thread" ? "" : `/${key}`}`, "aria-current": key === here ? "page" : null,
+  }, label, n[key] ? el("span", { class: "n" }, String(n[key])) : null)));
+}
+
+const dated = (text) => el("time", { datetime: text, title: `${minute(text)} UTC` }, clock(text));
+
+const parts = {
+  thread: (found) => {
+    const i = found.incident;
+    const press = (b) => {
+      const p = found.proposals.find((o) => o.id === b.subject);
+      if (b.verb === "approve" || b.verb === "schedule") return decide(p, b.verb === "schedule", i.updated_at);
+      if (b.verb === "ignore") return ignore(p);
+      if (b.verb === "why") return why(b.subject);
+      if (b.verb === "silence") return silence(matchersOf(i));
+      return verbs[b.verb]?.(i);
+    };
+    const more = active(i) ? [button("Assign…", () => assign(i)), button("Merge…", () => merge(i))]
+      : i.state === "resolved" ? [button("Review…", () => review(i))] : null;
+    return [el("div", { class: "messages" }, card(found, press, more), thread(found.messages), pending(i.id))];
+  },
+  story: (found) => {
+    const i = found.incident;
+    const entries = [...found.timeline].sort((a, b) => a.at.localeCompare(b.at));
+    const note = () => form(`Note on #${i.number}`, [field("text", "Note", "lines", { required: true, maxlength: 4000 })],
+      { submit: "Write", send: (v) => api(`/incidents/${i.id}/notes`, v), done: "Noted." });
+    return [el("section", { class: "panel" }, el("h1", {}, "Timeline"), el("ol", { class: "story" },
+      entries.map((e) => el("li", { "data-key": e.id, class: e.kind }, dated(e.at), badge(e.kind), el("span", {}, e.text,
+        e.actor.via === "nightjar" ? "" : el("span", { class: "soft" }, ` (${e.actor.name})`))))),
+    el("div", { class: "buttons" }, button("Write a note…", note)))];
+  },
+  evidence: (found) => {
+    const d = found.diagnosis;
+    if (!d) return [el("p", { class: "empty" }, "Nothing was gathered yet.")];
+    return [el("section", { class: "panel" }, el("h1", {}, "Possible causes"),
+      d.conclusive ? null : el("p", {}, "Inconclusive: nothing stands out."),
+      el("ol", { class: "causes" }, d.hypotheses.map((h) => el("li", { "data-key": h.id },
+        el("p", {}, h.statement, " ", el("strong", {}, `${Math.round(h.confidence * 100)} %`)), bar(h.confidence, `confidence ${Math.round(h.confidence * 100)} %`),
+        h.impact_chain.length > 1 ? el("p", { class: "soft small" }, `Impact: ${h.impact_chain.map(entity).join(" → ")}`) : null,
+        el("details", {}, el("summary", {}, "What this rests on"), el("ul", {}, h.parts.map((p) => el("li", {},
+          badge(p.name), ` ${p.why} `, el("span", { class: "soft" }, `(${p.contribution >= 0 ? "+" : ""}${p.contribution.toFixed(2)})`), " ", cites(p.evidence))))))))),
+    d.charts.length ? el("section", { class: "panel" }, el("h1", {}, "Signals"), d.charts.map((id) => chart(id, "A signal of this incident", `${d.revision}-${found.runs.length}`))) : null,
+    el("section", { class: "panel" }, el("h1", {}, "All evidence"), el("p", {}, cites(d.evidence)),
+      d.gaps.length ? [el("h2", {}, "What could not be read"), el("ul", {}, d.gaps.map((g) => el("li", {}, `${g.what}: ${g.why}`)))] : null,
+      d.runbooks.length ? [el("h2", {}, "Runbooks"), el("ul", {}, d.runbooks.map(([id, title]) => el("li", {}, el("a", { href: `#/runbooks/${encodeURIComponent(id)}` }, title))))] : null,
+      d.similar.length ? [el("h2", {}, "Seen before"), el("ul", {}, d.similar.map((s) => el("li", {},
+        el("a", { href: `#/incidents/${s.incident}` }, s.title), ` (${Math.round(s.similarity * 100)} % alike; ${s.fixed_by ? `fixed by ${s.fixed_by}` : "no fix recorded"})`)))] : null)];
+  },
+  alerts: (found) => {
+    const rows = found.alerts.map((a) => [dated(a.starts_at), state(a), entity(a.entity),
+      a.annotations.summary || a.labels.alertname || "", a.decision || "", button("Why?", () => why(a.id), { class: "quiet" })]);
+    return [el("section", { class: "panel wide" }, el("h1", {}, n_of(found.n_alerts, "alert")),
+      table("Alerts of this incident", ["Since", "Status", "Entity", "Alert", "Decision", ""], rows, "It has no alert."),
+      found.n_alerts > rows.length ? el("p", { class: "soft" }, `The first ${rows.length} are shown.`) : null,
+      active(found.incident) && rows.length > 1 ? el("div", { class: "buttons" }, button("Split…", () => split(found.incident, found.alerts))) : null)];
+  },
+  actions: (found) => [el("section", { class: "panel" }, el("h1", {}, "Runs"),
+    found.runs.length ? el("ul", { class: "plain" }, found.runs.map(run)) : el("p", { class: "soft" }, "Nothing was done."),
+    el("h1", {}, "Proposals"), found.proposals.length ? el("ul", { class: "plain" }, found.proposals.map(past)) : el("p", { class: "soft" }, "Nothing was proposed."))],
+};
+
+export async function page(id, part) {
+  const { incidents: all } = await api("/incidents?limit=200");
+  all.sort((a, b) => active(b) - active(a) || b.opened_at.localeCompare(a.opened_at));
+  const shown = all.find((i) => i.id === id) || (id ? { id } : all[0]);
+  if (!shown) {
+    return { nodes: [el("p", { class: "empty" }, "No incident yet. Telemetry is being read and judged; the first one appears here by itself.")] };
+  }
+  const found = await api(`/incidents/${shown.id}`);
+  const here = parts[part] ? part : "thread";
+  return {
+    title: `#${found.incident.number} ${found.incident.title}`, layout: id ? "split chosen" : "split", after: follow,
+    nodes: [side(all, shown.id), el("section", { class: "thread", "data-key": `incident-${shown.id}`, "aria-label": "Incident" },
+      el("a", { class: "back", href: "#/incidents" }, "‹ All incidents"), tabs(shown.id, here, found),
+      el("div", { class: "part", "data-key": here }, parts[here](found)), here === "thread" ? el("div", { class: "below" }, box(shown.id, shown.id)) : null)],
+  };
+}

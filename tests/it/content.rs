@@ -1,0 +1,65 @@
+//! What is shipped as data fits together: runbooks, scenarios and the executors' allow-list.
+
+use std::collections::BTreeMap;
+
+use nightjar::demo::scenario::scenarios;
+use nightjar::demo::town::{DATABASES, NODES, SERVICES};
+use nightjar::runbook::Library;
+
+fn library() -> Library {
+    Library::shipped().unwrap_or_else(|mistakes| panic!("{mistakes}"))
+}
+
+#[test]
+fn every_suggestion_that_a_scenario_expects_is_an_action_of_a_shipped_runbook() {
+    let library = library();
+    for scenario in scenarios() {
+        for suggestion in &scenario.expected.suggestions {
+            let (runbook, action) = suggestion.split_once('/').expect("runbook/action");
+            let found = library.get(runbook).and_then(|r| r.action(action));
+            assert!(found.is_some(), "{}: {suggestion}", scenario.key);
+        }
+    }
+}
+
+#[test]
+fn no_runbook_knows_the_demo() {
+    for runbook in library().iter() {
+        let front = serde_json::to_string(&runbook.front).expect("text and numbers");
+        let id = &runbook.front.id;
+        for scenario in scenarios() {
+            for text in [&front, &runbook.body] {
+                assert!(!text.contains(scenario.key.as_str()), "{id} names {}", scenario.key);
+                assert!(!text.contains(scenario.title.as_str()), "{id} names {}", scenario.title);
+            }
+        }
+        // Services are called by common words, so only the machine's part is looked at for them.
+        let words = |c: char| !(c.is_ascii_alphanumeric() || c == '-');
+        let names = SERVICES.iter().map(|s| s.name).chain(DATABASES.iter().map(|d| d.name));
+        for name in names.chain(NODES) {
+            let in_target = runbook.front.actions.iter().any(|a| {
+                let parts = [a.target.as_ref(), a.http.as_ref().map(|h| &h.url)];
+                parts.into_iter().flatten().any(|t| t.split(words).any(|w| w == name))
+            });
+            assert!(!in_target, "{id} is bound to {name}");
+            assert!(!runbook.front.services.iter().any(|s| s == name), "{id} is for {name}");
+        }
+    }
+}
+
+#[test]
+fn every_shipped_action_touches_only_what_its_one_setting_names() {
+    let settings = BTreeMap::from([("admin_url".to_owned(), "http://127.0.0.1:9".to_owned())]);
+    let reached = library().reach(&settings);
+    assert!(reached.len() >= 10, "{reached:?}");
+    for reach in &reached {
+        let touched = reach.touches.as_ref().unwrap_or_else(|e| panic!("{}: {e}", reach.action));
+        assert!(
+            touched.starts_with("POST http://127.0.0.1:9/admin/"),
+            "{}: {touched}",
+            reach.action
+        );
+    }
+    let unset = library().reach(&BTreeMap::new());
+    assert!(unset.iter().all(|r| r.touches.as_ref().is_err_and(|e| e.contains("admin_url"))));
+}
