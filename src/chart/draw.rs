@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::scale::{time_ticks, value_ticks};
+use super::scale::{axis_unit, time_ticks, value_ticks};
 use super::{Chart, Mark, MarkKind, Theme};
 use crate::model::{Band, Point, Time, figure};
 
@@ -73,7 +73,7 @@ pub fn svg(chart: &Chart, theme: Theme) -> String {
         escaped(&summary(chart)),
         c.ground
     );
-    let title = shortened(&chart.title, RIGHT - 16.0, 13.0);
+    let title = shortened(&title(chart), RIGHT - 16.0, 13.0);
     text(&mut out, (16.0, 22.0), c.text, r#" font-size="13""#, &title);
     axes(&mut out, chart, &plot, &c);
     bands(&mut out, chart, &plot, &c);
@@ -88,6 +88,15 @@ pub fn svg(chart: &Chart, theme: Theme) -> String {
     }
     out.push_str("</svg>\n");
     out
+}
+
+/// The title, with the unit where the value axis does not say it.
+fn title(chart: &Chart) -> String {
+    let unit = chart.unit.trim_matches(['{', '}']);
+    if unit.is_empty() || !axis_unit(&chart.unit, 1.0).suffix.is_empty() {
+        return chart.title.clone();
+    }
+    format!("{} ({unit})", chart.title)
 }
 
 /// What the chart says to somebody who can't see it.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer, Serialize, de};
+use utoipa::ToSchema;
 
 use crate::model::{ChangeKind, Indicator, Matcher, Risk, Role};
 
@@ -153,7 +154,7 @@ pub struct Action {
 }
 
 /// What kind of value a parameter takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ParameterKind {
     /// Text that matches `pattern`.
@@ -165,7 +166,7 @@ pub enum ParameterKind {
 }
 
 /// One parameter of an action.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Parameter {
     /// Its name in templates, `params.<name>`.

@@ -8,6 +8,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Answer, State, VIEWER};
 use crate::model::Risk;
 use crate::runbook::Runbook;
+use crate::runbook::schema::Parameter;
 use crate::web::extract::{Id, Params, found};
 use crate::web::table::Route;
 
@@ -99,6 +100,8 @@ struct RunbookAction {
     title: String,
     risk: Risk,
     expected_effect: String,
+    /// What a person may change before it is approved, with its bounds.
+    parameters: Vec<Parameter>,
 }
 
 async fn one(Shared(state): Shared<State>, Id(id): Id<String>) -> Answer<WholeRunbook> {
@@ -109,6 +112,7 @@ async fn one(Shared(state): Shared<State>, Id(id): Id<String>) -> Answer<WholeRu
         title: a.title.clone(),
         risk: a.risk,
         expected_effect: a.expected_effect.clone(),
+        parameters: a.parameters.clone(),
     });
     Ok(Json(WholeRunbook {
         head: head(runbook, String::new()),

@@ -69,6 +69,15 @@ export function matchersOf(subject) {
   return [`service=${quoted(entity(about))}`];
 }
 
+/** Matchers of the entity that leads an incident: the label that its alerts name it by. */
+export function matchersOfIncident(found) {
+  const leading = found.alerts.find((a) => a.id === found.incident.leading) || found.alerts[0];
+  if (!leading) return matchersOf(found.incident);
+  const name = entity(leading.entity);
+  const key = Object.keys(leading.labels).find((k) => leading.labels[k] === name) || "service";
+  return [`${key}=${quoted(name)}`];
+}
+
 /** The answer to Why?, as nodes. */
 export const explained = (e) => [el("ul", {}, e.lines.map((l) => el("li", {}, l))),
   e.records?.length ? el("details", {}, el("summary", {}, `Audit records behind it (${e.records.length})`),

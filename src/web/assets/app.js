@@ -51,6 +51,7 @@ async function draw() {
   if (page !== shown) view.scrollTop = 0;
   shown = page;
   document.title = made.title ? `${made.title} · nightjar` : "nightjar";
+  for (const here of document.querySelectorAll("nav:not(.side) [aria-current]")) here.scrollIntoView({ block: "nearest", inline: "nearest" });
   made.after?.(view);
 }
 
@@ -64,8 +65,9 @@ async function clock() {
   const line = document.getElementById("clock");
   try {
     const now = await api("/status");
-    line.textContent = `${minute(now.now)} UTC${now.speed && now.speed !== 1 ? ` ×${now.speed}` : ""}`;
+    line.textContent = `${minute(now.now).slice(5)} UTC${now.speed && now.speed !== 1 ? ` ×${now.speed}` : ""}`;
     line.title = now.speed && now.speed !== 1 ? `Event time; it runs ${now.speed} times as fast as real time.` : "Event time";
+    line.title = `${minute(now.now)} UTC. ${line.title}`;
     line.className = "";
     const banner = document.getElementById("halted");
     banner.hidden = !now.halt;

@@ -25,6 +25,7 @@ export function pending(place) {
 async function put(question, incident, place) {
   const now = { question, steps: [], sentences: [] };
   making.set(place, now);
+  wanted = 1;
   stale();
   try {
     const answer = await send(question, incident, (p) => {
@@ -90,12 +91,11 @@ export async function page() {
   };
 }
 
-let length = 0;
-/** Goes along with what is new at the end of a thread, unless the reader has scrolled up. */
+let wanted = 0;
+/** After a question its words are brought to the top of what is shown, with the answer below. */
 export function follow(view) {
-  const list = view.querySelector(".messages");
-  if (!list) return;
-  const n = list.querySelectorAll(".message").length;
-  if (n > length && making.size + asked.length) list.lastElementChild?.scrollIntoView({ block: "nearest" });
-  length = n;
+  if (!wanted) return;
+  if (!making.size) wanted -= 1;
+  const own = view.querySelectorAll(".messages .message.mine");
+  own[own.length - 1]?.scrollIntoView({ block: "start" });
 }

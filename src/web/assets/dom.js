@@ -75,13 +75,17 @@ export const count = (n) => String(n ?? 0).replace(/\B(?=(\d{3})+$)/g, "\u202f")
 /** `1 alert`, `2 alerts`. */
 export const n_of = (n, what) => `${count(n)} ${what}${n === 1 ? "" : "s"}`;
 
+/** A time in a table is never broken over two lines. */
+const isTime = (c) => typeof c === "string" && /^[\d: -]{5,16}$/.test(c);
+
 /** A table in a box that scrolls by itself on narrow screens. */
 export function table(caption, heads, rows, none) {
   if (!rows.length) return el("p", { class: "empty" }, none);
   return el("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption }, el("table", {},
     el("caption", { class: "hidden" }, caption),
     el("thead", {}, el("tr", {}, heads.map((h) => el("th", { scope: "col" }, h)))),
-    el("tbody", {}, rows.map((r) => el("tr", {}, r.map((c) => el("td", {}, c ?? "")))))));
+    // On narrow screens a row is a block, and each cell says its column.
+    el("tbody", {}, rows.map((r) => el("tr", {}, r.map((c, i) => el("td", { "data-label": heads[i], class: isTime(c) ? "name" : null }, c ?? "")))))));
 }
 
 /** A state at a glance: a coloured dot with its word for those who don't see it. */

@@ -11,10 +11,13 @@ export function theme() {
 }
 
 /** The chart of metric evidence. `version` changes when it has to be read again. */
-export const chart = (id, alt, version = "") => el("img", {
+export const chart = (id, alt, version = "") => picture(`/api/v1/evidence/${id}/chart.svg`, alt, version);
+
+/** A chart in a frame that scrolls on narrow screens, where its words would get too small. */
+export const picture = (path, alt, version) => el("div", { class: "frame" }, el("img", {
   class: "chart", alt, width: "860", height: "300", loading: "lazy",
-  src: `/api/v1/evidence/${id}/chart.svg?theme=${theme()}&v=${encodeURIComponent(version)}`,
-});
+  src: `${path}?theme=${theme()}&v=${encodeURIComponent(version)}`,
+}));
 
 /** A citation that opens its evidence. */
 export const cite = (n, id) => el("button", {

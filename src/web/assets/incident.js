@@ -5,7 +5,7 @@ import { form, field } from "/assets/form.js";
 import { card, thread } from "/assets/card.js";
 import { chart, cites, bar } from "/assets/evidence.js";
 import { decide, ignore, past, run } from "/assets/proposal.js";
-import { verbs, assign, merge, split, review, silence, matchersOf, why } from "/assets/actions.js";
+import { verbs, assign, merge, split, review, silence, matchersOfIncident, why } from "/assets/actions.js";
 import { box, pending, follow } from "/assets/ask.js";
 
 const WORKED_ON = ["open", "acknowledged", "mitigating", "monitoring"];
@@ -47,7 +47,7 @@ const parts = {
       if (b.verb === "approve" || b.verb === "schedule") return decide(p, b.verb === "schedule", i.updated_at);
       if (b.verb === "ignore") return ignore(p);
       if (b.verb === "why") return why(b.subject);
-      if (b.verb === "silence") return silence(matchersOf(i));
+      if (b.verb === "silence") return silence(matchersOfIncident(found));
       return verbs[b.verb]?.(i);
     };
     const more = active(i) ? [button("Assign…", () => assign(i)), button("Merge…", () => merge(i))]

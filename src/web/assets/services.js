@@ -2,7 +2,7 @@
 import { el, svg, mark, badge, minute, clock, entity, count, table } from "/assets/dom.js";
 import { api } from "/assets/net.js";
 import { layout } from "/assets/layout.js";
-import { theme } from "/assets/evidence.js";
+import { picture } from "/assets/evidence.js";
 
 const WORST = { critical: 3, warning: 2, info: 1 };
 const link = (name) => `#/services/${encodeURIComponent(name)}`;
@@ -12,6 +12,15 @@ function health(firing) {
   const worst = new Map();
   for (const f of firing) if ((WORST[f.severity] || 0) > (WORST[worst.get(f.entity)] || 0)) worst.set(f.entity, f.severity);
   return worst;
+}
+
+/** Names with how often each fires, most often first. */
+function counted(names) {
+  const n = new Map();
+  for (const name of names) n.set(name, (n.get(name) || 0) + 1);
+  const all = [...n].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0]));
+  const shown = all.slice(0, 4).map(([name, times]) => (times > 1 ? `${name} (${count(times)})` : name));
+  return all.length > 4 ? `${shown.join(", ")} and ${all.length - 4} more` : shown.join(", ");
 }
 
 const short = (text, most) => (text.length > most ? `${text.slice(0, most - 1)}…` : text);
@@ -51,17 +60,15 @@ async function overview() {
     named(found.edges.filter((e) => e.from === n && e.kind === "calls").map((e) => e.to)),
     named(found.edges.filter((e) => e.to === n && e.kind === "calls").map((e) => e.from)),
     named(found.edges.filter((e) => e.from === n && e.kind === "runs_on").map((e) => e.to)),
-    String(found.series.filter((s) => s.entity === n).length), found.firing.filter((f) => f.entity === n).map((f) => f.name).join(", ")]);
+    String(found.series.filter((s) => s.entity === n).length), counted(found.firing.filter((f) => f.entity === n).map((f) => f.name))]);
   return { title: "Services", nodes: [el("div", { class: "head" }, el("div", {}, el("h1", {}, "Services"),
     el("p", { class: "soft" }, "Learned from spans and declared in configuration; callers stand left of what they call. Red lines are calls that fail."))),
   drawing(found, worst), table("Entities", ["Entity", "Kind", "Calls", "Called by", "Runs on", "Series", "Firing"], rows, "Nothing is known yet.")] };
 }
 
-const picture = (s, now) => el("figure", { "data-key": s.id }, el("img", {
-  class: "chart", alt: `${s.metric} of ${entity(s.entity)} over the last three hours`, width: "860", height: "300", loading: "lazy",
-  // A picture is asked for again once a minute of event time.
-  src: `/api/v1/series/${s.id}/chart.svg?theme=${theme()}&v=${encodeURIComponent(minute(now))}`,
-}));
+// A picture is asked for again once a minute of event time.
+const signal = (s, now) => el("figure", { "data-key": s.id },
+  picture(`/api/v1/series/${s.id}/chart.svg`, `${s.metric} of ${entity(s.entity)} over the last three hours`, minute(now)));
 
 async function one(name) {
   const of = encodeURIComponent(name);
@@ -72,9 +79,9 @@ async function one(name) {
   const listed = (label, links) => (links.length ? [el("dt", {}, label), el("dd", {}, links.flatMap((l, i) => (i ? [", ", l] : [l])))] : []);
   return { title: entity(name), nodes: [el("p", {}, el("a", { href: "#/services" }, "‹ All services")),
     el("section", { class: "panel" }, el("h1", {}, entity(name)), el("p", { class: "soft" }, name),
-      own.length ? el("p", {}, own.map((f) => [badge(f.severity, f.severity), " ", el("a", { href: `#/why/${f.alert}` }, f.name), " "])) : el("p", {}, "Nothing fires."),
+      own.length ? el("p", {}, own.length > 12 ? counted(own.map((f) => f.name)) : own.map((f) => [badge(f.severity, f.severity), " ", el("a", { href: `#/why/${f.alert}` }, f.name), " "])) : el("p", {}, "Nothing fires."),
       el("dl", {}, listed("Calls and runs on", near("from", "to")), listed("Called by and carries", near("to", "from")))),
-    series.length ? el("section", { class: "grid", "aria-label": "Signals" }, series.slice(0, 12).map((s) => picture(s, now))) : el("p", { class: "empty" }, "No series is kept of it."),
+    series.length ? el("section", { class: "grid", "aria-label": "Signals" }, series.slice(0, 12).map((s) => signal(s, now))) : el("p", { class: "empty" }, "No series is kept of it."),
     el("section", { class: "panel wide" }, el("h1", {}, "Changes"), table("Changes", ["When (UTC)", "Kind", "Change", "Author"],
       changes.map((c) => [minute(c.at), badge(c.kind.replace("_", " ")), c.title, c.author || ""]), "No change was told.")),
     el("section", { class: "panel wide" }, el("h1", {}, "Warnings and errors in its log"), table("Log lines", ["When (UTC)", "Level", "Line"],

@@ -2,13 +2,14 @@
 // is written; links lead to http and https only.
 import { el } from "/assets/dom.js";
 
-const INLINE = /(`[^`]+`|\*\*[^*]+\*\*|\[\d+\]|\[[^\]]+\]\(https?:\/\/[^\s)]+\))/;
+const INLINE = /(`[^`]+`|\*\*[^*]+\*\*|\*[^*\s][^*]*\*|\[\d+\]|\[[^\]]+\]\(https?:\/\/[^\s)]+\))/;
 
 /** One line; `cite` makes the element of `[n]`, or gives nothing where n cites nothing. */
 export function inline(text, cite) {
   return text.split(INLINE).filter(Boolean).map((part) => {
     if (/^`[^`]+`$/.test(part)) return el("code", {}, part.slice(1, -1));
     if (/^\*\*[^*]+\*\*$/.test(part)) return el("strong", {}, part.slice(2, -2));
+    if (/^\*[^*]+\*$/.test(part)) return el("em", {}, part.slice(1, -1));
     const cited = part.match(/^\[(\d+)\]$/);
     if (cited) return (cite && cite(Number(cited[1]))) || part;
     const link = part.match(/^\[([^\]]+)\]\((https?:\/\/[^\s)]+)\)$/);
