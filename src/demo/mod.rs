@@ -8,6 +8,7 @@
 mod alerts;
 pub mod expected;
 mod exposition;
+mod otlp;
 pub mod promql;
 mod push;
 pub mod scenario;

@@ -310,24 +310,32 @@ impl World {
                 + 0.05 * rhythm::traffic(at)
                 + 0.06 * saw
                 + 0.015 * noise(self.seed, stream, at));
-        let leaked: f64 = self.near(at).map(|e| Self::leaked(s, e, at).0).sum();
+        let leaked: f64 = self.near(at).map(|e| self.leaked(s, e, at).0).sum();
         (usual + leaked).min(plan.memory_limit)
     }
 
     /// Bytes that an episode has leaked in an instance since it last started, how many times the
     /// instance was killed for it, and how far it is being restarted (0 to 1).
-    fn leaked(s: usize, episode: &Episode, at: Time) -> (f64, f64, f64) {
+    fn leaked(&self, s: usize, episode: &Episode, at: Time) -> (f64, f64, f64) {
         let plan = &SERVICES[s];
         let leak: f64 =
             episode.scenario.effect.iter().filter(|e| e.on == plan.name).map(|e| e.leak).sum();
         if leak <= 0.0 || at < episode.from {
             return (0.0, 0.0, 0.0);
         }
-        let hours = at.min(episode.until).ms_since(episode.from) as f64 / 3_600_000.0;
         let room = plan.memory_limit - 1.06 * plan.memory;
         let life = room / leak;
-        let deaths = (hours / life).floor();
-        let age = hours - deaths * life;
+        let until = at.min(episode.until);
+        let (mut deaths, mut age) = (0.0, 0.0);
+        // A restart gives back what was leaked; the leak itself goes on.
+        let mut since = episode.from;
+        for end in self.restarts(s, episode.from, until).chain([until]) {
+            let hours = end.ms_since(since) as f64 / 3_600_000.0;
+            let died = (hours / life).floor();
+            deaths += died;
+            age = hours - died * life;
+            since = end;
+        }
         let dying =
             if deaths > 0.0 && age * 3_600.0 < 40.0 && at < episode.until { 1.0 } else { 0.0 };
         // Instances are replaced within seconds of a fix: what they held is gone at once.
@@ -339,7 +347,7 @@ impl World {
     /// far one is being restarted.
     fn out_of_memory(&self, s: usize, at: Time) -> (f64, f64) {
         self.episodes.iter().fold((0.0, 0.0), |(deaths, dying), episode| {
-            let (_, n, now) = Self::leaked(s, episode, at);
+            let (_, n, now) = self.leaked(s, episode, at);
             (deaths + n, f64::max(dying, now))
         })
     }

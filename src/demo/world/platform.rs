@@ -58,6 +58,23 @@ impl World {
         all
     }
 
+    /// When a service (by position) was restarted within a range, in order.
+    pub(super) fn restarts(
+        &self,
+        service: usize,
+        since: Time,
+        until: Time,
+    ) -> impl Iterator<Item = Time> {
+        let ours = move |what: &What| {
+            matches!(what, What::Operate(Operation::Restart { service: name })
+                if name == SERVICES[service].name)
+        };
+        self.events
+            .iter()
+            .filter(move |e| since <= e.at && e.at <= until && ours(&e.what))
+            .map(|e| e.at)
+    }
+
     /// Whether any instance of a service runs on a node at a time.
     #[must_use]
     pub fn runs_on(&self, service: usize, node: usize, at: Time) -> bool {

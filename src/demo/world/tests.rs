@@ -1,5 +1,7 @@
 //! What the world promises: determinism, effects where they belong, fixes that help.
 
+mod fixes;
+
 use super::frame::{Place, item};
 use super::*;
 use crate::demo::scenario::Pattern;
