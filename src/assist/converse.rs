@@ -44,7 +44,7 @@ impl Assistant {
         let mut cost = Cost::default();
         for _ in 0..self.config.max_rounds {
             let request = Request { messages: messages.clone(), tools: tools(), max_tokens: 1_000 };
-            let reply = llm.model.complete(request).await?;
+            let reply = llm.model.complete(request, mpsc::channel(1).0).await?;
             cost.tokens_in += reply.usage.tokens_in;
             cost.tokens_out += reply.usage.tokens_out;
             if cost.tokens_in + cost.tokens_out > u64::from(llm.config.max_tokens_per_answer) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
+use tokio::sync::mpsc;
 
 use crate::model::Fault;
 use crate::store::Store;
@@ -92,6 +93,14 @@ pub struct Usage {
     pub tokens_out: u64,
 }
 
+impl Usage {
+    /// By the usual rule of thumb for English, four bytes a token, where usage is not told.
+    #[must_use]
+    pub fn estimated(bytes_sent: usize, bytes_received: usize) -> Self {
+        Self { tokens_in: bytes_sent as u64 / 4, tokens_out: bytes_received as u64 / 4 }
+    }
+}
+
 /// What a model said.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Reply {
@@ -101,14 +110,22 @@ pub struct Reply {
     pub calls: Vec<ToolCall>,
     /// Tokens used; estimated from the characters where the endpoint does not say.
     pub usage: Usage,
+    /// It reached the limit of tokens: the words end in the middle.
+    #[serde(default)]
+    pub is_cut: bool,
 }
 
 /// A language model. The other side costs money, so it is a port.
 pub trait LanguageModel: Send + Sync {
     /// The model's name, as shown in the footer.
     fn name(&self) -> &str;
-    /// One exchange.
-    fn complete(&self, request: Request) -> BoxFuture<'_, Result<Reply, Fault>>;
+    /// One exchange. `heard` is told the words as they come; a full or closed channel harms
+    /// nothing, the reply has them all.
+    fn complete(
+        &self,
+        request: Request,
+        heard: mpsc::Sender<String>,
+    ) -> BoxFuture<'_, Result<Reply, Fault>>;
 }
 
 /// A model with what bounds it.

@@ -1,21 +1,48 @@
 //! Any endpoint that speaks the chat-completions protocol: a vendor's, or a local server.
 //!
-//! Answers are read tolerantly, field by field, since servers differ. Nothing is retried here:
-//! whoever asks falls back instead. A slow server is cut off by the client's own time limits.
+//! Answers are streamed; a stream that falls silent, breaks off or is none at all is a fault with
+//! words for the reader. A busy endpoint is waited for once, if it asks for little; for longer it
+//! is left alone until its time has passed. Nothing else is retried: whoever asks falls back.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
-use async_openai::{Client, config::OpenAIConfig, error::OpenAIError, middleware::ReqwestService};
+use async_openai::{Client, config::OpenAIConfig, error::OpenAIError};
+use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
-use serde_json::{Value, json};
+use serde_json::Value;
+use tokio::sync::mpsc;
+use tokio::time::Instant;
 
-use super::{Config, LanguageModel, Message, Reply, Request, ToolCall, Usage};
+use super::{Config, LanguageModel, Reply, Request};
 use crate::model::{Fault, Secret};
+
+#[cfg(test)]
+mod tests;
+mod transport;
+mod wire;
+
+use transport::{Transport, Unfit};
+use wire::{Growing, Quirks};
+
+/// How long a busy endpoint is left alone that does not say for how long.
+const DEFAULT_REST: Duration = Duration::from_secs(20);
 
 /// The adapter.
 pub struct OpenAi {
     client: Client<OpenAIConfig>,
     model: String,
+    stall: Duration,
+    most_wait: Duration,
+    // Guards what was learned of the endpoint; held only while it is read or replaced.
+    learned: Mutex<Learned>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Learned {
+    quirks: Quirks,
+    /// Until when it asked to be left alone.
+    rests_until: Option<Instant>,
 }
 
 impl OpenAi {
@@ -26,101 +53,148 @@ impl OpenAi {
     pub fn new(config: &Config) -> Result<Self, Fault> {
         let http = reqwest::Client::builder()
             .timeout(Duration::from_secs(config.timeout_s.into()))
-            .read_timeout(Duration::from_secs(config.stall_s.into()))
+            .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(|e| Fault::permanent("building the model's HTTP client", e))?;
         let base = config.base_url.trim_end_matches('/');
         let key = config.api_key.as_ref().map_or("", Secret::reveal);
         let endpoint = OpenAIConfig::new().with_api_base(base).with_api_key(key);
-        // A bare service in place of the default one, which retries by itself.
+        // Our own service in place of the default one, which retries by itself.
         let client =
-            Client::build(http.clone(), endpoint).with_http_service(ReqwestService::new(http));
-        Ok(Self { client, model: config.model.clone() })
-    }
-}
-
-fn wire(message: &Message) -> Value {
-    match message {
-        Message::System { text } => json!({ "role": "system", "content": text }),
-        Message::User { text } => json!({ "role": "user", "content": text }),
-        Message::Tool { call, text } => {
-            json!({ "role": "tool", "tool_call_id": call, "content": text })
-        }
-        Message::Assistant { text, calls } => {
-            let calls: Vec<Value> = calls
-                .iter()
-                .map(|c| {
-                    let function = json!({ "name": c.name, "arguments": c.arguments });
-                    json!({ "id": c.id, "type": "function", "function": function })
-                })
-                .collect();
-            let mut message = json!({ "role": "assistant", "content": text });
-            // The protocol refuses an empty list.
-            if !calls.is_empty() {
-                message["tool_calls"] = Value::Array(calls);
-            }
-            message
-        }
-    }
-}
-
-fn body(model: &str, request: &Request) -> Value {
-    let mut body = json!({
-        "model": model,
-        "max_tokens": request.max_tokens,
-        "messages": request.messages.iter().map(wire).collect::<Vec<_>>(),
-    });
-    if !request.tools.is_empty() {
-        let tools = request.tools.iter().map(|t| json!({ "type": "function", "function": t }));
-        body["tools"] = tools.collect();
-    }
-    body
-}
-
-/// Reads an answer; `n_sent` bytes were sent, for an estimate where usage is not told.
-fn read(answer: &Value, n_sent: usize) -> Result<Reply, Fault> {
-    let message = &answer["choices"][0]["message"];
-    if !message.is_object() {
-        let error = &answer["error"];
-        let said = error.as_str().or_else(|| error["message"].as_str()).unwrap_or("no choices");
-        let said: String = said.chars().take(200).collect();
-        return Err(Fault::because(format!("the model's endpoint answered: {said}")));
-    }
-    let text = message["content"].as_str().unwrap_or_default().to_owned();
-    let mut calls = Vec::new();
-    for (i, call) in message["tool_calls"].as_array().into_iter().flatten().enumerate() {
-        let function = &call["function"];
-        // Some servers give arguments as an object and leave ids out.
-        let arguments = match &function["arguments"] {
-            Value::String(text) => text.clone(),
-            other => other.to_string(),
+            Client::build(http.clone(), endpoint).with_http_service(Transport { http });
+        // The vendor's own newest models know only the new name.
+        let quirks = Quirks {
+            completion_tokens: base.contains("://api.openai.com"),
+            ..Quirks::default()
         };
-        let id = call["id"].as_str().filter(|id| !id.is_empty());
-        calls.push(ToolCall {
-            id: id.map_or_else(|| format!("call-{n_sent}-{i}"), str::to_owned),
-            name: function["name"].as_str().unwrap_or_default().to_owned(),
-            arguments,
-        });
+        Ok(Self {
+            client,
+            model: config.model.clone(),
+            stall: Duration::from_secs(config.stall_s.max(1).into()),
+            most_wait: Duration::from_secs(config.max_wait_s.into()),
+            learned: Mutex::new(Learned { quirks, rests_until: None }),
+        })
     }
-    // Four bytes a token is the usual rule of thumb for English.
-    let tokens =
-        |name: &str, bytes: usize| answer["usage"][name].as_u64().unwrap_or(bytes as u64 / 4);
-    let usage = Usage {
-        tokens_in: tokens("prompt_tokens", n_sent),
-        tokens_out: tokens("completion_tokens", text.len()),
-    };
-    Ok(Reply { text, calls, usage })
+
+    fn learned(&self) -> Learned {
+        *self.learned.lock().expect("nothing panics under this lock")
+    }
+
+    fn learn(&self, change: impl FnOnce(&mut Learned)) {
+        change(&mut self.learned.lock().expect("nothing panics under this lock"));
+    }
+
+    fn silent(&self) -> Fault {
+        let context = format!("the model sent nothing for {} s", self.stall.as_secs());
+        Fault::Transient { context, after: None, source: None }
+    }
+
+    async fn once(
+        &self,
+        request: &Request,
+        heard: &mpsc::Sender<String>,
+    ) -> Result<Reply, Failed> {
+        let body = wire::body(&self.model, request, self.learned().quirks);
+        let n_sent = body.to_string().len();
+        let mut growing = Growing::default();
+        let chat = self.client.chat();
+        let opening = chat.create_stream_byot::<_, Value>(body);
+        let opened = tokio::time::timeout(self.stall, opening).await;
+        let mut stream = match opened.map_err(|_| Failed::Fault(self.silent()))? {
+            Ok(stream) => stream,
+            Err(error) => match unfit(error) {
+                Ok(whole) => {
+                    growing.take(&whole);
+                    growing.finish.get_or_insert_with(|| "stop".to_owned());
+                    return finished(growing, n_sent);
+                }
+                Err(failed) => return Err(failed),
+            },
+        };
+        loop {
+            let next = tokio::time::timeout(self.stall, stream.next()).await;
+            let Some(chunk) = next.map_err(|_| Failed::Fault(self.silent()))? else { break };
+            let chunk = chunk.map_err(|e| Failed::Fault(broken(e)))?;
+            if let Some(said) = chunk["error"]["message"].as_str().or(chunk["error"].as_str()) {
+                let said: String = said.chars().take(200).collect();
+                return Err(Failed::Fault(Fault::because(format!("the model failed: {said}"))));
+            }
+            let words = growing.take(&chunk);
+            if !words.is_empty() {
+                // Whoever listens late reads the whole reply.
+                let _ = heard.try_send(words);
+            }
+        }
+        finished(growing, n_sent)
+    }
 }
 
-fn failed(error: OpenAIError) -> Fault {
+/// Why one exchange failed.
+enum Failed {
+    Fault(Fault),
+    Refused { status: u16, after: Option<Duration>, said: String },
+}
+
+fn finished(growing: Growing, n_sent: usize) -> Result<Reply, Failed> {
+    let fault = |text: &str| Err(Failed::Fault(Fault::because(text)));
+    match growing.finish.as_deref() {
+        // A stream that is cut ends without an error and without a reason.
+        None => fault("the model's answer broke off"),
+        Some("content_filter") => fault("the model's provider withheld the answer"),
+        Some(_) if growing.refused => fault("the model refused to answer"),
+        Some(_) => Ok(growing.reply(n_sent)),
+    }
+}
+
+/// The whole answer of a server that does not stream, or why there is none.
+fn unfit(error: OpenAIError) -> Result<Value, Failed> {
+    let error = match error {
+        OpenAIError::Boxed(inner) => match inner.downcast::<Unfit>() {
+            Ok(unfit) => *unfit,
+            Err(other) => return Err(Failed::Fault(broken(OpenAIError::Boxed(other)))),
+        },
+        other => return Err(Failed::Fault(broken(other))),
+    };
+    let because = |text: String| Err(Failed::Fault(Fault::because(text)));
+    match error {
+        Unfit::Refused { status, after, said } => Err(Failed::Refused { status, after, said }),
+        Unfit::NotJson { kind } => {
+            because(format!("the model's endpoint answered {kind}; check llm.base_url"))
+        }
+        Unfit::Whole { body } => {
+            let value: Value = serde_json::from_slice(&body).unwrap_or_default();
+            if value["choices"][0]["message"].is_object() {
+                return Ok(value);
+            }
+            let said = value["error"]["message"].as_str().or(value["error"].as_str());
+            let said: String = said.unwrap_or("no choices").chars().take(200).collect();
+            because(format!("the model's endpoint answered: {said}"))
+        }
+    }
+}
+
+fn broken(error: OpenAIError) -> Fault {
     let context = match &error {
         OpenAIError::Reqwest(e) if e.is_timeout() => "the model did not answer in time",
-        OpenAIError::JSONDeserialize(..) => "the model's endpoint answered with no JSON",
+        OpenAIError::Reqwest(e) if e.is_connect() => "the model's endpoint can't be reached",
+        OpenAIError::JSONDeserialize(..) => "the model sent JSON that is cut short or wrong",
+        OpenAIError::StreamError(_) => "the model's answer broke off",
         _ => "the model's endpoint failed",
     };
-    match error {
-        OpenAIError::JSONDeserialize(..) => Fault::permanent(context, error),
-        _ => Fault::transient(context, error),
+    Fault::transient(context, error)
+}
+
+/// A refusal in words for the reader.
+fn refusal(status: u16, said: &str) -> String {
+    match status {
+        401 | 403 => {
+            format!("the model's endpoint refused the key ({status}: {said}); check llm.api_key")
+        }
+        404 => format!(
+            "the model's endpoint does not know it (404: {said}); check llm.model and llm.base_url"
+        ),
+        429 => format!("the model's endpoint is busy (429: {said})"),
+        _ => format!("the model's endpoint answered {status}: {said}"),
     }
 }
 
@@ -129,65 +203,51 @@ impl LanguageModel for OpenAi {
         &self.model
     }
 
-    fn complete(&self, request: Request) -> BoxFuture<'_, Result<Reply, Fault>> {
+    fn complete(
+        &self,
+        request: Request,
+        heard: mpsc::Sender<String>,
+    ) -> BoxFuture<'_, Result<Reply, Fault>> {
         Box::pin(async move {
-            let body = body(&self.model, &request);
-            let n_sent = body.to_string().len();
-            let answer: Value = self.client.chat().create_byot(body).await.map_err(failed)?;
-            read(&answer, n_sent)
+            let mut waited = false;
+            loop {
+                let now = Instant::now();
+                if let Some(until) = self.learned().rests_until.filter(|u| *u > now) {
+                    let left = until - now;
+                    let context = format!(
+                        "the model's endpoint asked to be left alone for another {} s",
+                        left.as_secs() + 1
+                    );
+                    return Err(Fault::Transient { context, after: Some(left), source: None });
+                }
+                let (status, after, said) = match self.once(&request, &heard).await {
+                    Ok(reply) => return Ok(reply),
+                    Err(Failed::Fault(fault)) => return Err(fault),
+                    Err(Failed::Refused { status, after, said }) => (status, after, said),
+                };
+                if let (400, Some(quirks)) = (status, self.learned().quirks.learn(&said)) {
+                    self.learn(|l| l.quirks = quirks);
+                    continue;
+                }
+                let busy = matches!(status, 429 | 503 | 529);
+                if let (true, false, Some(after)) = (busy, waited, after)
+                    && after <= self.most_wait
+                {
+                    waited = true;
+                    tokio::time::sleep(after).await;
+                    continue;
+                }
+                if busy {
+                    let rest = after.unwrap_or(DEFAULT_REST);
+                    self.learn(|l| l.rests_until = Some(Instant::now() + rest));
+                }
+                let context = refusal(status, &said);
+                return Err(if busy || status >= 500 {
+                    Fault::Transient { context, after, source: None }
+                } else {
+                    Fault::because(context)
+                });
+            }
         })
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-
-    /// One exchange with a server that answers once with these words.
-    async fn exchange(status: &str, answer: &str) -> Result<Reply, Fault> {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("binds");
-        let port = listener.local_addr().expect("is bound").port();
-        let base_url = format!("http://127.0.0.1:{port}/v1/");
-        let config = Config { base_url, model: "small".into(), ..Config::default() };
-        let model = OpenAi::new(&config).expect("builds");
-        let messages = vec![Message::User { text: "status".into() }];
-        let serve = async {
-            let (mut socket, _) = listener.accept().await.expect("accepts");
-            let mut head = [0_u8; 8_192];
-            let n = socket.read(&mut head).await.expect("reads");
-            assert!(head[..n].starts_with(b"POST /v1/chat/completions"));
-            let text = format!(
-                "HTTP/1.1 {status}\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{answer}",
-                answer.len()
-            );
-            socket.write_all(text.as_bytes()).await.expect("writes");
-        };
-        let request = Request { messages, tools: Vec::new(), max_tokens: 10 };
-        tokio::join!(model.complete(request), serve).0
-    }
-
-    #[tokio::test]
-    async fn answers_are_read_tolerantly() {
-        let answer = r#"{"choices":[{"finish_reason":"odd","message":{"content":null,"tool_calls":
-            [{"function":{"name":"look_up","arguments":{"question":"status"}}}]}}]}"#;
-        let reply = exchange("200 OK", answer).await.expect("reads");
-        assert_eq!(reply.calls[0].arguments, r#"{"question":"status"}"#);
-        assert!(!reply.calls[0].id.is_empty());
-        assert!(reply.usage.tokens_in > 0, "estimated where it is not told");
-    }
-
-    #[tokio::test]
-    async fn errors_of_all_shapes_are_faults() {
-        for (status, answer) in [
-            ("200 OK", r#"{"error":"model not found"}"#),
-            ("429 Too Many Requests", "slow down"),
-            ("401 Unauthorized", r#"{"error":{"message":"bad key"}}"#),
-            ("200 OK", "<html>"),
-            ("500 Internal Server Error", ""),
-        ] {
-            assert!(exchange(status, answer).await.is_err(), "{status} {answer}");
-        }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Mutex;
 
 use futures_util::future::BoxFuture;
+use tokio::sync::mpsc;
 
 use super::{LanguageModel, Reply, Request};
 use crate::model::Fault;
@@ -28,8 +29,15 @@ impl LanguageModel for Scripted {
         "scripted"
     }
 
-    fn complete(&self, _request: Request) -> BoxFuture<'_, Result<Reply, Fault>> {
+    fn complete(
+        &self,
+        _request: Request,
+        heard: mpsc::Sender<String>,
+    ) -> BoxFuture<'_, Result<Reply, Fault>> {
         let next = self.replies.lock().expect("taking a reply can't panic").pop_front();
+        if let Some(reply) = &next {
+            let _ = heard.try_send(reply.text.clone());
+        }
         let reply = next.ok_or_else(|| Fault::because("the script has no further reply"));
         Box::pin(std::future::ready(reply))
     }
