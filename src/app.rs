@@ -20,7 +20,7 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::approve::{self, Observe};
-use crate::assist::Assistant;
+use crate::assist::{Assistant, Ledger};
 use crate::bus::{Bus, Event};
 use crate::chat::console::Console;
 use crate::command::Desk;
@@ -237,7 +237,8 @@ impl App {
                     library: self.library.clone(),
                     settings: settings.runbooks.settings.clone(),
                 }),
-            assistant: Assistant::new(self.store.reader(), llm, settings.assist.clone()),
+            assistant: Assistant::new(self.store.reader(), llm, settings.assist.clone())
+                .audited(Ledger::new(self.store.clone())),
             console: Console::new(self.store.clone(), self.bus.clone(), self.clock.clone()),
             tasks: self.tasks.clone(),
             library: self.library.clone(),

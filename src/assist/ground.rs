@@ -134,6 +134,11 @@ static OTHER_ZONE: LazyLock<Regex> = LazyLock::new(|| {
     )
 });
 
+/// Whether a text cites evidence `n`.
+pub(super) fn cites(text: &str, n: u32) -> bool {
+    MARKS.captures_iter(text).any(|c| c[1].split(',').any(|m| m.trim().parse() == Ok(n)))
+}
+
 /// Evidence to check against, read once for all sentences of an answer.
 pub(super) struct Grounds {
     facts: Vec<(u32, Facts)>,

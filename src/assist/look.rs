@@ -7,7 +7,7 @@ use crate::model::time::{DAY_MS, MINUTE_MS};
 use crate::model::{EntityRef, Fault, Indicator, Level, LogLine, Point, Series, Time, figure};
 use crate::store::{LogFilter, SeriesFilter};
 
-use super::offline::Scene;
+use super::offline::{Baseline, Scene};
 use super::when::Range;
 
 /// Log lines read for one answer.
@@ -42,13 +42,35 @@ pub(super) fn log_lines(scene: &mut Scene<'_>, lines: &[LogLine]) {
     }
 }
 
+/// Lines that have the wanted words, newest first.
+fn lines_with(scene: &mut Scene<'_>, text: String) -> Result<(), Fault> {
+    let range = scene.range(24);
+    let lines = scene.rows.logs(&LogFilter {
+        entity: scene.plan.entity().cloned(),
+        level: scene.wanted.level,
+        text: Some(text),
+        since: Some(range.since),
+        until: Some(range.until),
+        limit: 10,
+    })?;
+    let (a, b) = (range.since.minute_text(), range.until.minute_text());
+    let some = if lines.is_empty() { "No line has" } else { "The newest lines with" };
+    scene.draft.line(format!("{some} these words from {a} to {b}."));
+    log_lines(scene, &lines);
+    Ok(())
+}
+
 pub(super) fn errors(scene: &mut Scene<'_>) -> Result<(), Fault> {
+    if let Some(text) = scene.wanted.text.clone() {
+        return lines_with(scene, text);
+    }
     let range = scene.range(1);
+    let level = scene.wanted.level.unwrap_or(Level::Error);
     let span = range.until.ms_since(range.since);
     let read = |since: Time, until: Time| {
         scene.rows.logs(&LogFilter {
             entity: scene.plan.entity().cloned(),
-            level: Some(Level::Error),
+            level: Some(level),
             since: Some(since),
             until: Some(until),
             limit: MOST_LINES,
@@ -97,6 +119,9 @@ pub(super) fn errors(scene: &mut Scene<'_>) -> Result<(), Fault> {
 fn golden(scene: &Scene<'_>, entity: &EntityRef) -> Result<Vec<Series>, Fault> {
     let filter = SeriesFilter { entity: Some(entity.clone()), indicator: None };
     let mut all = scene.rows.list_series(&filter)?;
+    if let Some(part) = scene.wanted.metric.as_ref().map(|m| m.to_lowercase()) {
+        all.retain(|s| s.metric.to_lowercase().contains(&part));
+    }
     all.sort_by(|a, b| (a.indicator, &a.metric, a.id).cmp(&(b.indicator, &b.metric, b.id)));
     Ok(all.into_iter().take(8).collect())
 }
@@ -171,15 +196,12 @@ pub(super) fn compare(scene: &mut Scene<'_>) -> Result<(), Fault> {
         }
         return Ok(());
     }
-    let words = scene.question.text.to_lowercase();
     let now = scene.question.now;
     // The time named is what is compared with, so the figures of now are those of the last hour.
     let recent = Range { since: now.plus_ms(-60 * MINUTE_MS), until: now.plus_ms(1) };
-    if words.contains("week") {
-        return compared(scene, recent, back(recent, 7 * DAY_MS), "a week before");
-    }
-    match scene.plan.range {
-        Some(then) if !words.contains("yesterday") && !words.contains("yday") => {
+    match (scene.wanted.baseline, scene.plan.range) {
+        (Baseline::Week, _) => compared(scene, recent, back(recent, 7 * DAY_MS), "a week before"),
+        (Baseline::Range, Some(then)) => {
             let word = format!("from {} to {}", then.since.minute_text(), then.until.minute_text());
             compared(scene, recent, then, &word)
         }
@@ -205,7 +227,11 @@ pub(super) fn health(scene: &mut Scene<'_>) -> Result<(), Fault> {
             None => scene.draft.line(format!("No incident is open on {}.", e.name())),
         }
     }
-    compared(scene, range, back(range, DAY_MS), "a day before")
+    let (ms, word) = match scene.wanted.baseline {
+        Baseline::Week => (7 * DAY_MS, "a week before"),
+        _ => (DAY_MS, "a day before"),
+    };
+    compared(scene, range, back(range, ms), word)
 }
 
 pub(super) fn slowest(scene: &mut Scene<'_>) -> Result<(), Fault> {

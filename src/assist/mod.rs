@@ -19,12 +19,17 @@ use crate::store::Reader;
 mod converse;
 mod draft;
 mod ground;
+mod ledger;
 mod look;
 mod offline;
 mod plan;
 #[cfg(test)]
 mod tests;
+mod tools;
 mod when;
+
+pub use ledger::Ledger;
+use ledger::Trace;
 
 /// A question as somebody asked it.
 #[derive(Clone, Debug, PartialEq)]
@@ -123,13 +128,21 @@ pub struct Assistant {
     reader: Reader,
     llm: Option<Arc<Llm>>,
     config: Config,
+    ledger: Option<Ledger>,
 }
 
 impl Assistant {
     /// An assistant over a read-only store, with or without a model.
     #[must_use]
     pub fn new(reader: Reader, llm: Option<Arc<Llm>>, config: Config) -> Self {
-        Self { reader, llm, config }
+        Self { reader, llm, config, ledger: None }
+    }
+
+    /// Records every answer in the audit log.
+    #[must_use]
+    pub fn audited(mut self, ledger: Ledger) -> Self {
+        self.ledger = Some(ledger);
+        self
     }
 
     /// Answers a question. `progress` hears of look-ups and of sentences as they are verified; a
@@ -144,24 +157,36 @@ impl Assistant {
     ) -> Result<Answer, Fault> {
         let started = std::time::Instant::now();
         let _ = progress.try_send(Progress::Step { text: "Reading the store".into() });
-        let asked = match &self.llm {
-            Some(llm) => Some(self.converse(llm, &question, &progress).await),
-            None => None,
-        };
-        let mut answer = match asked {
-            Some(Ok(answer)) => answer,
-            other => {
-                let config = self.config.clone();
-                let read = self.reader.read(move |rows| offline::answer(rows, &question, &config));
-                let mut answer = read.await?;
-                answer.notes.push(match other {
-                    Some(Err(fault)) => format!("Answered without the model: {fault}."),
-                    _ => "No model used.".to_owned(),
-                });
-                answer
-            }
+        let mut trace = Trace::default();
+        let mut answer = match &self.llm {
+            None => self.offline(&question, "No model used.").await?,
+            Some(llm) => match self.converse(llm, &question, &progress, &mut trace).await {
+                Ok(answer) => answer,
+                Err(fault) => {
+                    metrics::counter!("nightjar_assist_model_faults_total").increment(1);
+                    tracing::warn!(error = fault.chain(), "answered without the model");
+                    trace.fell_back = Some(fault.to_string());
+                    let note = format!("Answered without the model: {fault}.");
+                    self.offline(&question, &note).await?
+                }
+            },
         };
         answer.took_ms = u64::try_from(started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        if let Some(ledger) = &self.ledger
+            && let Err(fault) = ledger.record(&question, &answer, &trace).await
+        {
+            // The answer stands; that it left no record must be seen.
+            metrics::counter!("nightjar_assist_unrecorded_total").increment(1);
+            tracing::error!(error = fault.chain(), "an answer could not be recorded");
+        }
+        Ok(answer)
+    }
+
+    async fn offline(&self, question: &Question, note: &str) -> Result<Answer, Fault> {
+        let (question, config) = (question.clone(), self.config.clone());
+        let read = self.reader.read(move |rows| offline::answer(rows, &question, &config));
+        let mut answer = read.await?;
+        answer.notes.push(note.to_owned());
         Ok(answer)
     }
 }

@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use crate::model::diagnosis::Finding;
 use crate::model::time::{HOUR_MS, duration_text};
 use crate::model::{
-    Change, Diagnosis, EntityRef, Evidence, Fault, Graph, Incident, Time, TimelineEntry,
+    Change, Diagnosis, EntityRef, Evidence, Fault, Graph, Incident, Level, Time, TimelineEntry,
     topology::Edge,
 };
 use crate::store::{Filter, Rows, SeriesFilter};
@@ -22,11 +22,45 @@ mod advice;
 /// Most lines of one list in an answer.
 const MOST: usize = 8;
 
+/// What figures are compared with.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Baseline {
+    #[default]
+    Day,
+    Week,
+    /// The time that the plan names.
+    Range,
+}
+
+/// What narrows a look-up beyond its plan.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) baseline: Baseline,
+    /// Words that log lines must have, or that runbooks are searched by.
+    pub(super) text: Option<String>,
+    pub(super) level: Option<Level>,
+    /// A part of the metric's name.
+    pub(super) metric: Option<String>,
+}
+
+impl Wanted {
+    fn by(text: &str) -> Self {
+        let text = text.to_lowercase();
+        let baseline = match () {
+            () if text.contains("week") => Baseline::Week,
+            () if text.contains("yesterday") || text.contains("yday") => Baseline::Day,
+            () => Baseline::Range,
+        };
+        Self { baseline, ..Self::default() }
+    }
+}
+
 /// All that an answer is made from.
 pub(super) struct Scene<'a> {
     pub(super) rows: &'a Rows<'a>,
     pub(super) question: &'a Question,
     pub(super) plan: Plan,
+    pub(super) wanted: Wanted,
     pub(super) graph: Graph,
     pub(super) incidents: Vec<Incident>,
     pub(super) draft: Draft,
@@ -62,41 +96,108 @@ pub(super) fn answer(
     let graph = Graph::new(&rows.list::<Edge>(&Filter::all())?);
     let incidents = rows.list::<Incident>(&Filter::all().newest(200))?;
     let known = known(rows, &graph, &incidents)?;
+    let zone = TimeZone::get(&config.time_zone);
+    let plan = plan::understand(
+        &question.text,
+        &known,
+        question.now,
+        zone.as_ref().unwrap_or(&TimeZone::UTC),
+    );
     let mut draft = Draft::new(question.now, question.incident);
-    let zone = TimeZone::get(&config.time_zone).unwrap_or_else(|_| {
+    if zone.is_err() {
         draft.note(format!("The time zone `{}` is not known; UTC was used.", config.time_zone));
-        TimeZone::UTC
-    });
-    let plan = plan::understand(&question.text, &known, question.now, &zone);
-    let mut scene = Scene { rows, question, plan, graph, incidents, draft };
-    scene.admit(&known);
-    let lost = scene.plan.unknown_name.is_some();
-    match scene.plan.intent {
-        // What is asked about is not known: the whole picture, or nothing, but not another's.
-        Intent::Why | Intent::Health | Intent::Show if lost => scene.status()?,
-        Intent::Errors | Intent::Compare | Intent::Graph | Intent::Deploy if lost => {}
-        Intent::Status | Intent::Count => scene.status()?,
-        Intent::Why => scene.why()?,
-        Intent::Changes => scene.changes()?,
-        Intent::Happened => scene.happened()?,
-        Intent::Errors => look::errors(&mut scene)?,
-        Intent::Compare => look::compare(&mut scene)?,
-        Intent::Show | Intent::Health => look::health(&mut scene)?,
-        Intent::Slowest => look::slowest(&mut scene)?,
-        Intent::SeenBefore => scene.seen_before()?,
-        Intent::WhatToDo => scene.what_to_do()?,
-        Intent::Runbook => scene.runbooks()?,
-        Intent::Paged => scene.paged()?,
-        Intent::Silenced => scene.silenced()?,
-        Intent::Graph => scene.neighbours(),
-        Intent::Deploy => scene.deploy()?,
-        Intent::Help => scene.help("You can ask:"),
-        Intent::Unknown => scene.unknown()?,
     }
+    let wanted = Wanted::by(&question.text);
+    let mut scene = Scene { rows, question, plan, wanted, graph, incidents, draft };
+    scene.admit(&known);
+    scene.carry_out()?;
     Ok(scene.draft.finish(scene.plan.intent.as_str()))
 }
 
+/// Carries out one look-up that was planned elsewhere. `Err` in words when it names what is not
+/// there.
+pub(super) fn look_up(
+    rows: &Rows<'_>,
+    question: &Question,
+    asked: LookUp,
+) -> Result<Result<Answer, String>, Fault> {
+    let graph = Graph::new(&rows.list::<Edge>(&Filter::all())?);
+    let incidents = rows.list::<Incident>(&Filter::all().newest(200))?;
+    let known = known(rows, &graph, &incidents)?;
+    let mut entities = Vec::new();
+    if let Some(name) = &asked.service {
+        let named = known.iter().find(|e| e.name().eq_ignore_ascii_case(name));
+        let Some(entity) = named else {
+            return Ok(Err(format!("nothing named `{name}` is known; {}", nearest(name, &known))));
+        };
+        entities.push(entity.clone());
+    }
+    let plan = Plan {
+        intent: asked.intent,
+        entities,
+        unknown_name: None,
+        guesses: Vec::new(),
+        number: asked.number,
+        range: asked.range,
+        since_onset: false,
+    };
+    let draft = Draft::new(question.now, question.incident);
+    let wanted = asked.wanted;
+    let mut scene = Scene { rows, question, plan, wanted, graph, incidents, draft };
+    scene.carry_out()?;
+    Ok(Ok(scene.draft.finish(scene.plan.intent.as_str())))
+}
+
+/// One look-up, planned by a model's call of a tool.
+pub(super) struct LookUp {
+    pub(super) intent: Intent,
+    pub(super) service: Option<String>,
+    pub(super) number: Option<u64>,
+    pub(super) range: Option<Range>,
+    pub(super) wanted: Wanted,
+}
+
+/// The known names nearest to one that is not known, in a sentence.
+fn nearest(name: &str, known: &[EntityRef]) -> String {
+    let mut near: Vec<(f64, &str)> =
+        known.iter().map(|e| (strsim::jaro_winkler(name, e.name()), e.name())).collect();
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
+    near.dedup_by(|a, b| a.1 == b.1);
+    let near: Vec<&str> = near.into_iter().take(3).map(|(_, name)| name).collect();
+    match near[..] {
+        [] => "no service has sent anything yet".to_owned(),
+        _ => format!("the nearest names are {}", near.join(", ")),
+    }
+}
+
 impl Scene<'_> {
+    fn carry_out(&mut self) -> Result<(), Fault> {
+        let lost = self.plan.unknown_name.is_some();
+        match self.plan.intent {
+            // What is asked about is not known: the whole picture, or nothing, but not another's.
+            Intent::Why | Intent::Health | Intent::Show if lost => self.status()?,
+            Intent::Errors | Intent::Compare | Intent::Graph | Intent::Deploy if lost => {}
+            Intent::Status | Intent::Count => self.status()?,
+            Intent::Why => self.why()?,
+            Intent::Changes => self.changes()?,
+            Intent::Happened => self.happened()?,
+            Intent::Errors => look::errors(self)?,
+            Intent::Compare => look::compare(self)?,
+            Intent::Show | Intent::Health => look::health(self)?,
+            Intent::Slowest => look::slowest(self)?,
+            Intent::SeenBefore => self.seen_before()?,
+            Intent::WhatToDo => self.what_to_do()?,
+            Intent::Runbook => self.runbooks()?,
+            Intent::Paged => self.paged()?,
+            Intent::Silenced => self.silenced()?,
+            Intent::Graph => self.neighbours(),
+            Intent::Deploy => self.deploy()?,
+            Intent::Help => self.help("You can ask:"),
+            Intent::Unknown => self.unknown()?,
+        }
+        Ok(())
+    }
+
     /// Says what was guessed, and which name is not known: an answer about something else than
     /// was asked must not look like one.
     fn admit(&mut self, known: &[EntityRef]) {
@@ -104,16 +205,8 @@ impl Scene<'_> {
             self.draft.note(format!("`{words}` was read as {name}."));
         }
         let Some(name) = self.plan.unknown_name.clone() else { return };
-        let mut near: Vec<(f64, &str)> =
-            known.iter().map(|e| (strsim::jaro_winkler(&name, e.name()), e.name())).collect();
-        near.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(b.1)));
-        near.dedup_by(|a, b| a.1 == b.1);
-        let near: Vec<&str> = near.into_iter().take(3).map(|(_, name)| name).collect();
-        let hint = match near[..] {
-            [] => "No service has sent anything yet.".to_owned(),
-            _ => format!("The nearest names are {}.", near.join(", ")),
-        };
-        self.draft.line(format!("Nothing named `{name}` is known. {hint}"));
+        let hint = nearest(&name, known);
+        self.draft.line(format!("Nothing named `{name}` is known; {hint}."));
     }
 
     /// The range asked for, or the last `hours`.

@@ -78,8 +78,10 @@ pub struct ToolSpec {
 pub struct Request {
     /// The conversation so far.
     pub messages: Vec<Message>,
-    /// Tools it may call; empty: it must answer in words.
+    /// Tools that were or are offered.
     pub tools: Vec<ToolSpec>,
+    /// Whether it may call one now, or must answer in words.
+    pub may_call: bool,
     /// Most tokens it may answer with.
     pub max_tokens: u32,
 }

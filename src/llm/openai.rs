@@ -60,13 +60,10 @@ impl OpenAi {
         let key = config.api_key.as_ref().map_or("", Secret::reveal);
         let endpoint = OpenAIConfig::new().with_api_base(base).with_api_key(key);
         // Our own service in place of the default one, which retries by itself.
-        let client =
-            Client::build(http.clone(), endpoint).with_http_service(Transport { http });
+        let client = Client::build(http.clone(), endpoint).with_http_service(Transport { http });
         // The vendor's own newest models know only the new name.
-        let quirks = Quirks {
-            completion_tokens: base.contains("://api.openai.com"),
-            ..Quirks::default()
-        };
+        let quirks =
+            Quirks { completion_tokens: base.contains("://api.openai.com"), ..Quirks::default() };
         Ok(Self {
             client,
             model: config.model.clone(),
@@ -89,11 +86,7 @@ impl OpenAi {
         Fault::Transient { context, after: None, source: None }
     }
 
-    async fn once(
-        &self,
-        request: &Request,
-        heard: &mpsc::Sender<String>,
-    ) -> Result<Reply, Failed> {
+    async fn once(&self, request: &Request, heard: &mpsc::Sender<String>) -> Result<Reply, Failed> {
         let body = wire::body(&self.model, request, self.learned().quirks);
         let n_sent = body.to_string().len();
         let mut growing = Growing::default();

@@ -1,6 +1,6 @@
 //! Full-text search over what answers are grounded on (FTS5, ranked by BM25).
 
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use super::sql::{Rows, Tx, fault};
 use crate::model::Fault;
@@ -107,6 +107,25 @@ fn telling(text: &str) -> String {
 }
 
 impl Rows<'_> {
+    /// One document.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn document(&self, kind: &str, id: &str) -> Result<Option<Document>, Fault> {
+        self.conn
+            .prepare_cached(
+                "SELECT kind, id, title, tags, body FROM document WHERE kind = ? AND id = ?",
+            )
+            .and_then(|mut s| {
+                s.query_row(params![kind, id], |r| {
+                    let (kind, id, title) = (r.get(0)?, r.get(1)?, r.get(2)?);
+                    Ok(Document { kind, id, title, tags: r.get(3)?, body: r.get(4)? })
+                })
+                .optional()
+            })
+            .map_err(|e| fault("reading a document", e))
+    }
+
     /// Documents with any of the words, best first; `kind` narrows.
     ///
     /// # Errors

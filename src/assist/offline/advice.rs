@@ -8,6 +8,9 @@ use crate::store::{Filter, LogFilter};
 use super::{MOST, Scene};
 use crate::assist::look;
 
+/// Characters of a runbook that are quoted as evidence.
+const MOST_EXCERPT: usize = 2_000;
+
 impl Scene<'_> {
     pub(super) fn seen_before(&mut self) -> Result<(), Fault> {
         let Some(i) = self.incident() else {
@@ -62,8 +65,9 @@ impl Scene<'_> {
     }
 
     pub(super) fn runbooks(&mut self) -> Result<(), Fault> {
-        let mut words = self.question.text.clone();
-        if let Some(i) = self.incident() {
+        let asked = self.wanted.text.clone();
+        let mut words = asked.clone().unwrap_or_else(|| self.question.text.clone());
+        if let (None, Some(i)) = (asked, self.incident()) {
             words = format!("{words} {}", i.title);
             if let Some(d) = self.rows.get::<Diagnosis>(i.id)? {
                 words.extend(d.hypotheses.first().map(|h| format!(" {}", h.statement)));
@@ -74,11 +78,9 @@ impl Scene<'_> {
             self.draft.line("No runbook matches.");
         }
         for f in found {
-            let finding = Finding::Runbook {
-                id: f.id.clone(),
-                title: f.title.clone(),
-                excerpt: f.excerpt.clone(),
-            };
+            let body = self.rows.document("runbook", &f.id)?.map(|d| d.body).unwrap_or_default();
+            let excerpt: String = body.trim().chars().take(MOST_EXCERPT).collect();
+            let finding = Finding::Runbook { id: f.id.clone(), title: f.title.clone(), excerpt };
             let now = self.question.now;
             let mark = self.draft.found("search runbooks", (now, now), f.title.clone(), finding);
             self.draft.line(format!("- Runbook {}: {} {mark}", f.id, f.title));

@@ -14,7 +14,7 @@ fn model(port: u16, stall_s: u32) -> OpenAi {
 
 fn request() -> Request {
     let messages = vec![Message::User { text: "status".into() }];
-    Request { messages, tools: Vec::new(), max_tokens: 10 }
+    Request { messages, tools: Vec::new(), may_call: true, max_tokens: 10 }
 }
 
 /// One exchange with a server that answers once with these words.
@@ -49,8 +49,7 @@ async fn answers_are_read_tolerantly() {
         data: {\"choices\":[{\"delta\":{\"content\":\"slow.\"},\"finish_reason\":\"stop\"}]}\n\n\
         data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3}}\n\n\
         data: [DONE]\n\n";
-    let reply =
-        exchange("200 OK\r\ncontent-type: text/event-stream", stream).await.expect("reads");
+    let reply = exchange("200 OK\r\ncontent-type: text/event-stream", stream).await.expect("reads");
     assert_eq!((reply.text.as_str(), reply.usage.tokens_in), ("It is slow.", 7));
 }
 
@@ -58,10 +57,18 @@ async fn answers_are_read_tolerantly() {
 async fn failures_say_what_to_check() {
     let json = "content-type: application/json";
     for (head, answer, said) in [
-        (format!("200 OK\r\n{json}"), r#"{"error":"model not found"}"#, "answered: model not found"),
+        (
+            format!("200 OK\r\n{json}"),
+            r#"{"error":"model not found"}"#,
+            "answered: model not found",
+        ),
         (format!("200 OK\r\n{json}"), r#"{"choices":[{"mess"#, "JSON that is cut short"),
         ("429 Too Many Requests".into(), "slow down", "busy (429: slow down)"),
-        (format!("401 Unauthorized\r\n{json}"), r#"{"error":{"message":"bad key"}}"#, "check llm.api_key"),
+        (
+            format!("401 Unauthorized\r\n{json}"),
+            r#"{"error":{"message":"bad key"}}"#,
+            "check llm.api_key",
+        ),
         (format!("404 Not Found\r\n{json}"), "{}", "check llm.model"),
         ("200 OK\r\ncontent-type: text/html".into(), "<html>", "text/html; check llm.base_url"),
         ("500 Internal Server Error".into(), "", "answered 500: no reason given"),

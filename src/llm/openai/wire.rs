@@ -76,6 +76,9 @@ pub(super) fn body(model: &str, request: &Request, quirks: Quirks) -> Value {
             json!({ "type": "function", "function": function })
         });
         body["tools"] = tools.collect();
+        if !request.may_call {
+            body["tool_choice"] = "none".into();
+        }
     }
     body
 }
@@ -121,7 +124,8 @@ impl Growing {
             });
             let function = &call["function"];
             // Ids and names come once; a server that repeats them means the same call.
-            for (part, given) in [(&mut growing.id, &call["id"]), (&mut growing.name, &function["name"])]
+            for (part, given) in
+                [(&mut growing.id, &call["id"]), (&mut growing.name, &function["name"])]
             {
                 if let (true, Some(given)) = (part.is_empty(), given.as_str()) {
                     given.clone_into(part);
