@@ -133,10 +133,10 @@ pub(super) async fn model(config: &Config, patience: Duration) -> Vec<Row> {
         )];
     }
     let messages = vec![llm::Message::User { text: "Answer with the word ready.".into() }];
-    let request = llm::Request { messages, tools: Vec::new(), max_tokens: 16 };
+    let request = llm::Request { messages, tools: Vec::new(), may_call: false, max_tokens: 16 };
     let asked = async {
         let model = llm::openai::OpenAi::new(settings)?;
-        model.complete(request).await
+        model.complete(request, tokio::sync::mpsc::channel(1).0).await
     };
     let late = || Fault::because(format!("no answer within {} s", patience.as_secs()));
     let shown = redact::redact(&settings.base_url).into_owned();
