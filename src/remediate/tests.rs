@@ -3,6 +3,7 @@
 mod door;
 mod measuring;
 mod programs;
+mod running;
 
 use std::collections::BTreeMap;
 

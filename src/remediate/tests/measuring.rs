@@ -21,23 +21,28 @@ fn points(from: i64, level: f64) -> Vec<Point> {
         .collect()
 }
 
-fn measured(before: f64, after: f64, expected: Option<Band>) -> Measured {
+/// The signal: 95th percentile of orders, in seconds, every 15 s.
+pub(super) fn series() -> Series {
     let entity = EntityRef::service("orders");
     let labels = Labels::default();
+    Series {
+        id: Series::identity("s", "p95", &entity, &labels),
+        source: "s".into(),
+        entity,
+        metric: "p95".into(),
+        labels,
+        indicator: Indicator::Duration,
+        unit: "s".into(),
+        direction: Direction::High,
+        query: None,
+        limit: None,
+        step_ms: STEP_MS,
+    }
+}
+
+fn measured(before: f64, after: f64, expected: Option<Band>) -> Measured {
     Measured {
-        series: Series {
-            id: Series::identity("s", "p95", &entity, &labels),
-            source: "s".into(),
-            entity,
-            metric: "p95".into(),
-            labels,
-            indicator: Indicator::Duration,
-            unit: "s".into(),
-            direction: Direction::High,
-            query: None,
-            limit: None,
-            step_ms: STEP_MS,
-        },
+        series: series(),
         before: points(0, before),
         after: points(N, after),
         window: (at(N), at(2 * N)),
@@ -45,7 +50,8 @@ fn measured(before: f64, after: f64, expected: Option<Band>) -> Measured {
     }
 }
 
-const BAND: Band = Band { low: 0.05, mid: 0.1, high: 0.2 };
+/// What is expected of it.
+pub(super) const BAND: Band = Band { low: 0.05, mid: 0.1, high: 0.2 };
 
 #[test]
 fn the_measurement_tells_help_from_none_and_harm() {
