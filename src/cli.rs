@@ -119,7 +119,7 @@ enum Command {
         #[command(flatten)]
         place: Where,
     },
-    /// How the bot itself is doing.
+    /// How the bot itself is doing. Exit code 1: it does not run.
     Status {
         #[command(flatten)]
         place: Where,
@@ -304,23 +304,23 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             read::end_silence(&place, &silence)
         }
         Command::Audit(AuditCommand::Verify { place }) => read::audit_verify(&place),
-        Command::Config(ConfigCommand::Example) => done(config::EXAMPLE),
-        Command::Config(ConfigCommand::Schema) => done(&format!("{:#}\n", config::schema())),
+        Command::Config(ConfigCommand::Example) => Ok(done(config::EXAMPLE)),
+        Command::Config(ConfigCommand::Schema) => Ok(done(&format!("{:#}\n", config::schema()))),
         Command::Config(ConfigCommand::Check { file }) => {
             start::loaded(&file.config)?;
-            done(&format!("{} is right.\n", file.config.display()))
+            Ok(done(&format!("{} is right.\n", file.config.display())))
         }
         Command::Completions { shell } => {
             let mut out = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nightjar", &mut out);
-            done(&String::from_utf8_lossy(&out))
+            Ok(done(&String::from_utf8_lossy(&out)))
         }
     }
 }
 
-fn done(text: &str) -> anyhow::Result<ExitCode> {
+fn done(text: &str) -> ExitCode {
     write(text);
-    Ok(ExitCode::SUCCESS)
+    ExitCode::SUCCESS
 }
 
 /// Standard output; a reader that went away (`| head`) is no error.

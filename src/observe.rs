@@ -1,5 +1,7 @@
 //! What the program says of itself: its log and its metrics.
 
+use std::io::IsTerminal as _;
+
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 
@@ -20,7 +22,10 @@ pub enum LogFormat {
 pub fn start_log(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter)
         .map_err(|e| anyhow::anyhow!("the log filter `{filter}` can't be read: {e}"))?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
     // A second start within one process keeps the first log.
     let _ = match format {
         LogFormat::Text => log.with_target(false).try_init(),

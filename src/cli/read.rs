@@ -69,7 +69,8 @@ pub(super) fn status(place: &Where) -> Answered {
                 json!({ "running": false, "now": now, "store_bytes": size, "n_active": n_active })
             }
         };
-        Ok(shown(place, &value, words::status))
+        shown(place, &value, words::status);
+        Ok(code(matches!(door, Door::Bot(_))))
     })
 }
 

@@ -26,15 +26,13 @@ impl Stop {
 
 /// The exit code of an end, after saying why where it is not a good one.
 pub(super) fn ended(result: anyhow::Result<ExitCode>) -> ExitCode {
-    result.unwrap_or_else(|error| match error.downcast_ref::<Stop>() {
-        Some(stop) => {
+    result.unwrap_or_else(|error| {
+        if let Some(stop) = error.downcast_ref::<Stop>() {
             complain(&format!("{}\n", stop.text.trim_end()));
-            ExitCode::from(stop.code)
+            return ExitCode::from(stop.code);
         }
-        None => {
-            complain(&format!("nightjar: {error:#}\n"));
-            ExitCode::FAILURE
-        }
+        complain(&format!("nightjar: {error:#}\n"));
+        ExitCode::FAILURE
     })
 }
 

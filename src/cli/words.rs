@@ -185,7 +185,9 @@ pub(super) fn why(value: &Value) -> String {
     }
     let n = value["records"].as_array().map_or(0, Vec::len);
     if n > 0 {
-        let _ = writeln!(out, "{n} audit records stand behind it; --json has them.");
+        let records =
+            if n == 1 { "1 audit record stands" } else { &format!("{n} audit records stand") };
+        let _ = writeln!(out, "{records} behind it; --json shows more.");
     }
     out
 }
