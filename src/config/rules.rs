@@ -44,6 +44,9 @@ fn web_server(config: &Config, say: &mut impl FnMut(&str, String)) {
             say("web.bind", "expected an address with a port, such as \"127.0.0.1:7878\"".into());
         }
     }
+    if let Some(Err(text)) = web.public_url.as_deref().map(http) {
+        say("web.public_url", text);
+    }
     let mut names = BTreeSet::new();
     for (i, token) in web.tokens.iter().enumerate() {
         if !names.insert(&token.name) {
