@@ -9,6 +9,7 @@ mod cli;
 mod content;
 mod crash;
 mod deploy;
+mod discovery;
 mod durability;
 mod otlp;
 mod pipeline;

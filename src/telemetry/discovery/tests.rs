@@ -1,8 +1,11 @@
 //! Discovery on realistic inventories.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use super::catalogue::{catalogue, questions};
+use promql_parser::parser::{self, Expr};
+
+use super::catalogue::{catalogue, matchers_of, questions};
 use super::*;
 use crate::model::Labels;
 
@@ -19,7 +22,14 @@ fn inventory_of(text: &str) -> Inventory {
             .map(|(k, v)| (k.trim(), v.trim().trim_matches('"')))
             .collect();
         found.names.insert(name.to_owned());
-        if let Some(kept) = asked.get(name) {
+        // What a recipe's own matchers leave out is not asked for.
+        let wanted = format!("{name}{{{}}}", matchers_of(name));
+        let Ok(Expr::VectorSelector(wanted)) = parser::parse(&wanted) else {
+            panic!("{wanted} is no selector");
+        };
+        let is_wanted =
+            wanted.matchers.matchers.iter().all(|m| m.is_match(labels.get(&m.name).unwrap_or("")));
+        if let Some(kept) = asked.get(name).filter(|_| is_wanted) {
             let row: Labels = labels.iter().filter(|(k, _)| kept.contains(*k)).collect();
             let rows = found.rows.entry(name.to_owned()).or_default();
             if !rows.contains(&row) {
@@ -56,6 +66,116 @@ fn every_recipe_is_complete_and_is_promql() {
             }
         }
     }
+}
+
+/// The sections of `exporters.txt`: recipe and lines.
+fn sections() -> Vec<(&'static str, &'static str)> {
+    let text = include_str!("exporters.txt");
+    let of = |section: &'static str| {
+        let (head, lines) = section.split_once('\n').expect("a section has lines");
+        (head.split(':').next().expect("a recipe").trim(), lines)
+    };
+    text.split("\n== ").skip(1).map(of).collect()
+}
+
+#[test]
+fn every_recipe_finds_its_signals_as_exporters_name_them() {
+    let requests = catalogue()
+        .requests
+        .iter()
+        .map(|r| (r.id.as_str(), vec!["requests.rate", "requests.errors", "requests.duration"]));
+    let resource = catalogue()
+        .resource
+        .iter()
+        .map(|r| (r.id.as_str(), r.signal.iter().map(|s| s.slot.as_str()).collect()));
+    let mut expected: BTreeMap<&str, Vec<&str>> = requests.chain(resource).collect();
+    let all = expected.clone();
+    let mut table = String::new();
+    for (id, lines) in sections() {
+        let found = discover(&inventory_of(lines));
+        let slots: Vec<&str> = found
+            .watches
+            .iter()
+            .filter_map(|w| w.recipe.split_once('/').map(|(_, slot)| slot))
+            .collect();
+        for slot in all.get(id).unwrap_or_else(|| panic!("there is no recipe {id}")) {
+            assert!(slots.contains(slot), "{id} lacks {slot}: {}", shown(&found));
+        }
+        let own = found.watches.iter().filter(|w| w.recipe.starts_with(&format!("{id}/")));
+        assert!(own.count() > 0, "{id}: {}", shown(&found));
+        for watch in &found.watches {
+            parser::parse(&watch.promql).expect("the shipped recipes are PromQL");
+        }
+        let names: Vec<String> = found.entities.iter().map(ToString::to_string).collect();
+        writeln!(table, "{id}: {} of {}", slots.join(", "), names.join(", "))
+            .expect("a string takes all");
+        expected.remove(id);
+    }
+    assert!(expected.is_empty(), "no exporter is known for {:?}", expected.keys());
+    insta::assert_snapshot!(table, @r###"
+    http-otel: requests.rate, requests.errors, requests.duration of service.name=checkout
+    http-otel-ms: requests.rate, requests.errors, requests.duration of service.name=cart
+    http-otel-ms-old: requests.rate, requests.errors, requests.duration of service.name=wishlist
+    http-spring: requests.rate, requests.errors, requests.duration of service.name=billing
+    http-client-library: requests.rate, requests.errors, requests.duration of service.name=catalog
+    http-duration-only: requests.duration, requests.rate, requests.errors of service.name=users
+    http-duration-ms: requests.rate, requests.errors, requests.duration of service.name=search
+    grpc-server: requests.rate, requests.errors, requests.duration of service.name=pricing
+    rpc-otel: requests.rate, requests.errors, requests.duration of service.name=ledger
+    rpc-otel-call: requests.rate, requests.errors, requests.duration of service.name=tax
+    rpc-otel-ms: requests.rate, requests.errors, requests.duration of service.name=mail
+    span-metrics: requests.rate, requests.errors, requests.duration of service.name=loyalty
+    span-metrics-ms: requests.rate, requests.errors, requests.duration of service.name=coupons
+    istio: requests.rate, requests.errors, requests.duration of service.name=shipping
+    linkerd: requests.rate, requests.errors, requests.duration of service.name=inventory
+    envoy-cluster: requests.rate, requests.errors, requests.duration of service.name=payments
+    nginx-ingress: requests.rate, requests.errors, requests.duration of service.name=frontend
+    traefik: requests.rate, requests.errors, requests.duration of service.name=shop-web-80
+    prometheus-self: requests.rate, requests.errors, requests.duration of service.name=prometheus
+    up: up of service.name=orders
+    blackbox: probe, probe.duration of service.name=https://example.com
+    kube-replicas: replicas of service.name=orders
+    kube-statefulset: replicas of service.name=orders-db
+    kube-daemonset: replicas of service.name=cni
+    kube-restarts: restarts of service.name=orders
+    kube-pending: pending of k8s.namespace.name=shop
+    kube-node: ready of host.name=node-1
+    kube-volume: filesystem of k8s.persistentvolumeclaim.name=orders-db-0
+    pool-otel: pool.used, pool.waiting, pool.timeouts of service.name=orders
+    pool-otel-stable: pool.used, pool.waiting of service.name=users
+    pool-hikari: pool.used, pool.waiting of service.name=billing
+    pool-go-sql: pool.used, pool.waiting of service.name=catalog
+    pool-pgbouncer: pool.waiting of db.namespace=orders
+    db-client-duration: db.duration of service.name=orders
+    container-memory: memory of service.name=orders
+    container-cpu: cpu, cpu.throttled of service.name=orders
+    container-memory: memory of service.name=cart
+    container-oom: oom of service.name=orders
+    node-cpu: cpu of host.name=node-1
+    node-memory: memory of host.name=10.0.0.1
+    node-load: cpu, load of host.name=10.0.0.1
+    node-pressure: pressure.cpu, pressure.io, pressure.memory of host.name=10.0.0.1
+    node-filesystem: filesystem of host.name=10.0.0.1
+    node-disk: disk of host.name=10.0.0.1
+    node-network: network.received, network.errors of host.name=10.0.0.1
+    postgres-up: db.up of service.name=orders-db
+    postgres: db.connections, db.active of service.name=orders-db
+    postgres-transactions: db.rate, db.scans, db.deadlocks of service.name=orders-db
+    mysql: db.connections, db.rate, db.slow of service.name=users-db
+    redis: db.rate, memory, db.evictions of service.name=cache
+    kafka-lag: queue.lag of service.name=mailer
+    rabbitmq: queue.lag of messaging.destination.name=mails
+    http-active: requests.active of service.name=checkout
+    jvm-heap: heap, gc of service.name=billing
+    jvm-heap-otel: heap, gc of service.name=ledger
+    dotnet: heap, gc, threads.waiting of service.name=tax
+    nodejs: eventloop of service.name=search
+    go-runtime: goroutines of service.name=catalog
+    python-gc: gc of service.name=users
+    process-memory: memory of service.name=catalog
+    process-cpu: cpu of service.name=catalog
+    process-files: files of service.name=catalog
+    "###);
 }
 
 #[test]

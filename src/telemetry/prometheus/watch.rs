@@ -131,7 +131,7 @@ impl EntityRule {
 }
 
 /// The name in a label's value: without the port in `instance`, without the namespace that
-/// OpenTelemetry puts before the service in `job`.
+/// OpenTelemetry puts before the service in `job`, without what a proxy puts behind a service.
 #[must_use]
 pub fn entity_name<'a>(label: &str, value: &'a str) -> &'a str {
     let name = match label {
@@ -140,6 +140,8 @@ pub fn entity_name<'a>(label: &str, value: &'a str) -> &'a str {
             _ => value,
         },
         "job" | "exported_job" => value.rsplit('/').next().unwrap_or(value),
+        // Traefik puts the provider behind the name.
+        "service" | "exported_service" => value.split('@').next().unwrap_or(value),
         _ => value,
     };
     if name.is_empty() { value } else { name }
