@@ -1,5 +1,8 @@
 //! The demo: the bot with its defaults, and a simulated shop before its front doors.
 
+mod words;
+
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,6 +49,8 @@ pub(super) struct Play {
     pub(super) shop: Shop,
     pub(super) clock: Arc<ScaledClock>,
     pub(super) doors: Doors,
+    /// Event time at which the last start ended, where there was one.
+    goes_on: Option<Time>,
 }
 
 impl Play {
@@ -88,7 +93,7 @@ impl Play {
         if kept.is_none() {
             prepare(&app, told).await;
         }
-        Ok(Self { app, shop, clock, doors })
+        Ok(Self { app, shop, clock, doors, goes_on: kept })
     }
 
     /// Lets time go on and the shop push what happens.
@@ -110,20 +115,25 @@ pub async fn demo(options: DemoOptions, metrics: MetricsText) -> anyhow::Result<
     // Refused before anything is opened; the bot takes it for good when it starts.
     drop(super::Presence::take(&options.data_dir)?);
     say(&format!("nightjar demo: a shop of 14 services, data in {}\n", options.data_dir.display()));
-    let play = Play::ready(&options, metrics, say).await?;
+    let ready = tokio::select! {
+        play = Play::ready(&options, metrics, say) => Some(play?),
+        asked = asked_to_end() => { asked?; None }
+    };
+    let Some(play) = ready else {
+        say("\nEnded while history was being read; the next start reads what is missing.\n");
+        return Ok(());
+    };
     play.go(options.speed);
-    say(&format!(
-        "Ready after {:.0} s. Event time runs {} times as fast as real time.\n\n\
-         Console:  {}\n\n\
-         The first incident stands there within a minute. Try:\n\
-         - read the card: what users feel, the likely cause, what changed before\n\
-         - ask in its thread: why is orders slow? what changed? what should I do?\n\
-         - press Approve…, read exactly what will be done, confirm, watch it being measured\n\
-         - Ctrl-C ends; the next start goes on from here\n",
-        started.elapsed().as_secs_f64(),
-        options.speed,
-        play.doors.login
-    ));
+    let seed = play.shop.world().seed();
+    let ready = words::Ready {
+        scenario: options.scenario.as_deref().and_then(crate::demo::scenario::scenario),
+        speed: options.speed,
+        took_s: started.elapsed().as_secs_f64(),
+        login: &play.doors.login,
+        goes_on: play.goes_on,
+        other_seed: Some(seed).filter(|s| *s != options.seed),
+    };
+    say(&ready.text());
     if options.browser
         && let Err(e) = open::that_detached(&play.doors.login)
     {
@@ -151,24 +161,24 @@ fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
 
 /// Waits until history was read and judged, and shows how far it is.
 async fn prepare(app: &App, told: impl Fn(&str)) {
-    let mut shown = String::new();
+    let at_terminal = std::io::stdout().is_terminal();
+    let mut last = None;
     loop {
         tokio::time::sleep(Duration::from_millis(250)).await;
         let all = app.progress.all();
         let Some(p) = all.first() else { continue };
-        let percent = if p.backfill { p.done_ratio * 100.0 } else { 100.0 };
-        let line = format!(
-            "\rReading two weeks of history: {percent:3.0} %, {} series, {} points, {} batches to judge   ",
-            p.n_series,
-            p.n_points,
-            app.intake.backlog()
-        );
-        if line != shown {
-            told(&line);
-            shown = line;
+        let history = words::History {
+            percent: if p.backfill { (p.done_ratio * 100.0) as u32 } else { 100 },
+            n_series: p.n_series,
+            n_points: p.n_points,
+            waiting: app.intake.backlog(),
+        };
+        if let Some(text) = history.text(last, at_terminal) {
+            told(&text);
+            last = Some(history);
         }
-        if !p.backfill && app.intake.backlog() == 0 {
-            told("\n");
+        if !p.backfill && history.waiting == 0 {
+            told(if at_terminal { "\n" } else { "" });
             return;
         }
     }

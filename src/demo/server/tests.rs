@@ -244,3 +244,47 @@ async fn the_state_that_a_plan_is_bound_to_moves_with_what_is_done() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn the_same_seed_gives_the_same_series_and_another_seed_others() {
+    let clock = ManualClock::new(noon());
+    let seeded = |seed| {
+        Shop::bind(Options {
+            seed,
+            clock: clock.clone(),
+            scenario: None,
+            data_dir: None,
+            hook_secret: "not-a-real-secret".into(),
+        })
+        .expect("binds")
+    };
+    let read = async |seed| {
+        let shop = seeded(seed);
+        let mut all = Vec::new();
+        beside(&shop, async {
+            for query in [
+                "sum by (service) (rate(http_requests_total[1m]))",
+                "container_memory_working_set_bytes",
+                "rate(node_cpu_seconds_total{mode=\"idle\"}[5m])",
+                "histogram_quantile(0.95, sum by (le) (rate(http_server_request_duration_seconds_bucket[1m])))",
+            ] {
+                let query: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
+                let end = noon().seconds();
+                let path = format!(
+                    "/api/v1/query_range?query={query}&start={}&end={end}&step=3600",
+                    end - 14.0 * 86_400.0
+                );
+                let (status, answer) = get(&shop, &path).await;
+                assert_eq!(status, 200, "{answer}");
+                assert!(!answer["data"]["result"].as_array().expect("series").is_empty(), "{query}");
+                all.push(answer["data"]["result"].clone());
+            }
+        })
+        .await;
+        all
+    };
+    let first = read(7).await;
+    assert_eq!(first, read(7).await);
+    let other = read(8).await;
+    assert!(first.iter().zip(&other).all(|(a, b)| a != b));
+}

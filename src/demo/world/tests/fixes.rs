@@ -51,7 +51,7 @@ fn each_fault_is_mended_by_its_own_fixes_and_by_nothing_else() {
         let tried_at = in_full(&scenario.key);
         let looked_at = tried_at + i64::from(scenario.expected.recover_within_s);
         let inject = (0, What::Inject(scenario.key.clone()));
-        let left_alone = changed(&quiet, &world(&[inject.clone()]), after(looked_at));
+        let left_alone = changed(&quiet, &world(std::slice::from_ref(&inject)), after(looked_at));
         assert!(!left_alone.is_empty(), "{}", scenario.key);
         let mut mends = Vec::new();
         for (words, operation) in tries() {
@@ -81,7 +81,7 @@ fn a_restart_gives_leaked_memory_back_and_the_leak_goes_on() {
     let leak = (0, What::Inject("slow-leak".into()));
     let restart = Operation::Restart { service: "recommendations".into() };
     let back = Operation::Rollback { service: "recommendations".into(), to: "1.9.2".into() };
-    let (quiet, leaking) = (world(&[]), world(&[leak.clone()]));
+    let (quiet, leaking) = (world(&[]), world(std::slice::from_ref(&leak)));
     let restarted = world(&[leak.clone(), (3_600, What::Operate(restart))]);
     let mended = world(&[leak, (3_600, What::Operate(back))]);
     assert!(memory(&leaking, 3_500) > 1.4 * memory(&quiet, 3_500));
