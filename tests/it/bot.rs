@@ -164,7 +164,7 @@ impl Bot {
         spans.into_iter().map(|s| s.name).collect()
     }
 
-    fn log(&self) -> PathBuf {
+    pub(crate) fn log(&self) -> PathBuf {
         self.folder.path().join(format!("{}.log", self.addr.port()))
     }
 

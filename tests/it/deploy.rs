@@ -93,12 +93,17 @@ fn systemd_takes_the_unit() {
     let words: Vec<&str> = line.split_whitespace().collect();
     assert_eq!(words[0], "/usr/local/bin/nightjar");
     is_command_line(&words[1..]);
-    let Some(analyze) = installed("systemd-analyze") else { return };
+    // A container has no systemd, and needs none.
+    let analyze = Path::new("/usr/bin/systemd-analyze");
+    if !analyze.exists() {
+        println!("skipped: systemd-analyze is not installed");
+        return;
+    }
     // The program is looked for where the unit says, so the unit is told of ours.
     let scratch = tempfile::tempdir().expect("a folder");
     let here = unit.replace("/usr/local/bin/nightjar", env!("CARGO_BIN_EXE_nightjar"));
     std::fs::write(scratch.path().join("nightjar.service"), here).expect("written");
-    passes(&analyze, &["verify", "--man=no", "./nightjar.service"], scratch.path());
+    passes(analyze, &["verify", "--man=no", "./nightjar.service"], scratch.path());
 }
 
 /// The image starts what the binary has, and copies what the build reads.
