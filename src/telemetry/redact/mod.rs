@@ -15,7 +15,7 @@ use std::sync::LazyLock;
 
 use regex::Regex;
 
-use crate::model::{Batch, Labels};
+use crate::model::{Batch, EntityRef, Labels};
 use rules::{Rule, SENSITIVE_NAME, rules};
 
 /// How many times longer than its input a redacted text can be: the shortest secret that is
@@ -68,24 +68,30 @@ pub fn redact_attribute<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     redact(value)
 }
 
-/// Masks secrets in everything of a batch that is free text: log bodies, span names, titles and
-/// addresses of changes, attributes, annotations, labels and gaps. Names of authors stay, because
+/// Masks secrets in every text of a batch that comes from outside: log bodies, names of spans and
+/// entities, changes, attributes, annotations, labels, queries and gaps. A query with a masked
+/// label value can't be asked again; that is the price. Names of authors stay, because
 /// self-approval is judged by them. Counts what was masked in
 /// `nightjar_telemetry_redacted_total`.
 pub fn redact_batch(batch: &mut Batch) {
     let mut n = 0;
     for samples in &mut batch.metrics {
-        n += labels(&mut samples.series.labels);
+        let series = &mut samples.series;
+        n += labels(&mut series.labels) + entity(&mut series.entity) + string(&mut series.metric);
+        n += series.query.as_mut().map_or(0, string);
     }
     for line in &mut batch.logs {
-        n += string(&mut line.body) + labels(&mut line.attributes);
+        n += string(&mut line.body) + labels(&mut line.attributes) + entity(&mut line.entity);
     }
     for span in &mut batch.spans {
-        n += string(&mut span.name) + labels(&mut span.attributes);
+        n += string(&mut span.name) + labels(&mut span.attributes) + entity(&mut span.entity);
+        n += span.peer.as_mut().map_or(0, entity);
     }
     for change in &mut batch.changes {
         n += string(&mut change.title) + labels(&mut change.attributes);
-        n += change.url.as_mut().map_or(0, string);
+        n += entity(&mut change.entity) + string(&mut change.status);
+        let more = [&mut change.version, &mut change.previous, &mut change.url];
+        n += more.into_iter().flatten().map(string).sum::<u64>();
     }
     for alert in &mut batch.alerts {
         n += labels(&mut alert.labels) + labels(&mut alert.annotations);
@@ -104,6 +110,16 @@ fn string(text: &mut String) -> u64 {
         Cow::Borrowed(_) => 0,
         Cow::Owned(masked) => {
             *text = masked;
+            1
+        }
+    }
+}
+
+fn entity(entity: &mut EntityRef) -> u64 {
+    match redact_attribute(entity.attribute(), entity.name()) {
+        Cow::Borrowed(name) if name == entity.name() => 0,
+        masked => {
+            *entity = EntityRef::new(entity.attribute(), masked.into_owned());
             1
         }
     }

@@ -3,7 +3,11 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Change, ChangeId, ChangeKind, EntityRef, Level, LogLine, Time};
+use crate::model::signal::{Direction, ExternalAlert};
+use crate::model::{
+    Change, ChangeId, ChangeKind, EntityRef, Gap, Indicator, Level, LogLine, Samples, Series, Span,
+    Time,
+};
 
 /// Joined at run time, so that no scanner takes a made-up token in this file for a real one.
 fn fake(prefix: &str, filler: &str, n: usize) -> String {
@@ -152,6 +156,79 @@ fn a_batch_is_masked_where_it_is_text_and_authors_stay() {
     let once = batch.clone();
     redact_batch(&mut batch);
     assert_eq!(batch, once);
+}
+
+#[test]
+fn no_text_of_a_batch_keeps_a_secret() {
+    let secret = "postgres://app:hunter2@db password=hunter2";
+    let (at, text) = (Time::from_ms(1_700_000_000_000), || secret.to_owned());
+    let labels = || Labels::default().with("a", secret).with("db.password", "hunter2");
+    let named = || EntityRef::service(secret);
+    let mut batch = Batch::new("test", at);
+    batch.metrics.push(Samples {
+        series: Series {
+            id: Series::identity("test", secret, &named(), &labels()),
+            source: "test".into(),
+            entity: named(),
+            metric: text(),
+            labels: labels(),
+            indicator: Indicator::Rate,
+            unit: "1".into(),
+            direction: Direction::Both,
+            query: Some(format!("up{{a=\"{secret}\"}}")),
+            limit: None,
+            step_ms: 1,
+        },
+        points: Vec::new(),
+    });
+    batch.logs.push(LogLine {
+        at,
+        entity: named(),
+        level: Level::Info,
+        body: text(),
+        trace_id: None,
+        attributes: labels(),
+    });
+    batch.spans.push(Span {
+        at,
+        duration_ms: 1.0,
+        entity: named(),
+        name: text(),
+        is_server: false,
+        peer: Some(EntityRef::new("server.address", secret)),
+        failed: false,
+        trace_id: "00".into(),
+        span_id: "01".into(),
+        parent_span_id: None,
+        attributes: labels(),
+    });
+    batch.changes.push(Change {
+        id: ChangeId::derive(at, &["test"]),
+        kind: ChangeKind::Config,
+        entity: named(),
+        at,
+        title: text(),
+        version: Some(text()),
+        previous: Some(text()),
+        author: None,
+        url: Some(text()),
+        source: "test".into(),
+        status: text(),
+        attributes: labels(),
+    });
+    batch.alerts.push(ExternalAlert {
+        system: "alertmanager".into(),
+        labels: labels(),
+        annotations: labels(),
+        starts_at: at,
+        ends_at: None,
+        generator_url: Some(text()),
+    });
+    batch.gaps.push(Gap { what: text(), why: text(), since: None, until: None });
+    redact_batch(&mut batch);
+    let kept = serde_json::to_string(&batch).expect("a batch is JSON");
+    assert!(!kept.contains("hunter2"), "{kept}");
+    assert!(kept.matches("[redacted:password]").count() > 30, "{kept}");
 }
 
 /// Text with the pieces that rules look for, in any order.
