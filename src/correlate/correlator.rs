@@ -251,6 +251,18 @@ impl Correlator {
         now: Time,
     ) -> Option<Waiting> {
         let alert = &waiting.alert;
+        if !alert.is_firing() {
+            let lasted = alert.ends_at.map_or(0, |e| e.ms_since(alert.starts_at));
+            let because = if waiting.said.is_empty() {
+                "within the group wait".to_owned()
+            } else {
+                format!("while held: {}", waiting.said)
+            };
+            let decision =
+                format!("Opened no incident: it ended after {}, {because}", duration_text(lasted));
+            self.say(alert, None, alert.suppressed.clone(), decision);
+            return None;
+        }
         if let Some(silence) = self.silences.iter().find(|s| s.covers(&alert.labels, now)) {
             let kind = if silence.maintenance { "maintenance" } else { "silence" };
             let until = Some(silence.ends_at);
@@ -266,18 +278,6 @@ impl Correlator {
                 Some(Suppression { by, reason: reason.clone(), until }),
                 reason,
             ));
-        }
-        if !alert.is_firing() {
-            let lasted = alert.ends_at.map_or(0, |e| e.ms_since(alert.starts_at));
-            let because = if waiting.said.is_empty() {
-                "within the group wait".to_owned()
-            } else {
-                format!("while held: {}", waiting.said)
-            };
-            let decision =
-                format!("Opened no incident: it ended after {}, {because}", duration_text(lasted));
-            self.say(alert, None, alert.suppressed.clone(), decision);
-            return None;
         }
         let here = &around[&alert.entity];
         let links = self.links(alert, here, true);
@@ -370,6 +370,20 @@ impl Correlator {
             .filter(|_| member.system.is_some())
             .and_then(|i| group.own.get(&(member.entity.clone(), i)).copied())
             .filter(|twin| group.members.get(twin).is_some_and(|m| m.ends_at.is_none()));
+        // Another system may have spoken first: it is a witness of ours all the same.
+        let earlier: BTreeSet<String> = match (&member.system, member.indicator) {
+            (None, Some(indicator)) => group
+                .members
+                .values()
+                .filter(|m| {
+                    m.entity == member.entity
+                        && m.indicator == Some(indicator)
+                        && m.ends_at.is_none()
+                })
+                .filter_map(|m| m.system.clone())
+                .collect(),
+            _ => BTreeSet::new(),
+        };
         let fresh = group.put(&self.graph, &self.config, alert.id, member);
         self.unsettled |= fresh;
         self.home.insert(alert.id, home);
@@ -398,6 +412,9 @@ impl Correlator {
             decision,
             witness: None,
         };
+        for system in earlier {
+            self.out.verdicts.push(Verdict { witness: Some(system), ..verdict.clone() });
+        }
         self.verdicts.insert(alert.id, verdict);
     }
 

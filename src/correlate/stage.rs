@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::{Config, Correlator, Decisions, Verdict};
 use crate::bus::{Bus, Event};
 use crate::model::time::HOUR_MS;
 use crate::model::topology::Edge;
 use crate::model::{
-    Alert, Change, Fault, Graph, Incident, IncidentId, IncidentState, SharedClock, Silence, Time,
+    Actor, Alert, Change, EntryKind, Fault, Graph, Incident, IncidentId, IncidentState,
+    SharedClock, Silence, Time,
 };
 use crate::stage::Stage;
 use crate::store::{Filter, Rows, Store, Tx};
@@ -65,7 +68,7 @@ impl Correlate {
             metrics::counter!("nightjar_correlate_suppressed_total", "by" => by.to_owned())
                 .increment(1);
         }
-        let ids = self.store.write(move |tx| write(tx, decisions)).await;
+        let ids = self.store.write(move |tx| write(tx, now, decisions)).await;
         match ids {
             Ok(ids) => {
                 for id in ids {
@@ -162,7 +165,7 @@ fn known(rows: &Rows<'_>, now: Time) -> Result<Vec<(Incident, Vec<Alert>)>, Faul
     Ok(found)
 }
 
-fn write(tx: &Tx<'_>, decisions: Decisions) -> Result<BTreeSet<IncidentId>, Fault> {
+fn write(tx: &Tx<'_>, now: Time, decisions: Decisions) -> Result<BTreeSet<IncidentId>, Fault> {
     let mut ids = BTreeSet::new();
     for mut incident in decisions.incidents {
         ids.insert(incident.id);
@@ -178,8 +181,21 @@ fn write(tx: &Tx<'_>, decisions: Decisions) -> Result<BTreeSet<IncidentId>, Faul
         tx.put_new(entry)?;
         ids.insert(entry.incident);
     }
+    let bot = Actor::nightjar();
+    // What was opened, moved on or merged goes into the audit log with its reason.
+    for entry in decisions.entries.iter().filter(|e| e.kind == EntryKind::State) {
+        let detail = json!({ "text": entry.text, "at": entry.at });
+        tx.audit(now, &bot, "incident.correlate", &entry.incident.to_string(), &detail)?;
+    }
     for verdict in decisions.verdicts {
         let Some(mut alert) = tx.get::<Alert>(verdict.alert)? else { continue };
+        // So does what was kept from people; that an alert joined stands in its own record.
+        let over = verdict.incident.is_none() && !alert.is_firing();
+        if verdict.suppressed.is_some() || over {
+            let by = verdict.suppressed.as_ref().map(|s| s.by.as_str());
+            let detail = json!({ "decision": verdict.decision, "by": by });
+            tx.audit(now, &bot, "alert.hold", &alert.id.to_string(), &detail)?;
+        }
         apply(&mut alert, verdict);
         tx.put(&alert)?;
     }

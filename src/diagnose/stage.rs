@@ -12,12 +12,40 @@ use super::rank::rank;
 use crate::bus::{Bus, Event};
 use crate::detect::SharedShard;
 use crate::learn::Ledger;
+use crate::model::time::{MINUTE_MS, SECOND_MS};
 use crate::model::{
-    Actor, Diagnosis, EntryKind, Fault, Incident, IncidentId, SharedClock, Time, TimelineEntry,
+    Actor, Change, Diagnosis, EntryKind, Fault, Incident, IncidentId, IncidentState, SharedClock,
+    Time, TimelineEntry,
 };
 use crate::runbook::{Library, Situation};
 use crate::stage::Stage;
 use crate::store::{Filter, Store};
+
+/// A young incident, and how long (ms) it is one: its evidence still comes in.
+const YOUNG_MS: i64 = 10 * MINUTE_MS;
+/// Event time between two revisions without other news, for a young incident and an older one.
+const AGAIN_MS: (i64, i64) = (30 * SECOND_MS, 2 * MINUTE_MS);
+/// Least event time between two revisions (ms): a storm of alerts is looked at in steps.
+const LEAST_MS: i64 = 10 * SECOND_MS;
+
+/// What a revision was made from.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    n_alerts: usize,
+    state: IncidentState,
+    at: Time,
+}
+
+impl Seen {
+    /// Whether an incident as it is now, at `now`, is worth another look.
+    fn outdated(&self, incident: &Incident, now: Time) -> bool {
+        let since = now.ms_since(self.at);
+        let news = self.n_alerts != incident.alerts.len() || self.state != incident.state;
+        let young = now.ms_since(incident.opened_at) < YOUNG_MS;
+        let again = if young { AGAIN_MS.0 } else { AGAIN_MS.1 };
+        since >= if news { LEAST_MS } else { again }
+    }
+}
 
 /// The diagnose stage.
 pub struct Diagnose {
@@ -27,7 +55,7 @@ pub struct Diagnose {
     shard: SharedShard,
     library: Arc<Library>,
     /// What the last revision of each incident saw: only news makes another one.
-    seen: BTreeMap<IncidentId, (usize, u64, Time)>,
+    seen: BTreeMap<IncidentId, Seen>,
 }
 
 impl Diagnose {
@@ -48,16 +76,11 @@ impl Diagnose {
         let Some(incident) = self.store.read(move |r| r.get::<Incident>(id)).await? else {
             return Ok(());
         };
-        // Another alert, or a minute of event time with new reports, is news.
-        let state = (incident.alerts.len(), incident.n_reports, now);
-        let news = self
-            .seen
-            .get(&id)
-            .is_none_or(|(alerts, _, at)| *alerts != state.0 || now.ms_since(*at) >= 120_000);
+        let news = self.seen.get(&id).is_none_or(|seen| seen.outdated(&incident, now));
         if !incident.state.is_active() || !news {
             return Ok(());
         }
-        self.seen.insert(id, state);
+        let seen = Seen { n_alerts: incident.alerts.len(), state: incident.state, at: now };
         let (gathered, before, ledger) = self
             .store
             .read(move |r| {
@@ -73,12 +96,16 @@ impl Diagnose {
             diagnosis.summary = format!("{} {doubt}", diagnosis.summary);
         }
         let text = told(&diagnosis, before.as_ref());
+        let changes = entries(id, &diagnosis);
         let evidence = gathered.evidence;
         let first = diagnosis.revision == 1;
         self.store
             .write(move |tx| {
                 evidence.iter().try_for_each(|e| tx.put(e))?;
                 tx.put(&diagnosis)?;
+                for entry in &changes {
+                    tx.put_new(entry)?;
+                }
                 if let Some(text) = text {
                     tx.put(&TimelineEntry::by_bot(id, now, EntryKind::Diagnosis, text, None))?;
                     let detail = json!({
@@ -98,6 +125,7 @@ impl Diagnose {
                 Ok(())
             })
             .await?;
+        self.seen.insert(id, seen);
         metrics::counter!("nightjar_diagnose_revisions_total", "first" => first.to_string())
             .increment(1);
         self.bus.publish(Event::Diagnosis(id));
@@ -146,6 +174,18 @@ impl Diagnose {
     }
 }
 
+/// Changes that hypotheses name, for the timeline, at the time they were made.
+fn entries(id: IncidentId, diagnosis: &Diagnosis) -> Vec<TimelineEntry> {
+    let named = |c: &&Change| diagnosis.hypotheses.iter().any(|h| h.change == Some(c.id));
+    let changes = diagnosis.changes.iter().filter(named);
+    let entry = |c: &Change| {
+        let by = c.author.as_ref().map_or_else(String::new, |a| format!(" by {a}"));
+        let text = format!("{}: {}{by}", c.entity.name(), c.title);
+        TimelineEntry::by_bot(id, c.at, EntryKind::Change, text, Some(c.id.to_string()))
+    };
+    changes.map(entry).collect()
+}
+
 /// What the thread is told: the first ranking, another favourite, or a confidence that moved by
 /// ten percentage points.
 fn told(new: &Diagnosis, old: Option<&Diagnosis>) -> Option<String> {
@@ -154,8 +194,15 @@ fn told(new: &Diagnosis, old: Option<&Diagnosis>) -> Option<String> {
         format!("{} ({:.0} %)", h.statement.trim_end_matches('.'), h.confidence * 100.0)
     };
     let Some(before) = old.and_then(|o| o.hypotheses.first()) else {
-        return Some(format!("Likely cause: {}.", say(first)));
+        return Some(if new.conclusive {
+            format!("Likely cause: {}.", say(first))
+        } else {
+            format!("Inconclusive; no cause stands out. Nearest: {}.", say(first))
+        });
     };
+    if new.conclusive && old.is_some_and(|o| !o.conclusive) {
+        return Some(format!("A likely cause stands out now: {}.", say(first)));
+    }
     if before.entity != first.entity || before.pattern != first.pattern {
         return Some(format!("Another cause is now more likely: {}.", say(first)));
     }
@@ -171,7 +218,7 @@ impl Stage for Diagnose {
     const SWEEP: Duration = Duration::from_secs(5);
 
     fn wants(&self, event: &Event) -> bool {
-        matches!(event, Event::Incident(_))
+        matches!(event, Event::Incident(_) | Event::Change(_))
     }
 
     async fn sweep(&mut self) -> Result<(), Fault> {
@@ -193,6 +240,11 @@ impl Stage for Diagnose {
     async fn handle(&mut self, event: Event) -> Result<(), Fault> {
         match event {
             Event::Incident(id) => self.diagnose(id).await,
+            // A change told late may be the cause of what goes on: look again at all.
+            Event::Change(_) => {
+                self.seen.clear();
+                self.sweep().await
+            }
             _ => Ok(()),
         }
     }

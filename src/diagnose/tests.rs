@@ -1,5 +1,7 @@
 //! The ranking on hand-made faults.
 
+mod whole;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;

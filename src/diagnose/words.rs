@@ -140,7 +140,7 @@ fn chain(
     leading: Option<&EntityRef>,
 ) -> Vec<EntityRef> {
     let from = &c.entity;
-    if let Some(top) = leading {
+    if let Some(top) = leading.filter(|top| *top != from) {
         if let Some(path) = climb(graph, from, top, &|e| troubles.contains_key(e)) {
             return path;
         }
@@ -148,8 +148,9 @@ fn chain(
             return path;
         }
     }
-    let ways = c.explains.iter().filter_map(|e| climb(graph, from, e, &|_| true));
-    ways.max_by_key(Vec::len).unwrap_or_else(|| vec![from.clone()])
+    let through = |e: &EntityRef| troubles.contains_key(e);
+    let ways = c.explains.iter().filter_map(|e| climb(graph, from, e, &through));
+    ways.rev().max_by_key(Vec::len).unwrap_or_else(|| vec![from.clone()])
 }
 
 /// The shortest way up from `from` to `top` through entities that `may` be passed.

@@ -1,0 +1,123 @@
+//! Who is a witness of whom, what silences hold and for how long, and what is written down.
+
+use super::*;
+use crate::bus::{Bus, Event};
+use crate::model::clock::ManualClock;
+use crate::stage::Stage as _;
+use crate::store::{AuditFilter, Filter, Store};
+
+fn ours(service: &str, indicator: Indicator, onset: i64) -> Alert {
+    let mut made = alert(service, &format!("{indicator:?}High"), "critical", onset);
+    made.source = AlertSource::Detector { detector: "seasonal/1".into() };
+    made.series = Some(crate::model::Fingerprint(onset.unsigned_abs() + 1));
+    made.indicator = Some(indicator);
+    made
+}
+
+fn silence(matcher: &str, (from, to): (i64, i64)) -> Silence {
+    Silence {
+        id: SilenceId::derive(at(from), &[matcher]),
+        matchers: vec![matcher.parse().expect("valid")],
+        starts_at: at(from),
+        ends_at: at(to),
+        author: Actor {
+            via: "console".into(),
+            id: "1".into(),
+            name: "op".into(),
+            role: crate::model::Role::Responder,
+        },
+        reason: "index rebuild".into(),
+        maintenance: false,
+    }
+}
+
+#[test]
+fn whoever_speaks_first_the_other_system_is_the_witness() {
+    for (own_arrives, other_arrives) in [(20, 90), (90, 20)] {
+        let own = ours("orders", Indicator::Duration, 0);
+        let other = alert("orders", "HighLatency", "warning", 10);
+        let errors = alert("orders", "HighErrorRate", "warning", 10);
+        let alerts = vec![
+            (own_arrives, own.clone()),
+            (other_arrives, other.clone()),
+            (other_arrives, errors.clone()),
+        ];
+        let book = play(&mut correlator(), alerts, 200);
+        assert_eq!(book.standing().len(), 1, "{:?}", book.entries);
+        let told: Vec<_> = book.verdicts.iter().filter(|v| v.witness.is_some()).collect();
+        assert_eq!(told.len(), 1, "one condition, one witness: {told:?}");
+        assert_eq!((told[0].alert, told[0].witness.as_deref()), (own.id, Some("alertmanager")));
+    }
+}
+
+#[test]
+fn a_silence_holds_until_it_ends_and_says_who_made_it() {
+    let mut c = correlator();
+    c.learn(shop(), Vec::new(), vec![silence("service=orders", (0, 300))]);
+    let a = alert("orders", "HighErrorRate", "critical", 10);
+    let book = play(&mut c, vec![(15, a.clone())], 295);
+    assert!(book.incidents.is_empty());
+    let held = book.last(&a);
+    let why = held.suppressed.as_ref().expect("kept quiet");
+    assert_eq!(why.until, Some(at(300)));
+    assert!(why.reason.contains("of op until 2026-11-20 03:05 UTC (index rebuild)"), "{why:?}");
+    let after = c.decide(at(300));
+    assert_eq!(after.incidents.len(), 1, "it still fires when the silence is over");
+    assert_eq!(after.verdicts[0].suppressed, None);
+}
+
+#[tokio::test]
+async fn what_is_held_opened_and_ended_stands_in_the_audit_log() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&folder.path().join("nightjar.sqlite")).expect("opens");
+    let clock = ManualClock::new(at(5));
+    let mut stage = Correlate::new(Config::default(), store.clone(), Bus::default(), clock.clone());
+    let quiet = alert("pricing", "HighErrorRate", "critical", 0);
+    let loud = alert("orders", "HighErrorRate", "critical", 0);
+    let (a, b) = (quiet.clone(), loud.clone());
+    store
+        .write(move |tx| {
+            tx.put(&silence("service=pricing", (0, 3_600)))?;
+            tx.put(&a)?;
+            tx.put(&b)
+        })
+        .await
+        .expect("writes");
+    stage.sweep().await.expect("sweeps");
+    clock.set(at(40));
+    stage.handle(Event::Tick).await.expect("decides");
+    let over = [ended(quiet.clone(), 60), ended(loud.clone(), 60)];
+    store
+        .write(move |tx| {
+            for mut alert in over {
+                let old = tx.get::<Alert>(alert.id)?.expect("is there");
+                (alert.incident, alert.decision) = (old.incident, old.decision);
+                tx.put(&alert)?;
+            }
+            Ok(())
+        })
+        .await
+        .expect("writes");
+    for now in [65, 400] {
+        clock.set(at(now));
+        stage.sweep().await.expect("sweeps");
+    }
+    let all = AuditFilter { limit: 100, ..AuditFilter::default() };
+    let (records, alert) = store
+        .read(move |r| Ok((r.audit_records(&all)?, r.get::<Alert>(quiet.id)?)))
+        .await
+        .expect("reads");
+    let texts: Vec<String> =
+        records.iter().rev().map(|r| format!("{} {}", r.action, r.detail)).collect();
+    let place = |what: &str| texts.iter().position(|t| t.contains(what));
+    let order = [
+        place("Kept quiet by the silence of op"),
+        place("Opened by orders HighErrorRate"),
+        place("Opened no incident: it ended after 60 s, while held: Kept quiet"),
+        place("Incident resolved: no alert has fired for"),
+    ];
+    assert!(order.iter().all(Option::is_some), "{texts:#?}");
+    assert!(order.windows(2).all(|w| w[0] < w[1]), "{texts:#?}");
+    assert!(alert.expect("is there").decision.expect("why").starts_with("Opened no incident"));
+    assert!(store.read(|r| r.list::<Incident>(&Filter::all())).await.expect("reads").len() == 1);
+}

@@ -1,0 +1,305 @@
+//! The stage over a real store: from signals, lines, calls and changes to a stored diagnosis.
+
+use std::sync::Arc;
+
+use super::*;
+use crate::bus::{Bus, Event};
+use crate::detect::SharedShard;
+use crate::model::action::Effect;
+use crate::model::clock::ManualClock;
+use crate::model::diagnosis::Finding;
+use crate::model::signal::{Direction, Samples};
+use crate::model::time::HOUR_MS;
+use crate::model::topology::Edge;
+use crate::model::{
+    Diagnosis, EntryKind, Evidence, Fault, Level, LogLine, Outcome, Point, Run, Series,
+    TimelineEntry,
+};
+use crate::runbook::Library;
+use crate::stage::Stage as _;
+use crate::store::{Filter, Store, Tx};
+
+struct House {
+    store: Store,
+    clock: Arc<ManualClock>,
+    stage: Diagnose,
+    _folder: tempfile::TempDir,
+}
+
+fn house() -> House {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&folder.path().join("nightjar.sqlite")).expect("opens");
+    let clock = ManualClock::new(at(150));
+    let shard = SharedShard::new(crate::detect::Config::default());
+    let library = Arc::new(Library::shipped().expect("no mistakes"));
+    let stage = Diagnose::new(store.clone(), Bus::default(), clock.clone(), shard, library);
+    House { store, clock, stage, _folder: folder }
+}
+
+/// A series that leaves its level at `onset`, and the alert that a detector made of it later.
+fn signal(
+    tx: &Tx<'_>,
+    entity: &EntityRef,
+    (metric, indicator): (&str, Indicator),
+    (low, high): (f64, f64),
+    (onset, seen): (i64, i64),
+) -> Result<Alert, Fault> {
+    let labels = Labels::default();
+    let series = Series {
+        id: Series::identity("main", metric, entity, &labels),
+        source: "main".into(),
+        entity: entity.clone(),
+        metric: metric.into(),
+        labels,
+        indicator,
+        unit: "s".into(),
+        direction: Direction::High,
+        query: None,
+        limit: None,
+        step_ms: 15_000,
+    };
+    let wobble = |s: i64| f64::from((s % 7) as i32 - 3) * 0.01 * low;
+    let points = (-3_600..150)
+        .step_by(15)
+        .map(|s| Point { at: at(s), value: if s < onset { low } else { high } + wobble(s) })
+        .collect();
+    let id = series.id;
+    tx.append_points(&Samples { series, points })?;
+    let mut made = alert(entity, indicator, 50.0, seen);
+    made.series = Some(id);
+    made.labels.set("metric", metric);
+    Ok(made)
+}
+
+fn lines(
+    entity: &EntityRef,
+    level: Level,
+    text: &str,
+    seconds: std::ops::Range<i64>,
+) -> Vec<LogLine> {
+    let line = |s: i64| LogLine {
+        at: at(s),
+        entity: entity.clone(),
+        level,
+        body: text.replace("{n}", &(s + 5_000).to_string()),
+        trace_id: None,
+        attributes: Labels::default(),
+    };
+    seconds.map(line).collect()
+}
+
+/// The pool of `stock` to `store` is exhausted after a deploy: everything that a shop would send.
+fn trouble(tx: &Tx<'_>) -> Result<Incident, Fault> {
+    use Indicator::{Duration, Saturation};
+    let (shop, stock, store) = (service("shop"), service("stock"), service("store"));
+    for (from, to) in [("web", "shop"), ("shop", "stock"), ("stock", "store")] {
+        tx.put(&Edge {
+            from: service(from),
+            to: service(to),
+            kind: EdgeKind::Calls,
+            first_seen: at(-9_000),
+            last_seen: at(0),
+            declared: false,
+        })?;
+    }
+    let mut alerts = vec![
+        signal(tx, &shop, ("duration p95", Duration), (0.2, 4.0), (15, 45))?,
+        signal(tx, &stock, ("duration p95", Duration), (0.1, 4.5), (0, 60))?,
+        signal(tx, &stock, ("pool.pending", Saturation), (1.0, 74.0), (0, 30))?,
+        signal(tx, &store, ("connections.active", Saturation), (9.0, 40.0), (0, 30))?,
+    ];
+    for s in (-1_800..150).step_by(2) {
+        tx.count_call(&stock, &store, at(s), if s % 4 == 0 { 6.0 } else { 6.6 }, false)?;
+        tx.count_call(&shop, &stock, at(s), if s < 0 { 100.0 } else { 4_000.0 }, s >= 60)?;
+    }
+    tx.append_logs(&lines(&stock, Level::Info, "handled {n} requests", -1_200..150))?;
+    tx.append_logs(&lines(&stock, Level::Warn, "cache miss {n}", -1_200..150))?;
+    tx.append_logs(&lines(&stock, Level::Error, "no connection within {n} ms", 5..150))?;
+    tx.put(&change(&stock, ChangeKind::Deploy, -40))?;
+    tx.put(&change(&service("other"), ChangeKind::Deploy, -5_000))?;
+    let mut incident = input(Graph::default(), alerts.clone(), Vec::new()).incident;
+    incident.onset_at = at(30);
+    incident.opened_at = at(120);
+    for made in &mut alerts {
+        made.incident = Some(incident.id);
+        tx.put(made)?;
+    }
+    tx.put(&incident)?;
+    Ok(incident)
+}
+
+/// The same trouble yesterday, and what ended it.
+fn yesterday(tx: &Tx<'_>, today: &Incident) -> Result<IncidentId, Fault> {
+    let mut old = today.clone();
+    old.id = IncidentId::derive(at(-86_400), &["yesterday"]);
+    old.number = 7;
+    (old.onset_at, old.opened_at) = (at(-86_400), at(-86_280));
+    (old.state, old.resolved_at) = (IncidentState::Resolved, Some(at(-80_000)));
+    for mut made in tx.list::<Alert>(&Filter::parent(today.id))? {
+        made.id = AlertId::derive(at(-86_400), &[&made.fingerprint.to_string()]);
+        (made.incident, made.starts_at) = (Some(old.id), at(-86_400));
+        tx.put(&made)?;
+    }
+    let ranked = rank(&input(
+        Graph::default(),
+        vec![alert(&service("stock"), Indicator::Saturation, 90.0, -86_400)],
+        Vec::new(),
+    ));
+    tx.put(&Diagnosis {
+        incident: old.id,
+        revision: 1,
+        at: at(-86_000),
+        summary: String::new(),
+        hypotheses: ranked.hypotheses,
+        conclusive: true,
+        evidence: Vec::new(),
+        gaps: Vec::new(),
+        changes: Vec::new(),
+        similar: Vec::new(),
+        runbooks: Vec::new(),
+        charts: Vec::new(),
+    })?;
+    tx.put(&old)?;
+    Ok(old.id)
+}
+
+async fn diagnosed(house: &mut House, id: IncidentId) -> (Diagnosis, Vec<Evidence>) {
+    house.stage.handle(Event::Incident(id)).await.expect("diagnoses");
+    let found = house.store.read(move |r| {
+        let evidence = r.list::<Evidence>(&Filter::parent(id))?;
+        Ok((r.get::<Diagnosis>(id)?.expect("made"), evidence))
+    });
+    found.await.expect("reads")
+}
+
+#[tokio::test]
+async fn a_fault_is_found_with_evidence_of_every_kind_and_told_once() {
+    let mut house = house();
+    let (id, old) = house
+        .store
+        .write(|tx| {
+            let incident = trouble(tx)?;
+            let old = yesterday(tx, &incident)?;
+            Ok((incident.id, old))
+        })
+        .await
+        .expect("writes");
+    let (diagnosis, evidence) = diagnosed(&mut house, id).await;
+    let first = &diagnosis.hypotheses[0];
+    assert_eq!((first.entity.name(), first.pattern.as_str()), ("stock", "saturation"));
+    assert!(diagnosis.conclusive && first.confidence > 0.8, "{}", first.confidence);
+    assert!(first.statement.ends_with("since 03:00:00 UTC."), "by its series: {}", first.statement);
+    assert_eq!(diagnosis.changes[0].entity.name(), "stock");
+    let names: Vec<&str> = first.parts.iter().map(|p| p.name.as_str()).collect();
+    for name in ["graph", "onset", "change", "resource", "logs", "similar", "severity"] {
+        assert!(names.contains(&name), "{name} is missing of {names:?}");
+    }
+    // Every part that rests on something stored says on what, and it is there.
+    let stored = |id: &crate::model::EvidenceId| evidence.iter().any(|e| e.id == *id);
+    assert!(first.parts.iter().all(|p| !p.evidence.is_empty() && p.evidence.iter().all(stored)));
+    assert!(diagnosis.evidence.iter().all(stored));
+    let log = evidence.iter().find_map(|e| match &e.finding {
+        Finding::Logs { template, n, n_before, .. } => Some((template.clone(), *n, *n_before)),
+        _ => None,
+    });
+    assert_eq!(log, Some(("no connection within <*> ms".into(), 145, 0)), "the burst alone");
+    let clears = evidence.iter().find_map(|e| match &e.finding {
+        Finding::Edge { from, to, mean_ms, mean_before_ms, .. } if to.name() == "store" => {
+            Some((from.name().to_owned(), *mean_ms, *mean_before_ms))
+        }
+        _ => None,
+    });
+    let (from, now, before) = clears.expect("calls to the store are told");
+    assert!(from == "stock" && (now - before).abs() < 0.2, "{now} {before}");
+    let store = diagnosis.hypotheses.iter().find(|h| h.entity.name() == "store").expect("judged");
+    assert!(store.parts.iter().any(|p| p.why.starts_with("calls to it are as usual")));
+    let like = &diagnosis.similar[0];
+    assert!(like.incident == old && like.similarity > 0.9, "{}", like.similarity);
+    // The timeline names the change at its own time and the cause once.
+    house.stage.sweep().await.expect("sweeps");
+    let told = house.store.read(move |r| r.list::<TimelineEntry>(&Filter::parent(id)));
+    let told = told.await.expect("reads");
+    let kinds = |kind: EntryKind| told.iter().filter(|e| e.kind == kind).collect::<Vec<_>>();
+    assert_eq!(kinds(EntryKind::Diagnosis).len(), 1);
+    let changes = kinds(EntryKind::Change);
+    assert_eq!((changes.len(), changes[0].at), (1, at(-40)));
+}
+
+#[tokio::test]
+async fn what_helped_before_counts_more_and_is_named() {
+    let mut house = house();
+    let (id, old) = house
+        .store
+        .write(|tx| {
+            let incident = trouble(tx)?;
+            let old = yesterday(tx, &incident)?;
+            Ok((incident.id, old))
+        })
+        .await
+        .expect("writes");
+    let part = |d: &Diagnosis| {
+        let parts = &d.hypotheses[0].parts;
+        parts.iter().find(|p| p.name == "similar").map_or(0.0, |p| p.contribution)
+    };
+    let unproven = part(&diagnosed(&mut house, id).await.0);
+    let run = Run {
+        id: crate::model::RunId::derive(at(-85_000), &["r"]),
+        proposal: crate::model::ProposalId::derive(at(-85_000), &["p"]),
+        incident: old,
+        action: "pool/restore".into(),
+        target: service("stock"),
+        state: crate::model::RunState::Done,
+        dry_run: false,
+        started_at: at(-85_000),
+        finished_at: Some(at(-84_990)),
+        output: Vec::new(),
+        approved_by: Vec::new(),
+        verify_at: None,
+        outcome: Some(Outcome {
+            effect: Effect::Helped,
+            signal: "stock p95".into(),
+            before: Some(4.5),
+            after: Some(0.1),
+            expected: Some(0.1),
+            text: "stock p95 fell from 4.5 s to 100 ms".into(),
+            at: at(-84_800),
+        }),
+    };
+    house.store.write(move |tx| tx.put(&run)).await.expect("writes");
+    house.clock.set(at(300));
+    let (diagnosis, _) = diagnosed(&mut house, id).await;
+    assert!((part(&diagnosis) - 2.0 * unproven).abs() < 1e-9 && unproven > 0.3);
+    let fixed = diagnosis.similar[0].fixed_by.clone().expect("named");
+    assert_eq!(fixed, "pool/restore on stock: stock p95 fell from 4.5 s to 100 ms");
+    assert_eq!(diagnosis.revision, 2);
+}
+
+#[tokio::test]
+async fn what_is_not_there_is_a_gap_and_the_rest_is_ranked() {
+    let mut house = house();
+    let id = house
+        .store
+        .write(|tx| {
+            let mut lone = alert(&service("lone"), Indicator::Duration, 30.0, 0);
+            lone.series = Some(crate::model::Fingerprint(9));
+            let incident = input(Graph::default(), vec![lone.clone()], Vec::new()).incident;
+            lone.incident = Some(incident.id);
+            tx.put(&lone)?;
+            tx.put(&incident)?;
+            Ok(incident.id)
+        })
+        .await
+        .expect("writes");
+    let (diagnosis, _) = diagnosed(&mut house, id).await;
+    assert_eq!(diagnosis.hypotheses[0].entity.name(), "lone");
+    let gaps: Vec<&str> = diagnosis.gaps.iter().map(|g| g.what.as_str()).collect();
+    assert_eq!(
+        gaps,
+        ["the signal behind DurationHigh on lone", "the service graph", "changes", "log lines"]
+    );
+    // Nothing new: no other revision, until time has passed.
+    house.stage.handle(Event::Incident(id)).await.expect("looks");
+    assert_eq!(diagnosed(&mut house, id).await.0.revision, 1);
+    house.clock.set(at(150).plus_ms(HOUR_MS));
+    assert_eq!(diagnosed(&mut house, id).await.0.revision, 2);
+}
