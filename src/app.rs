@@ -216,9 +216,10 @@ impl App {
             serde_json::json!({ "sources": sources, "n_series": shard.figures().0, "speed": speed })
         };
         let llm = Llm::open(&settings.llm, self.store.clone())?;
-        // Whoever may read the data folder may use the command line.
+        // Whoever may read the data folder could change the store itself: the command line of
+        // that user may do what an admin may, such as making a login link.
         let secret = Secret::from(crate::command::secret::random());
-        let own = web::Token { name: CLI.into(), role: Role::Responder, secret: secret.clone() };
+        let own = web::Token { name: CLI.into(), role: Role::Admin, secret: secret.clone() };
         let mut known = settings.web.clone();
         known.tokens.push(own);
         let keys = web::Keys::new(&known);

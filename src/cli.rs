@@ -119,6 +119,18 @@ enum Command {
         #[command(flatten)]
         place: Where,
     },
+    /// Writes a link that logs in to the console of the running bot: once, within 30 minutes.
+    #[command(after_help = "Example: nightjar login; nightjar login --name bea --role responder")]
+    Login {
+        /// Whom it logs in, as records will say.
+        #[arg(long, default_value = "operator")]
+        name: String,
+        /// What they may do.
+        #[arg(long, default_value = "admin", value_parser = ["viewer", "responder", "approver", "admin"])]
+        role: String,
+        #[command(flatten)]
+        place: Where,
+    },
     /// How the bot itself is doing. Exit code 1: it does not run.
     Status {
         #[command(flatten)]
@@ -281,6 +293,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Ask { question, incident, place } => {
             read::ask(&place, &question.join(" "), incident.as_deref())
         }
+        Command::Login { name, role, place } => read::login(&place, &name, &role),
         Command::Status { place } => read::status(&place),
         Command::Incidents { incident: None, all, place } => read::incidents(&place, all),
         Command::Incidents { incident: Some(one), place, .. } => read::incident(&place, &one),

@@ -57,6 +57,16 @@ fn needs_bot<'a>(door: &'a Door, what: &str) -> anyhow::Result<&'a Bot> {
     }
 }
 
+/// `nightjar login`.
+pub(super) fn login(place: &Where, name: &str, role: &str) -> Answered {
+    with(place, async |door| {
+        let bot = needs_bot(door, "log in")?;
+        let wanted = json!({ "name": name, "role": role });
+        let value = bot.call(Method::POST, "/login-links", Some(&wanted)).await?;
+        Ok(shown(place, &value, |v| format!("{}\n", v["url"].as_str().unwrap_or_default())))
+    })
+}
+
 /// `nightjar status`.
 pub(super) fn status(place: &Where) -> Answered {
     with(place, async |door| {

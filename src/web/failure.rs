@@ -83,7 +83,7 @@ fn next_step(code: &str) -> &'static str {
     match code {
         "bad_request" | "media_type" => "See /api/v1/openapi.json for what this address takes.",
         "unauthorized" => {
-            "Open the login link that nightjar printed at its start, or send an API token as \
+            "Open a login link (`nightjar login` writes one), or send an API token as \
              `Authorization: Bearer …`."
         }
         "forbidden" => "Ask somebody who has that role.",

@@ -121,7 +121,8 @@ async fn log_in(
     let Some(actor) = actor else {
         keys.failed(from, now);
         let text = "This link was used already, has expired, or is wrong.";
-        let next = "Start nightjar again for a new one, ask an admin for one, or use an API token.";
+        let next =
+            "Get a new one with `nightjar login`, ask an admin for one, or use an API token.";
         let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
         if accepts.is_some_and(|kinds| kinds.contains("text/html")) {
             return Ok(form(StatusCode::UNAUTHORIZED, &format!("{text} {next}")));

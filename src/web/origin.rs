@@ -45,6 +45,15 @@ pub(super) fn is_https(state: &State, headers: &HeaderMap) -> bool {
         || text(headers, "x-forwarded-proto").is_some_and(|p| p.eq_ignore_ascii_case("https"))
 }
 
+/// The address that people reach us by: the configured one, or the one of this request.
+pub(super) fn base(state: &State, headers: &HeaderMap) -> String {
+    if let Some(public) = &state.shared.config.public_url {
+        return public.trim_end_matches('/').to_owned();
+    }
+    let scheme = if is_https(state, headers) { "https" } else { "http" };
+    format!("{scheme}://{}", text(headers, "host").unwrap_or("127.0.0.1"))
+}
+
 /// Turns away names that are not ours. A page can point its own name at a loopback address and so
 /// speak to us as "same origin" (DNS rebinding); it can't do that with an address, and it can't
 /// know a token. Signed webhooks and probes need no name.

@@ -1,9 +1,13 @@
 //! The one table of routes: the router is built from it, the OpenAPI document is written from it,
 //! and each route's least role is checked by it.
 
+use std::time::Instant;
+
 use axum::Router;
+use axum::extract::Request;
 use axum::handler::Handler;
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::response::Response;
 use axum::routing::{MethodFilter, MethodRouter, on};
 use utoipa::openapi::path::Parameter;
 use utoipa::openapi::{RefOr, Schema};
@@ -184,6 +188,21 @@ pub(super) fn router(state: &State, routes: Vec<Route>) -> Router<State> {
             }
             Access::Public | Access::Ingest | Access::Signed => route.handler,
         };
-        router.route(route.path, handler)
+        let name = route.path;
+        let measured = from_fn(move |request, next| measure(name, request, next));
+        router.route(name, handler.route_layer(measured))
     })
+}
+
+/// Counts a request and how long its answer took to begin, by route and status.
+async fn measure(route: &'static str, request: Request, next: Next) -> Response {
+    let (method, started) = (request.method().clone(), Instant::now());
+    let response = next.run(request).await;
+    let (status, seconds) = (response.status().as_u16(), started.elapsed().as_secs_f64());
+    metrics::histogram!(
+        "nightjar_web_request_seconds", "route" => route, "status" => status.to_string()
+    )
+    .record(seconds);
+    tracing::debug!(%method, route, status, duration_ms = seconds * 1_000.0, "a request");
+    response
 }

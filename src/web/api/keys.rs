@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State as Shared;
-use axum::http::StatusCode;
+use axum::http::{HeaderMap, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -13,6 +13,7 @@ use crate::model::{Actor, Fault, Refused, Role, Time, wall_now};
 use crate::store::Filter;
 use crate::web::auth::{Caller, LINK_MS, Session};
 use crate::web::extract::{Body, Id};
+use crate::web::origin;
 use crate::web::table::Route;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -161,6 +162,8 @@ struct NewLink {
 struct LoginLink {
     /// Path and query; it works once.
     path: String,
+    /// The whole address.
+    url: String,
     /// When it stops working (wall clock).
     expires_at: Time,
 }
@@ -168,6 +171,7 @@ struct LoginLink {
 async fn link(
     Shared(state): Shared<State>,
     Caller(actor): Caller,
+    headers: HeaderMap,
     Body(new): Body<NewLink>,
 ) -> Answer<LoginLink> {
     let name = new.name.trim().to_owned();
@@ -180,5 +184,6 @@ async fn link(
     let at = state.shared.clock.now();
     let detail = json!({ "role": new.role });
     state.shared.store.write(move |tx| tx.audit(at, &actor, "login.link", &name, &detail)).await?;
-    Ok(Json(LoginLink { path, expires_at: now.plus_ms(LINK_MS) }))
+    let url = format!("{}{path}", origin::base(&state, &headers));
+    Ok(Json(LoginLink { path, url, expires_at: now.plus_ms(LINK_MS) }))
 }

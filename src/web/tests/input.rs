@@ -142,6 +142,8 @@ async fn bodies_that_do_not_fit_are_refused_and_counted() {
         assert_eq!((status, code.as_str()), wanted, "{kind}");
     }
     assert_eq!(counted.of("nightjar_web_rejected_total"), 9.0);
+    assert_eq!(counted.of("nightjar_web_request_seconds_count"), 12.0);
+    assert_eq!(counted.of("nightjar_web_failures_total"), 12.0);
     let long = json!({ "question": "x".repeat(2_001) }).to_string();
     let (status, code, _) = send(long.as_bytes(), "application/json; charset=utf-8").await;
     assert_eq!((status, code.as_str()), (StatusCode::UNPROCESSABLE_ENTITY, "invalid"));

@@ -70,6 +70,8 @@ async fn every_answer_forbids_what_the_console_does_not_need() {
         assert_eq!(headers["referrer-policy"], "no-referrer", "{path}");
         assert_eq!(headers["x-frame-options"], "DENY", "{path}");
         assert!(!headers.contains_key("access-control-allow-origin"), "{path}");
+        let kept = if path.starts_with("/assets") || path == "/" { "no-cache" } else { "no-store" };
+        assert_eq!(headers["cache-control"], kept, "{path}");
     }
     server.end().await;
 }

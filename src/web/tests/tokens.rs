@@ -106,6 +106,7 @@ async fn an_admin_lets_others_in_by_link_and_they_are_known_then() {
     let (_, made) =
         server.post("/api/v1/login-links", json!({ "name": "bea", "role": "responder" })).await;
     let path = made["path"].as_str().expect("a path");
+    assert_eq!(made["url"], format!("{}{path}", server.url));
     let answer = server.open(Method::GET, path).send().await.expect("an answer");
     assert!(answer.headers().contains_key("set-cookie"));
     cookie_of(&server, Role::Viewer).await;
