@@ -46,6 +46,12 @@ static IDENTIFIER: LazyLock<Regex> = LazyLock::new(|| {
 static SERVICE: LazyLock<Regex> = LazyLock::new(|| {
     pattern(r"(?i)\b(?P<a>[a-z][\w-]+)\s+(?:service|database|node|cluster|pod)\b")
 });
+/// Whoever is or does something: the word right before a verb.
+static ACTOR: LazyLock<Regex> = LazyLock::new(|| {
+    pattern(
+        r"(?i)\b(?P<a>[a-z][a-z_-]*)\s+(?:is|was|were|are|has|had|have|fails?|failed|logs?|logged|runs?|ran|calls?|called|went|goes|rose|fell|rises|falls|causes?|caused|uses?|used|depends?|crashed|crashes|restarted|recovered|returns?|returned|stopped|started|timed|times|waits?|waited|got|gets|saw|sees|lost|needs|cannot|can't|did|does)\b",
+    )
+});
 const NOT_A_NAME: &[&str] = &[
     "the",
     "a",
@@ -247,6 +253,12 @@ impl Grounds {
         for c in SERVICE.captures_iter(words) {
             let name = c["a"].to_lowercase();
             if !NOT_A_NAME.contains(&name.as_str()) && !known(&name) {
+                return Err(format!("`{name}` is not in the evidence"));
+            }
+        }
+        for c in ACTOR.captures_iter(words) {
+            let name = c["a"].to_lowercase();
+            if !split::is_common(&name) && !known(&name) {
                 return Err(format!("`{name}` is not in the evidence"));
             }
         }

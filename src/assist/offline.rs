@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 use crate::model::diagnosis::Finding;
 use crate::model::time::{HOUR_MS, duration_text};
 use crate::model::{
-    Change, Diagnosis, EntityRef, Evidence, Fault, Graph, Incident, Level, Time, TimelineEntry,
-    topology::Edge,
+    Alert, Change, Diagnosis, EntityRef, Evidence, Fault, Graph, Incident, Level, Time,
+    TimelineEntry, topology::Edge,
 };
 use crate::store::{Filter, Rows, SeriesFilter};
 
@@ -75,6 +75,9 @@ pub(super) fn known(
     let mut known: Vec<EntityRef> = graph.entities().cloned().collect();
     known.extend(rows.list_series(&SeriesFilter::default())?.into_iter().map(|s| s.entity));
     known.extend(incidents.iter().flat_map(|i| i.entities.iter().cloned()));
+    let newest = Filter::all().newest(500);
+    known.extend(rows.list::<Change>(&newest)?.into_iter().map(|c| c.entity));
+    known.extend(rows.list::<Alert>(&newest)?.into_iter().map(|a| a.entity));
     known.sort();
     known.dedup();
     Ok(known)

@@ -11,6 +11,8 @@ mod crash;
 mod deploy;
 mod discovery;
 mod durability;
+mod llm;
+mod openai_fake;
 mod otlp;
 mod pipeline;
 mod prometheus;

@@ -213,6 +213,9 @@ fn what_it_does_not_support_is_cut() {
         "The cause is inventory-db [1].",
         "It waits for Redis [1].",
         "The setting max_pool_size is too low [5].",
+        "billing was deployed too [3].",
+        "Its caller billing fails as well [1].",
+        "Customers lost money [1].",
         "Incident #13 is open [8].",
         "It runs on node-2 [1].",
         // Commands, addresses, advice that no runbook gives.

@@ -89,6 +89,7 @@ async fn unfit(response: Response) -> Result<Result<Response, Unfit>, OpenAIErro
     }
     let body = bounded(response, MOST_BYTES).await?;
     let is_json = serde_json::from_slice::<serde_json::Value>(&body).is_ok_and(|v| v.is_object());
+    let kind = kind.split(';').next().unwrap_or_default().trim().to_owned();
     let kind = if kind.contains("json") { "JSON that is cut short".to_owned() } else { kind };
     Ok(Err(if is_json { Unfit::Whole { body } } else { Unfit::NotJson { kind } }))
 }
