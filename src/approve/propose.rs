@@ -14,7 +14,7 @@ use crate::bus::{Bus, Event};
 use crate::learn::Ledger;
 use crate::model::{
     Alert, Diagnosis, Evidence, Fault, Incident, IncidentId, Plan, Proposal, ProposalId,
-    ProposalState, SharedClock,
+    ProposalState, Run, SharedClock,
 };
 use crate::runbook::{self, Library, Runbook, Situation, schema::Action};
 use crate::stage::Stage;
@@ -52,6 +52,7 @@ pub(super) struct Known {
     pub alerts: Vec<Alert>,
     pub evidence: Vec<Evidence>,
     pub proposals: Vec<Proposal>,
+    pub runs: Vec<Run>,
     pub ledger: Ledger,
 }
 
@@ -69,6 +70,7 @@ impl Propose {
                     alerts: r.list(&Filter::parent(id))?,
                     evidence: r.list(&Filter::parent(id))?,
                     proposals: r.list(&Filter::parent(id))?,
+                    runs: r.list(&Filter::parent(id))?,
                     ledger: Ledger::read(r)?,
                     incident,
                     diagnosis,

@@ -1,10 +1,15 @@
 //! What becomes of an incident's offers when its diagnosis, its targets or what was learned
 //! changes. Pure, but for [`Revision::write`].
 
+use std::collections::BTreeSet;
+
 use super::offer::{Offer, end, put};
 use super::policy::Config;
 use super::propose::Known;
-use crate::model::{Fault, Incident, Plan, Proposal, ProposalId, ProposalState, Time};
+use crate::model::action::Effect;
+use crate::model::{
+    Fault, Incident, IncidentState, Plan, Proposal, ProposalId, ProposalState, Run, RunState, Time,
+};
 use crate::store::Tx;
 
 /// One change to the offers of an incident.
@@ -75,16 +80,42 @@ fn withdrawn(known: &Known, open: &Proposal, offers: &[Offer<'_>]) -> Option<Str
 
 fn difference(before: &Plan, after: &Plan) -> String {
     let nothing = || "nothing".to_owned();
-    let keys = before.observed.keys().chain(after.observed.keys());
-    let mut parts: Vec<String> = keys
+    let keys: BTreeSet<&String> = before.observed.keys().chain(after.observed.keys()).collect();
+    let parts: Vec<String> = keys
+        .into_iter()
         .filter(|k| before.observed.get(*k) != after.observed.get(*k))
         .map(|k| {
             let of = |plan: &Plan| plan.observed.get(k).cloned().unwrap_or_else(nothing);
             format!("{k} was {} and is {}", of(before), of(after))
         })
         .collect();
-    parts.dedup();
     parts.join("; ")
+}
+
+/// What a run of the incident means for its offers.
+enum Course {
+    /// One is being measured: nothing new until it is known whether it helped.
+    Measuring,
+    /// The last one helped, and the incident is quiet: nothing more is needed.
+    Helped(String),
+    /// Nothing stands in the way of suggestions.
+    Free,
+}
+
+fn course(known: &Known) -> Course {
+    let real = |r: &&Run| !r.dry_run;
+    let Some(last) = known.runs.iter().filter(real).max_by_key(|r| (r.started_at, r.id)) else {
+        return Course::Free;
+    };
+    let helped = last.outcome.as_ref().is_some_and(|o| o.effect == Effect::Helped);
+    match last.state {
+        RunState::Running => Course::Measuring,
+        RunState::Done if last.verify_at.is_some() => Course::Measuring,
+        RunState::Done if helped && known.incident.state == IncidentState::Monitoring => {
+            Course::Helped(format!("{} helped, so nothing more is needed now.", last.action))
+        }
+        _ => Course::Free,
+    }
 }
 
 /// What changes: offers that no longer stand are withdrawn, those that do are worded anew, and as
@@ -99,8 +130,13 @@ pub(super) fn revise(
     let mut changes = Vec::new();
     let mut standing: Vec<&Proposal> = Vec::new();
     let is_offer = |p: &&Proposal| p.state == ProposalState::Open && p.rollback_of.is_none();
+    let course = course(known);
     for open in known.proposals.iter().filter(is_offer) {
-        match withdrawn(known, open, &offers) {
+        let over = match &course {
+            Course::Helped(why) if open.decisions.is_empty() => Some(why.clone()),
+            _ => withdrawn(known, open, &offers),
+        };
+        match over {
             Some(reason) => changes.push(Revision::Withdrawn(Box::new(open.clone()), reason)),
             None => standing.push(open),
         }
@@ -120,6 +156,9 @@ pub(super) fn revise(
             same_deed(&p.plan, plan) && !over
         }) || standing.iter().any(|p| same_deed(&p.plan, plan))
     };
+    if !matches!(course, Course::Free) {
+        return changes;
+    }
     let mut room = (policy.max_open as usize).saturating_sub(standing.len());
     for offer in offers {
         if room > 0 && !settled(&offer.plan) {

@@ -74,8 +74,8 @@ impl Propose {
             };
             let parent = Filter::parent(run.incident);
             let (alerts, evidence) = (r.list(&parent)?, r.list(&parent)?);
-            let ledger = Ledger::default();
-            let known = Known { incident, diagnosis, alerts, evidence, proposals, ledger };
+            let (ledger, runs) = (Ledger::default(), vec![run.clone()]);
+            let known = Known { incident, diagnosis, alerts, evidence, proposals, runs, ledger };
             Ok(Some((run, done, known)))
         });
         let Some((run, done, known)) = read.await? else { return Ok(()) };

@@ -13,6 +13,7 @@ mod discovery;
 mod durability;
 mod llm;
 mod openai_fake;
+mod invariants;
 mod otlp;
 mod pipeline;
 mod prometheus;

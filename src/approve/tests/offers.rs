@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use super::sample::{diagnosis, incident_as, person, t0};
+use super::sample::{diagnosis, incident_as, person, run, t0};
 use super::{approve, say};
 use crate::approve::{Config, Observe, Propose};
 use crate::bus::{Bus, Event};
 use crate::learn::{Lesson, Taught};
+use crate::model::action::Effect;
 use crate::model::clock::ManualClock;
 use crate::model::*;
 use crate::runbook::Library;
@@ -214,4 +215,39 @@ async fn nobody_deciding_and_the_incident_ending_end_an_offer_with_a_record() {
     let actions: Vec<String> = world.audit().await.into_iter().map(|(a, _)| a).collect();
     assert_eq!(actions.iter().filter(|a| *a == "proposal.offer").count(), 4);
     assert_eq!(actions.iter().filter(|a| *a == "proposal.expire").count(), 4);
+}
+
+#[tokio::test]
+async fn while_a_run_is_measured_nothing_new_is_offered_and_after_help_nothing_more() {
+    let mut world = World::new().await;
+    let offered = world.diagnosed().await;
+    let mut going = run(None);
+    going.verify_at = Some(t0().plus_ms(180_000));
+    let kept = going.clone();
+    let finished = Proposal { state: ProposalState::Finished, ..offered[0].clone() };
+    let work = move |tx: &crate::store::Tx<'_>| {
+        tx.put(&kept)?;
+        tx.put(&finished)
+    };
+    world.store.write(work).await.expect("writes");
+    world.state.lock().expect("no panic").insert("value".into(), "16".into());
+    let open = |all: &[Proposal]| all.iter().filter(|p| p.state == ProposalState::Open).count();
+    assert_eq!(open(&world.diagnosed().await), 0, "the other is withdrawn, its target changed");
+
+    let mut quiet = incident_as(None, IncidentState::Monitoring);
+    let helped = Run { verify_at: None, outcome: run(Some(Effect::Helped)).outcome, ..going };
+    let (kept, monitored) = (helped.clone(), quiet.clone());
+    let work = move |tx: &crate::store::Tx<'_>| {
+        tx.put(&kept)?;
+        tx.put(&monitored)
+    };
+    world.store.write(work).await.expect("writes");
+    assert_eq!(open(&world.diagnosed().await), 0, "it helped");
+
+    quiet.state = IncidentState::Open;
+    world.store.write(move |tx| tx.put(&quiet)).await.expect("writes");
+    let again = world.diagnosed().await;
+    let open: Vec<Proposal> =
+        again.into_iter().filter(|p| p.state == ProposalState::Open).collect();
+    assert_eq!(named(&open), ["second"], "it came back: what was not tried is offered");
 }

@@ -10,6 +10,7 @@ use super::measuring::{BAND, series};
 use crate::approve::tests::sample::{incident_as, person, proposal, run, t0};
 use crate::approve::{ApprovedAction, Config, HALT, Halt, Observe};
 use crate::bus::{Bus, Event};
+use crate::model::action::Effect::{Helped, NoChange, Worse};
 use crate::model::action::{Decision, Effect};
 use crate::model::clock::ManualClock;
 use crate::model::*;
@@ -198,7 +199,6 @@ async fn cooldown_and_breaker_hold_an_action_back_on_its_target_only() {
     };
     let elsewhere = |r: Run| Run { target: EntityRef::service("cart"), ..r };
     let dry = |r: Run| Run { dry_run: true, ..r };
-    use Effect::{Helped, NoChange, Worse};
     for (earlier, words) in [
         (vec![], None),
         (vec![useless(1, NoChange), useless(2, Worse)], None),
