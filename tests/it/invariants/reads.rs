@@ -25,7 +25,7 @@ fn sources(folder: &str) -> Vec<(String, String)> {
             let path = entry.path();
             if path.is_dir() {
                 walk(&path, found);
-            } else {
+            } else if path.extension().is_some_and(|e| e == "rs") {
                 found.push(path);
             }
         }
@@ -276,7 +276,7 @@ fn i09_detection_grouping_ranking_and_rendering_read_no_clock_and_do_no_io() {
         serde_json::to_string(&claims).expect("claims are data")
     };
     let live = run(-1);
-    assert!(live.contains("\"service.name=orders\"") || live.len() > 2, "something was claimed");
+    assert_ne!(live, "[]", "something was claimed");
     assert_eq!(run(-1), live, "a second time");
     assert_eq!(run(450), live, "from a snapshot in the middle");
     assert_eq!(run(720), live, "from a snapshot in the trouble");
