@@ -25,6 +25,10 @@ const place = () => {
 
 let drawing = 0;
 let shown = "";
+// What is drawn shows nothing that events tell of.
+let still = false;
+// The redraw that is under way.
+let busy = Promise.resolve();
 
 /** Draws the page that the address names; a page that is drawn again keeps what a person does. */
 async function draw() {
@@ -50,15 +54,22 @@ async function draw() {
   if (page !== shown && shown) view.focus({ preventScroll: true });
   if (page !== shown) view.scrollTop = 0;
   shown = page;
+  still = made.still === true;
   document.title = made.title ? `${made.title} · nightjar` : "nightjar";
   for (const here of document.querySelectorAll("nav:not(.side) [aria-current]")) here.scrollIntoView({ block: "nearest", inline: "nearest" });
   made.after?.(view);
 }
 
-let due = null;
-/** Many doorbells at once are one redraw. */
-function soon() {
-  due ??= setTimeout(() => { due = null; draw(); }, 300);
+let due = false;
+/** Many doorbells at once are one redraw, and the next waits for the one before: a storm of events
+ * on a slow line neither piles up requests nor keeps the page from being drawn. */
+async function soon() {
+  if (due || still) return;
+  due = true;
+  await new Promise((done) => setTimeout(done, 300));
+  await busy;
+  due = false;
+  busy = draw();
 }
 
 async function clock() {

@@ -79,7 +79,7 @@ const SUGGESTED = ["What is the status?", "What changed in the last 2 hours?", "
 export async function page() {
   const now = making.get("");
   return {
-    title: "Ask", layout: "talk",
+    title: "Ask", layout: "talk", still: true,
     nodes: [el("section", { class: "messages", "aria-label": "Questions and answers" },
       el("h1", {}, "Ask"), el("p", { class: "soft" }, "Answers come from stored telemetry and runbooks; every figure is cited."),
       asked.flatMap((a, i) => [el("div", { class: "message mine", "data-key": `q${i}` }, a.question),

@@ -20,14 +20,14 @@ async function list(words) {
   const item = (r) => el("a", { class: "item", href: `#/runbooks/${encodeURIComponent(r.id)}`, "data-key": r.id }, el("div", { class: "title" }, r.title),
     r.excerpt ? el("div", { class: "small" }, r.excerpt) : null,
     el("div", { class: "soft small" }, [r.services.length ? r.services.join(", ") : "any service", r.owner, `reviewed ${r.reviewed}`].join(" · ")));
-  return { title: "Runbooks", nodes: [el("section", { class: "reading" }, el("h1", {}, "Runbooks"), search(words),
+  return { title: "Runbooks", still: true, nodes: [el("section", { class: "reading" }, el("h1", {}, "Runbooks"), search(words),
     runbooks.length ? runbooks.map(item) : el("p", { class: "empty" }, "No runbook has these words."))] };
 }
 
 export async function page(id, words) {
   if (!id) return list(words);
   const r = await api(`/runbooks/${encodeURIComponent(id)}`);
-  return { title: r.title, nodes: [el("article", { class: "panel reading" },
+  return { title: r.title, still: true, nodes: [el("article", { class: "panel reading" },
     el("p", {}, el("a", { href: "#/runbooks" }, "‹ All runbooks")), el("h1", {}, r.title),
     el("p", { class: "soft small" }, [r.services.length ? r.services.join(", ") : "any service", `owner ${r.owner}`, `reviewed ${r.reviewed}`, r.file].join(" · ")),
     r.preconditions.length ? [el("h2", {}, "Before anything is done"), el("ul", {}, r.preconditions.map((p) => el("li", {}, inline(p))))] : null,
