@@ -131,7 +131,13 @@ async fn whoever_guesses_has_to_wait() {
     let answer = guess().send().await.expect("an answer");
     assert!(answer.headers().contains_key("retry-after"));
     assert_eq!(failure(answer).await.0, StatusCode::TOO_MANY_REQUESTS);
-    // Even the right one waits, and is not used up by that.
+    // So does a guessed token; whoever has one goes on.
+    let guessed = server.open(Method::GET, "/api/v1/me").bearer_auth("not-a-real-guess");
+    let status = failure(guessed.send().await.expect("an answer")).await.0;
+    assert_eq!(status, StatusCode::TOO_MANY_REQUESTS);
+    let known = server.as_role(Role::Viewer, Method::GET, "/api/v1/me");
+    assert_eq!(known.send().await.expect("an answer").status(), StatusCode::OK);
+    // Even the right link waits, and is not used up by that.
     let path = link(&server.state);
     let right = server.open(Method::GET, &path).send().await.expect("an answer");
     assert_eq!(failure(right).await.0, StatusCode::TOO_MANY_REQUESTS);
