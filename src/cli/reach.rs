@@ -71,6 +71,17 @@ impl Where {
             }
         }
         let store = |folder: &PathBuf| folder.join("nightjar.sqlite");
+        let hidden = |path: &PathBuf| {
+            let seen = std::fs::metadata(path);
+            seen.is_err_and(|e| e.kind() == std::io::ErrorKind::PermissionDenied)
+        };
+        if let Some(path) = folders.iter().map(store).find(hidden) {
+            anyhow::bail!(
+                "this user may not read {}; be the bot's user (sudo), or ask the bot by --url with \
+                 an API token in NIGHTJAR_TOKEN",
+                path.display()
+            );
+        }
         let Some(path) = folders.iter().map(store).find(|p| p.exists()) else {
             let shown: Vec<String> = folders.iter().map(|f| f.display().to_string()).collect();
             anyhow::bail!(

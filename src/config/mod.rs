@@ -1,9 +1,15 @@
 //! The configuration: one TOML file, overridden by the environment, checked as a whole.
 //!
 //! Every mistake is found at once and carries its place in the file. A text setting may be written
-//! `{ env = "NAME" }` or `{ file = "path" }`: secrets need not stand in the file. An environment
-//! variable `NIGHTJAR__SECTION__KEY` overrides `section.key`; its value is read as TOML (number,
-//! truth value, list) and else as text. Only this folder reads the environment.
+//! `{ env = "NAME" }` or `{ file = "path" }`, and a secret `key` also `key_file = "path"`: secrets
+//! need not stand in the file. An environment variable `NIGHTJAR__SECTION__KEY` overrides
+//! `section.key` (`NIGHTJAR__LIST__0__KEY` in a list); its value is read as TOML where its setting
+//! wants a number, truth value, list or table, and else as text. Only this folder reads the
+//! environment.
+//!
+//! The way of a setting: the file and the environment become one tree that knows its places; the
+//! tree is held against the schema, secrets are put in, and what is right is read; what the types
+//! can't say is judged last.
 
 mod check;
 #[cfg(test)]
@@ -245,9 +251,11 @@ fn settle(
         secrets::Secrets { root: schema, environment, found: check.found, hidden: Vec::new() };
     secrets.node(tree, schema, &Path::default());
     let (findings, hidden) = (secrets.found, secrets.hidden);
+    let mut taken = Vec::new();
     for Finding { mistake, way } in findings {
         found.push(mistake);
         tree.remove(&way.0);
+        taken.push(way);
     }
     let sound = found.is_empty();
     for _ in 0..MOST_READS {
@@ -256,8 +264,11 @@ fn settle(
                 standing(&mut config, environment);
                 rules::judge(&config, |path, text| {
                     let way = tree.as_written(&Path::of(path));
-                    let place = tree.place_of(&way);
-                    found.push(Mistake { place, path: way.to_string(), text });
+                    // What lacks a part that was taken out may only be wrong for that.
+                    if !taken.iter().any(|t| t.0.starts_with(&way.0)) {
+                        let place = tree.place_of(&way);
+                        found.push(Mistake { place, path: way.to_string(), text });
+                    }
                 });
                 return (Some(config), hidden);
             }
@@ -268,14 +279,26 @@ fn settle(
         // A part may be missing because it was wrong and told of already.
         if sound || !unread.message.starts_with("missing field") {
             let place = tree.place_of(&way);
-            let text = unread.message.trim_start_matches("invalid value: ").to_owned();
+            let text = one_line(unread.message.trim_start_matches("invalid value: "));
             found.push(Mistake { place, path: way.to_string(), text });
         }
         if !tree.remove(&way.0) {
             break;
         }
+        taken.push(way);
     }
     (None, hidden)
+}
+
+/// A message of several lines, as regular expressions have them, without the drawing in its midst.
+fn one_line(text: &str) -> String {
+    match (text.lines().next(), text.lines().last()) {
+        (Some(first), Some(last)) if first != last => {
+            let first = first.trim_end_matches(':').trim_end_matches("regex parse error");
+            format!("{first}{}", last.trim_start_matches("error: "))
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// What the environment gives under names that everybody knows.

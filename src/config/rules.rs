@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::Config;
-use crate::model::{Role, Secret};
+use crate::model::{EntityRef, Matcher, Role, Secret};
 use crate::web;
 
 /// Fewest characters of a token that people or machines are let in by.
@@ -16,6 +16,7 @@ pub(super) fn judge(config: &Config, mut say: impl FnMut(&str, String)) {
     web_server(config, &mut say);
     executors(config, &mut say);
     model(config, &mut say);
+    graph(config, &mut say);
     times(config, &mut say);
 }
 
@@ -25,6 +26,11 @@ fn prometheus(config: &Config, say: &mut impl FnMut(&str, String)) {
         if !names.insert(&source.name) {
             let text = format!("\"{}\" is used twice; series are told apart by it", source.name);
             say(&format!("prometheus[{i}].name"), text);
+        }
+        for (n, matcher) in source.matchers.iter().enumerate() {
+            if let Err(text) = matcher.parse::<Matcher>() {
+                say(&format!("prometheus[{i}].matchers[{n}]"), text);
+            }
         }
         if let Err(text) = http(&source.url) {
             say(&format!("prometheus[{i}].url"), text);
@@ -137,6 +143,23 @@ fn model(config: &Config, say: &mut impl FnMut(&str, String)) {
     }
     if llm.model.is_empty() {
         say("llm.model", "is missing; name the model as the endpoint knows it".into());
+    }
+}
+
+fn graph(config: &Config, say: &mut impl FnMut(&str, String)) {
+    for (section, edges) in [("calls", &config.graph.calls), ("runs_on", &config.graph.runs_on)] {
+        for (from, to) in edges {
+            // The key may have dots in it, so that no way leads to a single edge.
+            let path = format!("graph.{section}");
+            for name in std::iter::once(from).chain(to) {
+                if name.is_empty() || (name.contains('=') && name.parse::<EntityRef>().is_err()) {
+                    say(&path, format!("`{name}` is neither a service nor attribute=name"));
+                }
+            }
+            if to.contains(from) {
+                say(&path, format!("`{from}` leads to itself"));
+            }
+        }
     }
 }
 

@@ -297,8 +297,8 @@ fn every_setting_is_read_by_the_code() {
     let mut all = std::collections::BTreeSet::new();
     keys(&schema(), &mut all);
     assert!(all.len() > 80, "the schema has its keys: {}", all.len());
-    // The first two are how a secret is named; the others come with the model's prices.
-    let ours = ["env", "file", "currency", "max_wait_s", "price_in", "price_out"];
+    // How a secret is named, which is read here.
+    let ours = ["env", "file"];
     let unread: Vec<String> = all
         .into_iter()
         .filter(|k| !ours.contains(&k.as_str()))
@@ -387,4 +387,50 @@ fn the_key_that_everybody_has_is_taken() {
     assert_eq!(key(&[("OPENAI_API_KEY", "fake-key")]), Some("fake-key".into()));
     let own = [("OPENAI_API_KEY", "fake-key"), ("NIGHTJAR__LLM__API_KEY", "own-fake-key")];
     assert_eq!(key(&own), Some("own-fake-key".into()));
+}
+
+#[test]
+fn names_matchers_and_edges_are_judged() {
+    let text = r#"
+[graph.calls]
+"service.name=" = ["b"]
+a = ["a"]
+[notify]
+channel = ""
+[[prometheus]]
+matchers = ["namespace"]
+[[maintenance]]
+name = "x"
+matchers = ['service=~"("']
+from = "02:00"
+minutes = 5
+"#;
+    insta::assert_snapshot!(wrong(text, &[]), @r#"
+nightjar.toml:2:8: graph.calls: `a` leads to itself
+  |
+2 | [graph.calls]
+  |        ^^^^^
+
+nightjar.toml:2:8: graph.calls: `service.name=` is neither a service nor attribute=name
+  |
+2 | [graph.calls]
+  |        ^^^^^
+
+nightjar.toml:6:11: notify.channel: is empty
+  |
+6 | channel = ""
+  |           ^^
+
+nightjar.toml:8:13: prometheus[0].matchers[0]: `namespace` has no operator; write name="value", with =, !=, =~ or !~
+  |
+8 | matchers = ["namespace"]
+  |             ^^^^^^^^^^^
+
+nightjar.toml:11:13: maintenance[0].matchers[0]: `(` is not a regular expression: unclosed group
+   |
+11 | matchers = ['service=~"("']
+   |             ^^^^^^^^^^^^^^
+
+5 mistakes in the configuration.
+"#);
 }

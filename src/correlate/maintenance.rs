@@ -24,6 +24,7 @@ const VIA: &str = "configuration";
 #[serde(deny_unknown_fields)]
 pub struct Maintenance {
     /// Its name; silences, answers and the audit log show it.
+    #[schemars(length(min = 1))]
     pub name: String,
     /// Which alerts: all must match, as in Alertmanager (`service="checkout"`, `=~`, `!=`, `!~`).
     #[schemars(with = "Vec<String>", length(min = 1))]

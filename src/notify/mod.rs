@@ -25,6 +25,7 @@ use crate::model::{EntityRef, Incident, Severity};
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// Channel of whatever no route takes.
+    #[schemars(length(min = 1))]
     pub channel: String,
     /// Routes, tried in order; the first that fits wins.
     pub routes: Vec<Route>,
@@ -47,6 +48,7 @@ pub struct Route {
     #[serde(default = "any_severity")]
     pub severity: Severity,
     /// The channel.
+    #[schemars(length(min = 1))]
     pub channel: String,
 }
 

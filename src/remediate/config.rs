@@ -46,6 +46,7 @@ pub struct HostRule {
 #[serde(deny_unknown_fields)]
 pub struct CommandRule {
     /// Its whole path.
+    #[schemars(length(min = 1))]
     pub program: String,
     /// One regular expression for each argument, which must fit from its first character to its
     /// last; the number of arguments must be the same.

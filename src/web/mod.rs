@@ -86,6 +86,7 @@ impl Default for Config {
 #[serde(deny_unknown_fields)]
 pub struct Token {
     /// Whose it is, as records will say.
+    #[schemars(length(min = 1))]
     pub name: String,
     /// What it may do.
     pub role: Role,

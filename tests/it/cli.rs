@@ -145,6 +145,8 @@ fn configuration_commands_make_check_and_explain() {
         assert!(!said.err.contains("short-fake"), "{}", said.err);
         assert_eq!(said.out, "", "mistakes go to standard error");
     }
+    let open = [("NIGHTJAR__WEB__BIND", "0.0.0.0:0"), ("NIGHTJAR_CONFIG", "nightjar.toml")];
+    with(&["run"], at, &open).code(2).has("can be reached from other machines");
     let env = [("NIGHTJAR__WEB__BIND", "7878"), ("NIGHTJAR_CONFIG", "nightjar.toml")];
     with(&["config", "check"], at, &env).code(2).has("environment variable NIGHTJAR__WEB__BIND");
 }

@@ -202,33 +202,59 @@ pub(super) fn actions(config: &Config, library: &Library) -> Vec<Row> {
         for action in &runbook.front.actions {
             let place = format!("{}/{}", runbook.front.id, action.id);
             for text in texts(action) {
-                for name in named(text, "settings.", is_name) {
+                for name in named(text, "settings.") {
                     if !config.runbooks.settings.contains_key(&name) {
                         let what = format!("runbooks.settings.{name}");
                         lacking.entry(what).or_default().insert(place.clone());
                     }
                 }
-                for name in named(text, "${", is_name) {
+                for name in named(text, "${") {
                     if !config.remediate.secrets.contains_key(&name) {
                         let what = format!("remediate.secrets.{name}");
                         lacking.entry(what).or_default().insert(place.clone());
                     }
                 }
             }
-            if let (ExecutorKind::Command, Some(command)) = (action.executor, &action.command)
-                && !config.remediate.commands.iter().any(|r| r.program == command.program)
-            {
-                let what = format!("remediate.commands for {}", command.program);
-                lacking.entry(what).or_default().insert(place.clone());
-            }
         }
     }
     for (what, places) in lacking {
-        let said = format!("not set; {} actions need it and can't be offered", places.len());
+        let said = format!("not set; actions that need it can't be offered: {}", places.len());
         let mend = format!("set {what}, or leave it if you do not want these actions");
         rows.push(Row::warning(what, said, mend).details(places.into_iter().collect()));
     }
+    rows.extend(refused(config, library));
     rows
+}
+
+/// Actions whose requests and programs no list allows. Without any list that was said already.
+fn refused(config: &Config, library: &Library) -> Option<Row> {
+    let lists = &config.remediate;
+    if lists.hosts.is_empty() && lists.commands.is_empty() {
+        return None;
+    }
+    let mut lines = Vec::new();
+    for reach in library.reach(&config.runbooks.settings) {
+        let Ok(touches) = &reach.touches else { continue };
+        let why = match reach.executor {
+            ExecutorKind::DryRun => None,
+            ExecutorKind::Command => {
+                let listed = lists.commands.iter().any(|rule| rule.program == *touches);
+                (!listed).then(|| format!("{touches} is not in remediate.commands"))
+            }
+            // What is only known in an incident stands for any one word.
+            ExecutorKind::Http => touches
+                .split_once(' ')
+                .and_then(|(method, url)| Some((method, url::Url::parse(url).ok()?)))
+                .and_then(|(method, url)| lists.allows_request(method, &url).err()),
+        };
+        lines.extend(why.map(|why| format!("{}: {why}", reach.action)));
+    }
+    if lines.is_empty() {
+        return None;
+    }
+    let said = format!("not allowed, so that they are dry runs or refused: {}", lines.len());
+    let mend = "list what they touch, or leave it if you do not want these actions";
+    Some(Row::warning("actions", said, mend).details(lines))
 }
 
 fn texts(action: &Action) -> Vec<&str> {
@@ -248,15 +274,12 @@ fn texts(action: &Action) -> Vec<&str> {
     all
 }
 
-fn is_name(c: char) -> bool {
-    c.is_ascii_alphanumeric() || c == '_'
-}
-
 /// The names that stand behind a mark.
-fn named(text: &str, mark: &str, fits: impl Fn(char) -> bool + Copy) -> Vec<String> {
+fn named(text: &str, mark: &str) -> Vec<String> {
+    let is_name = |c: &char| c.is_ascii_alphanumeric() || *c == '_';
     text.split(mark)
         .skip(1)
-        .map(|rest| rest.chars().take_while(|c| fits(*c)).collect::<String>())
+        .map(|rest| rest.chars().take_while(is_name).collect::<String>())
         .filter(|name| !name.is_empty())
         .collect()
 }

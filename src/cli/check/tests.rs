@@ -123,6 +123,12 @@ async fn a_server_is_asked_for_its_clock_and_for_what_will_be_watched() {
     assert_eq!(row(&rows, "prometheus shop: broken").state, State::Failed);
     assert_eq!(row(&rows, &format!("host {}", shop.addr())).state, State::Ok);
     assert!(!rows.iter().any(|r| r.what == "runbooks.settings.admin_url"), "it is set");
+    assert!(!rows.iter().any(|r| r.what == "actions"), "every action is allowed");
+    config.remediate.hosts[0].path_prefix = "/elsewhere/".into();
+    let library = crate::runbook::Library::shipped().expect("the shipped ones are right");
+    let rows = local::actions(&config, &library);
+    let refused = row(&rows, "actions");
+    assert!(refused.details.iter().any(|line| line.contains("is not allowed")), "{refused:?}");
 }
 
 #[tokio::test]

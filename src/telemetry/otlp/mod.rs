@@ -62,6 +62,7 @@ impl Default for Config {
 #[serde(deny_unknown_fields)]
 pub struct CustomMetric {
     /// Its name as exported.
+    #[schemars(length(min = 1))]
     pub name: String,
     /// Attributes that make separate series; the others are folded together.
     #[serde(default)]

@@ -32,6 +32,7 @@ pub use wire::{Dropped, MetricMetadata, RangeRow, Sample, duration_ms, duration_
 #[serde(default, deny_unknown_fields)]
 pub struct PrometheusConfig {
     /// Its name in series, gaps and answers.
+    #[schemars(length(min = 1))]
     pub name: String,
     /// Its address, with a path prefix where it has one: `http://prometheus:9090`.
     pub url: String,
@@ -136,8 +137,10 @@ impl PrometheusConfig {
 #[serde(deny_unknown_fields)]
 pub struct QueryConfig {
     /// The expression; `{window}` stands for the window of rates.
+    #[schemars(length(min = 1))]
     pub promql: String,
     /// A readable name for its series.
+    #[schemars(length(min = 1))]
     pub metric: String,
     /// Which signal it carries.
     #[serde(default = "custom")]
