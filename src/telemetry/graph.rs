@@ -101,6 +101,7 @@ pub fn learn(tx: &Tx<'_>, spans: &[Span]) -> Result<(), Fault> {
         // A caller whose callee was told of before.
         if !span.is_server
             && span.peer.as_ref().is_none_or(EntityRef::is_service)
+            && !is_silent(span)
             && !called.contains(&id_of(span))
         {
             let callees = earlier.spans(&span.trace_id)?.iter().filter(|s| {
@@ -114,10 +115,7 @@ pub fn learn(tx: &Tx<'_>, spans: &[Span]) -> Result<(), Fault> {
         // not counted twice; the edge is noted all the same, for what has no spans of its own
         // (databases, queues, services outside).
         if let Some(peer) = span.peer.as_ref().filter(|p| !span.is_server && **p != span.entity) {
-            let store = ["db.system.name", "db.system", "messaging.system"]
-                .iter()
-                .any(|name| span.attributes.get(name).is_some());
-            if peer.is_service() && !store {
+            if peer.is_service() && !is_silent(span) {
                 note(&mut seen, span.entity.clone(), peer.clone(), EdgeKind::Calls, span.at);
             } else {
                 calls.push((span.entity.clone(), peer.clone(), span.clone()));
@@ -145,6 +143,13 @@ pub fn learn(tx: &Tx<'_>, spans: &[Span]) -> Result<(), Fault> {
 
 fn id_of(span: &Span) -> (&str, &str) {
     (&span.trace_id, &span.span_id)
+}
+
+/// Whether the called side tells of itself by no span: databases and queues.
+fn is_silent(span: &Span) -> bool {
+    ["db.system.name", "db.system", "messaging.system"]
+        .iter()
+        .any(|name| span.attributes.get(name).is_some())
 }
 
 /// What the store knew of traces before this batch. At most [`LOOKUPS`] traces are read.

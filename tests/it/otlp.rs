@@ -54,7 +54,7 @@ async fn what_the_official_exporter_sends_is_stored_without_its_secrets() {
         .collect();
     for expected in [
         "service.name=checkout calls service.name=orders",
-        "service.name=orders calls server.address=orders-db",
+        "service.name=orders calls service.name=orders-db",
         "service.name=orders runs_on host.name=node-3",
         "service.name=checkout runs_on host.name=node-3",
     ] {

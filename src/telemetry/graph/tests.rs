@@ -50,7 +50,8 @@ async fn a_call_is_counted_once_whichever_side_is_told_of_first() {
     let mut server = span("c", Some("b"), "checkout", true);
     server.attributes.set("host.name", "node-1");
     let mut query = span("d", Some("c"), "checkout", false);
-    query.peer = Some(EntityRef::new("db.namespace", "orders"));
+    query.peer = Some(EntityRef::service("orders-db"));
+    query.attributes.set("db.system.name", "postgresql");
     let callee = vec![server, query];
     let together = [caller.clone(), callee.clone()].concat();
     for batches in [vec![caller.clone(), callee.clone()], vec![callee, caller], vec![together]] {
@@ -66,12 +67,12 @@ async fn a_call_is_counted_once_whichever_side_is_told_of_first() {
         }
         assert_eq!(
             edges(&store).await,
-            ["checkout Calls orders", "checkout RunsOn node-1", "frontend Calls checkout"]
+            ["checkout Calls orders-db", "checkout RunsOn node-1", "frontend Calls checkout"]
         );
         let calls = store.read(|r| r.edge_stats(at(-600), at(600))).await.expect("reads");
         let mut counted: Vec<_> = calls.iter().map(|c| (c.to.name(), c.n)).collect();
         counted.sort_unstable();
-        assert_eq!(counted, [("checkout", 1), ("orders", 1)]);
+        assert_eq!(counted, [("checkout", 1), ("orders-db", 1)]);
     }
 }
 

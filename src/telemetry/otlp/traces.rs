@@ -68,8 +68,8 @@ pub(super) fn convert(
 }
 
 /// The other side of a client or producer span, by the attributes of the semantic conventions:
-/// `peer.service`; a database by its namespace, else its server, else its system; a queue by its
-/// destination; else the server's address.
+/// `peer.service`; a queue by its destination; a server by its address; a database without one by
+/// its namespace, else its system.
 fn peer(attributes: &Labels) -> Option<EntityRef> {
     let get = |names: &[&str]| {
         names.iter().find_map(|n| attributes.get(n).filter(|v| !v.trim().is_empty()))
@@ -77,21 +77,83 @@ fn peer(attributes: &Labels) -> Option<EntityRef> {
     if let Some(service) = get(&["peer.service", "service.peer.name"]) {
         return Some(EntityRef::service(service));
     }
-    let address = get(&["server.address", "net.peer.name", "network.peer.address"]);
-    if let Some(system) = get(&["db.system.name", "db.system"]) {
-        return Some(match get(&["db.namespace", "db.name"]) {
-            Some(name) => EntityRef::new("db.namespace", name),
-            None => address.map_or_else(
-                || EntityRef::new("db.system.name", system),
-                |a| EntityRef::new("server.address", a),
-            ),
-        });
-    }
     if let Some(system) = get(&["messaging.system"]) {
         return Some(match get(&["messaging.destination.name"]) {
             Some(name) => EntityRef::new("messaging.destination.name", name),
             None => EntityRef::new("messaging.system", system),
         });
     }
-    address.map(|a| EntityRef::new("server.address", a))
+    if let Some(address) = get(&["server.address", "net.peer.name", "network.peer.address"]) {
+        return server(address);
+    }
+    let system = get(&["db.system.name", "db.system"])?;
+    Some(match get(&["db.namespace", "db.name"]) {
+        Some(name) => EntityRef::new("db.namespace", name),
+        None => EntityRef::new("db.system.name", system),
+    })
+}
+
+/// Who answers at an address. A bare name, or a name of a cluster's own DNS
+/// (`orders.shop.svc.cluster.local`), is the service that its own spans and the exporters beside it
+/// name; any other name, or a number, is only an address. What is on the same machine has no name.
+fn server(address: &str) -> Option<EntityRef> {
+    let host = match address.trim().rsplit_once(':') {
+        Some((host, port)) if !host.contains(':') && port.bytes().all(|b| b.is_ascii_digit()) => {
+            host
+        }
+        _ => address.trim(),
+    };
+    let is_number = host.trim_matches(['[', ']']).parse::<std::net::IpAddr>();
+    if host == "localhost" || is_number.as_ref().is_ok_and(std::net::IpAddr::is_loopback) {
+        return None;
+    }
+    let first = host.split('.').next().unwrap_or(host);
+    let is_ours = !host.contains('.') || host.ends_with(".svc") || host.contains(".svc.");
+    if is_ours && is_number.is_err() && !first.is_empty() {
+        return Some(EntityRef::service(first));
+    }
+    Some(EntityRef::new("server.address", host))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_is_called_follows_from_what_a_span_says() {
+        let cases: [(&[(&str, &str)], Option<&str>); 14] = [
+            (
+                &[("peer.service", "orders"), ("server.address", "10.0.0.1")],
+                Some("service.name=orders"),
+            ),
+            (&[("server.address", "orders")], Some("service.name=orders")),
+            (&[("server.address", "orders:8080")], Some("service.name=orders")),
+            (&[("server.address", "orders.shop.svc.cluster.local")], Some("service.name=orders")),
+            (&[("net.peer.name", "orders.shop.svc")], Some("service.name=orders")),
+            (&[("server.address", "api.example.com")], Some("server.address=api.example.com")),
+            (&[("server.address", "10.1.2.3:8080")], Some("server.address=10.1.2.3")),
+            (&[("server.address", "fd00::1")], Some("server.address=fd00::1")),
+            (&[("server.address", "localhost:8080")], None),
+            (&[("server.address", "127.0.0.1")], None),
+            (
+                &[
+                    ("db.system.name", "postgresql"),
+                    ("server.address", "orders-db"),
+                    ("db.namespace", "orders"),
+                ],
+                Some("service.name=orders-db"),
+            ),
+            (&[("db.system", "redis"), ("db.name", "0")], Some("db.namespace=0")),
+            (
+                &[("messaging.system", "kafka"), ("server.address", "kafka")],
+                Some("messaging.system=kafka"),
+            ),
+            (&[("http.request.method", "GET")], None),
+        ];
+        for (attributes, expected) in cases {
+            let labels: Labels = attributes.iter().copied().collect();
+            let found = peer(&labels).map(|p| p.to_string());
+            assert_eq!(found.as_deref(), expected, "{attributes:?}");
+        }
+    }
 }
