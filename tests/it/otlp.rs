@@ -125,7 +125,11 @@ async fn what_the_official_exporter_sends_is_stored_without_its_secrets() {
     drop(store);
     for entry in std::fs::read_dir(bot.data()).expect("a folder") {
         let path = entry.expect("readable").path();
-        let bytes = std::fs::read(&path).expect("readable");
+        // The store takes its side files away when it is closed.
+        let Ok(bytes) = std::fs::read(&path) else {
+            assert!(!path.ends_with("nightjar.sqlite"), "the store itself stays");
+            continue;
+        };
         for secret in SECRETS {
             let found = bytes.windows(secret.len()).any(|w| w == secret.as_bytes());
             assert!(!found, "{secret} stands in {}", path.display());
