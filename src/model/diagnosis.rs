@@ -209,6 +209,19 @@ pub struct ScorePart {
     pub evidence: Vec<EvidenceId>,
 }
 
+/// Every pattern that a hypothesis may have: what runbooks match and what is learned about.
+pub const PATTERNS: [&str; 9] = [
+    "deploy",
+    "network_policy",
+    "resource_leak",
+    "saturation",
+    "slow_queries",
+    "noisy_neighbour",
+    "dependency",
+    "traffic",
+    "unknown",
+];
+
 /// A possible cause.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Hypothesis {
@@ -216,8 +229,7 @@ pub struct Hypothesis {
     pub id: HypothesisId,
     /// Where the fault sits.
     pub entity: EntityRef,
-    /// A stable pattern name for learning: `deploy`, `network_policy`, `resource_leak`,
-    /// `saturation`, `slow_queries`, `noisy_neighbour`, `dependency`, `traffic`, `unknown`.
+    /// One of [`PATTERNS`].
     pub pattern: String,
     /// One sentence: what, where, since when.
     pub statement: String,

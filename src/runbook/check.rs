@@ -10,6 +10,7 @@ use super::parse::Mistake;
 use super::render::{check_value, names_in};
 use super::schema::{Action, Condition, ExecutorKind, FrontMatter, Parameter, ParameterKind};
 use super::tree::Node;
+use crate::model::diagnosis::PATTERNS;
 
 /// All that is wrong with what the front matter says.
 pub(super) fn mistakes(file: &str, tree: &Node, front: &FrontMatter) -> Vec<Mistake> {
@@ -83,9 +84,15 @@ impl Check<'_> {
             [("matchers", &front.matchers), ("only_if", &front.only_if), ("not_if", &front.not_if)]
         {
             for (n, condition) in list.iter().enumerate() {
-                if let Condition::Log(pattern) = condition
-                    && let Some(text) = regex_mistake(pattern)
-                {
+                let wrong = match condition {
+                    Condition::Log(pattern) => regex_mistake(pattern),
+                    Condition::Hypothesis(p) if !PATTERNS.contains(&p.as_str()) => {
+                        let known = PATTERNS.join(", ");
+                        Some(format!("`{p}` is no pattern of a cause; there are: {known}"))
+                    }
+                    _ => None,
+                };
+                if let Some(text) = wrong {
                     self.add(item(tree, key, n).line, text);
                 }
             }

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use nightjar::demo::scenario::scenarios;
 use nightjar::demo::town::{DATABASES, NODES, SERVICES};
+use nightjar::model::diagnosis::PATTERNS;
 use nightjar::runbook::Library;
+use nightjar::runbook::schema::Condition;
 
 fn library() -> Library {
     Library::shipped().unwrap_or_else(|mistakes| panic!("{mistakes}"))
@@ -19,6 +21,20 @@ fn every_suggestion_that_a_scenario_expects_is_an_action_of_a_shipped_runbook() 
             let found = library.get(runbook).and_then(|r| r.action(action));
             assert!(found.is_some(), "{}: {suggestion}", scenario.key);
         }
+    }
+}
+
+#[test]
+fn every_pattern_of_a_cause_has_a_runbook_and_scenarios_expect_no_other() {
+    let library = library();
+    for pattern in PATTERNS.into_iter().filter(|p| *p != "unknown") {
+        let wanted = Condition::Hypothesis(pattern.to_owned());
+        let found = library.iter().any(|r| r.front.conditions().any(|c| *c == wanted));
+        assert!(found, "no runbook is for {pattern}");
+    }
+    for scenario in scenarios() {
+        let patterns = &scenario.expected.patterns;
+        assert!(patterns.iter().all(|p| PATTERNS.contains(&p.as_str())), "{patterns:?}");
     }
 }
 

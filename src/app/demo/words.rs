@@ -5,6 +5,8 @@ use crate::model::Time;
 
 /// Event seconds from the start until something happens to the shop.
 const FIRST_S: f64 = 120.0;
+/// Event seconds between the end of one scenario and the next.
+const PAUSE_S: f64 = 2_700.0;
 
 /// What is said when all is ready.
 pub(super) struct Ready<'a> {
@@ -62,11 +64,21 @@ impl Ready<'_> {
         let cause = chosen.and_then(|s| s.expected.cause.as_deref()).unwrap_or("=orders");
         let name = cause.rsplit('=').next().unwrap_or(cause);
         text.push_str(&format!(
-            "The first incident stands there within {}. Try:\n\
+            "{} stands there within {}. Try:\n\
              - read the card: what users feel, the likely cause, what changed before\n\
              - ask in its thread: what is wrong with {name}? what changed? what should I do?\n\
              - press Approve…, read exactly what will be done, confirm, watch it being measured\n",
-            about(minutes)
+            // What is under way since the last start may be over before the next thing happens.
+            if self.goes_on.is_some() {
+                "What was there is still there; the next incident"
+            } else {
+                "The first incident"
+            },
+            about(if self.goes_on.is_some() {
+                minutes + PAUSE_S / self.speed / 60.0
+            } else {
+                minutes
+            })
         ));
     }
 }

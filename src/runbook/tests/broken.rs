@@ -90,6 +90,7 @@ fn every_mistake_is_said_with_its_line() {
         &[("title: A\n", "title: \" \"\n")],
         &[("matchers:\n  - log: \"full\"\n", "matchers: []\n")],
         &[("\"full\"", "\"(full\"")],
+        &[("log: \"full\"", "hypothesis: full_disk")],
         &[("executor: http", "executor: command")],
         &[("executor: http", "executor: dry-run")],
         &[("{{ params.to }}", "{{ params.to }")],
@@ -175,6 +176,8 @@ fn every_mistake_is_said_with_its_line() {
     a.md:4: `matchers` is empty; say when this runbook applies
 
     a.md:5: `(full` is not a regular expression: unclosed group
+
+    a.md:5: `full_disk` is no pattern of a cause; there are: deploy, network_policy, resource_leak, saturation, slow_queries, noisy_neighbour, dependency, traffic, unknown
 
     a.md:9: executor `command` needs `command:` and no `http:`
 

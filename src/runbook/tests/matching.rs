@@ -114,7 +114,7 @@ fn a_pool_that_empties_because_queries_became_slow_is_a_victim() {
         metric("service.name=a", Indicator::Duration, "db.client.operation.duration p95"),
         metric("service.name=a-db", Indicator::Usage, "postgresql.sequential_scan.rows"),
     ];
-    for pattern in ["saturation", "deploy"] {
+    for pattern in ["saturation", "deploy", "slow_queries"] {
         let trouble = Trouble {
             cause: "service.name=a",
             pattern,
