@@ -174,3 +174,57 @@ fn crowded_marks_never_overlap() {
     assert!((3..12).contains(&said), "{said} of 12 marks have room for words");
     assert_eq!(drawn.matches("l5 5l-5 5l-5 -5z").count(), 12);
 }
+
+#[test]
+fn evidence_gives_a_chart_with_the_changes_nearest_to_the_onset_and_the_runs() {
+    let evidence: Evidence = serde_json::from_value(serde_json::json!({
+        "id": crate::model::EvidenceId::derive(at(0), &["x"]), "incident": null, "at": at(40),
+        "summary": "", "source": "shop", "query": "", "since": at(0), "until": at(40),
+        "finding": {
+            "kind": "metric", "before": 0.1, "after": 4.5, "onset": at(20),
+            "expected": { "low": 0.0, "mid": 0.1, "high": 0.3 },
+            "points": chart().points,
+            "series": {
+                "id": "00000000000000a1", "source": "shop", "entity": "service.name=orders",
+                "metric": "duration p95", "labels": {}, "indicator": "duration", "unit": "s",
+                "direction": "high", "query": null, "limit": null, "step_ms": MINUTE_MS,
+            },
+        },
+    }))
+    .expect("evidence");
+    let change = |minute: i64| -> Change {
+        serde_json::from_value(serde_json::json!({
+            "id": crate::model::ChangeId::derive(at(minute), &["c"]), "kind": "deploy",
+            "entity": "service.name=orders", "at": at(minute), "title": format!("c{minute}"),
+            "version": null, "previous": null, "author": null, "url": null, "source": "webhook",
+            "status": "success", "attributes": {},
+        }))
+        .expect("a change")
+    };
+    let changes: Vec<Change> = [-5, 1, 3, 5, 7, 9, 11, 13, 90].map(change).into();
+    let chart = of_evidence(&evidence, &changes, &[]).expect("a chart");
+    let said: Vec<&str> = chart.marks.iter().map(|m| m.text.as_str()).collect();
+    // Those outside the range and, of too many, the furthest from the onset are left out.
+    let expected =
+        ["orders c3", "orders c5", "orders c7", "orders c9", "orders c11", "orders c13", "onset"];
+    assert_eq!(said, expected);
+    assert_eq!(chart.bands.len(), 1, "one band holds for the whole range");
+    assert_eq!(chart.title, "orders · duration p95");
+}
+
+#[test]
+fn an_incidents_chart_ends_half_an_hour_after_it_or_now() {
+    let hour = |from: i64, to: i64| (at(from), at(to));
+    assert_eq!(range(at(0), None, at(25)), hour(-60, 25));
+    assert_eq!(range(at(0), Some(at(20)), at(600)), hour(-60, 50));
+    assert_eq!(range(at(0), Some(at(20)), at(30)), hour(-60, 30));
+}
+
+#[test]
+fn an_axis_without_a_unit_has_it_in_the_title() {
+    let mut chart = chart();
+    chart.unit = "{cpu}".into();
+    assert!(svg(&chart, Theme::Light).contains("duration p95 (cpu)</text>"));
+    chart.unit = "By".into();
+    assert!(svg(&chart, Theme::Light).contains("duration p95</text>"));
+}

@@ -44,7 +44,7 @@ const parts = {
     const i = found.incident;
     const press = (b) => {
       const p = found.proposals.find((o) => o.id === b.subject);
-      if (b.verb === "approve" || b.verb === "schedule") return decide(p, b.verb === "schedule", i.updated_at);
+      if (b.verb === "approve" || b.verb === "schedule") return decide(p, b.verb === "schedule");
       if (b.verb === "ignore") return ignore(p);
       if (b.verb === "why") return why(b.subject);
       if (b.verb === "silence") return silence(matchersOfIncident(found));
@@ -96,7 +96,8 @@ const parts = {
 
 export async function page(id, part) {
   const { incidents: all } = await api("/incidents?limit=200");
-  all.sort((a, b) => active(b) - active(a) || b.opened_at.localeCompare(a.opened_at));
+  const merged = (i) => i.state === "merged";
+  all.sort((a, b) => active(b) - active(a) || merged(a) - merged(b) || b.opened_at.localeCompare(a.opened_at));
   const shown = all.find((i) => i.id === id) || (id ? { id } : all[0]);
   if (!shown) {
     return { nodes: [el("p", { class: "empty" }, "No incident yet. Telemetry is being read and judged; the first one appears here by itself.")] };

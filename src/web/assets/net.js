@@ -1,8 +1,10 @@
 // Requests to the API.
 
 function refusal(value, status) {
-  const { message, what_to_do } = value.error || {};
+  const { code, message, what_to_do } = value.error || {};
   if (!message) return `The server answered ${status}.`;
+  // What is wrong in a form is said by the message; the form stands before the reader.
+  if (["invalid", "bad_request", "conflict"].includes(code)) return message.replace(/ at line \d+ column \d+/, "");
   return what_to_do && !message.includes(what_to_do) ? `${message} ${what_to_do}` : message;
 }
 

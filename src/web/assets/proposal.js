@@ -56,17 +56,22 @@ function changed(p, values) {
   return asked.some(([name, value]) => value !== p.plan.parameters[name]) ? Object.fromEntries(asked) : null;
 }
 
+/** A quarter of an hour from now in event time, or the end of the offer where that is sooner. */
+function soon(now, p) {
+  const at = new Date(Date.parse(now) + 15 * 60_000).toISOString();
+  return (at < p.expires_at ? at : p.expires_at).slice(0, 16);
+}
+
 /** Approve… and Schedule…. */
-export async function decide(p, later, now) {
-  const bounds = await declared(p);
-  const start = (now || p.created_at).slice(0, 16);
+export async function decide(p, later) {
+  const [bounds, now] = await Promise.all([declared(p), later ? api("/status").then((s) => s.now, () => p.created_at) : p.created_at]);
   const when = later ? field("at", "When (UTC, event time)", "datetime-local",
-    { required: true, value: start, min: start, max: p.expires_at.slice(0, 16), hint: `Before ${minute(p.expires_at)} UTC.` }) : null;
+    { required: true, value: soon(now, p), min: now.slice(0, 16), max: p.expires_at.slice(0, 16), hint: `Before ${minute(p.expires_at)} UTC.` }) : null;
   const send = async (values) => {
     const edited = changed(p, values);
     if (edited) {
       const next = await api(`/proposals/${p.id}/edit`, { digest: p.digest, parameters: edited, reason: values.reason });
-      await decide(next, later, now);
+      await decide(next, later);
       toast("The plan was changed: read it again before you decide.");
       return "stay";
     }
