@@ -28,6 +28,7 @@ use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse as _, Response};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 pub use api::EventLog;
@@ -48,6 +49,9 @@ use crate::telemetry::otlp;
 
 /// Longest body that is read, decoded or not.
 pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
+
+/// Questions that are answered at once; with a model each may take a minute and money.
+const MOST_QUESTIONS: usize = 16;
 
 /// Settings of the web server.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -112,6 +116,8 @@ pub fn check_bind(addr: SocketAddr, config: &Config) -> Result<(), String> {
 #[derive(Clone)]
 pub struct State {
     pub(crate) shared: Arc<Shared>,
+    // One permit for each question that is being answered.
+    asking: Arc<Semaphore>,
 }
 
 /// The parts behind [`State`].
@@ -156,7 +162,16 @@ impl State {
     /// State of its parts.
     #[must_use]
     pub fn new(shared: Shared) -> Self {
-        Self { shared: Arc::new(shared) }
+        Self { shared: Arc::new(shared), asking: Arc::new(Semaphore::new(MOST_QUESTIONS)) }
+    }
+
+    /// The right to have a question answered, as long as it is held.
+    fn may_ask(&self) -> Result<OwnedSemaphorePermit, Failure> {
+        self.asking.clone().try_acquire_owned().map_err(|_| {
+            metrics::counter!("nightjar_web_refused_questions_total").increment(1);
+            let text = format!("{MOST_QUESTIONS} questions are being answered already.");
+            Failure::new(StatusCode::SERVICE_UNAVAILABLE, "busy", text)
+        })
     }
 }
 

@@ -82,6 +82,7 @@ const COMMANDS: &[&[&str]] = &[
     &["run"],
     &["check"],
     &["ask"],
+    &["login"],
     &["status"],
     &["incidents"],
     &["why"],
@@ -254,6 +255,40 @@ async fn a_bot_elsewhere_is_asked_by_address_and_token() {
     run(&["status", "--url", &gone], &right[..1]).await.code(1).has("can't be reached");
     let none = none.display().to_string();
     run(&["status", "--data-dir", &none], &[]).await.code(1).has("there is no store in");
+}
+
+#[tokio::test]
+async fn a_login_link_opens_a_session_that_outlives_the_bot() {
+    let mut bot = Bot::on(free_port(), "").await;
+    let data = bot.data().display().to_string();
+    let at = scratch();
+    let args = ["login", "--name", "bea", "--role", "responder", "--data-dir", &data];
+    let link = beside(&args, at.path(), &[]).await.code(0).out.trim().to_owned();
+    assert!(link.starts_with(&bot.url("/login?token=")), "{link}");
+    let http = reqwest::Client::builder().build().expect("a client");
+    let answer = http.get(&link).send().await.expect("the bot answers");
+    let cookie = answer.headers()["set-cookie"].to_str().expect("text").to_owned();
+    let cookie = cookie.split(';').next().expect("a pair").to_owned();
+    let again = http.get(&link).send().await.expect("the bot answers").status();
+    assert_eq!(again.as_u16(), 401, "it works once");
+    bot.kill();
+    bot.again().await;
+    let me = http.get(bot.url("/api/v1/me")).header("Cookie", cookie);
+    let me: Value = me.send().await.expect("the bot answers").json().await.expect("JSON");
+    assert_eq!((&me["name"], &me["role"]), (&json!("bea"), &json!("responder")));
+    bot.kill();
+    beside(&args, at.path(), &[]).await.code(1).has("the bot must run");
+}
+
+#[test]
+fn an_address_that_others_reach_is_refused_without_keys() {
+    let at = scratch();
+    std::fs::write(at.path().join("nightjar.toml"), "").expect("written");
+    let said = with(&["run", "--bind", "0.0.0.0:0"], at.path(), &[]);
+    said.has("can be reached from other machines");
+    said.has("web.ingest_token");
+    assert_ne!(said.code, 0);
+    assert!(!said.out.contains("/login?token="), "{}", said.out);
 }
 
 #[tokio::test]

@@ -8,14 +8,15 @@ use axum::extract::State as Shared;
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event as Sent, KeepAlive, Sse};
 use axum::response::{IntoResponse as _, Response};
-use futures_util::{StreamExt as _, stream};
+use futures_util::future::BoxFuture;
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use utoipa::ToSchema;
 
 use super::{State, VIEWER, thread};
 use crate::assist::{Answer, Progress, Question};
-use crate::model::{Incident, IncidentId, MessageId};
+use crate::model::{Fault, Incident, IncidentId, MessageId};
 use crate::web::Failure;
 use crate::web::auth::Caller;
 use crate::web::extract::{Body, found};
@@ -68,7 +69,7 @@ async fn ask(
     let now = state.shared.clock.now();
     let question = Question { text, actor, incident: asked.incident, now };
     let (progress, heard) = mpsc::channel(DEPTH);
-    let making = answer(state, question, progress);
+    let making = making(state, question, progress)?;
     let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
     if !accepts.is_some_and(|kinds| kinds.contains("text/event-stream")) {
         return Ok(Json(making.await?).into_response());
@@ -87,6 +88,32 @@ async fn ask(
     // last is the answer.
     let whole = stream::select(steps, end).map(Ok::<_, Infallible>);
     Ok(Sse::new(whole).keep_alive(KeepAlive::new()).into_response())
+}
+
+/// The answer in the making. One that belongs into a thread is made to its end, also when whoever
+/// asked goes away; any other ends with its reader.
+fn making(
+    state: State,
+    question: Question,
+    progress: mpsc::Sender<Progress>,
+) -> Result<BoxFuture<'static, Result<Answered, Failure>>, Failure> {
+    let turn = state.may_ask()?;
+    let (tasks, in_thread) = (state.shared.tasks.clone(), question.incident.is_some());
+    let making = async move {
+        let answered = answer(state, question, progress).await;
+        drop(turn);
+        answered
+    };
+    if !in_thread {
+        return Ok(making.boxed());
+    }
+    let (done, answered) = oneshot::channel();
+    tasks.once(async move {
+        // The answer stands in the thread even where nobody waits for it here.
+        let _ = done.send(making.await);
+    });
+    let ended = || Fault::because("the answer in the making was lost");
+    Ok(async move { answered.await.unwrap_or_else(|_| Err(ended().into())) }.boxed())
 }
 
 async fn answer(

@@ -8,16 +8,19 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Answer, RESPONDER, Reason, State, VIEWER, newest, thread, words};
 use crate::chat::Message;
 use crate::model::{
-    Actor, Alert, AlertId, Diagnosis, Incident, IncidentId, IncidentState, Proposal, Refused, Run,
-    Time, TimelineEntry,
+    Actor, Alert, AlertId, Diagnosis, Fault, Incident, IncidentId, IncidentState, Proposal,
+    Refused, Run, Time, TimelineEntry,
 };
-use crate::store::Filter;
+use crate::store::{Filter, Rows};
 use crate::web::auth::Caller;
 use crate::web::extract::{Body, Id, Params, found};
 use crate::web::table::Route;
 
 /// Alerts that one answer carries; `n_alerts` says how many there are.
 const MOST_ALERTS: usize = 200;
+
+/// Timeline entries that one answer carries; `n_timeline` says how many there are.
+const MOST_ENTRIES: usize = 500;
 
 pub(super) fn routes() -> Vec<Route> {
     const ONE: &str = "/api/v1/incidents/{id}";
@@ -109,7 +112,10 @@ struct WholeIncident {
     alerts: Vec<Alert>,
     /// How many alerts it has.
     n_alerts: usize,
+    /// The newest 500 entries of its story, in order.
     timeline: Vec<TimelineEntry>,
+    /// How many entries it has.
+    n_timeline: u64,
     diagnosis: Option<Diagnosis>,
     proposals: Vec<Proposal>,
     runs: Vec<Run>,
@@ -135,7 +141,8 @@ async fn one(
                 incident,
                 alerts,
                 n_alerts,
-                timeline: r.list(&own)?,
+                n_timeline: r.count::<TimelineEntry>(&own)?,
+                timeline: newest_in_order(r, &own)?,
                 diagnosis: r.get(id)?,
                 proposals: r.list(&own)?,
                 runs: r.list(&own)?,
@@ -144,6 +151,13 @@ async fn one(
         })
         .await?;
     found(whole, "incident").map(Json)
+}
+
+/// The newest entries of a story, oldest first: an incident of a thousand alerts stays readable.
+fn newest_in_order(rows: &Rows<'_>, own: &Filter) -> Result<Vec<TimelineEntry>, Fault> {
+    let mut newest = rows.list::<TimelineEntry>(&own.clone().newest(MOST_ENTRIES))?;
+    newest.reverse();
+    Ok(newest)
 }
 
 async fn acknowledge(

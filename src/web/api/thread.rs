@@ -16,6 +16,8 @@ use crate::web::auth::Caller;
 use crate::web::extract::{Body, Id, found};
 use crate::web::table::Route;
 
+/// Messages of a thread that one answer carries, the newest ones.
+const MOST_MESSAGES: usize = 500;
 /// Longest message, in characters.
 pub(super) const MOST_CHARS: usize = 2_000;
 
@@ -35,7 +37,7 @@ fn root(incident: IncidentId) -> MessageId {
     message_id(&format!("{incident}/card"))
 }
 
-/// The card and the thread, as far as a person may see them.
+/// The card and the newest of the thread, as far as a person may see them.
 pub(super) fn messages(
     rows: &Rows<'_>,
     incident: IncidentId,
@@ -43,7 +45,7 @@ pub(super) fn messages(
 ) -> Result<Vec<Message>, Fault> {
     let root = root(incident);
     let mut all: Vec<Message> = rows.get::<Message>(root)?.into_iter().collect();
-    all.extend(rows.list::<Message>(&Filter::subject(root))?);
+    all.extend(rows.list::<Message>(&Filter::subject(root).newest(MOST_MESSAGES))?);
     all.retain(|m| m.visible_to(actor));
     // A question and its answer may fall on the same millisecond.
     all.sort_by_key(|m| (m.thread.is_some(), m.at, m.author.is_bot()));
@@ -95,6 +97,7 @@ async fn say(
     Body(given): Body<Said>,
 ) -> Answer<Message> {
     let text = question(&given.text)?;
+    let turn = state.may_ask()?;
     found(state.shared.store.read(move |r| r.get::<Incident>(id)).await?, "incident")?;
     let said = keep_question(&state, &actor, id, (&text, &given.key)).await?;
     let asked = Question { text, actor, incident: Some(id), now: state.shared.clock.now() };
@@ -112,6 +115,7 @@ async fn say(
         if let Err(fault) = kept {
             tracing::error!(error = fault.chain(), "an answer was not kept");
         }
+        drop(turn);
     });
     Ok(Json(said))
 }

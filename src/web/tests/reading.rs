@@ -202,6 +202,43 @@ async fn an_answer_comes_whole_and_its_evidence_stays() {
     server.end().await;
 }
 
+#[tokio::test]
+async fn too_many_questions_at_once_are_told_to_wait() {
+    let server = Server::start().await;
+    let held: Vec<_> = std::iter::from_fn(|| server.state.may_ask().ok()).collect();
+    assert_eq!(held.len(), 16);
+    let ask = || server.as_role(Role::Viewer, Method::POST, "/api/v1/ask");
+    let busy = ask().json(&json!({ "question": "status?" })).send().await.expect("an answer");
+    assert!(busy.headers().contains_key("retry-after"));
+    let (status, code, _) = failure(busy).await;
+    assert_eq!((status, code.as_str()), (StatusCode::SERVICE_UNAVAILABLE, "busy"));
+    drop(held);
+    for _ in 0..40 {
+        let (status, answer) = server.post("/api/v1/ask", json!({ "question": "status?" })).await;
+        assert_eq!(status, StatusCode::OK, "each gives its turn back: {answer}");
+    }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn an_answer_in_a_thread_is_kept_though_nobody_waits_for_it() {
+    let server = Server::start().await;
+    let incident = sample::incident(1, IncidentState::Open, 1);
+    sample::put(&server, &incident).await;
+    let mut heard = server.bus.subscribe();
+    let request = server.as_role(Role::Viewer, Method::POST, "/api/v1/ask");
+    let asked = json!({ "question": "status?", "incident": incident.id });
+    let request = request.header("Accept", "text/event-stream").json(&asked);
+    drop(request.send().await.expect("an answer begins"));
+    let path = format!("/api/v1/incidents/{}/messages", incident.id);
+    let count = async || server.get(&path).await["messages"].as_array().map_or(0, Vec::len);
+    while count().await < 2 {
+        let next = tokio::time::timeout(Duration::from_secs(30), heard.next()).await;
+        assert!(next.is_ok(), "the answer comes");
+    }
+    server.end().await;
+}
+
 /// Reads a stream until what came holds `end`.
 async fn heard(answer: Response, end: &str) -> String {
     let (mut text, mut chunks) = (String::new(), answer.bytes_stream());
