@@ -1,7 +1,8 @@
 //! From an anomaly, or from another system's word, to an alert.
 //!
 //! Severity, in one rule: **critical** when users are hit hard (error ratio, duration or
-//! availability at least twice the threshold away) or a limit is reached within the hour;
+//! availability at least twice the threshold away) or more than 95 % of a limit is used up while
+//! the rest goes;
 //! **warning** when users notice or will (other departures of those signals and of traffic, a
 //! resource nearly used up, a limit ahead, an entity that fell silent, a new error in quantity);
 //! **info** for the rest, which strengthens an incident and opens none.
