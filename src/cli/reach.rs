@@ -145,36 +145,78 @@ impl Bot {
         path: &str,
         body: Option<&Value>,
     ) -> anyhow::Result<Value> {
-        let mut request = self.http.request(method, format!("{}/api/v1{path}", self.url));
-        if let Some(token) = &self.token {
-            request = request.bearer_auth(token.reveal());
-        }
-        if let Some(body) = body {
-            request = request.json(body);
-        }
-        let answer = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let answer = self.request(method, path, body).send().await;
+        let answer = answer.map_err(|e| self.unreachable(&e))?;
         let status = answer.status();
         let text = answer.text().await.map_err(|e| self.unreachable(&e))?;
         let value: Option<Value> = serde_json::from_str(&text).ok();
         if status.is_success() {
             return value.with_context(|| format!("{} did not answer as nightjar does", self.url));
         }
+        Err(self.refusal(status.as_u16(), value.as_ref()))
+    }
+
+    /// Asks a question; `told` hears what is being looked up while the answer is made.
+    ///
+    /// # Errors
+    /// As [`Bot::call`].
+    pub(super) async fn ask(&self, body: &Value, told: impl Fn(&str)) -> anyhow::Result<Value> {
+        let request = self.request(Method::POST, "/ask", Some(body));
+        let request = request.header(reqwest::header::ACCEPT, "text/event-stream");
+        let mut answer = request.send().await.map_err(|e| self.unreachable(&e))?;
+        let status = answer.status();
+        if !status.is_success() {
+            let value = answer.json().await.ok();
+            return Err(self.refusal(status.as_u16(), value.as_ref()));
+        }
+        let mut text = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(|e| self.unreachable(&e))? {
+            text.extend_from_slice(&piece);
+            // An event ends with an empty line.
+            while let Some(end) = text.windows(2).position(|w| w == b"\n\n") {
+                let event: Vec<u8> = text.drain(..end + 2).collect();
+                match said(&String::from_utf8_lossy(&event)) {
+                    Some(("answer", value)) => return Ok(value),
+                    Some(("failure", value)) => return Err(self.refusal(500, Some(&value))),
+                    Some((_, value)) if value["kind"] == "step" => {
+                        told(value["text"].as_str().unwrap_or_default());
+                    }
+                    _ => {}
+                }
+            }
+        }
+        anyhow::bail!("{} broke off in the midst of its answer; ask again", self.url)
+    }
+
+    fn request(&self, method: Method, path: &str, body: Option<&Value>) -> reqwest::RequestBuilder {
+        let mut request = self.http.request(method, format!("{}/api/v1{path}", self.url));
+        if let Some(token) = &self.token {
+            request = request.bearer_auth(token.reveal());
+        }
+        match body {
+            Some(body) => request.json(body),
+            None => request,
+        }
+    }
+
+    /// What the bot says of a request that it did not serve.
+    fn refusal(&self, status: u16, value: Option<&Value>) -> anyhow::Error {
         let words = |pointer: &str| {
-            value.as_ref().and_then(|v| v.pointer(pointer)).and_then(Value::as_str).unwrap_or("")
+            value.and_then(|v| v.pointer(pointer)).and_then(Value::as_str).unwrap_or("")
         };
         let (message, next) = (words("/error/message"), words("/error/what_to_do"));
-        if status.as_u16() == 401 {
-            anyhow::bail!(
+        if status == 401 {
+            return anyhow::anyhow!(
                 "{} wants a token: set NIGHTJAR_TOKEN, or name a file with --token-file",
                 self.url
             );
         }
         if message.is_empty() {
-            anyhow::bail!("{} answered HTTP {}; is it nightjar?", self.url, status.as_u16());
+            return anyhow::anyhow!("{} answered HTTP {status}; is it nightjar?", self.url);
         }
         let text =
             if message.contains(next) { message.into() } else { format!("{message} {next}") };
-        Err(Stop { code: 1, text }.into())
+        Stop { code: 1, text }.into()
     }
 
     fn unreachable(&self, error: &reqwest::Error) -> anyhow::Error {
@@ -186,5 +228,30 @@ impl Bot {
             cause = next;
         }
         anyhow::anyhow!("{} can't be reached ({cause}); is the bot running there?", self.url)
+    }
+}
+
+/// The name and data of a server-sent event.
+fn said(event: &str) -> Option<(&'static str, Value)> {
+    let field = |name: &str| {
+        event.lines().find_map(|l| l.strip_prefix(name)?.strip_prefix(':').map(str::trim_start))
+    };
+    let name = field("event")?;
+    let name = ["progress", "answer", "failure"].into_iter().find(|known| *known == name)?;
+    Some((name, serde_json::from_str(field("data")?).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_read_and_comments_are_not() {
+        let event = "event: progress\ndata: {\"kind\":\"step\",\"text\":\"Reading\"}\n\n";
+        let (name, value) = said(event).expect("an event");
+        assert_eq!((name, &value["text"]), ("progress", &Value::from("Reading")));
+        assert_eq!(said(": keep-alive\n\n"), None);
+        assert_eq!(said("event: answer\ndata: {\n\n"), None);
+        assert_eq!(said("event: other\ndata: {}\n\n"), None);
     }
 }

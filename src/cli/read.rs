@@ -1,6 +1,7 @@
 //! The commands that read: of the running bot's API, or of its store when none runs. Both give
 //! the same JSON, so that one text is made of either.
 
+use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use reqwest::Method;
@@ -206,7 +207,14 @@ pub(super) fn ask(place: &Where, question: &str, incident: Option<&str>) -> Answ
         let value = match door {
             Door::Bot(bot) => {
                 let body = json!({ "question": question, "incident": incident });
-                bot.call(Method::POST, "/ask", Some(&body)).await?
+                // Somebody who waits before a terminal sees what goes on.
+                let seen = std::io::stderr().is_terminal();
+                bot.ask(&body, |step| {
+                    if seen {
+                        complain(&format!("… {step}\n"));
+                    }
+                })
+                .await?
             }
             Door::Store(reader, _) => {
                 let now = now_of(reader).await?;
