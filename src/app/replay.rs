@@ -272,5 +272,6 @@ impl Watch {
         self.seen.message_after_s.is_some()
             && self.cause_since.is_some()
             && !found.proposals.is_empty()
+            && self.seen.n_reports >= bounds.min_reports
     }
 }
