@@ -99,7 +99,11 @@ impl Scene<'_> {
         let asks_more = own.loaded;
         if kind == EdgeKind::RunsOn {
             // On a shared host only a tenant that itself uses more, or changed, is to blame.
-            return if changed || asks_more { 1.0 } else { 0.1 };
+            return match (changed, asks_more) {
+                (_, true) => 1.0,
+                (true, false) => 0.6,
+                (false, false) => 0.1,
+            };
         }
         // If others who call it, and do not depend on the caller, suffer too, it is its own trouble.
         let others = self.graph.dependents(below).filter(|(e, _)| {
@@ -112,7 +116,9 @@ impl Scene<'_> {
         }
         match (strain.fails, changed, asks_more) {
             (false, true, _) => 1.0,
-            (true, true, _) => 0.8,
+            // What fails without being asked more, or running short, rather fails by itself.
+            (true, true, _) if strain.loaded || strain.short => 0.8,
+            (true, true, _) => 0.4,
             (false, false, true) => 0.7,
             (false, false, false) => 0.3,
             (true, false, _) => 0.1,

@@ -41,8 +41,9 @@ const LATE_MS: i64 = 3 * MINUTE_MS;
 const CLOCKS_MS: i64 = MINUTE_MS;
 /// Weight of a change made right before the onset.
 const CHANGE: f64 = 2.2;
-/// A change that weighs less than this is too old to turn the direction of a fault.
-const CHANGED: f64 = 0.5;
+/// A change that weighs less than this (13 minutes before) is too old to turn the direction of a
+/// fault.
+const CHANGED: f64 = 1.2;
 /// Hypotheses that are kept.
 const MOST: usize = 5;
 

@@ -1,5 +1,6 @@
 //! The ranking on hand-made faults.
 
+mod made;
 mod whole;
 
 use std::collections::BTreeMap;
