@@ -103,7 +103,10 @@ enum Course {
 }
 
 fn course(known: &Known) -> Course {
-    let real = |r: &&Run| !r.dry_run;
+    // Undoing is no fix: it holds nothing back, and nothing is won by it.
+    let undoes =
+        |r: &Run| known.proposals.iter().any(|p| p.run == Some(r.id) && p.rollback_of.is_some());
+    let real = |r: &&Run| !r.dry_run && !undoes(r);
     let Some(last) = known.runs.iter().filter(real).max_by_key(|r| (r.started_at, r.id)) else {
         return Course::Free;
     };
@@ -153,7 +156,9 @@ pub(super) fn revise(
     let settled = |plan: &Plan| {
         known.proposals.iter().any(|p| {
             let over = gone.contains(&p.state) || p.state == ProposalState::Open;
-            same_deed(&p.plan, plan) && !over
+            // With other parameters it is another remedy.
+            let same = same_deed(&p.plan, plan) && p.plan.parameters == plan.parameters;
+            same && !over && p.rollback_of.is_none()
         }) || standing.iter().any(|p| same_deed(&p.plan, plan))
     };
     if !matches!(course, Course::Free) {

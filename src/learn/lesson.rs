@@ -64,7 +64,8 @@ impl Record for Lesson {
 }
 
 /// What a run teaches, once it was measured. Undoing a run teaches nothing about causes, and
-/// neither does a dry run or a run that could not be measured.
+/// neither does a dry run or a run that could not be measured; nor does one with parameters of a
+/// person's own choice, which is another remedy than the one that its runbook offers.
 #[must_use]
 pub fn of_run(run: &Run, proposal: &Proposal) -> Option<Lesson> {
     let outcome = run.outcome.as_ref().filter(|_| !run.dry_run)?;
@@ -74,7 +75,8 @@ pub fn of_run(run: &Run, proposal: &Proposal) -> Option<Lesson> {
         Effect::Worse => Taught::Worse,
         Effect::Unmeasured => return None,
     };
-    proposal.rollback_of.is_none().then(|| Lesson {
+    let offered = proposal.rollback_of.is_none() && proposal.edited_by.is_empty();
+    offered.then(|| Lesson {
         key: run.id.to_string(),
         at: outcome.at,
         pattern: proposal.pattern.clone(),

@@ -117,6 +117,9 @@ fn only_measured_real_runs_of_a_fix_teach() {
     assert_eq!(taught(&run(Some(Effect::Unmeasured)), &p), None);
     let dry = Run { dry_run: true, ..run(Some(Effect::Helped)) };
     assert_eq!(taught(&dry, &p), None, "nothing was sent");
+    let mut edited = p.clone();
+    edited.edited_by.push(Actor::nightjar());
+    assert_eq!(taught(&run(Some(Effect::Worse)), &edited), None, "another remedy");
     let back = Proposal { rollback_of: Some(run(None).id), ..p };
     assert_eq!(taught(&run(Some(Effect::Helped)), &back), None, "undoing is no fix");
 }

@@ -251,6 +251,7 @@ fn record(tx: &Tx<'_>, run: &Run, now: Time) -> Result<(), Fault> {
         proposal.state = ProposalState::Finished;
         tx.put(&proposal)?;
     }
+    let undoes = undoes(tx, run)?;
     let words = match run.state {
         RunState::Done if run.dry_run => "was a dry run; nothing was sent",
         RunState::Done => "was done; its effect is measured next",
@@ -264,10 +265,15 @@ fn record(tx: &Tx<'_>, run: &Run, now: Time) -> Result<(), Fault> {
     tx.put(&TimelineEntry::by_bot(run.incident, now, EntryKind::Run, text, subject))?;
     let detail = json!({ "state": run.state, "output": run.output, "dry_run": run.dry_run });
     tx.audit(now, &Actor::nightjar(), "run.end", &run.id.to_string(), &detail)?;
-    if run.state == RunState::Done && !run.dry_run {
+    if run.state == RunState::Done && !run.dry_run && !undoes {
         move_on(tx, run, IncidentState::Monitoring, "a fix was carried out", now)?;
     }
     Ok(())
+}
+
+/// Whether a run puts back what another did: that is no fix, so it moves no incident on.
+fn undoes(tx: &Tx<'_>, run: &Run) -> Result<bool, Fault> {
+    Ok(tx.get::<Proposal>(run.proposal)?.is_some_and(|p| p.rollback_of.is_some()))
 }
 
 fn move_on(
@@ -313,7 +319,7 @@ fn verify_run(
     tx.put(&TimelineEntry::by_bot(run.incident, now, EntryKind::Verification, text, subject))?;
     let detail = json!({ "outcome": outcome });
     tx.audit(now, &Actor::nightjar(), "run.verify", &id.to_string(), &detail)?;
-    if matches!(outcome.effect, Effect::NoChange | Effect::Worse) {
+    if matches!(outcome.effect, Effect::NoChange | Effect::Worse) && !undoes(tx, &run)? {
         move_on(tx, &run, IncidentState::Open, "the fix did not help", now)?;
     }
     Ok(Some(run.incident))

@@ -251,3 +251,28 @@ async fn while_a_run_is_measured_nothing_new_is_offered_and_after_help_nothing_m
         again.into_iter().filter(|p| p.state == ProposalState::Open).collect();
     assert_eq!(named(&open), ["second"], "it came back: what was not tried is offered");
 }
+
+#[tokio::test]
+async fn what_was_tried_with_other_parameters_is_offered_with_those_of_the_runbook() {
+    let mut world = World::new().await;
+    let offered = world.diagnosed().await;
+    let tried = |value: &str| {
+        let mut p = Proposal { state: ProposalState::Finished, ..offered[0].clone() };
+        p.plan.parameters.insert("value".into(), value.into());
+        p
+    };
+    let first = async |world: &mut World| {
+        let all = world.diagnosed().await;
+        all.iter().any(|p| p.state == ProposalState::Open && p.plan.action == "first")
+    };
+    let by_hand = tried("64");
+    world.store.write(move |tx| tx.put(&by_hand)).await.expect("writes");
+    world.clock.advance(std::time::Duration::from_secs(1));
+    assert!(first(&mut world).await, "16 was not tried");
+    let open = world.proposals().await;
+    let anew = open.iter().find(|p| p.plan.action == "first" && p.id != offered[0].id);
+    let done = Proposal { state: ProposalState::Finished, ..anew.expect("offered").clone() };
+    world.store.write(move |tx| tx.put(&done)).await.expect("writes");
+    world.clock.advance(std::time::Duration::from_secs(1));
+    assert!(!first(&mut world).await, "now it was");
+}

@@ -344,3 +344,19 @@ async fn a_fix_that_helped_is_measured_in_the_incident_that_its_own_became_part_
     let outcome = world.runs().await.remove(0).outcome.expect("measured");
     assert_eq!(outcome.effect, Effect::Helped, "{}", outcome.text);
 }
+
+#[tokio::test]
+async fn a_fix_moves_its_incident_on_and_undoing_one_does_not() {
+    for (rollback_of, after) in [
+        (None, IncidentState::Monitoring),
+        (Some(RunId::derive(t0(), &["what it undoes"])), IncidentState::Open),
+    ] {
+        let mut world = World::new(vec![done()]).await;
+        world.put(Proposal { rollback_of, ..approved("p") }).await;
+        world.stage.sweep().await.expect("runs");
+        assert_eq!(world.executed(), 1);
+        let id = incident_as(None, IncidentState::Open).id;
+        let incident = world.store.read(move |r| r.get::<Incident>(id)).await.expect("reads");
+        assert_eq!(incident.expect("kept").state, after, "{rollback_of:?}");
+    }
+}
