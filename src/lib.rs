@@ -24,7 +24,8 @@
 //! 3. A button carries the proposal's id and the digest of the whole plan; a changed plan is
 //!    refused.
 //! 4. An executor answers done, not sent or unknown; unknown is never retried.
-//! 5. The assistant holds read-only doors and nothing else.
+//! 5. The assistant holds read-only doors; all that it can write is the record of its own answers
+//!    ([`assist::Ledger`]) and what they cost ([`llm::Budget`]).
 //! 6. Ranking is deterministic.
 //! 7. Diagnosis and answers degrade, they don't fail: what could not be read is a gap.
 //! 8. What was accepted is durable; what can't be taken is refused at once.

@@ -116,11 +116,19 @@ pub(super) fn errors(scene: &mut Scene<'_>) -> Result<(), Fault> {
     Ok(())
 }
 
-fn golden(scene: &Scene<'_>, entity: &EntityRef) -> Result<Vec<Series>, Fault> {
+fn golden(scene: &mut Scene<'_>, entity: &EntityRef) -> Result<Vec<Series>, Fault> {
     let filter = SeriesFilter { entity: Some(entity.clone()), indicator: None };
     let mut all = scene.rows.list_series(&filter)?;
     if let Some(part) = scene.wanted.metric.as_ref().map(|m| m.to_lowercase()) {
-        all.retain(|s| s.metric.to_lowercase().contains(&part));
+        let named: Vec<Series> =
+            all.iter().filter(|s| s.metric.to_lowercase().contains(&part)).cloned().collect();
+        if named.is_empty() && !all.is_empty() {
+            let text =
+                format!("No metric of {} has `{part}` in its name; all are shown.", entity.name());
+            scene.draft.note(text);
+        } else {
+            all = named;
+        }
     }
     all.sort_by(|a, b| (a.indicator, &a.metric, a.id).cmp(&(b.indicator, &b.metric, b.id)));
     Ok(all.into_iter().take(8).collect())
@@ -212,7 +220,7 @@ pub(super) fn compare(scene: &mut Scene<'_>) -> Result<(), Fault> {
 pub(super) fn health(scene: &mut Scene<'_>) -> Result<(), Fault> {
     let now = scene.question.now;
     let recent = Range { since: now.plus_ms(-15 * MINUTE_MS), until: now.plus_ms(1) };
-    let range = scene.plan.range.unwrap_or(recent);
+    let mut range = scene.plan.range.unwrap_or(recent);
     if scene.plan.entities.is_empty() && scene.plan.unknown_name.is_none() {
         scene.draft.line("Name a service, such as: how is orders?");
     }
@@ -223,6 +231,10 @@ pub(super) fn health(scene: &mut Scene<'_>) -> Result<(), Fault> {
                 let fact = format!("{} is part of #{}: {}.", e.name(), i.number, i.title);
                 let mark = scene.draft.record(i.id, fact.clone());
                 scene.draft.line(format!("{fact} {mark}"));
+                // Figures from before its onset would water down what is going on.
+                if scene.plan.range.is_none() && i.onset_at > range.since {
+                    range.since = i.onset_at.min(now.plus_ms(-2 * MINUTE_MS));
+                }
             }
             None => scene.draft.line(format!("No incident is open on {}.", e.name())),
         }

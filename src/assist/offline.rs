@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 use crate::model::diagnosis::Finding;
 use crate::model::time::{HOUR_MS, duration_text};
 use crate::model::{
-    Alert, Change, Diagnosis, EntityRef, Evidence, Fault, Graph, Incident, Level, Time,
+    Alert, Change, Diagnosis, EntityRef, EntryKind, Evidence, Fault, Graph, Incident, Time,
     TimelineEntry, topology::Edge,
 };
 use crate::store::{Filter, Rows, SeriesFilter};
@@ -18,42 +18,13 @@ use super::when::Range;
 use super::{Answer, Config, Question, look};
 
 mod advice;
+mod paging;
+mod wanted;
+
+pub(super) use wanted::{Baseline, Wanted};
 
 /// Most lines of one list in an answer.
 const MOST: usize = 8;
-
-/// What figures are compared with.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Baseline {
-    #[default]
-    Day,
-    Week,
-    /// The time that the plan names.
-    Range,
-}
-
-/// What narrows a look-up beyond its plan.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Wanted {
-    pub(super) baseline: Baseline,
-    /// Words that log lines must have, or that runbooks are searched by.
-    pub(super) text: Option<String>,
-    pub(super) level: Option<Level>,
-    /// A part of the metric's name.
-    pub(super) metric: Option<String>,
-}
-
-impl Wanted {
-    fn by(text: &str) -> Self {
-        let text = text.to_lowercase();
-        let baseline = match () {
-            () if text.contains("week") => Baseline::Week,
-            () if text.contains("yesterday") || text.contains("yday") => Baseline::Day,
-            () => Baseline::Range,
-        };
-        Self { baseline, ..Self::default() }
-    }
-}
 
 /// All that an answer is made from.
 pub(super) struct Scene<'a> {
@@ -110,7 +81,10 @@ pub(super) fn answer(
     if zone.is_err() {
         draft.note(format!("The time zone `{}` is not known; UTC was used.", config.time_zone));
     }
-    let wanted = Wanted::by(&question.text);
+    let mut wanted = Wanted::by(&question.text);
+    if !matches!(plan.intent, Intent::Show | Intent::Compare) {
+        wanted.metric = None;
+    }
     let mut scene = Scene { rows, question, plan, wanted, graph, incidents, draft };
     scene.admit(&known);
     scene.carry_out()?;
@@ -292,6 +266,15 @@ impl Scene<'_> {
         for i in chosen.iter().take(MOST) {
             let line = self.incident_line(i);
             self.draft.line(format!("- {line}"));
+            let first = self.rows.get::<Diagnosis>(i.id)?;
+            if let Some(h) =
+                first.filter(|d| d.conclusive).and_then(|d| d.hypotheses.first().cloned())
+                && i.state.is_active()
+            {
+                let fact = format!("{} Confidence {:.0} %.", h.statement, h.confidence * 100.0);
+                let mark = self.draft.record(h.id, fact.clone());
+                self.draft.line(format!("  Likely cause: {fact} {mark}"));
+            }
         }
         Ok(())
     }
@@ -301,6 +284,13 @@ impl Scene<'_> {
             self.no_incident();
             return if self.plan.entity().is_some() { look::health(self) } else { Ok(()) };
         };
+        let asked_for = self.plan.number.is_some() || self.question.incident.is_some();
+        let is_past = !i.state.is_active() && !asked_for;
+        if is_past {
+            // The last time is of use, but it is not now.
+            let about = self.about();
+            self.draft.line(format!("No incident is open{about} now; this was the latest:"));
+        }
         let line = self.incident_line(&i);
         self.draft.line(line);
         let Some(d) = self.rows.get::<Diagnosis>(i.id)? else {
@@ -320,13 +310,16 @@ impl Scene<'_> {
                     marks.push(self.draft.cite(&e));
                 }
             }
-            let fact = format!("{} Confidence {:.0}%.", h.statement, h.confidence * 100.0);
+            let fact = format!("{} Confidence {:.0} %.", h.statement, h.confidence * 100.0);
             marks.push(self.draft.record(h.id, fact.clone()));
             self.draft.line(format!("- {fact} {}", marks.join("")));
             if h.impact_chain.len() > 1 {
                 let names: Vec<&str> = h.impact_chain.iter().map(EntityRef::name).collect();
                 self.draft.line(format!("  Impact: {}.", names.join(" → ")));
             }
+        }
+        if is_past && !self.plan.entities.is_empty() {
+            look::health(self)?;
         }
         Ok(())
     }
@@ -401,6 +394,10 @@ impl Scene<'_> {
         for e in self.rows.list::<TimelineEntry>(&filter)? {
             let of = self.incidents.iter().find(|i| i.id == e.incident);
             let about = |i: &Incident| entities.iter().any(|x| i.entities.contains(x));
+            // A change is told once, by its own record.
+            if e.kind == EntryKind::Change {
+                continue;
+            }
             if entities.is_empty() || of.is_some_and(about) {
                 told.push((e.at, Told::Entry(e, of.map(|i| i.number))));
             }

@@ -128,6 +128,7 @@ async fn common_questions_are_answered_with_figures_and_citations() {
         ("which services depend on orders", "Depending on it: checkout."),
         ("slowest services", "orders duration p99: 1.2 s"),
         ("what if we deployed orders now", "of which 1 had an incident on it within 60 min"),
+        ("is it safe to deploy checkout", "Wait, if it can wait: an incident is open on checkout"),
         ("how many incidents this week", "1 incident opened from"),
     ] {
         let answer = ask(&store, text).await;
@@ -153,6 +154,7 @@ async fn what_is_missing_is_said() {
         ("errors of checkout", "None was logged."),
         ("what changed on checkout", "None was reported."),
         ("who was paged", "No alert started from"),
+        ("why was i not paged for checkout", "Nothing left its expected band there"),
         ("what happened yesterday", "Nothing is recorded from 2026-11-20 00:00 UTC"),
         ("compare checkout with yesterday", "No metrics of checkout are stored."),
         ("have we seen this before", "No earlier incident like #12 is stored."),

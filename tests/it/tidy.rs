@@ -187,3 +187,19 @@ fn only_one_leaf_makes_an_approved_action() {
     makers.retain(|m| !m.ends_with("tests.rs"));
     assert_eq!(makers, ["src/approve/claim.rs"], "the gate is made in one file");
 }
+
+/// Invariant 5: whatever a model or a log line says, there is no way from it to a write.
+#[test]
+fn the_assistant_writes_only_what_it_answered_and_what_that_cost() {
+    let mut writers = Vec::new();
+    for folder in ["src/assist", "src/llm"] {
+        for path in files(folder, ".rs") {
+            let code = code(&path);
+            let own = code.split("#[cfg(test)]").next().unwrap_or_default();
+            if !short(&path).ends_with("tests.rs") && own.contains(".write(") {
+                writers.push(short(&path));
+            }
+        }
+    }
+    assert_eq!(writers, ["src/assist/ledger.rs", "src/llm/budget.rs"]);
+}

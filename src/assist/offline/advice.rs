@@ -2,14 +2,93 @@
 
 use crate::model::diagnosis::Finding;
 use crate::model::time::{DAY_MS, HOUR_MS};
-use crate::model::{Alert, Change, Diagnosis, EntityRef, Fault, Incident, Proposal, Silence};
+use crate::model::{Change, Diagnosis, EntityRef, Fault, Incident, Proposal};
 use crate::store::{Filter, LogFilter};
 
-use super::{MOST, Scene};
+use super::Scene;
 use crate::assist::look;
 
 /// Characters of a runbook that are quoted as evidence.
 const MOST_EXCERPT: usize = 2_000;
+
+/// Words of questions that say nothing of what is looked for.
+const EMPTY: &[&str] = &[
+    "a",
+    "an",
+    "and",
+    "any",
+    "are",
+    "call",
+    "can",
+    "could",
+    "do",
+    "does",
+    "find",
+    "fix",
+    "for",
+    "give",
+    "have",
+    "help",
+    "how",
+    "i",
+    "in",
+    "is",
+    "it",
+    "me",
+    "my",
+    "now",
+    "of",
+    "on",
+    "one",
+    "or",
+    "our",
+    "page",
+    "please",
+    "pls",
+    "procedure",
+    "runbok",
+    "runbook",
+    "runbooks",
+    "playbook",
+    "playbooks",
+    "should",
+    "show",
+    "sing",
+    "tell",
+    "that",
+    "the",
+    "there",
+    "this",
+    "to",
+    "today",
+    "tomorrow",
+    "up",
+    "us",
+    "use",
+    "we",
+    "what",
+    "when",
+    "where",
+    "which",
+    "wich",
+    "who",
+    "whom",
+    "with",
+    "you",
+    "documentation",
+    "docs",
+    "about",
+    "next",
+];
+
+/// The words of a question that say what is looked for, without names of entities.
+fn content(text: &str, entities: &[EntityRef]) -> String {
+    let lower = text.to_lowercase();
+    let words = lower.split(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_')));
+    let says =
+        |w: &&str| w.len() > 1 && !EMPTY.contains(w) && !entities.iter().any(|e| e.name() == *w);
+    words.filter(says).collect::<Vec<_>>().join(" ")
+}
 
 impl Scene<'_> {
     pub(super) fn seen_before(&mut self) -> Result<(), Fault> {
@@ -24,7 +103,7 @@ impl Scene<'_> {
         for s in similar.iter().take(3) {
             let fixed = s.fixed_by.as_deref().unwrap_or("not recorded");
             let fact =
-                format!("{}: {:.0}% alike; fixed by: {fixed}", s.title, s.similarity * 100.0);
+                format!("{}: {:.0} % alike; fixed by: {fixed}", s.title, s.similarity * 100.0);
             let finding = Finding::Incident {
                 incident: s.incident,
                 title: s.title.clone(),
@@ -52,8 +131,9 @@ impl Scene<'_> {
         }
         for p in proposals.iter().take(3) {
             let fact = format!(
-                "Proposed: {}. {} Chance that it helps {:.0}%; expires {}",
+                "Proposed: {}. It does: {}. {} Chance that it helps {:.0} %; expires {}",
                 p.title,
+                p.exact.trim_end_matches('.'),
                 p.why,
                 p.chance * 100.0,
                 p.expires_at.minute_text()
@@ -61,84 +141,43 @@ impl Scene<'_> {
             let mark = self.draft.record(p.id, fact.clone());
             self.draft.line(format!("- {fact}. {mark}"));
         }
-        self.runbooks()
+        self.runbooks_for("")
     }
 
     pub(super) fn runbooks(&mut self) -> Result<(), Fault> {
         let asked = self.wanted.text.clone();
-        let mut words = asked.clone().unwrap_or_else(|| self.question.text.clone());
-        if let (None, Some(i)) = (asked, self.incident()) {
-            words = format!("{words} {}", i.title);
-            if let Some(d) = self.rows.get::<Diagnosis>(i.id)? {
-                words.extend(d.hypotheses.first().map(|h| format!(" {}", h.statement)));
-            }
+        let words = asked.unwrap_or_else(|| content(&self.question.text, &self.plan.entities));
+        self.runbooks_for(&words)
+    }
+
+    /// Runbooks with these words; those of the incident where there are none.
+    fn runbooks_for(&mut self, words: &str) -> Result<(), Fault> {
+        let mut found: Vec<(String, String)> = Vec::new();
+        // Without words of its own the question means the incident, whose runbooks were matched
+        // by what was found there.
+        let here = if words.is_empty() { self.incident() } else { None };
+        if let Some(i) = &here
+            && let Some(d) = self.rows.get::<Diagnosis>(i.id)?
+        {
+            found.extend(d.runbooks);
         }
-        let found = self.rows.search(&words, Some("runbook"), 3)?;
+        if found.is_empty() {
+            let title = here.map(|i| i.title).unwrap_or_default();
+            let hits = self.rows.search(&format!("{words} {title}"), Some("runbook"), 3)?;
+            found.extend(hits.into_iter().map(|f| (f.id, f.title)));
+        }
+        found.truncate(3);
         if found.is_empty() {
             self.draft.line("No runbook matches.");
         }
-        for f in found {
-            let body = self.rows.document("runbook", &f.id)?.map(|d| d.body).unwrap_or_default();
+        for (id, title) in found {
+            let body = self.rows.document("runbook", &id)?.map(|d| d.body).unwrap_or_default();
             let excerpt: String = body.trim().chars().take(MOST_EXCERPT).collect();
-            let finding = Finding::Runbook { id: f.id.clone(), title: f.title.clone(), excerpt };
             let now = self.question.now;
-            let mark = self.draft.found("search runbooks", (now, now), f.title.clone(), finding);
-            self.draft.line(format!("- Runbook {}: {} {mark}", f.id, f.title));
-        }
-        Ok(())
-    }
-
-    pub(super) fn paged(&mut self) -> Result<(), Fault> {
-        let range = self.range(24);
-        let filter = Filter::all().since(range.since).until(range.until).newest(500);
-        let entity = self.plan.entity().cloned();
-        let chosen: Vec<Alert> = self
-            .rows
-            .list::<Alert>(&filter)?
-            .into_iter()
-            .filter(|a| entity.as_ref().is_none_or(|e| a.entity == *e))
-            .collect();
-        if chosen.is_empty() {
-            let (a, b) = (range.since.minute_text(), range.until.minute_text());
-            self.draft.line(format!("No alert started from {a} to {b}."));
-        }
-        for a in chosen.iter().take(MOST) {
-            let why = match (&a.suppressed, &a.decision) {
-                (Some(s), _) => format!("kept quiet by {}: {}", s.by, s.reason),
-                (None, Some(decision)) => decision.clone(),
-                (None, None) => "no decision is recorded yet".to_owned(),
-            };
-            let (name, entity) = (a.name(), a.entity.name());
-            let fact = format!("{} {name} on {entity}: {why}", a.starts_at.minute_text());
-            let mark = self.draft.record(a.id, fact.clone());
-            self.draft.line(format!("- {fact} {mark}"));
-        }
-        if chosen.len() > MOST {
-            self.draft.line(format!("The newest {MOST} of {} alerts are shown.", chosen.len()));
-        }
-        Ok(())
-    }
-
-    pub(super) fn silenced(&mut self) -> Result<(), Fault> {
-        let now = self.question.now;
-        let all = self.rows.list::<Silence>(&Filter::all())?;
-        let current: Vec<_> =
-            all.into_iter().filter(|s| s.starts_at <= now && now < s.ends_at).collect();
-        if current.is_empty() {
-            self.draft.line("No silence or maintenance window is in force.");
-        }
-        for s in current.iter().take(MOST) {
-            let matchers: Vec<String> = s.matchers.iter().map(ToString::to_string).collect();
-            let kind = if s.maintenance { "Maintenance" } else { "Silence" };
-            let fact = format!(
-                "{kind} for {} until {}, by {}: {}",
-                matchers.join(", "),
-                s.ends_at.minute_text(),
-                s.author.name,
-                s.reason
-            );
-            let mark = self.draft.record(s.id, fact.clone());
-            self.draft.line(format!("- {fact} {mark}"));
+            let line = format!("- Runbook {id}: {title}");
+            let finding = Finding::Runbook { id, title: title.clone(), excerpt };
+            let mark = self.draft.found("search runbooks", (now, now), title, finding);
+            self.draft.line(format!("{line} {mark}"));
         }
         Ok(())
     }
@@ -164,7 +203,6 @@ impl Scene<'_> {
             self.draft.line("Name the service, such as: what if we deployed orders now?");
             return Ok(());
         };
-        self.neighbours();
         let near: Vec<Incident> = self
             .incidents
             .iter()
@@ -175,9 +213,18 @@ impl Scene<'_> {
             .cloned()
             .collect();
         if near.is_empty() {
-            self.draft.line(format!("No incident is open on {} or its neighbours.", e.name()));
+            self.draft.line(format!(
+                "Nothing that is stored argues against it: no incident is open on {} or its \
+                 neighbours.",
+                e.name()
+            ));
         } else {
-            self.draft.line("Open incidents on it or its neighbours argue for waiting:");
+            self.draft.line(format!(
+                "Wait, if it can wait: {} open on {} or its neighbours, and a deploy now would \
+                 blur what is seen there.",
+                if near.len() == 1 { "an incident is" } else { "incidents are" },
+                e.name()
+            ));
         }
         for i in &near {
             let line = self.incident_line(i);
@@ -200,6 +247,7 @@ impl Scene<'_> {
         );
         let mark = self.draft.record(format!("change history {e}"), fact.clone());
         self.draft.line(format!("{fact} {mark}"));
+        self.neighbours();
         self.silenced()?;
         look::health(self)
     }
@@ -222,14 +270,16 @@ impl Scene<'_> {
     }
 
     pub(super) fn unknown(&mut self) -> Result<(), Fault> {
-        let text = self.question.text.clone();
-        let found = self.rows.search(&text, None, 3)?;
-        let lines = self.rows.logs(&LogFilter {
-            text: Some(text),
+        let text = content(&self.question.text, &[]);
+        // A question without such a word would find anything.
+        let found = if text.is_empty() { Vec::new() } else { self.rows.search(&text, None, 3)? };
+        let filter = LogFilter {
+            text: Some(text.clone()),
             since: Some(self.question.now.plus_ms(-DAY_MS)),
             limit: 3,
             ..LogFilter::default()
-        })?;
+        };
+        let lines = if text.is_empty() { Vec::new() } else { self.rows.logs(&filter)? };
         for f in &found {
             let mark = self.draft.record(&f.id, format!("{} {}", f.title, f.excerpt));
             self.draft.line(format!("- Found in {} {}: {} {mark}", f.kind, f.id, f.title));
