@@ -16,6 +16,10 @@ use crate::support::{Program, eventually, free_port, installed, start};
 /// For things that the machine does while other tests keep it busy.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Keys as WebDriver names them (section 17.4.2 of the recommendation).
+const ENTER: &str = "\u{E007}";
+const ESCAPE: &str = "\u{E00C}";
+
 fn loopback(port: u16) -> SocketAddr {
     (Ipv4Addr::LOCALHOST, port).into()
 }
@@ -65,6 +69,15 @@ impl Browser {
         eventually(&format!("`{css}` to be pressed"), PATIENCE, async || {
             let Ok(found) = self.client.find(Locator::Css(css)).await else { return false };
             found.click().await.is_ok()
+        })
+        .await;
+    }
+
+    /// Presses a key on an element.
+    async fn press(&self, css: &str, key: &str) {
+        eventually(&format!("`{css}` to take a key"), PATIENCE, async || {
+            let Ok(found) = self.client.find(Locator::Css(css)).await else { return false };
+            found.send_keys(key).await.is_ok()
         })
         .await;
     }
@@ -150,8 +163,17 @@ async fn an_incident_is_read_asked_about_fixed_and_seen_to_be_fixed() {
         b.holds("the chart is drawn", "document.querySelector('#card img.chart').naturalWidth > 0")
             .await;
 
+        // Without a mouse: to the question box, into a dialog and back to where one was.
+        b.press("body", "/").await;
+        b.holds("the box has the focus", "document.activeElement.id === 'say'").await;
+        b.press("#card button[data-verb=why]", ENTER).await;
+        b.see("dialog[open]", "because").await;
+        b.press("dialog[open] .buttons button", ESCAPE).await;
+        let back = "document.activeElement.dataset.verb === 'why'";
+        b.holds("the focus is back", back).await;
+
         b.write("#say", "why is orders slow?").await;
-        b.click("form.ask button").await;
+        b.press("#say", ENTER).await;
         b.see(".thread .message.mine", "why is orders slow?").await;
         b.click(".thread .message .cite").await;
         b.see("dialog[open]", "Query").await;
@@ -227,8 +249,13 @@ async fn hostile_words_from_telemetry_stay_words_on_every_page() {
     let bot = Bot::on(free_port(), "[correlate]\ngroup_wait_s = 1\n").await;
     send_hostile(&bot).await;
     eventually("an incident", PATIENCE, async || !bot.list("incidents").await.is_empty()).await;
-    let address = bot.url(&format!("/login?token={TOKEN}"));
-    with_browser((&driver, &chromium), &address, async |b: &Browser| {
+    with_browser((&driver, &chromium), &bot.url("/"), async |b: &Browser| {
+        b.write("#token", "not-a-real-token-at-all").await;
+        b.click("form.login button").await;
+        b.see("form.login", "not known").await;
+        b.write("#token", TOKEN).await;
+        b.click("form.login button").await;
+
         // Every control says what it is for, to those who can't see it too.
         let named = "[...document.querySelectorAll('input, select, textarea')].every(c => \
              c.labels.length > 0) && [...document.querySelectorAll('button, a, img')].every(e => \

@@ -94,6 +94,8 @@ function live() {
   source.onmessage = soon;
   // Whatever was missed while the stream was down is read again.
   source.onopen = soon;
+  // A browser gives up for good where the answer was an error.
+  source.onerror = () => { if (source.readyState === EventSource.CLOSED) setTimeout(live, 5000); };
 }
 
 /** Light, dark, or as the system says. */
@@ -120,14 +122,30 @@ function header() {
   };
 }
 
+/** For whoever has no session: a token opens one. */
+function login(why) {
+  const token = el("input", { id: "token", type: "password", autocomplete: "off", required: true });
+  const refused = el("p", { class: "refused", role: "alert" });
+  const send = async (event) => {
+    event.preventDefault();
+    const body = JSON.stringify({ token: token.value.trim() });
+    const answer = await fetch("/login", { method: "POST", headers: { "Content-Type": "application/json", "X-Nightjar": "1" }, body });
+    if (answer.ok) location.reload();
+    else refused.textContent = answer.status === 401 ? "This token is not known or has expired." : `The server answered ${answer.status}; wait a moment and try again.`;
+  };
+  return [el("form", { class: "panel login", onsubmit: send }, el("h1", {}, "Log in"), el("p", {}, why),
+    el("p", { class: "field" }, el("label", { for: "token" }, "API token, or the token of a login link"), token), refused,
+    el("div", { class: "buttons" }, el("button", { type: "submit", class: "primary" }, "Log in"), button("Try again", () => location.reload())))];
+}
+
 async function start() {
   header();
   try {
     const me = await api("/me");
     document.getElementById("me").textContent = `${me.name} (${me.role})`;
   } catch (error) {
-    main().replaceChildren(el("p", { class: "empty", role: "alert" }, error.message),
-      el("p", { class: "empty" }, button("Try again", () => location.reload())));
+    main().replaceChildren(...login(error.message));
+    document.getElementById("token").focus();
     return;
   }
   addEventListener("hashchange", draw);
