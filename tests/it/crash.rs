@@ -20,7 +20,7 @@ const RUNBOOK: &str = r#"---
 id: never-answers
 title: A target that never answers
 matchers:
-  - hypothesis: never_answers
+  - hypothesis: unknown
 actions:
   - id: set
     title: Set it
@@ -130,7 +130,7 @@ fn seed(now: Time, url: &str) -> (Incident, Proposal) {
         scheduled_for: None,
         rollback_of: None,
         run: None,
-        pattern: "never_answers".into(),
+        pattern: "unknown".into(),
         past: String::new(),
         worth: 1.0,
         ended: None,

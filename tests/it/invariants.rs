@@ -26,7 +26,7 @@ const RUNBOOK: &str = "---
 id: one-way
 title: One way to mend it
 matchers:
-  - hypothesis: sample_pattern
+  - hypothesis: unknown
 actions:
   - id: mend
     title: Mend {{ target.name }}
@@ -84,7 +84,7 @@ fn diagnosis() -> Diagnosis {
         hypotheses: vec![Hypothesis {
             id: HypothesisId::derive(t0(), &["h"]),
             entity: EntityRef::service("orders"),
-            pattern: "sample_pattern".into(),
+            pattern: "unknown".into(),
             statement: "It is the sample.".into(),
             confidence: 0.9,
             parts: vec![],

@@ -21,7 +21,7 @@ id: two-ways
 title: Two ways to mend it
 services: [orders]
 matchers:
-  - hypothesis: sample_pattern
+  - hypothesis: unknown
 actions:
   - id: first
     title: Set {{ target.name }} to {{ params.value }}
@@ -91,7 +91,7 @@ impl World {
             .store
             .write(|tx| {
                 tx.put(&incident_as(None, IncidentState::Open))?;
-                tx.put(&diagnosis("sample_pattern"))
+                tx.put(&diagnosis("unknown"))
             })
             .await
             .expect("writes");
@@ -121,7 +121,7 @@ impl World {
         let lesson = Lesson {
             key: n.to_string(),
             at: t0(),
-            pattern: "sample_pattern".into(),
+            pattern: "unknown".into(),
             entity: EntityRef::service("orders"),
             actions: vec![action.into()],
             incident: IncidentId::derive(t0(), &["earlier", &n.to_string()]),

@@ -39,7 +39,7 @@ async fn an_alert_that_nobody_heard_of_says_what_held_it_back() {
 async fn an_incident_says_why_it_was_opened_and_what_is_thought_of_it() {
     let world = World::new();
     let incident = world.incident(7, IncidentState::Open, 15).await;
-    let mut thought = diagnosis("sample_pattern");
+    let mut thought = diagnosis("unknown");
     thought.incident = incident.id;
     world.store.write(move |tx| tx.put(&thought)).await.expect("written");
     world.desk.acknowledge(&person("bea", Role::Responder), incident.id).await.expect("taken");

@@ -120,7 +120,7 @@ async fn other_parameters_are_checked_and_make_another_plan() {
         .store
         .write(move |tx| {
             tx.put(&incident)?;
-            tx.put(&diagnosis("sample_pattern"))
+            tx.put(&diagnosis("unknown"))
         })
         .await
         .expect("written");
