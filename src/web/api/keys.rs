@@ -53,7 +53,10 @@ pub(super) async fn known_people(state: &State) -> Result<Vec<Actor>, Fault> {
         .store
         .read(|r| Ok((r.list::<Session>(&Filter::all())?, r.list::<ApiToken>(&Filter::all())?)))
         .await?;
-    let mut people: Vec<Actor> = state.shared.keys.names().cloned().collect();
+    // The command line's own token is nobody.
+    let configured = state.shared.config.tokens.iter().map(|t| &t.name);
+    let is_person = |actor: &&Actor| configured.clone().any(|name| *name == actor.name);
+    let mut people: Vec<Actor> = state.shared.keys.names().filter(is_person).cloned().collect();
     people.extend(sessions.into_iter().filter(|s| s.ends_at > now).map(|s| s.actor));
     people.extend(tokens.iter().filter(|t| t.works_at(now)).map(ApiToken::actor));
     people.sort_by(|a, b| (&a.name, &a.via, &a.id).cmp(&(&b.name, &b.via, &b.id)));

@@ -10,6 +10,7 @@ use crate::chat::form::parse_duration;
 use crate::command::NewSilence;
 use crate::model::time::MINUTE_MS;
 use crate::model::{Matcher, Refused, Silence, SilenceId, Time};
+use crate::store::Filter;
 use crate::web::auth::Caller;
 use crate::web::extract::{Body, Id, Params};
 use crate::web::table::Route;
@@ -49,13 +50,16 @@ struct Silences {
 
 async fn list(Shared(state): Shared<State>, Params(which): Params<Which>) -> Answer<Silences> {
     let filter = newest(which.limit, which.before);
-    let mut silences = state.shared.store.read(move |r| r.list::<Silence>(&filter)).await?;
+    // What is in force may have been made long before the newest ones: the limit comes last.
+    let (limit, all) = (filter.limit, Filter { limit: 0, ..filter });
+    let mut silences = state.shared.store.read(move |r| r.list::<Silence>(&all)).await?;
     let now = state.shared.clock.now();
     silences.retain(|s| {
         let in_force = s.starts_at <= now && now < s.ends_at;
         which.maintenance.is_none_or(|wanted| s.maintenance == wanted)
             && which.in_force.is_none_or(|wanted| in_force == wanted)
     });
+    silences.truncate(limit);
     Ok(Json(Silences { silences }))
 }
 

@@ -38,6 +38,7 @@ async fn silences_and_maintenance_windows_begin_and_end() {
     assert_eq!(count("in_force=true").await, 1, "the window has not begun");
     server.clock.set(t0().plus_ms(3_600_000));
     assert_eq!(count("in_force=true").await, 2);
+    assert_eq!(count("in_force=true&maintenance=false&limit=1").await, 1, "the older one");
     let end = format!("/api/v1/silences/{}", silence["id"].as_str().expect("an id"));
     let end = || server.as_role(Role::Responder, Method::DELETE, &end);
     assert_eq!(end().send().await.expect("an answer").status(), StatusCode::OK);
