@@ -120,8 +120,14 @@ fn golden(scene: &mut Scene<'_>, entity: &EntityRef) -> Result<Vec<Series>, Faul
     let filter = SeriesFilter { entity: Some(entity.clone()), indicator: None };
     let mut all = scene.rows.list_series(&filter)?;
     if let Some(part) = scene.wanted.metric.as_ref().map(|m| m.to_lowercase()) {
-        let named: Vec<Series> =
-            all.iter().filter(|s| s.metric.to_lowercase().contains(&part)).cloned().collect();
+        let with = |part: &str| -> Vec<Series> {
+            all.iter().filter(|s| s.metric.to_lowercase().contains(part)).cloned().collect()
+        };
+        let mut named = with(&part);
+        // Another percentile of the duration is nearer to what was asked than everything.
+        if named.is_empty() && part.starts_with('p') {
+            named = with("duration");
+        }
         if named.is_empty() && !all.is_empty() {
             let text =
                 format!("No metric of {} has `{part}` in its name; all are shown.", entity.name());
@@ -155,7 +161,13 @@ fn against(
     let fact = match old {
         Some(old) if old.abs() > 1e-12 => {
             let percent = (new - old) / old * 100.0;
-            format!("{name}: {newest}, {word} {} ({percent:+.0} %)", figure(old, &series.unit))
+            // Four digits of percent say less than the factor.
+            let change = if percent.abs() < 1_000.0 {
+                format!("{percent:+.0} %")
+            } else {
+                format!("{:.0} times", new / old)
+            };
+            format!("{name}: {newest}, {word} {} ({change})", figure(old, &series.unit))
         }
         Some(old) => format!("{name}: {newest}, {word} {}", figure(old, &series.unit)),
         None => format!("{name}: {newest}; nothing is stored to compare with"),
@@ -206,7 +218,14 @@ pub(super) fn compare(scene: &mut Scene<'_>) -> Result<(), Fault> {
     }
     let now = scene.question.now;
     // The time named is what is compared with, so the figures of now are those of the last hour.
-    let recent = Range { since: now.plus_ms(-60 * MINUTE_MS), until: now.plus_ms(1) };
+    let mut recent = Range { since: now.plus_ms(-60 * MINUTE_MS), until: now.plus_ms(1) };
+    // Figures from before the onset of what is open would water down what is going on.
+    let open = |i: &&crate::model::Incident| {
+        i.state.is_active() && scene.plan.entities.iter().any(|e| i.entities.contains(e))
+    };
+    if let Some(i) = scene.incidents.iter().find(open) {
+        recent.since = recent.since.max(i.onset_at.min(now.plus_ms(-2 * MINUTE_MS)));
+    }
     match (scene.wanted.baseline, scene.plan.range) {
         (Baseline::Week, _) => compared(scene, recent, back(recent, 7 * DAY_MS), "a week before"),
         (Baseline::Range, Some(then)) => {

@@ -133,7 +133,8 @@ impl Scene<'_> {
             let fact = format!(
                 "Proposed: {}. It does: {}. {} Chance that it helps {:.0} %; expires {}",
                 p.title,
-                p.exact.trim_end_matches('.'),
+                // Steps stand on lines of their own; here they are one line of a list.
+                p.exact.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.'),
                 p.why,
                 p.chance * 100.0,
                 p.expires_at.minute_text()
