@@ -137,6 +137,8 @@ fn input(graph: Graph, alerts: Vec<Alert>, changes: Vec<Change>) -> Input {
 /// What stands first, with its pattern, and whether it stands out.
 fn first(input: &Input) -> (String, String, bool) {
     let ranked = rank(input);
+    let known = |p: &str| crate::model::diagnosis::PATTERNS.contains(&p);
+    assert!(ranked.hypotheses.iter().all(|h| known(&h.pattern)), "{ranked:?}");
     let h = ranked.hypotheses.first().expect("there is trouble");
     (h.entity.name().to_owned(), h.pattern.clone(), ranked.conclusive)
 }
@@ -347,6 +349,11 @@ fn a_change_without_a_sign_of_its_own_is_a_weaker_suspect_than_the_troubled() {
     let mut named =
         change(&EntityRef::new("k8s.networkpolicy.name", "egress"), ChangeKind::NetworkPolicy, -30);
     named.attributes.set("target", "shop");
+    let config = change(&shop, ChangeKind::Config, -30);
+    let set = input(chain(), vec![alert(&shop, Duration, 80.0, 0)], vec![config]);
+    assert_eq!(first(&set).1, "change");
+    let said = rank(&set).hypotheses[0].statement.clone();
+    assert_eq!(said, "Config of shop, since 03:00:00 UTC.", "its name is said once");
     let with = input(chain(), vec![alert(&shop, Duration, 80.0, 0)], vec![named]);
     assert_eq!(first(&with), ("shop".into(), "network_policy".into(), true));
 }

@@ -31,6 +31,7 @@ pub(super) fn hypothesis(
         }
         ("resource_leak", _) => format!("{name} uses up its memory{after}"),
         ("noisy_neighbour", _) => format!("{name} is overloaded{after}"),
+        (_, Some(change)) if change.title.contains(name) => change.title.clone(),
         (_, Some(change)) => format!("{} on {name}", change.title),
         ("traffic", None) => format!("the traffic of {name} changed"),
         _ => format!("a fault within {name}"),
@@ -100,7 +101,8 @@ fn pattern_of(c: &Candidate<'_>) -> &'static str {
     let Some(trouble) = c.trouble else {
         return match kind {
             Some(ChangeKind::NetworkPolicy) => "network_policy",
-            _ => "deploy",
+            Some(ChangeKind::Deploy) => "deploy",
+            _ => "change",
         };
     };
     let resource = trouble.resource();
@@ -113,6 +115,7 @@ fn pattern_of(c: &Candidate<'_>) -> &'static str {
         }
         (Some(Indicator::Saturation | Indicator::Utilization), _) => "saturation",
         (_, Some(ChangeKind::Deploy)) => "deploy",
+        (_, Some(_)) => "change",
         _ if trouble.loaded && !trouble.fails => "traffic",
         _ => "dependency",
     }

@@ -210,8 +210,9 @@ pub struct ScorePart {
 }
 
 /// Every pattern that a hypothesis may have: what runbooks match and what is learned about.
-pub const PATTERNS: [&str; 9] = [
+pub const PATTERNS: [&str; 10] = [
     "deploy",
+    "change",
     "network_policy",
     "resource_leak",
     "saturation",
