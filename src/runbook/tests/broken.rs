@@ -177,7 +177,7 @@ fn every_mistake_is_said_with_its_line() {
 
     a.md:5: `(full` is not a regular expression: unclosed group
 
-    a.md:5: `full_disk` is no pattern of a cause; there are: deploy, network_policy, resource_leak, saturation, slow_queries, noisy_neighbour, dependency, traffic, unknown
+    a.md:5: `full_disk` is no pattern of a cause; there are: deploy, change, network_policy, resource_leak, saturation, slow_queries, noisy_neighbour, dependency, traffic, unknown
 
     a.md:9: executor `command` needs `command:` and no `http:`
 
