@@ -216,3 +216,32 @@ async fn a_model_has_no_tool_that_acts() {
     assert_eq!(answer.model, None, "nothing was looked up, so nothing can be cited");
     assert!(!answer.text.contains("Rolled back"));
 }
+
+/// What the offline planner composes from evidence is what a careful model would say: the check
+/// of sentences must not cut it.
+#[tokio::test]
+async fn the_check_lets_the_offline_sentences_stand() {
+    let (_folder, store) = seeded().await;
+    let names = store.read(offline::names).await.expect("reads");
+    let (mut n, mut cut) = (0, Vec::new());
+    for text in [
+        "status",
+        "why is orders slow",
+        "what changed since 14:30",
+        "compare orders with yesterday",
+        "which services depend on orders",
+        "slowest services",
+        "how many incidents this week",
+        "how is orders",
+        "what happened in the last hour",
+    ] {
+        let answer = ask(&store, text).await;
+        let grounds = ground::Grounds::new(&answer.citations, &names);
+        for line in answer.text.lines().filter(|l| l.contains('[')) {
+            n += 1;
+            cut.extend(grounds.check(line).err().map(|why| format!("{line}: {why}")));
+        }
+    }
+    assert!(n >= 9, "{n}");
+    assert!(cut.is_empty(), "{} of {n} cut:\n{}", cut.len(), cut.join("\n"));
+}
