@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{Problem, Silences, need};
+use super::{Problem, Silences, need, said};
 use crate::approve::Workshop;
 use crate::bus::{Bus, Event};
 use crate::correlate::machine;
@@ -219,7 +219,7 @@ impl Desk {
         text: &str,
     ) -> Result<TimelineEntry, Problem> {
         need(actor, Role::Responder, "write into an incident")?;
-        let text: String = text.trim().chars().take(MOST_CHARS).collect();
+        let text = said(text, MOST_CHARS);
         if text.is_empty() {
             return Err(Refused::Invalid("The note is empty; write something.".into()).into());
         }
@@ -329,6 +329,6 @@ pub(super) fn gone() -> Refused {
 
 /// The person's words, or what stands for silence.
 pub(super) fn words(given: &str, silence: &str) -> String {
-    let given: String = given.trim().chars().take(MOST_CHARS).collect();
+    let given = said(given, MOST_CHARS);
     if given.is_empty() { silence.to_owned() } else { given }
 }

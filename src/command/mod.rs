@@ -19,6 +19,7 @@ pub use tokens::{ApiToken, NewToken};
 pub use why::{Explanation, explain_alert, explain_incident};
 
 use crate::model::{Actor, Fault, Refused, Role};
+use crate::telemetry::redact::redact;
 
 /// Why a wish was not done.
 #[derive(Debug, thiserror::Error)]
@@ -29,6 +30,13 @@ pub enum Problem {
     /// We failed.
     #[error(transparent)]
     Fault(#[from] Fault),
+}
+
+/// What a person wrote, as it is kept: trimmed, at most `most` characters, and without the secrets
+/// that people paste into chats.
+#[must_use]
+pub fn said(text: &str, most: usize) -> String {
+    redact(&text.trim().chars().take(most).collect::<String>()).into_owned()
 }
 
 /// Whether the actor has at least a role.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::json;
 
-use super::{Desk, Problem, need};
+use super::{Desk, Problem, need, said};
 use crate::approve::{self, Choice, Edit, HALT, Halt};
 use crate::bus::Event;
 use crate::model::{
@@ -29,7 +29,7 @@ impl Desk {
             actor: actor.clone(),
             verdict,
             digest: digest.to_owned(),
-            reason: reason.trim().chars().take(1_000).collect(),
+            reason: said(reason, 1_000),
             wall: wall_now(),
         };
         let now = self.clock.now();
@@ -104,7 +104,7 @@ impl Desk {
             actor: actor.clone(),
             digest: digest.to_owned(),
             parameters,
-            reason: reason.trim().chars().take(1_000).collect(),
+            reason: said(reason, 1_000),
         };
         let now = self.clock.now();
         let proposal =

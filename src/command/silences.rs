@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Desk, Problem, need};
+use super::{Desk, Problem, need, said};
 use crate::bus::Event;
 use crate::model::time::{DAY_MS, HOUR_MS};
 use crate::model::{Actor, Matcher, Refused, Role, Silence, SilenceId, Time};
@@ -93,7 +93,7 @@ impl Desk {
             starts_at,
             ends_at: starts_at.plus_ms(new.duration_ms),
             author: actor.clone(),
-            reason: new.reason.trim().chars().take(500).collect(),
+            reason: said(&new.reason, 500),
             maintenance: new.maintenance,
         };
         let kept = silence.clone();

@@ -199,3 +199,16 @@ proptest! {
         })?;
     }
 }
+
+#[tokio::test]
+async fn a_secret_pasted_into_a_note_or_a_reason_is_not_kept() {
+    let world = World::new();
+    let incident = world.incident(1, IncidentState::Open, 1).await;
+    let bea = person("bea", Role::Responder);
+    let pasted = "tried it with password=not-a-real-secret and it failed";
+    let note = world.desk.note(&bea, incident.id, pasted).await.expect("she may");
+    assert!(note.text.contains("tried it") && !note.text.contains("not-a-real"), "{}", note.text);
+    world.desk.resolve(&bea, incident.id, pasted).await.expect("she may");
+    let kept = format!("{:?}{:?}", world.timeline(incident.id).await, world.audit().await);
+    assert!(kept.contains("tried it") && !kept.contains("not-a-real"), "{kept}");
+}

@@ -80,14 +80,14 @@ struct Said {
     key: String,
 }
 
-/// The words of a question, trimmed.
+/// The words of a question, trimmed and without secrets.
 pub(super) fn question(text: &str) -> Result<String, Failure> {
     let text = text.trim();
     if text.is_empty() || text.chars().count() > MOST_CHARS {
         let words = format!("Write something, in at most {MOST_CHARS} characters.");
         return Err(Refused::Invalid(words).into());
     }
-    Ok(text.to_owned())
+    Ok(crate::command::said(text, MOST_CHARS))
 }
 
 async fn say(
