@@ -13,6 +13,7 @@
 use std::collections::BTreeMap;
 
 use super::lesson::{Lesson, Taught};
+use crate::model::action::UNTRIED;
 use crate::model::{EntityRef, Fault};
 use crate::store::{Filter, Rows};
 
@@ -122,7 +123,7 @@ impl Ledger {
     pub fn words(&self, pattern: &str, action: &str) -> String {
         let (own, other) = self.counts(pattern, action);
         let mut text = match (own.tried, other.tried) {
-            (0, 0) => "Not tried here before.".to_owned(),
+            (0, 0) => UNTRIED.to_owned(),
             (n, 0) => format!("Helped {} of {} here.", own.helped, times(n)),
             (0, n) => format!("Helped {} of {} here, for other causes.", other.helped, times(n)),
             (n, m) => format!(

@@ -289,7 +289,18 @@ pub struct Proposal {
     pub ended: Option<String>,
 }
 
+/// How [`Proposal::past`] begins when the action has never been measured here.
+pub const UNTRIED: &str = "Not tried here before.";
+
 impl Proposal {
+    /// How likely it is to help, in words, where it was tried: before that the number would be
+    /// the prior and back nothing.
+    #[must_use]
+    pub fn chance_text(&self) -> Option<String> {
+        let known = self.rollback_of.is_none() && !self.past.starts_with(UNTRIED);
+        known.then(|| format!("Expected chance to help {:.0} %.", self.chance * 100.0))
+    }
+
     /// The order in which suggestions are shown: greatest worth first, then the older, then by id.
     #[must_use]
     pub fn shown_before(&self, other: &Self) -> std::cmp::Ordering {

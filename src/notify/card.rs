@@ -237,11 +237,7 @@ fn suggested(facts: &Facts, now: Time) -> Option<Block> {
             let need = u64::from(p.requires.n_approvals);
             let approvals =
                 if need > 1 { format!(" {have} of {need} approvals.") } else { String::new() };
-            // A way back does not help: it puts back.
-            let chance = match p.rollback_of {
-                None => format!(" Expected chance to help {:.0} %.", p.chance * 100.0),
-                Some(_) => String::new(),
-            };
+            let chance = p.chance_text().map(|t| format!(" {t}")).unwrap_or_default();
             Item::plain(format!(
                 "{}. Risk {}; expected: {} {}{chance} Open until {} UTC.{approvals}",
                 p.title.trim_end_matches('.'),

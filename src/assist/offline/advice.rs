@@ -131,12 +131,13 @@ impl Scene<'_> {
         }
         for p in proposals.iter().take(3) {
             let fact = format!(
-                "Proposed: {}. It does: {}. {} Chance that it helps {:.0} %; expires {}",
+                "Proposed: {}. It does: {}. {} {} {}Open until {}",
                 p.title,
                 // Steps stand on lines of their own; here they are one line of a list.
                 p.exact.split_whitespace().collect::<Vec<_>>().join(" ").trim_end_matches('.'),
                 p.why,
-                p.chance * 100.0,
+                p.past,
+                p.chance_text().map(|t| t + " ").unwrap_or_default(),
                 p.expires_at.minute_text()
             );
             let mark = self.draft.record(p.id, fact.clone());

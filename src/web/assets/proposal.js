@@ -98,7 +98,7 @@ export function offer(p, buttons, press) {
   const have = p.decisions.length;
   return el("section", { class: "offer", "data-key": p.id, "aria-label": p.title },
     el("h3", {}, p.title), el("p", {}, p.expected_effect),
-    el("p", { class: "small" }, badge(`risk ${p.risk}`, `risk-${p.risk}`), badge(`helps in ${Math.round(p.chance * 100)} % of cases`),
+    el("p", { class: "small" }, badge(`risk ${p.risk}`, `risk-${p.risk}`), p.rollback_of || p.past.startsWith("Not tried") ? null : badge(`expected to help in ${Math.round(p.chance * 100)} % of cases`),
       p.past ? badge(p.past) : null,
       p.requires.n_approvals > 1 ? badge(`${have} of ${p.requires.n_approvals} approvals`) : null,
       p.rollback_of ? badge("the way back") : null, el("span", { class: "soft" }, ` open until ${minute(p.expires_at)} UTC`)),
