@@ -88,7 +88,14 @@ impl Diagnose {
                 Ok((gather(r, incident, &shard, now)?, before, Ledger::read(r)?))
             })
             .await?;
-        let ranked = rank(&gathered.input);
+        let mut ranked = rank(&gathered.input);
+        // What is measured after a fix or at the end tells of recovery, not of the fault: figures
+        // and words follow it, the causes stay as they were found. A fix that did not help opens
+        // the incident again, and the causes with it.
+        if let Some(before) = before.as_ref().filter(|_| seen.state == IncidentState::Monitoring) {
+            ranked.hypotheses.clone_from(&before.hypotheses);
+            ranked.conclusive = before.conclusive;
+        }
         let mut diagnosis = self.compose(&gathered, ranked, before.as_ref(), now);
         // What people said of incidents like this one belongs to what is going on.
         let first = diagnosis.hypotheses.first();

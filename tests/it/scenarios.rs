@@ -9,12 +9,17 @@ use tokio::sync::Semaphore;
 static SLOTS: Semaphore = Semaphore::const_new(2);
 
 /// Replays a scenario with its first suggestion approved, and gives what was seen.
-#[expect(clippy::disallowed_methods, reason = "starts the program under test")]
 async fn replayed(scenario: &str, speed: u32) -> Value {
+    replay(scenario, speed, &["--approve"]).await
+}
+
+#[expect(clippy::disallowed_methods, reason = "starts the program under test")]
+async fn replay(scenario: &str, speed: u32, more: &[&str]) -> Value {
     let _slot = SLOTS.acquire().await.expect("never closed");
     let out = Command::new(env!("CARGO_BIN_EXE_nightjar"))
-        .args(["replay", scenario, "--approve", "--json", "--log", "error", "--speed"])
+        .args(["replay", scenario, "--json", "--log", "error", "--speed"])
         .arg(speed.to_string())
+        .args(more)
         .kill_on_drop(true)
         .output()
         .await
@@ -38,8 +43,15 @@ async fn an_exhausted_pool_is_put_down_to_the_deploy_that_caused_it() {
 
 #[tokio::test]
 async fn more_than_a_thousand_alerts_of_one_policy_are_one_incident() {
-    let seen = replayed("policy-cut", 60).await;
+    let seen = replay("policy-cut", 60, &[]).await;
+    assert_eq!(seen["cause"], "service.name=auth");
     assert!(seen["n_reports"].as_u64().is_some_and(|n| n > 1_000), "{seen:#}");
+}
+
+#[tokio::test]
+async fn a_cut_connection_is_mended_by_putting_the_policy_back() {
+    let seen = replayed("policy-cut", 60).await;
+    assert_eq!(seen["suggestion"], "network-policy-blocks-dependency/revert-policy");
 }
 
 #[tokio::test]
