@@ -1,6 +1,6 @@
 //! The running of correlation: alerts from the store in, incidents into the store.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
@@ -10,7 +10,7 @@ use crate::bus::{Bus, Event};
 use crate::model::time::HOUR_MS;
 use crate::model::topology::Edge;
 use crate::model::{
-    Actor, Alert, Change, EntryKind, Fault, Graph, Incident, IncidentId, IncidentState,
+    Actor, Alert, AlertId, Change, EntryKind, Fault, Graph, Incident, IncidentId, IncidentState,
     SharedClock, Silence, Time,
 };
 use crate::stage::Stage;
@@ -187,17 +187,29 @@ fn write(tx: &Tx<'_>, now: Time, decisions: Decisions) -> Result<BTreeSet<Incide
         let detail = json!({ "text": entry.text, "at": entry.at });
         tx.audit(now, &bot, "incident.correlate", &entry.incident.to_string(), &detail)?;
     }
+    let mut joins: BTreeMap<IncidentId, Vec<(AlertId, String)>> = BTreeMap::new();
     for verdict in decisions.verdicts {
         let Some(mut alert) = tx.get::<Alert>(verdict.alert)? else { continue };
-        // So does what was kept from people; that an alert joined stands in its own record.
+        // So does what was kept from people.
         let over = verdict.incident.is_none() && !alert.is_firing();
         if verdict.suppressed.is_some() || over {
             let by = verdict.suppressed.as_ref().map(|s| s.by.as_str());
             let detail = json!({ "decision": verdict.decision, "by": by });
             tx.audit(now, &bot, "alert.hold", &alert.id.to_string(), &detail)?;
         }
+        if let Some(incident) = verdict.incident.filter(|i| alert.incident != Some(*i)) {
+            joins.entry(incident).or_default().push((alert.id, verdict.decision.clone()));
+        }
         apply(&mut alert, verdict);
         tx.put(&alert)?;
+    }
+    // One record per incident for all that joined it in this round: a storm of a thousand alerts
+    // is a few records, and each alert keeps its own reason.
+    for (incident, joined) in joins {
+        let first_reason = joined.first().map(|(_, reason)| reason);
+        let alerts: Vec<AlertId> = joined.iter().map(|(alert, _)| *alert).collect();
+        let detail = json!({ "n": alerts.len(), "first_reason": first_reason, "alerts": alerts });
+        tx.audit(now, &bot, "alert.join", &incident.to_string(), &detail)?;
     }
     Ok(ids)
 }

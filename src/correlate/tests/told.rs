@@ -118,6 +118,9 @@ async fn what_is_held_opened_and_ended_stands_in_the_audit_log() {
     ];
     assert!(order.iter().all(Option::is_some), "{texts:#?}");
     assert!(order.windows(2).all(|w| w[0] < w[1]), "{texts:#?}");
+    let joins: Vec<&String> = texts.iter().filter(|t| t.starts_with("alert.join")).collect();
+    assert_eq!(joins.len(), 1, "{texts:#?}");
+    assert!(joins[0].contains(&loud.id.to_string()) && joins[0].contains("Opened"), "{joins:?}");
     assert!(alert.expect("is there").decision.expect("why").starts_with("Opened no incident"));
     assert!(store.read(|r| r.list::<Incident>(&Filter::all())).await.expect("reads").len() == 1);
 }
