@@ -72,7 +72,10 @@ pub fn alert_of(anomaly: &Anomaly, threshold: f64) -> Alert {
 pub fn alert_of_external(external: &ExternalAlert, now: Time) -> Alert {
     let fingerprint = external.labels.fingerprint();
     // Alertmanager writes year 1 for "no end"; a future end is its time-out, not an end.
-    let ends_at = external.ends_at.filter(|t| *t > external.starts_at && *t <= now);
+    // Clock skew: an alert can't have begun after it was told, so the onset is cut to `now`; the
+    // identity follows from the start as sent, which repeats and the end share.
+    let starts_at = external.starts_at.min(now);
+    let ends_at = external.ends_at.filter(|t| *t >= starts_at && *t <= now);
     Alert {
         id: AlertId::derive(
             external.starts_at,
@@ -85,7 +88,7 @@ pub fn alert_of_external(external: &ExternalAlert, now: Time) -> Alert {
         entity: entity_of(&external.labels),
         indicator: indicator_of(&external.labels),
         severity: external_severity(&external.labels),
-        starts_at: external.starts_at,
+        starts_at,
         ends_at,
         updated_at: now,
         status: if ends_at.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing },
@@ -116,6 +119,7 @@ pub fn renewed(old: Alert, new: Alert) -> Alert {
         incident: old.incident,
         suppressed: old.suppressed,
         decision: old.decision,
+        starts_at: old.starts_at.min(new.starts_at),
         ends_at: new.ends_at,
         ..new
     }

@@ -306,7 +306,8 @@ pub struct ExternalAlert {
     pub labels: Labels,
     /// Its annotations.
     pub annotations: Labels,
-    /// Start.
+    /// Start as the system sent it, by its own clock: part of the alert's identity, and possibly
+    /// ahead of ours.
     pub starts_at: Time,
     /// End, once resolved.
     pub ends_at: Option<Time>,

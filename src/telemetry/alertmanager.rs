@@ -66,13 +66,12 @@ fn read_alert(alert: &Map<String, Value>, path: &str, now: Time) -> Result<Exter
         Some("resolved") => true,
         _ => return Err(format!("{path}.status: expected \"firing\" or \"resolved\"")),
     };
-    let starts_at = time(alert, "startsAt", path)?
-        .ok_or_else(|| format!("{path}.startsAt: missing"))?
-        // Clock skew: an alert can't have begun after it was told.
-        .min(now);
+    // As sent, even if ahead of our clock: each repeat and the end name the alert by it.
+    let starts_at =
+        time(alert, "startsAt", path)?.ok_or_else(|| format!("{path}.startsAt: missing"))?;
     // While it fires `endsAt` is zero (year 1) or a time-out in the future.
     let ends_at = if resolved {
-        Some(time(alert, "endsAt", path)?.unwrap_or(now).clamp(starts_at, now))
+        Some(time(alert, "endsAt", path)?.unwrap_or(now).max(starts_at).min(now))
     } else {
         None
     };
@@ -133,6 +132,27 @@ mod tests {
         let resolved = r#"{"status":"resolved","labels":{"alertname":"Slow"},"startsAt":"2027-01-15T07:00:00Z","endsAt":"2027-01-15T07:30:00Z"}"#;
         let batch = delivery(resolved, "").expect("decodes");
         assert_eq!(batch.alerts[0].ends_at.map(Time::clock_text).as_deref(), Some("07:30:00"));
+    }
+
+    #[test]
+    fn a_senders_clock_ahead_neither_splits_an_alert_nor_keeps_it_open() {
+        use crate::detect::lifecycle::{alert_of_external, renewed};
+        let started = NOW.plus_ms(10 * crate::model::time::MINUTE_MS);
+        let told = |status: &str, after_s: i64| {
+            let now = NOW.plus_ms(after_s * crate::model::time::SECOND_MS);
+            let body = serde_json::json!({ "version": "4", "alerts": [{
+                "status": status, "labels": { "alertname": "Slow" },
+                "startsAt": started, "endsAt": started.plus_ms(60_000),
+            }]});
+            let batch = decode(body.to_string().as_bytes(), now).expect("decodes");
+            alert_of_external(&batch.alerts[0], now)
+        };
+        let (first, repeat, end) = (told("firing", 0), told("firing", 60), told("resolved", 120));
+        assert_eq!((first.id, first.id), (repeat.id, end.id), "one alert");
+        assert_eq!(first.starts_at, NOW, "nothing is shown to begin after it was told");
+        let last = renewed(renewed(first, repeat), end);
+        assert!(!last.is_firing(), "{last:?}");
+        assert_eq!((last.starts_at, last.ends_at), (NOW, Some(NOW.plus_ms(120_000))));
     }
 
     #[test]
