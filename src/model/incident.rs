@@ -49,7 +49,7 @@ impl IncidentState {
         match self {
             Open => &[Acknowledged, Mitigating, Monitoring, Resolved, Merged],
             Acknowledged => &[Mitigating, Monitoring, Resolved, Merged],
-            Mitigating => &[Acknowledged, Monitoring, Resolved, Merged],
+            Mitigating => &[Open, Acknowledged, Monitoring, Resolved, Merged],
             Monitoring => &[Open, Acknowledged, Mitigating, Resolved, Merged],
             Resolved => &[Open, Reviewed, Merged],
             Reviewed => &[Open],

@@ -49,13 +49,14 @@ impl Remediate {
             Ok(observed) => observed,
             Err(e) => return self.hold(proposal, &e).await,
         };
-        let (policy, now) = (self.policy.clone(), self.clock.now());
+        let (policy, now, dry) = (self.policy.clone(), self.clock.now(), self.executor.is_dry());
         let claimed = self
             .store
             .write(move |tx| {
                 let claimed = claim(tx, id, observed.as_ref(), &policy, now)?;
-                if let Err(refused) = &claimed {
-                    refuse(tx, id, &refused.to_string(), now)?;
+                match &claimed {
+                    Ok(action) => under_way(tx, action.run(), dry, now)?,
+                    Err(refused) => refuse(tx, id, &refused.to_string(), now)?,
                 }
                 Ok(claimed)
             })
@@ -88,6 +89,7 @@ impl Remediate {
     async fn execute(&self, action: ApprovedAction, proposal: &Proposal) -> Result<(), Fault> {
         let id = action.run();
         self.bus.publish(Event::Run(id));
+        self.bus.publish(Event::Incident(proposal.incident));
         let results = self.executor.run(action).await;
         let now = self.clock.now();
         let verify = proposal.plan.verify.clone();
@@ -265,10 +267,39 @@ fn record(tx: &Tx<'_>, run: &Run, now: Time) -> Result<(), Fault> {
     tx.put(&TimelineEntry::by_bot(run.incident, now, EntryKind::Run, text, subject))?;
     let detail = json!({ "state": run.state, "output": run.output, "dry_run": run.dry_run });
     tx.audit(now, &Actor::nightjar(), "run.end", &run.id.to_string(), &detail)?;
-    if run.state == RunState::Done && !run.dry_run && !undoes {
-        move_on(tx, run, IncidentState::Monitoring, "a fix was carried out", now)?;
+    match run.state {
+        RunState::Done if !run.dry_run && !undoes => {
+            move_on(tx, run, IncidentState::Monitoring, "a fix was carried out", now)
+        }
+        RunState::NotSent => back(tx, run, "the fix was not sent", now),
+        RunState::Unknown => back(tx, run, "whether the fix happened is not known", now),
+        _ => Ok(()),
     }
-    Ok(())
+}
+
+/// A claimed run that is a fix shows in its incident's state from before anything is sent.
+fn under_way(tx: &Tx<'_>, id: RunId, dry: bool, now: Time) -> Result<(), Fault> {
+    let Some(run) = tx.get::<Run>(id)?.filter(|r| !r.dry_run && !dry) else { return Ok(()) };
+    let waits = tx
+        .get::<Incident>(run.incident)?
+        .is_some_and(|i| matches!(i.state, IncidentState::Open | IncidentState::Acknowledged));
+    if !waits || undoes(tx, &run)? {
+        return Ok(());
+    }
+    let reason = format!("{} is being carried out on {}", run.action, run.target.name());
+    move_on(tx, &run, IncidentState::Mitigating, &reason, now)
+}
+
+/// No fix is under way after all: the incident is again whoever's it was.
+fn back(tx: &Tx<'_>, run: &Run, reason: &str, now: Time) -> Result<(), Fault> {
+    let incident = tx.get::<Incident>(run.incident)?;
+    match incident.filter(|i| i.state == IncidentState::Mitigating) {
+        Some(i) if i.acknowledged_at.is_some() => {
+            move_on(tx, run, IncidentState::Acknowledged, reason, now)
+        }
+        Some(_) => move_on(tx, run, IncidentState::Open, reason, now),
+        None => Ok(()),
+    }
 }
 
 /// Whether a run puts back what another did: that is no fix, so it moves no incident on.

@@ -22,12 +22,22 @@ use crate::store::{AuditFilter, Filter, Store};
 struct Saying {
     results: Vec<Executed>,
     runs: Mutex<Vec<RunId>>,
+    /// How the incident stood while each ran.
+    stood: Mutex<Vec<IncidentState>>,
+    store: Store,
 }
 
 impl Executor for Saying {
     fn run(&self, action: ApprovedAction) -> BoxFuture<'_, Vec<Executed>> {
         self.runs.lock().expect("no panic").push(action.run());
-        async { self.results.clone() }.boxed()
+        async {
+            let id = incident_as(None, IncidentState::Open).id;
+            let incident = self.store.read(move |r| r.get::<Incident>(id)).await.expect("reads");
+            let state = incident.expect("kept").state;
+            self.stood.lock().expect("no panic").push(state);
+            self.results.clone()
+        }
+        .boxed()
     }
 
     fn is_dry(&self) -> bool {
@@ -49,7 +59,12 @@ impl World {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let store = Store::open(&folder.path().join("r.sqlite")).expect("opens");
         let clock = ManualClock::new(t0());
-        let executor = Arc::new(Saying { results, runs: Mutex::default() });
+        let executor = Arc::new(Saying {
+            results,
+            runs: Mutex::default(),
+            stood: Mutex::default(),
+            store: store.clone(),
+        });
         let observe: Observe =
             Arc::new(|plan: Plan| async move { Ok(Some(plan.observed)) }.boxed());
         let stage = Remediate {
@@ -347,16 +362,44 @@ async fn a_fix_that_helped_is_measured_in_the_incident_that_its_own_became_part_
 
 #[tokio::test]
 async fn a_fix_moves_its_incident_on_and_undoing_one_does_not() {
-    for (rollback_of, after) in [
-        (None, IncidentState::Monitoring),
-        (Some(RunId::derive(t0(), &["what it undoes"])), IncidentState::Open),
+    use IncidentState::{Acknowledged, Mitigating, Monitoring, Open};
+    let undoing = Some(RunId::derive(t0(), &["what it undoes"]));
+    let not = || Executed::NotSent { reason: "refused".into() };
+    let unknown = || Executed::Unknown { reason: "no answer".into() };
+    for (rollback_of, before, result, during, after) in [
+        (None, Open, done(), Mitigating, Monitoring),
+        (None, Acknowledged, done(), Mitigating, Monitoring),
+        (None, Open, not(), Mitigating, Open),
+        (None, Acknowledged, not(), Mitigating, Acknowledged),
+        (None, Open, unknown(), Mitigating, Open),
+        (undoing, Open, done(), Open, Open),
+        (undoing, Open, unknown(), Open, Open),
     ] {
-        let mut world = World::new(vec![done()]).await;
+        let mut world = World::new(vec![result.clone()]).await;
+        let acknowledged_at = (before == Acknowledged).then(t0);
+        world.put(Incident { acknowledged_at, ..incident_as(None, before) }).await;
         world.put(Proposal { rollback_of, ..approved("p") }).await;
         world.stage.sweep().await.expect("runs");
-        assert_eq!(world.executed(), 1);
-        let id = incident_as(None, IncidentState::Open).id;
+        let case = format!("{rollback_of:?} {before:?} {result:?}");
+        assert_eq!(*world.executor.stood.lock().expect("no panic"), [during], "{case}");
+        let id = incident_as(None, Open).id;
         let incident = world.store.read(move |r| r.get::<Incident>(id)).await.expect("reads");
-        assert_eq!(incident.expect("kept").state, after, "{rollback_of:?}");
+        assert_eq!(incident.expect("kept").state, after, "{case}");
+        let entries = world.store.read(|r| r.list::<TimelineEntry>(&Filter::all()));
+        let entries = entries.await.expect("reads");
+        let n = entries.iter().filter(|e| e.kind == EntryKind::State).count();
+        assert_eq!(n, if during == Mitigating { 2 } else { 0 }, "{case}");
     }
+}
+
+#[tokio::test]
+async fn a_fix_cut_short_by_the_process_s_end_is_no_longer_under_way() {
+    let mut world = World::new(vec![done()]).await;
+    world.put(Run { state: RunState::Running, finished_at: None, ..run(None) }).await;
+    world.put(Proposal { state: ProposalState::Claimed, ..approved("p") }).await;
+    world.put(incident_as(None, IncidentState::Mitigating)).await;
+    world.stage.sweep().await.expect("sweeps");
+    let id = incident_as(None, IncidentState::Open).id;
+    let incident = world.store.read(move |r| r.get::<Incident>(id)).await.expect("reads");
+    assert_eq!(incident.expect("kept").state, IncidentState::Open);
 }
