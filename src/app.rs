@@ -347,8 +347,8 @@ fn observer(config: crate::remediate::Config, library: Arc<Library>, settings: &
     Arc::new(move |plan: Plan| {
         let (config, library, values) = (config.clone(), library.clone(), values.clone());
         Box::pin(async move {
-            // Without any listed host everything is a dry run, and no target is looked at.
-            if config.hosts.is_empty() {
+            // A dry run changes nothing, so its target needs no look.
+            if config.is_dry() {
                 return Ok(None);
             }
             let Some(action) = library.get(&plan.runbook).and_then(|r| r.action(&plan.action))

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::bus::{Bus, Event, Heard};
 use crate::model::Fault;
@@ -119,10 +120,16 @@ async fn run_stage<S: Stage>(
             },
         };
         let started = std::time::Instant::now();
-        let result = match work {
-            Some(event) => stage.handle(event).await,
-            None => stage.sweep().await,
-        };
+        // No event is a sweep.
+        let span = tracing::info_span!("stage", name = S::NAME, event = ?work);
+        let result = async {
+            match work {
+                Some(event) => stage.handle(event).await,
+                None => stage.sweep().await,
+            }
+        }
+        .instrument(span)
+        .await;
         metrics::histogram!("nightjar_stage_work_seconds", "stage" => S::NAME)
             .record(started.elapsed().as_secs_f64());
         if let Err(e) = result {

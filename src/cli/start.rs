@@ -9,6 +9,9 @@ use crate::app::MetricsText;
 use crate::config::{self, Config};
 use crate::observe;
 
+/// How often the recorder of metrics is drained.
+const UPKEEP: Duration = Duration::from_secs(5);
+
 /// An end with a text that is shown as it stands, and its exit code.
 #[derive(Debug, thiserror::Error)]
 #[error("{text}")]
@@ -67,9 +70,25 @@ pub(super) fn bot(
 ) -> anyhow::Result<ExitCode> {
     observe::start_log(log.log_format, &log.log).map_err(|e| Stop::usage(e.to_string()))?;
     let handle = observe::start_metrics()?;
+    let upkeep = handle.clone();
     let metrics: MetricsText = Box::new(move || handle.render());
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    Ok(code(runtime.block_on(work(metrics))?))
+    let good = runtime.block_on(async {
+        tokio::select! {
+            result = work(metrics) => result,
+            // Histograms keep every sample until they are drained; nobody may be scraping.
+            () = drained(&upkeep) => Ok(false),
+        }
+    })?;
+    Ok(code(good))
+}
+
+/// Drains the recorder's histograms for ever.
+async fn drained(metrics: &metrics_exporter_prometheus::PrometheusHandle) {
+    loop {
+        tokio::time::sleep(UPKEEP).await;
+        metrics.run_upkeep();
+    }
 }
 
 /// The exit code of a yes or no.

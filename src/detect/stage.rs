@@ -153,7 +153,8 @@ impl Detect {
         {
             let mut shard = self.shard.shard.write().unwrap_or_else(PoisonError::into_inner);
             for journaled in &batches {
-                let found = shard.observe(&journaled.batch);
+                let span = tracing::info_span!("stage", name = Self::NAME, seq = journaled.seq);
+                let found = span.in_scope(|| shard.observe(&journaled.batch));
                 alerts.extend(found.iter().map(|a| alert_of(a, self.config.threshold)));
                 anomalies.extend(found);
                 let now = journaled.batch.received_at;

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::Config;
 use super::card::{Facts, incident_card};
 use crate::bus::Event;
-use crate::chat::{Chat, Content, Draft, Place};
+use crate::chat::{Chat, Content, Draft, Message, Place, console};
 use crate::model::time::DAY_MS;
 use crate::model::{
     Alert, Diagnosis, EntryId, Fault, Incident, IncidentId, Proposal, Run, SharedClock, Time,
@@ -35,7 +35,8 @@ pub struct Notify {
 struct Told {
     card: Option<Content>,
     channel: String,
-    places: Vec<Place>,
+    /// One for each platform; `None` where it could not be told.
+    places: Vec<Option<Place>>,
     entries: BTreeSet<EntryId>,
 }
 
@@ -51,40 +52,60 @@ impl Notify {
         Self { config, reader, clock, chats, told: BTreeMap::new() }
     }
 
+    /// Tells every platform. One that fails is told again at the next sweep and keeps nobody else
+    /// waiting.
+    ///
+    /// # Errors
+    /// The store failed, or the last fault of a platform after all others were told.
     async fn tell(&mut self, id: IncidentId) -> Result<(), Fault> {
         let read = self.reader.read(move |r| read(r, id)).await?;
-        let Some((facts, entries)) = read else { return Ok(()) };
+        let Some(Found { facts, entries, channel }) = read else { return Ok(()) };
         let now = self.clock.now();
         let told = self.told.entry(id).or_default();
         if told.channel.is_empty() {
-            self.config.channel_of(&facts.incident).clone_into(&mut told.channel);
+            // Where its card stands already is where it stays, whatever the routes say today.
+            let routed = || self.config.channel_of(&facts.incident).to_owned();
+            told.channel = channel.unwrap_or_else(routed);
         }
+        let mut failed = None;
         let card = Content::card(incident_card(&facts, now));
         if told.card.as_ref() != Some(&card) {
             let mut places = Vec::new();
             for chat in &self.chats {
                 let draft = Draft {
-                    key: format!("{id}/card"),
+                    key: card_key(id),
                     channel: told.channel.clone(),
                     thread: None,
                     content: card.clone(),
                     incident: Some(id),
                 };
-                places.push(chat.post(draft).await?);
+                let place = chat.post(draft).await;
+                places.push(place.map_err(|e| failed = Some(late(chat.platform(), e))).ok());
             }
-            (told.card, told.places) = (Some(card), places);
+            (told.card, told.places) = (failed.is_none().then_some(card), places);
             metrics::counter!("nightjar_notify_cards_total").increment(1);
         }
-        let told_before = told.entries.clone();
-        for entry in entries.iter().filter(|e| !told_before.contains(&e.id)).take(ROUND) {
+        let due: Vec<_> =
+            entries.iter().filter(|e| !told.entries.contains(&e.id)).take(ROUND).collect();
+        for entry in due {
+            let mut everywhere = true;
             for (chat, place) in self.chats.iter().zip(&told.places) {
+                let Some(place) = place.clone() else {
+                    everywhere = false;
+                    continue;
+                };
                 let text = format!("{} UTC {}", entry.at.clock_text(), entry.text);
                 let key = format!("{id}/{}", entry.id);
-                chat.reply(place.clone(), key, Content::text(text), Some(id)).await?;
+                let said = chat.reply(place, key, Content::text(text), Some(id)).await;
+                if let Err(e) = said {
+                    (everywhere, failed) = (false, Some(late(chat.platform(), e)));
+                }
             }
-            told.entries.insert(entry.id);
+            if everywhere {
+                told.entries.insert(entry.id);
+            }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn incident_of(&self, event: Event) -> Result<Option<IncidentId>, Fault> {
@@ -103,7 +124,26 @@ impl Notify {
     }
 }
 
-fn read(rows: &Rows<'_>, id: IncidentId) -> Result<Option<(Facts, Vec<TimelineEntry>)>, Fault> {
+/// What the store has of an incident.
+struct Found {
+    facts: Facts,
+    entries: Vec<TimelineEntry>,
+    /// Where its card stands, once it was told.
+    channel: Option<String>,
+}
+
+/// The key of an incident's card: it names the message for good.
+fn card_key(id: IncidentId) -> String {
+    format!("{id}/card")
+}
+
+fn late(platform: &str, fault: Fault) -> Fault {
+    metrics::counter!("nightjar_notify_failed_total", "platform" => platform.to_owned())
+        .increment(1);
+    fault
+}
+
+fn read(rows: &Rows<'_>, id: IncidentId) -> Result<Option<Found>, Fault> {
     let Some(incident) = rows.get::<Incident>(id)? else { return Ok(None) };
     let own = Filter::parent(id);
     let facts = Facts {
@@ -113,7 +153,9 @@ fn read(rows: &Rows<'_>, id: IncidentId) -> Result<Option<(Facts, Vec<TimelineEn
         runs: rows.list::<Run>(&own)?,
         incident,
     };
-    Ok(Some((facts, rows.list::<TimelineEntry>(&own)?)))
+    let card = rows.get::<Message>(console::message_id(&card_key(id)))?;
+    let (entries, channel) = (rows.list::<TimelineEntry>(&own)?, card.map(|m| m.channel));
+    Ok(Some(Found { facts, entries, channel }))
 }
 
 impl Stage for Notify {
@@ -138,10 +180,11 @@ impl Stage for Notify {
             })
             .await?;
         self.told.retain(|id, _| ids.contains(id));
+        let mut failed = None;
         for id in ids {
-            self.tell(id).await?;
+            failed = self.tell(id).await.err().or(failed);
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Fault> {

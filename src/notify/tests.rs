@@ -166,3 +166,65 @@ async fn one_message_per_incident_also_after_a_start_anew() {
     let Content::Card { card } = &cards[0].content else { panic!("the root is a card") };
     assert!(card.context.contains("acknowledged"));
 }
+
+/// A platform that is down.
+struct Down;
+
+impl crate::chat::Chat for Down {
+    fn platform(&self) -> &'static str {
+        "down"
+    }
+    fn limits(&self) -> crate::chat::Limits {
+        unreachable!("nobody asks for limits here")
+    }
+    fn post(&self, _: crate::chat::Draft) -> Answer<'_, crate::chat::Place> {
+        Box::pin(async { Err(Fault::because("the platform answers 503")) })
+    }
+    fn edit(&self, _: crate::chat::Place, _: crate::chat::Content) -> Answer<'_, ()> {
+        Box::pin(async { Err(Fault::because("the platform answers 503")) })
+    }
+    fn ephemeral(
+        &self,
+        _: Actor,
+        _: String,
+        _: Option<crate::chat::Place>,
+        _: String,
+    ) -> Answer<'_, ()> {
+        Box::pin(async { Err(Fault::because("the platform answers 503")) })
+    }
+    fn upload(&self, _: crate::chat::File) -> Answer<'_, crate::chat::Place> {
+        Box::pin(async { Err(Fault::because("the platform answers 503")) })
+    }
+    fn open_form(&self, _: Actor, _: String, _: String, _: crate::chat::Form) -> Answer<'_, ()> {
+        Box::pin(async { Err(Fault::because("the platform answers 503")) })
+    }
+}
+
+type Answer<'a, T> = futures_util::future::BoxFuture<'a, Result<T, Fault>>;
+
+#[tokio::test]
+async fn a_platform_that_is_down_keeps_no_other_waiting_and_a_card_stays_in_its_channel() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let store = Store::open(&folder.path().join("n.sqlite")).expect("opens");
+    let (bus, clock) = (Bus::default(), ManualClock::new(t0().plus_ms(120_000)));
+    let first = incident();
+    let second = Incident {
+        id: crate::model::IncidentId::derive(t0(), &["second"]),
+        number: 8,
+        ..incident()
+    };
+    let both = [first.clone(), second];
+    store.write(move |tx| both.iter().try_for_each(|i| tx.put(i))).await.expect("writes");
+    let stage = |config: Config| {
+        let console = Arc::new(Console::new(store.clone(), bus.clone(), clock.clone()));
+        Notify::new(config, store.reader(), clock.clone(), vec![Arc::new(Down), console])
+    };
+    let fault = stage(Config::default()).sweep().await.expect_err("one platform is down");
+    assert!(fault.to_string().contains("503"), "{fault}");
+    let rerouted = Config { channel: "elsewhere".into(), ..Config::default() };
+    stage(rerouted).sweep().await.expect_err("it is down still");
+    let messages = store.read(|r| r.list::<Message>(&Filter::all())).await.expect("reads");
+    let cards: Vec<_> = messages.iter().filter(|m| m.thread.is_none()).collect();
+    assert_eq!(cards.len(), 2, "both incidents are told where it works");
+    assert!(cards.iter().all(|m| m.channel == "incidents"), "{cards:?}");
+}

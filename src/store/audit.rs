@@ -22,7 +22,7 @@ pub struct AuditRecord {
     pub at: Time,
     /// Who.
     pub actor: Actor,
-    /// What was decided or done: `incident.open`, `proposal.approve`, `alert.suppress`, …
+    /// What was decided or done: `incident.correlate`, `alert.join`, `alert.hold`, `proposal.approve`, …
     pub action: String,
     /// Id of what it was about.
     pub subject: String,

@@ -7,7 +7,8 @@ use url::Url;
 
 use super::PrometheusConfig;
 use super::wire::{
-    Answer, BuildInfo, Metadata, MetricMetadata, QueryData, RangeRow, Targets, duration_ms,
+    Answer, BuildInfo, Metadata, MetricMetadata, QueryData, RangeRow, Targets, common_longest,
+    duration_ms,
 };
 use crate::model::{Fault, Gap, Labels, Time};
 
@@ -270,11 +271,13 @@ impl Client {
             .collect()
     }
 
-    /// The longest scrape interval of any target in milliseconds; `None` where the server does
-    /// not tell (Thanos, Mimir).
+    /// The longest scrape interval in milliseconds that at least a fifth of the targets has: one
+    /// slow job (a cloud bill, a switch) must not coarsen every service. `None` where the server
+    /// does not tell (Thanos, Mimir).
     pub async fn scrape_interval_ms(&self) -> Option<i64> {
         let targets: Targets = self.get("api/v1/targets?state=active").await.ok()?;
-        targets.active_targets.iter().filter_map(|t| duration_ms(&t.scrape_interval)).max()
+        let all = targets.active_targets.iter().filter_map(|t| duration_ms(&t.scrape_interval));
+        common_longest(all.collect())
     }
 
     /// The server's version; empty where it does not tell.

@@ -230,6 +230,14 @@ pub fn duration_text(ms: i64) -> String {
     }
 }
 
+/// The longest of the values that at least a fifth of them reach.
+pub(super) fn common_longest(mut all: Vec<i64>) -> Option<i64> {
+    all.sort_unstable_by(|a, b| b.cmp(a));
+    // The value at this place, longest first, is reached by a fifth of all.
+    let place = all.len().div_ceil(5).checked_sub(1)?;
+    all.get(place).copied()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,5 +274,13 @@ mod tests {
         for text in ["", "15", "s", "1x", "9999999999999999999s", "9999999999y"] {
             assert_eq!(duration_ms(text), None, "{text}");
         }
+    }
+
+    #[test]
+    fn one_slow_job_coarsens_nobody_and_a_fifth_does() {
+        assert_eq!(common_longest(vec![]), None);
+        assert_eq!(common_longest(vec![15_000]), Some(15_000));
+        assert_eq!(common_longest([&[300_000][..], &[15_000; 9]].concat()), Some(15_000));
+        assert_eq!(common_longest([&[300_000; 2][..], &[15_000; 8]].concat()), Some(300_000));
     }
 }
