@@ -1,7 +1,8 @@
 //! Who is asking: one-time login links, sessions, API tokens. All times here are wall-clock.
 //!
 //! Guarantees: secrets are kept as SHA-256 only and compared in constant time; a login link works
-//! once and for half an hour; sessions survive a restart; a cookie authorises a change only for
+//! once and for half an hour; sessions survive a restart, and
+//! end with the API token that opened them; a cookie authorises a change only for
 //! our own page.
 
 use std::collections::BTreeMap;
@@ -40,6 +41,9 @@ pub(super) struct Session {
     pub(super) actor: Actor,
     pub(super) made_at: Time,
     pub(super) ends_at: Time,
+    /// Digest of the API token that opened it, with which it ends; none for a login link.
+    #[serde(default)]
+    pub(super) token: Option<String>,
 }
 
 impl Record for Session {
@@ -112,6 +116,12 @@ impl Keys {
             }
         }
         found
+    }
+
+    /// Whose configured token has this digest in hexadecimal, as the store keeps it.
+    fn kept(&self, hash: &str) -> Option<Actor> {
+        let mut tokens = self.tokens.iter();
+        tokens.find(|(known, _)| known.to_string() == hash).map(|(_, actor)| actor.clone())
     }
 
     /// People and programs that the configuration names.
@@ -199,11 +209,18 @@ fn cookie(headers: &HeaderMap) -> Option<&str> {
         .find_map(|pair| pair.trim().strip_prefix(COOKIE)?.strip_prefix('='))
 }
 
-/// Opens a session; gives the cookie's value. `at` is event time, for the audit log.
-pub(super) async fn open(store: &Store, actor: Actor, at: Time) -> Result<String, Fault> {
+/// Opens a session; gives the cookie's value. It ends with the API token of the digest `with`,
+/// where one opened it. `at` is event time, for the audit log.
+pub(super) async fn open(
+    store: &Store,
+    actor: Actor,
+    with: Option<String>,
+    at: Time,
+) -> Result<String, Fault> {
     let (token, now) = (secret::random(), wall_now());
     let hash = secret::digest(&token).to_string();
-    let session = Session { hash, actor, made_at: now, ends_at: now.plus_ms(SESSION_MS) };
+    let ends_at = now.plus_ms(SESSION_MS);
+    let session = Session { hash, actor, made_at: now, ends_at, token: with };
     store
         .write(move |tx| {
             for old in tx.list::<Session>(&crate::store::Filter::all())? {
@@ -265,7 +282,51 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
-async fn identify(state: &State, request: &Parts) -> Result<Actor, Failure> {
+/// What a request proved itself with, by digest. It can be asked again, while an answer lasts.
+#[derive(Clone, Debug)]
+pub(super) enum Key {
+    /// An API token.
+    Token(String),
+    /// A session's cookie.
+    Session(String),
+}
+
+impl Key {
+    /// Whom it lets in now: nobody once it was revoked, has expired, or was logged out. A session
+    /// that a token opened ends with that token, and may do what the token may do.
+    pub(super) async fn holder(&self, state: &State) -> Result<Option<Actor>, Fault> {
+        let (store, now) = (&state.shared.store, wall_now());
+        let token = match self {
+            Self::Token(hash) => hash.clone(),
+            Self::Session(hash) => {
+                let hash = hash.clone();
+                let session = store.read(move |r| r.get::<Session>(&hash)).await?;
+                let Some(session) = session.filter(|s| s.ends_at > now) else { return Ok(None) };
+                match session.token {
+                    Some(token) => token,
+                    // Kept by a version that forgot which token it was.
+                    None if session.actor.via == "token" => return Ok(None),
+                    None => return Ok(Some(session.actor)),
+                }
+            }
+        };
+        if let Some(actor) = state.shared.keys.kept(&token) {
+            return Ok(Some(actor));
+        }
+        let kept = store.read(move |r| r.get::<ApiToken>(&token)).await?;
+        Ok(kept.filter(|t| t.works_at(now)).map(|t| t.actor()))
+    }
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for Key {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Failure> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(Failure::unauthorized)
+    }
+}
+
+async fn identify(state: &State, request: &Parts) -> Result<(Actor, Key), Failure> {
     let headers = &request.headers;
     if let Some(given) = bearer(headers) {
         // Whoever has a key is let in also while somebody at the same address guesses.
@@ -277,11 +338,11 @@ async fn identify(state: &State, request: &Parts) -> Result<Actor, Failure> {
             state.shared.keys.failed(from, now);
             return Err(Failure::unauthorized());
         };
-        return Ok(actor);
+        return Ok((actor, Key::Token(secret::digest(given).to_string())));
     }
     let hash = secret::digest(cookie(headers).ok_or_else(Failure::unauthorized)?).to_string();
-    let session = state.shared.store.read(move |r| r.get::<Session>(&hash)).await?;
-    let session = session.filter(|s| s.ends_at > wall_now()).ok_or_else(Failure::unauthorized)?;
+    let key = Key::Session(hash);
+    let actor = key.holder(state).await?.ok_or_else(Failure::unauthorized)?;
     let reads = matches!(request.method, Method::GET | Method::HEAD);
     // A page of another site can make a browser send the cookie, but neither this header nor
     // another `Origin` than its own.
@@ -292,18 +353,19 @@ async fn identify(state: &State, request: &Parts) -> Result<Actor, Failure> {
                     is missing, or another site sent it.";
         return Err(Failure::new(StatusCode::FORBIDDEN, "cross_site", text));
     }
-    Ok(session.actor)
+    Ok((actor, key))
 }
 
-/// Lets in whoever has the role, and leaves a [`Caller`] in the request.
+/// Lets in whoever has the role, and leaves a [`Caller`] and its [`Key`] in the request.
 pub(super) async fn guard(
     Shared((state, role)): Shared<(State, Role)>,
     request: Request,
     next: Next,
 ) -> Result<Response, Failure> {
     let (mut parts, body) = request.into_parts();
-    let actor = identify(&state, &parts).await?;
+    let (actor, key) = identify(&state, &parts).await?;
     need(&actor, role, "do this")?;
+    parts.extensions.insert(key);
     parts.extensions.insert(Caller(actor));
     Ok(next.run(Request::from_parts(parts, body)).await)
 }

@@ -114,9 +114,12 @@ async fn log_in(
     if keys.must_wait(from, now) {
         return Err(auth::wait());
     }
-    let actor = match keys.take_link(token, now) {
-        Some(actor) => Some(actor),
-        None => auth::token_holder(state, token).await?,
+    let (actor, with) = match keys.take_link(token, now) {
+        Some(actor) => (Some(actor), None),
+        None => (
+            auth::token_holder(state, token).await?,
+            Some(crate::command::secret::digest(token).to_string()),
+        ),
     };
     let Some(actor) = actor else {
         keys.failed(from, now);
@@ -129,7 +132,7 @@ async fn log_in(
         }
         return Err(Failure::new(StatusCode::UNAUTHORIZED, "unauthorized", text).instead(next));
     };
-    let session = auth::open(&state.shared.store, actor, state.shared.clock.now()).await?;
+    let session = auth::open(&state.shared.store, actor, with, state.shared.clock.now()).await?;
     let cookie = set_cookie(state, headers, &session, SESSION_MS / 1_000);
     let kind = (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned());
     Ok(([(header::SET_COOKIE, cookie), kind], ENTERED).into_response())

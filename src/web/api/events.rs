@@ -16,13 +16,16 @@ use utoipa::IntoParams;
 
 use super::{State, VIEWER};
 use crate::bus::{Bus, Event, Heard};
+use crate::web::auth::Key;
 use crate::web::extract::Params;
 use crate::web::table::Route;
 
 /// Events that are kept for clients that come back.
 const KEPT: usize = 2_048;
-/// A stream ends after this long, so that a session that ended is noticed; browsers come back.
+/// A stream ends after this long; browsers come back.
 const LONGEST: Duration = Duration::from_secs(1_800);
+/// How often a stream looks whether its session or token still works.
+const RECHECK: Duration = Duration::from_secs(3);
 /// What a client that missed too much is told: read again what you show.
 const LAGGED: &str = r#"{"event":"lagged"}"#;
 
@@ -146,18 +149,33 @@ struct Resume {
     last_event_id: Option<String>,
 }
 
+/// Returns when a stream has to end: its session or token no longer works, or it is old.
+async fn over(state: State, key: Key) {
+    let ended = async {
+        loop {
+            tokio::time::sleep(RECHECK).await;
+            // What can't be looked up now is looked up at the next turn.
+            if matches!(key.holder(&state).await, Ok(None)) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(LONGEST, ended).await.ok();
+}
+
 async fn events(
     Shared(state): Shared<State>,
     Params(resume): Params<Resume>,
+    key: Key,
     headers: HeaderMap,
 ) -> Sse<impl Stream<Item = Result<Sent, Infallible>>> {
     let header = headers.get("last-event-id").and_then(|v| v.to_str().ok());
     let log = &state.shared.events;
     let from = log.after(header.or(resume.last_event_id.as_deref()));
-    let longest = Box::pin(tokio::time::sleep(LONGEST));
+    let over = Box::pin(over(state.clone(), key));
     // A first comment lets the client know at once that it is heard.
     let hello = stream::once(async { Sent::default().comment("nightjar") });
-    let whole = hello.chain(log.stream(from)).take_until(longest).map(Ok);
+    let whole = hello.chain(log.stream(from)).take_until(over).map(Ok);
     Sse::new(whole).keep_alive(KeepAlive::new().interval(Duration::from_secs(15)))
 }
 

@@ -57,7 +57,9 @@ pub(super) async fn known_people(state: &State) -> Result<Vec<Actor>, Fault> {
     let configured = state.shared.config.tokens.iter().map(|t| &t.name);
     let is_person = |actor: &&Actor| configured.clone().any(|name| *name == actor.name);
     let mut people: Vec<Actor> = state.shared.keys.names().filter(is_person).cloned().collect();
-    people.extend(sessions.into_iter().filter(|s| s.ends_at > now).map(|s| s.actor));
+    // Who came in with a token is known by that token, while it works.
+    let links = sessions.into_iter().filter(|s| s.ends_at > now && s.token.is_none());
+    people.extend(links.map(|s| s.actor));
     people.extend(tokens.iter().filter(|t| t.works_at(now)).map(ApiToken::actor));
     people.sort_by(|a, b| (&a.name, &a.via, &a.id).cmp(&(&b.name, &b.via, &b.id)));
     people.dedup_by(|a, b| a.same_as(b));

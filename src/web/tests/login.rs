@@ -109,7 +109,7 @@ async fn a_session_outlives_a_restart_and_ends_with_its_time_or_its_logout() {
     let actor =
         Actor { via: "console".into(), id: "old".into(), name: "old".into(), role: Role::Admin };
     let hash = secret::digest(token).to_string();
-    let old = Session { hash, actor, made_at: now.plus_ms(-8 * DAY_MS), ends_at: now };
+    let old = Session { hash, actor, made_at: now.plus_ms(-8 * DAY_MS), ends_at: now, token: None };
     server.store.write(move |tx| tx.put(&old)).await.expect("written");
     let late = server.open(Method::GET, "/api/v1/me");
     let late = late.header("Cookie", format!("nightjar_session={token}"));

@@ -1,5 +1,7 @@
 //! API tokens, login links for others, and the people whom an incident can be given to.
 
+use std::time::Duration;
+
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
@@ -50,6 +52,67 @@ async fn a_token_works_with_its_role_until_it_is_revoked() {
     let actions: Vec<&str> = records.iter().rev().map(|r| r.action.as_str()).collect();
     assert_eq!(actions, ["token.create", "token.revoke", "token.create"]);
     assert!(!format!("{records:?}").contains(&secret));
+    server.end().await;
+}
+
+#[tokio::test]
+async fn what_a_token_opened_ends_with_it() {
+    let server = Server::start().await;
+    let session = async |name: &str| {
+        let wanted = json!({ "name": name, "role": "viewer", "days": 1 });
+        let (_, made) = server.post("/api/v1/tokens", wanted).await;
+        let secret = made["secret"].as_str().expect("a secret").to_owned();
+        let login = server.open(Method::POST, "/login").json(&json!({ "token": secret }));
+        let answer = login.send().await.expect("an answer");
+        let cookie = answer.headers()["set-cookie"].to_str().expect("text");
+        (secret, cookie.split(';').next().expect("a pair").to_owned())
+    };
+    let status = async |cookie: &str| {
+        let me = server.open(Method::GET, "/api/v1/me").header("Cookie", cookie);
+        me.send().await.expect("an answer").status()
+    };
+    let (_, timed) = session("timed").await;
+    let (secret, revoked) = session("revoked").await;
+    let other = cookie_of(&server, Role::Viewer).await;
+    for cookie in [&timed, &revoked, &other] {
+        assert_eq!(status(cookie).await, StatusCode::OK);
+    }
+    let streams = [
+        server.open(Method::GET, "/api/v1/events").header("Cookie", &revoked),
+        server.open(Method::GET, "/api/v1/events").bearer_auth(&secret),
+    ];
+    let mut open = Vec::new();
+    for stream in streams {
+        let stream = stream.send().await.expect("an answer");
+        assert_eq!(stream.status(), StatusCode::OK);
+        open.push(stream);
+    }
+
+    let list = server.get("/api/v1/tokens").await;
+    let tokens = list["tokens"].as_array().expect("a list");
+    let own = tokens.iter().find(|t| t["name"] == "revoked").expect("listed");
+    let path = format!("/api/v1/tokens/{}", own["id"].as_str().expect("an id"));
+    let revoke = server.as_role(Role::Admin, Method::DELETE, &path);
+    assert_eq!(revoke.send().await.expect("an answer").status(), StatusCode::OK);
+    server
+        .store
+        .write(|tx| {
+            let all = tx.list::<ApiToken>(&Filter::subject("timed"))?;
+            for token in all {
+                tx.put(&ApiToken { expires_at: Some(wall_now()), ..token })?;
+            }
+            Ok(())
+        })
+        .await
+        .expect("written");
+    assert_eq!(status(&timed).await, StatusCode::UNAUTHORIZED, "expired");
+    assert_eq!(status(&revoked).await, StatusCode::UNAUTHORIZED, "revoked");
+    assert_eq!(status(&other).await, StatusCode::OK, "a login link is another key");
+    // Streams that are open notice it within seconds: they end, and are not merely silent.
+    for stream in open {
+        let rest = tokio::time::timeout(Duration::from_secs(15), stream.bytes()).await;
+        rest.expect("the stream ends").expect("it ends in order");
+    }
     server.end().await;
 }
 
