@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::alert::{Band, Subject};
 use crate::model::signal::Direction;
-use crate::model::time::duration_text;
+use crate::model::time::{DAY_MS, duration_text};
 use crate::model::{Anomaly, AnomalyId, EntityRef, Time};
 
 use super::config::Config;
@@ -20,8 +20,8 @@ const DEAF_MS: i64 = 120_000;
 const EVERY_MS: i64 = 10_000;
 /// From this share of a source's series on, the source is missing rather than its entities.
 const WHOLE: f64 = 0.8;
-/// Silence of this length (ms) means that the entity is gone for good.
-const GONE_MS: i64 = 6 * 3_600_000;
+/// Silence of this length (ms) means that the entity was removed.
+pub(super) const GONE_MS: i64 = DAY_MS;
 
 /// What is known of silence.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -30,12 +30,20 @@ pub(super) struct Missing {
     hearing_since: Time,
     judged_at: Time,
     open: BTreeMap<String, Anomaly>,
+    /// When the newest break in our own hearing ended; unlike `hearing_since`, back-fill does not
+    /// move it.
+    #[serde(default)]
+    deaf_until: Time,
 }
 
 impl Missing {
     /// Notes that a batch came at `now`, the one before at `before`.
     pub(super) fn hear(&mut self, now: Time, before: Time, backfill: bool) {
-        if backfill || now.ms_since(before) > DEAF_MS {
+        let deaf = now.ms_since(before) > DEAF_MS;
+        if deaf {
+            self.deaf_until = now;
+        }
+        if backfill || deaf {
             self.hearing_since = now;
         }
     }
@@ -53,50 +61,33 @@ impl Missing {
         }
         self.judged_at = now;
         let mut sources: BTreeMap<&str, (usize, Vec<&SeriesState>)> = BTreeMap::new();
-        let mut entities: BTreeMap<&EntityRef, usize> = BTreeMap::new();
+        let mut known: BTreeSet<&EntityRef> = BTreeSet::new();
         for s in series.values().filter(|s| s.n_live >= REGULAR) {
-            let patience = (i64::from(config.missing_after_s) * 1_000).max(5 * s.step_ms);
-            let silent_ms = now.ms_since(s.last.max(self.hearing_since));
-            if now.ms_since(s.last) > GONE_MS {
+            if now.ms_since(s.last.max(self.deaf_until)) > GONE_MS {
                 continue;
             }
-            *entities.entry(&s.series.entity).or_default() += 1;
+            known.insert(&s.series.entity);
             let source = sources.entry(&s.series.source).or_default();
             source.0 += 1;
-            if silent_ms > patience {
+            if now.ms_since(s.last) > patience_ms(config, s) {
                 source.1.push(s);
             }
         }
-        let mut silent: BTreeMap<String, (EntityRef, String, Time)> = BTreeMap::new();
-        for (source, (n, missing)) in &sources {
-            let Some(since) = missing.iter().map(|s| s.last).min() else { continue };
-            if *n >= 5 && missing.len() as f64 >= WHOLE * *n as f64 {
-                let entity = EntityRef::new("nightjar.source", *source);
-                let what = format!("all data of the source {source} ({} series)", missing.len());
-                silent.insert(entity.to_string(), (entity, what, since));
-                continue;
-            }
-            let mut of: BTreeMap<&EntityRef, Vec<&SeriesState>> = BTreeMap::new();
-            for s in missing {
-                of.entry(&s.series.entity).or_default().push(s);
-            }
-            for (entity, gone) in of {
-                // One series that pauses while its entity goes on speaking is no fault.
-                if gone.len() < entities[entity] {
-                    continue;
-                }
-                let names: BTreeSet<&str> = gone.iter().map(|s| s.series.metric.as_str()).collect();
-                let names: Vec<&str> = names.into_iter().take(3).collect();
-                let what = format!("all {} series ({}, …)", gone.len(), names.join(", "));
-                let since = gone.iter().map(|s| s.last).max().unwrap_or(now);
-                silent.insert(entity.to_string(), (entity.clone(), what, since));
-            }
-        }
+        let silent = self.silent(config, now, series, &sources);
         let ended: Vec<String> =
             self.open.keys().filter(|k| !silent.contains_key(*k)).cloned().collect();
         for key in ended {
             let mut anomaly = self.open.remove(&key).expect("a key of the map");
             (anomaly.at, anomaly.until) = (now, Some(now));
+            let entity = anomaly.subject.entity();
+            if !known.contains(entity) && !sources.contains_key(entity.name()) {
+                anomaly.why = format!(
+                    "{} No data came for {}, so it is taken for removed; it was not seen to \
+                     recover.",
+                    anomaly.why,
+                    duration_text(GONE_MS)
+                );
+            }
             out.push(anomaly);
         }
         for (key, (entity, what, since)) in silent {
@@ -127,4 +118,65 @@ impl Missing {
             out.push(anomaly);
         }
     }
+    /// What is silent now: what was open and stays silent, and what can be told anew. A break in
+    /// our own hearing tells nothing new, and is no recovery either.
+    fn silent(
+        &self,
+        config: &Config,
+        now: Time,
+        series: &BTreeMap<u64, SeriesState>,
+        sources: &BTreeMap<&str, (usize, Vec<&SeriesState>)>,
+    ) -> BTreeMap<String, (EntityRef, String, Time)> {
+        let mut silent = BTreeMap::new();
+        if sources.values().all(|(_, quiet)| quiet.is_empty()) {
+            return silent;
+        }
+        let missed =
+            |s: &SeriesState| now.ms_since(s.last.max(self.hearing_since)) > patience_ms(config, s);
+        // A young series says that its entity lives: labels change with a new version.
+        let speaking: BTreeSet<&EntityRef> = series
+            .values()
+            .filter(|s| s.n_live > 0 && now.ms_since(s.last) <= patience_ms(config, s))
+            .map(|s| &s.series.entity)
+            .collect();
+        // Per entity: its quiet series, and whether a missing source tells of them already.
+        let mut of: BTreeMap<&EntityRef, (Vec<&SeriesState>, bool)> = BTreeMap::new();
+        for (source, (n, quiet)) in sources {
+            let entity = EntityRef::new("nightjar.source", *source);
+            let key = entity.to_string();
+            let open = self.open.contains_key(&key);
+            let n_missing =
+                if open { quiet.len() } else { quiet.iter().filter(|s| missed(s)).count() };
+            let whole = *n >= 5 && n_missing as f64 >= WHOLE * *n as f64;
+            if let Some(since) = quiet.iter().map(|s| s.last).min().filter(|_| whole) {
+                let what = format!("all data of the source {source} ({n_missing} series)");
+                silent.insert(key, (entity, what, since));
+            }
+            for s in quiet {
+                let entry = of.entry(&s.series.entity).or_default();
+                entry.0.push(s);
+                entry.1 |= whole;
+            }
+        }
+        for (entity, (quiet, whole)) in of {
+            let key = entity.to_string();
+            let open = self.open.contains_key(&key);
+            let new = !whole && quiet.iter().all(|s| missed(s));
+            // One series that pauses while its entity goes on speaking is no fault.
+            if speaking.contains(entity) || !(open || new) {
+                continue;
+            }
+            let names: BTreeSet<&str> = quiet.iter().map(|s| s.series.metric.as_str()).collect();
+            let names: Vec<&str> = names.into_iter().take(3).collect();
+            let what = format!("all {} series ({}, …)", quiet.len(), names.join(", "));
+            let since = quiet.iter().map(|s| s.last).max().unwrap_or(now);
+            silent.insert(key, (entity.clone(), what, since));
+        }
+        silent
+    }
+}
+
+/// How long a regular series may be silent before it is missed, in ms.
+fn patience_ms(config: &Config, s: &SeriesState) -> i64 {
+    (i64::from(config.missing_after_s) * 1_000).max(5 * s.step_ms)
 }

@@ -8,6 +8,8 @@ use crate::model::signal::{Direction, LogLine};
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::{Batch, EntityRef, Indicator, Labels, Level, Point, Samples, Series, Time};
 
+mod silence;
+
 pub(super) fn series(indicator: Indicator, unit: &str) -> Series {
     let entity = EntityRef::service("checkout");
     let labels = Labels::default();
