@@ -144,7 +144,7 @@ impl Remediate {
                     run.state = RunState::Unknown;
                     run.finished_at = Some(now);
                     run.output.push(
-                        "The process ended while this ran; whether it happened is not known. \
+                        "The process or its store failed while this ran; whether it happened is not known. \
                          Look at the target before anything else is done."
                             .into(),
                     );
@@ -160,6 +160,15 @@ impl Remediate {
         }
         self.swept = true;
         Ok(())
+    }
+
+    /// Carries out one proposal. A run whose end could not be recorded is looked after at the next
+    /// sweep like one that an earlier process left: this stage does one thing at a time, so it is
+    /// certainly not under way any more.
+    async fn step(&mut self, id: ProposalId) -> Result<(), Fault> {
+        let done = self.carry_out(id).await;
+        self.swept &= done.is_ok();
+        done
     }
 
     /// A look at the target of a run that ended unknown, for the person who is asked to look.
@@ -321,6 +330,8 @@ fn move_on(
     if let Ok((next, entry)) = machine::transition(&incident, to, &Actor::nightjar(), now, reason) {
         tx.put(&next)?;
         tx.put(&entry)?;
+        let detail = json!({ "to": next.state, "reason": reason, "run": run.id });
+        tx.audit(now, &Actor::nightjar(), "incident.move", &incident.id.to_string(), &detail)?;
     }
     Ok(())
 }
@@ -377,14 +388,14 @@ impl Stage for Remediate {
             })
             .await?;
         for id in due {
-            self.carry_out(id).await?;
+            self.step(id).await?;
         }
         self.verify_due().await
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Fault> {
         match event {
-            Event::Decided(id) => self.carry_out(id).await,
+            Event::Decided(id) => self.step(id).await,
             _ => Ok(()),
         }
     }

@@ -314,7 +314,7 @@ async fn the_signal_that_opened_the_incident_is_measured_over_the_runbook_s_wind
     assert_eq!(run.verify_at, None);
     assert!(outcome.text.contains("8 points over 2 min from 03:01:00 UTC"), "{}", outcome.text);
     let told = world.audit().await;
-    assert_eq!(told, ["run.claim", "run.end", "run.verify"]);
+    assert_eq!(told, ["run.claim", "incident.move", "run.end", "incident.move", "run.verify"]);
 }
 
 #[tokio::test]
