@@ -194,7 +194,9 @@ async fn i10_every_automatic_decision_leaves_a_record_and_a_changed_byte_is_foun
         "decision.refuse",
         "proposal.approve",
         "run.claim",
+        "incident.move",
         "run.end",
+        "incident.move",
         "run.verify",
     ];
     assert_eq!(actions, expected);
