@@ -16,6 +16,8 @@ use super::series::SeriesState;
 const REGULAR: u32 = 20;
 /// When nothing at all was heard for this long (ms), we were deaf; silence counts from then on.
 const DEAF_MS: i64 = 120_000;
+/// Usual steps without a word after which a single series counts as gone.
+const VANISHED_STEPS: i64 = 10;
 /// Silence is looked for this often (ms): ticks come every second.
 const EVERY_MS: i64 = 10_000;
 /// From this share of a source's series on, the source is missing rather than its entities.
@@ -48,12 +50,12 @@ impl Missing {
         }
     }
 
-    /// Looks for silence and for its end.
+    /// Looks for silence and for its end, and ends what silence leaves open.
     pub(super) fn judge(
         &mut self,
         config: &Config,
         now: Time,
-        series: &BTreeMap<u64, SeriesState>,
+        series: &mut BTreeMap<u64, SeriesState>,
         out: &mut Vec<Anomaly>,
     ) {
         if now.ms_since(self.judged_at) < EVERY_MS {
@@ -117,7 +119,48 @@ impl Missing {
             self.open.insert(key, anomaly.clone());
             out.push(anomaly);
         }
+        self.end_vanished(config, now, series, out);
     }
+    /// Ends what is open of series that are gone while their source still speaks, or whose entity
+    /// is told of as missing; a source that is missing as a whole says nothing of its series until
+    /// it counts as removed. Only series with something open are looked at.
+    fn end_vanished(
+        &self,
+        config: &Config,
+        now: Time,
+        series: &mut BTreeMap<u64, SeriesState>,
+        out: &mut Vec<Anomaly>,
+    ) {
+        let silent: Vec<u64> = series
+            .iter()
+            .filter(|(_, s)| s.has_open())
+            .filter(|(_, s)| {
+                let patience =
+                    (i64::from(config.missing_after_s) * 1_000).max(VANISHED_STEPS * s.step_ms);
+                now.ms_since(s.last.max(self.hearing_since)) > patience
+            })
+            .map(|(id, _)| *id)
+            .collect();
+        if silent.is_empty() {
+            return;
+        }
+        let speaking: BTreeSet<String> = series
+            .values()
+            .filter(|s| s.n_live > 0 && now.ms_since(s.last) <= patience_ms(config, s))
+            .map(|s| s.series.source.clone())
+            .filter(|s| !self.open.contains_key(&EntityRef::new("nightjar.source", s).to_string()))
+            .collect();
+        for id in silent {
+            let s = series.get_mut(&id).expect("an id of the map");
+            let gone = now.ms_since(s.last.max(self.deaf_until)) > GONE_MS
+                || speaking.contains(&s.series.source)
+                || self.open.contains_key(&s.series.entity.to_string());
+            if gone {
+                s.vanish(now, out);
+            }
+        }
+    }
+
     /// What is silent now: what was open and stays silent, and what can be told anew. A break in
     /// our own hearing tells nothing new, and is no recovery either.
     fn silent(

@@ -191,6 +191,31 @@ impl SeriesState {
         out.push(anomaly);
     }
 
+    /// Whether something is open that only a later point could end.
+    pub(super) fn has_open(&self) -> bool {
+        self.departure.is_some() || self.still.is_some() || self.filling.is_some()
+    }
+
+    /// Ends what is open because the signal is gone: nothing says that it recovered. A departure
+    /// that was only held is forgotten.
+    pub(super) fn vanish(&mut self, now: Time, out: &mut Vec<Anomaly>) {
+        let slots = [&mut self.departure, &mut self.still, &mut self.filling];
+        for episode in slots.into_iter().filter_map(Option::take).filter(|e| e.called) {
+            let mut anomaly = told(&self.series, &episode, Some(now));
+            anomaly.at = now;
+            anomaly.why = format!(
+                "{} of {} is gone since {} UTC; it was {} then, told of since {} UTC. \
+                 Whether it recovered is not known.",
+                self.series.metric,
+                self.series.entity.name(),
+                self.last.clock_text(),
+                figure(episode.value, &self.series.unit),
+                episode.since.clock_text()
+            );
+            out.push(anomaly);
+        }
+    }
+
     /// Feeds the forecast; it learns from back-fill and speaks only live.
     fn look_ahead(&mut self, facts: &Facts<'_>, point: Point, out: &mut Vec<Anomaly>) {
         let Some(limit) = limit_of(&self.series) else { return };

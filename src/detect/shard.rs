@@ -90,7 +90,7 @@ impl Shard {
         }
         state.logs.observe(&self.config.logs, &batch.logs, now, batch.backfill, &mut out);
         if !batch.backfill {
-            state.missing.judge(&self.config, now, &state.series, &mut out);
+            state.missing.judge(&self.config, now, &mut state.series, &mut out);
         }
         out
     }

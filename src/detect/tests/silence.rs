@@ -50,3 +50,94 @@ fn a_new_version_with_other_labels_is_no_silence() {
         .collect();
     assert_eq!(said, []);
 }
+
+/// A departure of a series that then vanishes, while `others` of the same source go on for ten
+/// minutes; gives the departure's id, when the series spoke last, and what was said after that.
+fn vanished(others: &[Series]) -> (Anomaly, Time, Vec<Anomaly>) {
+    let s = series(Indicator::Duration, "s");
+    let (mut shard, now) = taught(&s, latency);
+    run(&mut shard, &s, now, 10, latency);
+    let speak = |shard: &mut Shard, s: &[Series], at: Time, value: f64| {
+        let mut batch = Batch::new("test", at);
+        for series in s {
+            let points = vec![Point { at, value }];
+            batch.metrics.push(Samples { series: series.clone(), points });
+        }
+        shard.observe(&batch)
+    };
+    let (mut said, fault) = (Vec::new(), now.plus_ms(10 * MINUTE_MS));
+    let mut at = fault;
+    for _ in 0..40 {
+        at = at.plus_ms(15_000);
+        said.extend(speak(&mut shard, std::slice::from_ref(&s), at, latency(at) + 3.0));
+        said.extend(speak(&mut shard, others, at.plus_ms(1_000), 0.3));
+    }
+    let open = said.pop().expect("it is told of");
+    let last = at;
+    let mut after = Vec::new();
+    for _ in 0..40 {
+        at = at.plus_ms(15_000);
+        after.extend(speak(&mut shard, others, at, 0.3));
+    }
+    (open, last, after)
+}
+
+fn other(service: &str, metric: &str) -> Series {
+    let mut s = series(Indicator::Duration, "s");
+    (s.entity, s.metric) = (EntityRef::service(service), metric.to_owned());
+    s.id = Series::identity("test", &s.metric, &s.entity, &s.labels);
+    s
+}
+
+#[test]
+fn a_departure_ends_when_its_signal_is_gone_and_does_not_claim_recovery() {
+    let (open, last, after) = vanished(&[other("checkout", "calls")]);
+    assert_eq!(after.len(), 1, "{after:?}");
+    assert_eq!(after[0].id, open.id);
+    let until = after[0].until.expect("it ended");
+    assert!((180_000..=210_000).contains(&until.ms_since(last)), "{until:?} after {last:?}");
+    let since = format!("is gone since {} UTC", last.clock_text());
+    assert!(after[0].why.contains(&since), "{}", after[0].why);
+    assert!(after[0].why.ends_with("Whether it recovered is not known."), "{}", after[0].why);
+}
+
+#[test]
+fn an_entity_that_is_missing_takes_over_its_open_departures() {
+    let (open, _, after) = vanished(&[other("cart", "calls")]);
+    let said: Vec<(&str, bool)> =
+        after.iter().map(|a| (a.detector.as_str(), a.until.is_some())).collect();
+    assert_eq!(said, [("missing/1", false), ("seasonal/1", true)], "no gap between them");
+    assert_eq!(after[1].id, open.id);
+}
+
+#[test]
+fn a_gone_signal_ends_its_forecast_and_a_silent_source_ends_nothing() {
+    let mut s = series(Indicator::Usage, "By");
+    s.limit = Some(2e9);
+    let memory = |at: Time| 7e8 + 1e8 * daily(at) + 1e7 * noise(at);
+    let (mut shard, now) = taught(&s, memory);
+    let rate = 6e7 / HOUR_MS as f64;
+    let said = run(&mut shard, &s, now, 6 * 60, |at| memory(at) + rate * at.ms_since(now) as f64);
+    let open = said.iter().rfind(|a| a.detector == "forecast/1").expect("a leak is told of");
+    let silent = now.plus_ms(6 * HOUR_MS);
+    let neighbour = other("checkout", "calls");
+    let after = run(&mut shard.clone(), &neighbour, silent, 10, |_| 0.3);
+    let end = after.iter().find(|a| a.id == open.id).expect("it ends");
+    assert!(end.until.is_some() && end.why.contains("is gone since"), "{}", end.why);
+
+    // With five series of which none speaks, it is the source that is missing.
+    let all: Vec<Series> = (0..5).map(|i| other("cart", &format!("calls {i}"))).collect();
+    for i in 0..40 {
+        let mut batch = Batch::new("test", silent.plus_ms(i * 15_000 - 14_000));
+        for o in all.iter().chain([&s]) {
+            let at = batch.received_at;
+            let points = vec![Point { at, value: if o.id == s.id { 1.06e9 } else { 0.3 } }];
+            batch.metrics.push(Samples { series: o.clone(), points });
+        }
+        let said = shard.observe(&batch);
+        assert!(said.iter().all(|a| a.id != open.id || a.until.is_none()), "stays open");
+    }
+    let blind = ticks(&mut shard, silent.plus_ms(10 * MINUTE_MS), 60);
+    assert!(blind.iter().any(|a| a.subject.entity().attribute() == "nightjar.source"));
+    assert!(blind.iter().all(|a| a.id != open.id), "{blind:?}");
+}
