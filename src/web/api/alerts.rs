@@ -7,7 +7,7 @@ use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, State, VIEWER, newest, words};
 use crate::command::Explanation;
-use crate::model::{Alert, AlertId, IncidentId, Time};
+use crate::model::{Alert, AlertId, AlertStatus, IncidentId, Time};
 use crate::web::Failure;
 use crate::web::extract::{Id, Params, found};
 use crate::web::table::Route;
@@ -49,7 +49,7 @@ struct Alerts {
 
 async fn list(Shared(state): Shared<State>, Params(which): Params<Which>) -> Answer<Alerts> {
     let mut filter = newest(which.limit, which.before);
-    filter.states = words(which.status.as_deref());
+    filter.states = words::<AlertStatus>("status", which.status.as_deref())?;
     filter.parent = which.incident.map(|id| id.to_string());
     let alerts = state.shared.store.read(move |r| r.list::<Alert>(&filter)).await?;
     Ok(Json(Alerts { alerts }))

@@ -95,7 +95,7 @@ struct Incidents {
 async fn list(Shared(state): Shared<State>, Params(which): Params<Which>) -> Answer<Incidents> {
     use IncidentState::{Acknowledged, Mitigating, Monitoring, Open};
     let mut filter = newest(which.limit, which.before);
-    filter.states = words(which.state.as_deref());
+    filter.states = words::<IncidentState>("state", which.state.as_deref())?;
     if which.active == Some(true) && filter.states.is_empty() {
         let active = [Open, Acknowledged, Mitigating, Monitoring];
         filter.states = active.iter().map(|s| s.as_str().to_owned()).collect();

@@ -67,10 +67,27 @@ fn newest(limit: Option<usize>, before: Option<Time>) -> Filter {
     Filter { until: before, ..filter }
 }
 
-/// A list of words in one parameter: `open,acknowledged`.
-fn words(text: Option<&str>) -> Vec<String> {
-    let parts = text.unwrap_or_default().split(',').map(str::trim);
-    parts.filter(|w| !w.is_empty()).map(str::to_owned).collect()
+/// A list of words in one parameter, each one of `T`'s: `open,acknowledged`. An empty text names
+/// none.
+///
+/// # Errors
+/// 400 for any other word, naming those that there are: an empty list for a slip of the hand would
+/// look like health.
+fn words<T: serde::de::DeserializeOwned>(
+    name: &str,
+    text: Option<&str>,
+) -> Result<Vec<String>, Failure> {
+    let parts = text.unwrap_or_default().split(',').map(str::trim).filter(|w| !w.is_empty());
+    parts
+        .map(|word| {
+            let known: Result<T, serde::de::value::Error> =
+                T::deserialize(serde::de::value::StrDeserializer::new(word));
+            known.map(|_| word.to_owned()).map_err(|e| {
+                metrics::counter!("nightjar_web_rejected_total").increment(1);
+                Failure::bad_request(format!("The query does not fit: {name}: {e}."))
+            })
+        })
+        .collect()
 }
 
 /// Why something is asked for, in the person's words.

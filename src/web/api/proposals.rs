@@ -2,12 +2,16 @@
 
 use axum::Json;
 use axum::extract::State as Shared;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{ADMIN, APPROVER, Answer, Done, RESPONDER, Reason, State, VIEWER, newest, words};
 use crate::approve::{HALT, Halt};
-use crate::model::{Actor, IncidentId, Proposal, ProposalId, Run, RunId, Time, Verdict};
+use crate::model::{
+    Actor, IncidentId, Proposal, ProposalId, ProposalState, Run, RunId, RunState, Time, Verdict,
+};
+use crate::web::Failure;
 use crate::web::auth::Caller;
 use crate::web::extract::{Body, Id, Params, found};
 use crate::web::table::Route;
@@ -51,7 +55,7 @@ pub(super) fn routes() -> Vec<Route> {
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Which {
-    /// Only in these states: `open,scheduled`.
+    /// Only in these states: `open,scheduled` of proposals, `running,unknown` of runs.
     state: Option<String>,
     /// Only of this incident.
     incident: Option<IncidentId>,
@@ -62,11 +66,12 @@ struct Which {
 }
 
 impl Which {
-    fn filter(&self) -> crate::store::Filter {
+    /// The filter; `S` are the states that there are.
+    fn filter<S: DeserializeOwned>(&self) -> Result<crate::store::Filter, Failure> {
         let mut filter = newest(self.limit, self.before);
-        filter.states = words(self.state.as_deref());
+        filter.states = words::<S>("state", self.state.as_deref())?;
         filter.parent = self.incident.map(|id| id.to_string());
-        filter
+        Ok(filter)
     }
 }
 
@@ -77,7 +82,7 @@ struct Proposals {
 }
 
 async fn list(Shared(state): Shared<State>, Params(which): Params<Which>) -> Answer<Proposals> {
-    let filter = which.filter();
+    let filter = which.filter::<ProposalState>()?;
     let proposals = state.shared.store.read(move |r| r.list::<Proposal>(&filter)).await?;
     Ok(Json(Proposals { proposals }))
 }
@@ -167,7 +172,7 @@ struct Runs {
 }
 
 async fn runs(Shared(state): Shared<State>, Params(which): Params<Which>) -> Answer<Runs> {
-    let filter = which.filter();
+    let filter = which.filter::<RunState>()?;
     let runs = state.shared.store.read(move |r| r.list::<Run>(&filter)).await?;
     Ok(Json(Runs { runs }))
 }

@@ -93,14 +93,28 @@ async fn ids_and_queries_that_do_not_fit_are_refused() {
         "/api/v1/audit?before=-3",
         "/api/v1/logs?level=loud",
         "/api/v1/alerts?incident=INC-1",
+        "/api/v1/alerts?status=fireing",
+        "/api/v1/incidents?state=open,acked",
+        "/api/v1/proposals?state=Open",
+        "/api/v1/runs?state=open",
     ] {
         let (status, code, message) = get(path).await;
         assert_eq!((status, code.as_str()), (StatusCode::BAD_REQUEST, "bad_request"), "{path}");
         assert!(message.starts_with("The query does not fit"), "{message}");
     }
+    let (_, _, message) = get("/api/v1/alerts?status=open").await;
+    assert!(message.contains("`firing` or `resolved`"), "the words that there are: {message}");
+    let (_, _, message) = get("/api/v1/incidents?state=firing").await;
+    for state in ["open", "acknowledged", "mitigating", "monitoring", "resolved", "merged"] {
+        assert!(message.contains(&format!("`{state}`")), "{message}");
+    }
     // What is merely far out is brought back in.
     for path in [
         "/api/v1/incidents?limit=0",
+        "/api/v1/incidents?state=open,%20acknowledged,",
+        "/api/v1/alerts?status=firing,resolved",
+        "/api/v1/proposals?state=",
+        "/api/v1/runs?state=not_sent,unknown",
         "/api/v1/incidents?limit=18446744073709551615",
         "/api/v1/incidents?before=9999-01-01T00:00:00Z",
         "/api/v1/audit?before=18446744073709551615",
