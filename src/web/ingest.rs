@@ -15,6 +15,9 @@ use crate::telemetry::changes::{GithubHeaders, PlainHeaders, decode_github, deco
 use crate::telemetry::otlp::{self, Encoding, Signal};
 use crate::telemetry::{Rejected, alertmanager};
 
+/// The status with which a decoder tells of what was delivered before.
+const REPEATED: u16 = StatusCode::CONFLICT.as_u16();
+
 pub(super) fn routes() -> Vec<Route> {
     const PROTOBUF: &str = "application/x-protobuf";
     const JSON: &str = "application/json";
@@ -40,7 +43,7 @@ pub(super) fn routes() -> Vec<Route> {
         .fails(&[403]),
         Route::post("/hooks/github", Access::Signed, "Takes changes from GitHub", github_door)
             .takes_other(JSON, "GitHub's event, signed in X-Hub-Signature-256.")
-            .gives::<Accepted>(),
+            .gives::<FromGithub>(),
         Route::post("/hooks/deploy", Access::Signed, "Takes a change from anywhere", deploy_door)
             .takes_other(
                 JSON,
@@ -57,6 +60,23 @@ struct Accepted {
     accepted: bool,
     /// Its place in the journal; 0 when there was nothing in it.
     place: u64,
+}
+
+/// What GitHub is told. A repeated delivery is no failure: GitHub would show it as one.
+#[derive(Serialize, ToSchema)]
+#[serde(untagged)]
+enum FromGithub {
+    /// It was taken.
+    #[schema(title = "Taken")]
+    Taken(Accepted),
+    /// It was taken before, and nothing was added.
+    #[schema(title = "Repeated")]
+    Repeated {
+        /// Always false.
+        accepted: bool,
+        /// Why: `delivered before`.
+        why: &'static str,
+    },
 }
 
 /// Proof that the sender may send telemetry.
@@ -99,9 +119,13 @@ fn failed(fault: Fault) -> Response {
     response
 }
 
+async fn place(state: &State, batch: Batch) -> Result<Accepted, Fault> {
+    let place = if batch.is_tick() { 0 } else { state.shared.intake.accept(batch).await? };
+    Ok(Accepted { accepted: true, place })
+}
+
 async fn accepted(state: &State, batch: Batch) -> Result<Response, Fault> {
-    let seq = if batch.is_tick() { 0 } else { state.shared.intake.accept(batch).await? };
-    Ok(axum::Json(Accepted { accepted: true, place: seq }).into_response())
+    place(state, batch).await.map(|taken| axum::Json(taken).into_response())
 }
 
 async fn otlp_door(
@@ -161,12 +185,14 @@ async fn github_door(Shared(state): Shared<State>, headers: HeaderMap, Raw(body)
         delivery: text(&headers, "X-GitHub-Delivery"),
         signature: text(&headers, "X-Hub-Signature-256"),
     };
+    let repeated = FromGithub::Repeated { accepted: false, why: "delivered before" };
     let secret = shared.config.github_secret.as_ref().map_or("", Secret::reveal).as_bytes();
     let now = shared.clock.now();
     match decode_github(given, &body, now, (secret, &shared.changes), &shared.seen) {
+        Err(rejected) if rejected.status == REPEATED => axum::Json(repeated).into_response(),
         Err(rejected) => refused(&rejected),
-        Ok(batch) => match accepted(&state, batch).await {
-            Ok(response) => response,
+        Ok(batch) => match place(&state, batch).await {
+            Ok(taken) => axum::Json(FromGithub::Taken(taken)).into_response(),
             Err(fault) => {
                 shared.seen.forget(text(&headers, "X-GitHub-Delivery").unwrap_or_default());
                 failed(fault)

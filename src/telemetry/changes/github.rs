@@ -22,7 +22,8 @@ pub struct GithubHeaders<'a> {
 /// After a transient fault of the intake call [`Seen::forget`] with the delivery id.
 ///
 /// # Errors
-/// 401 for a wrong signature, 409 for a repeated delivery, 400 for what makes no sense.
+/// 401 for a wrong signature, 409 for a repeated delivery (which the front door
+/// answers as the success that it is), 400 for what makes no sense.
 pub fn decode_github(
     headers: GithubHeaders<'_>,
     body: &[u8],

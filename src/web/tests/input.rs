@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{Server, failure};
 use crate::model::Role;
+use crate::telemetry::changes::sign;
 use crate::web::MAX_BODY_BYTES;
 
 /// What this test's thread counted.
@@ -260,5 +261,33 @@ async fn doors_refuse_what_they_cannot_read() {
             assert!(matches!(status, 400 | 401 | 403), "{path} {headers:?}: {status}");
         }
     }
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_delivery_that_github_repeats_is_no_failure_and_adds_nothing() {
+    let server = Server::with(|c| c.github_secret = Some("not-a-real-secret".to_owned().into()));
+    let server = server.await;
+    let body = json!({
+        "ref": "refs/heads/main", "after": "0123456789abcdef0123456789abcdef01234567",
+        "repository": { "full_name": "shop/orders", "default_branch": "main" },
+        "head_commit": { "message": "Raise concurrency" },
+    })
+    .to_string();
+    let deliver = async |id: &str| {
+        let signature = sign(b"not-a-real-secret", &[body.as_bytes()]);
+        let request = server.open(Method::POST, "/hooks/github").header("X-GitHub-Event", "push");
+        let request = request.header("X-GitHub-Delivery", id);
+        let request = request.header("X-Hub-Signature-256", signature).body(body.clone());
+        let answer = request.send().await.expect("an answer");
+        (answer.status(), answer.json::<serde_json::Value>().await.expect("JSON"))
+    };
+    let (status, taken) = deliver("first").await;
+    assert_eq!((status, &taken["accepted"]), (StatusCode::OK, &json!(true)), "{taken}");
+    assert!(taken["place"].as_u64().is_some_and(|place| place > 0), "{taken}");
+    let repeated = deliver("first").await;
+    assert_eq!(repeated, (StatusCode::OK, json!({ "accepted": false, "why": "delivered before" })));
+    let changes = server.get("/api/v1/changes").await;
+    assert_eq!(changes["changes"].as_array().map(Vec::len), Some(1), "{changes}");
     server.end().await;
 }
