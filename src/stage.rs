@@ -3,9 +3,12 @@
 //! A panic in a task restarts that task after a pause and is counted
 //! (`nightjar_task_restarts_total`); it never ends the process.
 
+use std::collections::BTreeMap;
 use std::future::Future;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
@@ -15,6 +18,11 @@ use crate::model::Fault;
 
 /// Pause before a task that panicked or failed is started again.
 const RESTART: Duration = Duration::from_millis(500);
+
+/// Restarts of one task within [`LOOP`] that make it a loop.
+const MANY: usize = 3;
+/// How far back restarts are looked at.
+const LOOP: Duration = Duration::from_secs(60);
 
 /// A step of the pipeline: sweeps the store for work, then listens.
 ///
@@ -41,9 +49,30 @@ pub trait Stage: Send + 'static {
 pub struct Tasks {
     tracker: TaskTracker,
     shutdown: CancellationToken,
+    // Guards the times of the newest restarts of each task, at most MANY of each.
+    restarts: Arc<Mutex<BTreeMap<&'static str, Vec<Instant>>>>,
 }
 
 impl Tasks {
+    /// Names of the tasks that were started again three times within the last minute: they fail
+    /// as soon as they run.
+    #[must_use]
+    pub fn restarting(&self) -> Vec<&'static str> {
+        let restarts = self.restarts.lock().expect("nothing panics under this lock");
+        let newest = restarts.iter().filter(|(_, times)| times.len() == MANY);
+        newest.filter(|(_, times)| times[0].elapsed() < LOOP).map(|(name, _)| *name).collect()
+    }
+
+    fn note_restart(&self, name: &'static str) {
+        metrics::counter!("nightjar_task_restarts_total", "task" => name).increment(1);
+        let mut restarts = self.restarts.lock().expect("nothing panics under this lock");
+        let times = restarts.entry(name).or_default();
+        if times.len() == MANY {
+            times.remove(0);
+        }
+        times.push(Instant::now());
+    }
+
     /// Cancelled when the process is to end.
     #[must_use]
     pub fn shutdown(&self) -> CancellationToken {
@@ -58,7 +87,7 @@ impl Tasks {
         M: FnMut(CancellationToken) -> F + Send + 'static,
         F: Future<Output = Result<(), Fault>> + Send + 'static,
     {
-        let shutdown = self.shutdown.clone();
+        let (tasks, shutdown) = (self.clone(), self.shutdown.clone());
         self.tracker.spawn(async move {
             while !shutdown.is_cancelled() {
                 match tokio::spawn(make(shutdown.clone())).await {
@@ -66,7 +95,7 @@ impl Tasks {
                     Ok(Err(e)) => tracing::error!(task = name, error = e.chain(), "a task failed"),
                     Err(e) => tracing::error!(task = name, error = %e, "a task panicked"),
                 }
-                metrics::counter!("nightjar_task_restarts_total", "task" => name).increment(1);
+                tasks.note_restart(name);
                 tokio::select! {
                     () = shutdown.cancelled() => {}
                     () = tokio::time::sleep(RESTART) => {}
@@ -178,6 +207,29 @@ mod tests {
         bus.publish(Event::Tick);
         tokio::time::sleep(Duration::from_millis(10)).await;
         assert_eq!(seen.load(Ordering::SeqCst), 202, "sweep, panic, sweep, event");
+        assert!(tasks.drain(Duration::from_secs(5)).await);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_task_that_fails_whenever_it_runs_is_named_until_it_stays_up() {
+        let (tasks, runs) = (Tasks::default(), Arc::new(AtomicU32::new(0)));
+        let counter = runs.clone();
+        tasks.start("detect", move |shutdown| {
+            let n = counter.fetch_add(1, Ordering::SeqCst);
+            async move {
+                if n < 3 {
+                    return Err(Fault::because("the snapshot can't be read"));
+                }
+                shutdown.cancelled().await;
+                Ok(())
+            }
+        });
+        tokio::time::sleep(Duration::from_millis(700)).await;
+        assert!(tasks.restarting().is_empty(), "two failures are no loop");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        assert_eq!(tasks.restarting(), ["detect"]);
+        tokio::time::sleep(LOOP).await;
+        assert!(tasks.restarting().is_empty());
         assert!(tasks.drain(Duration::from_secs(5)).await);
     }
 }

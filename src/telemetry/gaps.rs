@@ -76,6 +76,23 @@ pub fn between(rows: &Rows<'_>, since: Time, until: Time) -> Result<Vec<Gap>, Fa
         .collect())
 }
 
+/// Sources of which nothing at all could be read for more than `ms` before `now`: their names and
+/// since when, by name. A single query that fails is no dead source.
+///
+/// # Errors
+/// The database failed.
+pub fn dead(rows: &Rows<'_>, now: Time, ms: i64) -> Result<Vec<(String, Time)>, Fault> {
+    let all = rows.list::<SourceGap>(&Filter::all())?;
+    let mut dead: Vec<(String, Time)> = all
+        .into_iter()
+        .filter(|g| g.gap.until.is_none() && !g.gap.what.contains(": "))
+        .map(|g| (g.gap.what, g.gap.since.unwrap_or(g.told_at)))
+        .filter(|(_, since)| now.ms_since(*since) > ms)
+        .collect();
+    dead.sort();
+    Ok(dead)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -116,7 +133,14 @@ mod tests {
         assert_eq!(between(50, 90).await, [(cut, Some(at(10))), (down.clone(), Some(at(0)))]);
         // Hours later only what is still missing is told of.
         assert_eq!(between(20_000, 20_060).await, [(down, Some(at(0)))]);
+        let dead =
+            async |s: i64| store.read(move |r| dead(r, at(s), 300_000)).await.expect("reads");
+        assert_eq!(dead(300).await, [], "five minutes are borne");
+        store.write(|tx| keep(tx, &batch("prometheus main: up", 0, None))).await.expect("written");
+        assert_eq!(dead(301).await, [("prometheus main".to_owned(), at(0))]);
+        store.write(|tx| mend(tx, "main", "prometheus main: up")).await.expect("written");
         store.write(|tx| mend(tx, "main", "prometheus main")).await.expect("written");
+        assert_eq!(dead(301).await, []);
         assert_eq!(between(20_000, 20_060).await, []);
         store.write(|tx| forget(tx, "main")).await.expect("written");
         assert_eq!(between(0, 60).await, []);

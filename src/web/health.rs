@@ -8,9 +8,13 @@ use utoipa::ToSchema;
 
 use super::State;
 use super::table::{Access, Route};
+use crate::model::time::MINUTE_MS;
+use crate::telemetry::gaps;
 
 /// Batches behind which the program no longer calls itself ready.
 const BEHIND: u64 = 5_000;
+/// How long (ms of event time) a source may be silent before it is named.
+const DEAD_MS: i64 = 5 * MINUTE_MS;
 
 pub(super) fn routes() -> Vec<Route> {
     const TEXT: &str = "text/plain";
@@ -31,6 +35,8 @@ struct Readiness {
     ready: bool,
     /// What stands in the way.
     wrong: Vec<String>,
+    /// What it does without meanwhile: sources that can't be read, tasks that keep failing.
+    degraded: Vec<String>,
     /// Batches accepted and not yet judged.
     backlog: u64,
 }
@@ -45,8 +51,17 @@ async fn ready(Shared(state): Shared<State>) -> Response {
     if backlog > BEHIND {
         wrong.push(format!("detection is {backlog} batches behind"));
     }
+    let mut degraded: Vec<String> = Vec::new();
+    for task in state.shared.tasks.restarting() {
+        degraded.push(format!("the task {task} fails again and again; the log says why"));
+    }
+    let now = state.shared.clock.now();
+    let dead = state.shared.store.read(move |r| gaps::dead(r, now, DEAD_MS)).await;
+    for (source, since) in dead.unwrap_or_default() {
+        degraded.push(format!("{source} can't be read since {}", since.minute_text()));
+    }
     let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
-    let body = Readiness { ready: wrong.is_empty(), wrong, backlog };
+    let body = Readiness { ready: wrong.is_empty(), wrong, degraded, backlog };
     (status, axum::Json(body)).into_response()
 }
 

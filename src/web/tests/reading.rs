@@ -11,7 +11,7 @@ use super::{Server, failure, sample};
 use crate::approve::tests::sample::t0;
 use crate::bus::Event;
 use crate::model::{
-    Evidence, EvidenceId, IncidentState, Labels, LogLine, Point, Role, Samples, Series,
+    Batch, Evidence, EvidenceId, Gap, IncidentState, Labels, LogLine, Point, Role, Samples, Series,
 };
 
 #[tokio::test]
@@ -314,7 +314,17 @@ async fn health_is_open_and_says_what_is_wrong() {
     };
     assert_eq!(text("/healthz").await, "ok\n");
     let ready: Value = serde_json::from_str(&text("/readyz").await).expect("JSON");
-    assert_eq!(ready, json!({ "ready": true, "wrong": [], "backlog": 0 }));
+    assert_eq!(ready, json!({ "ready": true, "wrong": [], "degraded": [], "backlog": 0 }));
+    // A source that is dead is named; a bot that can't do without it would be of no use then.
+    let why = "connection refused".to_owned();
+    let gap = Gap { what: "prometheus main".into(), why, since: Some(t0()), until: None };
+    let batch = Batch { gaps: vec![gap], ..Batch::new("main", t0()) };
+    server.state.shared.intake.accept(batch).await.expect("accepted");
+    server.clock.set(t0().plus_ms(301_000));
+    let ready: Value = serde_json::from_str(&text("/readyz").await).expect("JSON");
+    assert_eq!((&ready["ready"], &ready["wrong"]), (&json!(true), &json!([])));
+    let named = ready["degraded"][0].as_str().expect("named");
+    assert!(named.starts_with("prometheus main can't be read since "), "{named}");
     assert!(text("/metrics").await.contains("nightjar_up 1"));
     let services = server.get("/api/v1/services").await;
     assert_eq!(services, json!({ "series": [], "edges": [], "calls": [], "firing": [] }));
