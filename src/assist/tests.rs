@@ -78,6 +78,7 @@ async fn seeded() -> (tempfile::TempDir, Store) {
         leading: None,
         merged_into: None,
         category: None,
+        closed_by: None,
         n_reopened: 0,
     };
     let edge = topology::Edge {

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::closed;
 use super::config::Config;
 use super::group::{Group, Member};
 use super::machine;
@@ -130,6 +131,9 @@ impl Correlator {
                 }
                 return;
             }
+            if self.stays_closed(home, alert) {
+                return;
+            }
             // It fires, and its incident is over: it waits like any other and may reopen.
             self.home.remove(&alert.id);
         }
@@ -200,7 +204,7 @@ impl Correlator {
         let gone: BTreeSet<IncidentId> = self
             .groups
             .values()
-            .filter(|g| !g.incident.state.is_active())
+            .filter(|g| !g.incident.state.is_active() && !g.is_held())
             .filter(|g| {
                 now.ms_since(g.incident.resolved_at.unwrap_or(g.incident.updated_at)) > reopen_ms
             })
@@ -228,10 +232,11 @@ impl Correlator {
         Self::new(self.config.clone())
     }
 
-    /// Alerts believed to fire: members of active incidents and those that wait.
+    /// Alerts believed to fire: members of incidents that are active or were closed by a person
+    /// meanwhile, and those that wait.
     #[must_use]
     pub fn believed_firing(&self) -> Vec<AlertId> {
-        let active = self.groups.values().filter(|g| g.incident.state.is_active());
+        let active = self.groups.values().filter(|g| g.incident.state.is_active() || g.is_held());
         let members = active.flat_map(|g| g.members.iter().filter(|(_, m)| m.ends_at.is_none()));
         let waiting = self.waiting.iter().filter(|(_, w)| w.alert.is_firing());
         members.map(|(id, _)| *id).chain(waiting.map(|(id, _)| *id)).collect()
@@ -289,13 +294,19 @@ impl Correlator {
             self.join(home, alert, &format!("Joined: {}.", link.reason), now);
             return None;
         }
+        if self.join_closed(alert, now) {
+            return None;
+        }
         if let Some((suppressed, decision)) = self.held(&waiting, here, now) {
             return Some(self.hold(waiting, suppressed, decision));
         }
         let alert = waiting.alert.clone();
         waiting.said.clear();
         let ended = self.links(&alert, here, false);
-        if let Some((home, link)) = ended.iter().find(|(_, l)| l.kind == Kind::Same) {
+        if let Some((home, link)) = ended
+            .iter()
+            .find(|(id, l)| l.kind == Kind::Same && !closed::is_none(&self.groups[id].incident))
+        {
             self.reopen(*home, &alert, &link.reason.clone(), now);
             return None;
         }
@@ -336,7 +347,7 @@ impl Correlator {
         waiting
     }
 
-    fn say(
+    pub(super) fn say(
         &mut self,
         alert: &Alert,
         incident: Option<IncidentId>,
@@ -350,6 +361,11 @@ impl Correlator {
     fn open(&mut self, alert: &Alert, now: Time) {
         let mut group = Group::open(alert.id, &Member::of(alert), now);
         let id = group.incident.id;
+        let over = [IncidentState::Resolved, IncidentState::Reviewed];
+        if self.groups.get(&id).is_some_and(|g| over.contains(&g.incident.state)) {
+            self.reopen(id, alert, "the alert that opened it fires again", now);
+            return;
+        }
         // A group of that id that is still known means that the very alert opened it before.
         if let Some(old) = self.groups.remove(&id) {
             group = old;
@@ -362,7 +378,7 @@ impl Correlator {
         self.join(id, alert, "Opened the incident: no active incident is related to it.", now);
     }
 
-    fn join(&mut self, home: IncidentId, alert: &Alert, decision: &str, now: Time) {
+    pub(super) fn join(&mut self, home: IncidentId, alert: &Alert, decision: &str, now: Time) {
         let Some(group) = self.groups.get_mut(&home) else { return };
         let member = Member::of(alert);
         let twin = member

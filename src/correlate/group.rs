@@ -5,14 +5,15 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::config::Config;
 use super::relate;
 use crate::model::{
-    Alert, AlertId, EntityRef, Graph, Incident, IncidentId, IncidentState, Indicator, Severity,
-    Time,
+    Alert, AlertId, EntityRef, Fingerprint, Graph, Incident, IncidentId, IncidentState, Indicator,
+    Severity, Time,
 };
 
 /// What is kept of a member alert.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Member {
     pub(super) entity: EntityRef,
+    pub(super) fingerprint: Fingerprint,
     pub(super) indicator: Option<Indicator>,
     pub(super) severity: Severity,
     pub(super) score: f64,
@@ -33,6 +34,7 @@ impl Member {
         );
         Self {
             entity: alert.entity.clone(),
+            fingerprint: alert.fingerprint,
             indicator: alert.indicator,
             severity: alert.severity,
             score: alert.score,
@@ -97,6 +99,7 @@ impl Group {
             leading: None,
             merged_into: None,
             category: None,
+            closed_by: None,
             n_reopened: 0,
         };
         Self::of(incident)
@@ -170,7 +173,7 @@ impl Group {
         let incident = &mut self.incident;
         incident.leading = Some(*leading);
         // The title keeps saying how bad it was once it is over.
-        if firing || incident.title.is_empty() {
+        if (firing && incident.state.is_active()) || incident.title.is_empty() {
             incident.title.clone_from(&member.summary);
         }
         let first = member.entity.clone();

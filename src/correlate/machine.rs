@@ -35,10 +35,14 @@ pub fn transition(
                 next.owner = Some(actor.clone());
             }
         }
-        IncidentState::Resolved => next.resolved_at = Some(now),
+        IncidentState::Resolved => {
+            next.resolved_at = Some(now);
+            next.closed_by = (!actor.is_bot()).then(|| actor.clone());
+        }
         IncidentState::Open if !from.is_active() => {
             next.n_reopened += 1;
             (next.resolved_at, next.quiet_since, next.category) = (None, None, None);
+            next.closed_by = None;
         }
         _ => {}
     }
@@ -183,6 +187,7 @@ pub fn split(
         alerts: alerts.to_vec(),
         opened_at: now,
         updated_at: now,
+        closed_by: None,
         n_reopened: 0,
         state: IncidentState::Open,
         acknowledged_at: None,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::closed;
 use super::{Config, Correlator, Decisions, Verdict};
 use crate::bus::{Bus, Event};
 use crate::model::time::HOUR_MS;
@@ -151,13 +152,16 @@ impl Stage for Correlate {
     }
 }
 
-/// Incidents that are active or ended so lately that they may be reopened, with their alerts.
+/// Incidents that are active, ended so lately that they may be reopened, or were closed by a person
+/// while alerts of them fire on; with their alerts.
 fn known(rows: &Rows<'_>, now: Time) -> Result<Vec<(Incident, Vec<Alert>)>, Fault> {
-    let states = ["open", "acknowledged", "mitigating", "monitoring", "resolved"];
+    let states = ["open", "acknowledged", "mitigating", "monitoring", "resolved", "reviewed"];
+    let firing = rows.list::<Alert>(&Filter::states(["firing"]))?;
+    let fires: BTreeSet<IncidentId> = firing.iter().filter_map(|a| a.incident).collect();
     let mut found = Vec::new();
     for incident in rows.list::<Incident>(&Filter::states(states))? {
         let lately = incident.resolved_at.is_none_or(|t| now.ms_since(t) < 2 * HOUR_MS);
-        if lately {
+        if lately || (fires.contains(&incident.id) && closed::by_person(&incident)) {
             let alerts = rows.list::<Alert>(&Filter::parent(incident.id))?;
             found.push((incident, alerts));
         }
@@ -219,19 +223,22 @@ fn keep_what_people_did(incident: &mut Incident, stored: &Incident) {
     incident.number = stored.number;
     incident.owner = stored.owner.clone().or(incident.owner.take());
     incident.acknowledged_at = stored.acknowledged_at.or(incident.acknowledged_at);
-    let ours = matches!(incident.state, IncidentState::Resolved | IncidentState::Monitoring);
+    let closed = closed::by_person(stored);
     let reopened = incident.n_reopened > stored.n_reopened;
-    if stored.state != incident.state
-        && !ours
-        && !reopened
-        && incident.state != IncidentState::Merged
-    {
-        let back = stored.state == IncidentState::Monitoring && incident.quiet_since.is_none();
-        if !back {
-            incident.state = stored.state;
-            incident.category.clone_from(&stored.category);
-            incident.resolved_at = stored.resolved_at;
-        }
+    let ours = matches!(incident.state, IncidentState::Resolved | IncidentState::Monitoring)
+        && !closed
+        && incident.n_reopened >= stored.n_reopened;
+    if ours || reopened || incident.state == IncidentState::Merged {
+        return;
+    }
+    let fires = matches!(incident.state, IncidentState::Open | IncidentState::Acknowledged);
+    let back = fires && stored.state == IncidentState::Monitoring && incident.quiet_since.is_none();
+    if !back {
+        incident.state = stored.state;
+        incident.category.clone_from(&stored.category);
+        incident.resolved_at = stored.resolved_at;
+        incident.closed_by.clone_from(&stored.closed_by);
+        incident.n_reopened = stored.n_reopened;
     }
 }
 

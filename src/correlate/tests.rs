@@ -1,6 +1,7 @@
 //! Grouping on made-up storms: one fault one incident, two faults two, and why.
 
 mod apart;
+mod closed;
 mod told;
 
 use proptest::prelude::*;

@@ -118,6 +118,7 @@ fn input(graph: Graph, alerts: Vec<Alert>, changes: Vec<Change>) -> Input {
         leading: alerts.first().map(|a| a.id),
         merged_into: None,
         category: None,
+        closed_by: None,
         n_reopened: 0,
     };
     Input {

@@ -117,6 +117,9 @@ pub struct Incident {
     pub merged_into: Option<IncidentId>,
     /// Category given at its end: `fixed`, `not_an_incident`, `recovered`, …
     pub category: Option<String>,
+    /// The person who ended it; `None` when it ended by itself, or is not over.
+    #[serde(default)]
+    pub closed_by: Option<Actor>,
     /// How often it was reopened.
     pub n_reopened: u32,
 }

@@ -90,6 +90,7 @@ fn seed(now: Time, url: &str) -> (Incident, Proposal) {
         leading: None,
         merged_into: None,
         category: None,
+        closed_by: None,
         n_reopened: 0,
     };
     let plan = Plan {

@@ -71,6 +71,7 @@ fn incident() -> Incident {
         leading: None,
         merged_into: None,
         category: None,
+        closed_by: None,
         n_reopened: 0,
     }
 }

@@ -34,6 +34,7 @@ pub(crate) fn incident_as(category: Option<&str>, state: IncidentState) -> Incid
         leading: None,
         merged_into: None,
         category: category.map(str::to_owned),
+        closed_by: None,
         n_reopened: 0,
     }
 }

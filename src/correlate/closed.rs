@@ -1,0 +1,93 @@
+//! What a person closed stays closed for the alerts that it had, as long as they fire.
+
+use super::config::Config;
+use super::correlator::Correlator;
+use super::group::{Group, Member};
+use crate::model::time::{MINUTE_MS, duration_text};
+use crate::model::{Alert, Incident, IncidentId, Time};
+
+/// The category that the button "Not an incident" gives.
+const NO_INCIDENT: &str = "not_an_incident";
+
+/// Whether a person ended it, or looked back at what a person had ended.
+pub(super) fn by_person(incident: &Incident) -> bool {
+    let over = !incident.state.is_active() && incident.merged_into.is_none();
+    over && (incident.closed_by.is_some() || is_none(incident))
+}
+
+/// Whether a person said that it was no incident.
+pub(super) fn is_none(incident: &Incident) -> bool {
+    incident.category.as_deref() == Some(NO_INCIDENT)
+}
+
+impl Group {
+    /// Whether a person closed it while alerts of it fire on: it is kept in mind until they end.
+    pub(super) fn is_held(&self) -> bool {
+        by_person(&self.incident) && !self.is_quiet()
+    }
+
+    /// Why a firing alert opens nothing: it is an episode that went on when a person closed the
+    /// incident, or one of the same condition and no worse that begins while such an episode
+    /// fires; of what is no incident also one that begins within the reopen window.
+    fn shuts(&self, alert: &Alert, config: &Config) -> Option<String> {
+        let incident = &self.incident;
+        if !by_person(incident) {
+            return None;
+        }
+        let closed_at = incident.resolved_at.unwrap_or(incident.updated_at);
+        let window_ms = i64::from(config.reopen_min) * MINUTE_MS;
+        let flaps = is_none(incident) && alert.starts_at.ms_since(closed_at) <= window_ms;
+        let own = self.members.get(&alert.id).is_some_and(|m| m.ends_at.is_none());
+        let told = Member::of(alert);
+        let alike = |m: &Member| {
+            let same = m.fingerprint == told.fingerprint
+                || (m.indicator.is_some() && m.indicator == told.indicator);
+            m.entity == told.entity && same && m.severity >= told.severity
+        };
+        if !own && !self.members.values().any(|m| alike(m) && (flaps || m.ends_at.is_none())) {
+            return None;
+        }
+        let (verb, rest) = if is_none(incident) {
+            ("called no incident", format!(", {} or more after that", duration_text(window_ms)))
+        } else {
+            ("resolved", String::new())
+        };
+        let who = incident.closed_by.as_ref().map_or("a person", |a| a.name.as_str());
+        let what = if alert.starts_at <= closed_at {
+            "it fires still"
+        } else {
+            "this is the same condition"
+        };
+        Some(format!(
+            "Incident #{} was {verb} by {who} at {} UTC; {what}. It opens nothing until it has \
+             ended and fires again{rest}.",
+            incident.number,
+            closed_at.clock_text()
+        ))
+    }
+}
+
+impl Correlator {
+    /// Whether a firing alert goes on in `home`, which a person closed. Its reason is said once.
+    pub(super) fn stays_closed(&mut self, home: IncidentId, alert: &Alert) -> bool {
+        let Some(group) = self.groups.get(&home) else { return false };
+        // An alert that ended and fires again is a new episode, decided like any other.
+        if group.members.get(&alert.id).is_none_or(|m| m.ends_at.is_some()) {
+            return false;
+        }
+        let Some(decision) = group.shuts(alert, &self.config) else { return false };
+        if alert.decision.as_deref() != Some(decision.as_str()) {
+            self.say(alert, Some(home), None, decision);
+        }
+        true
+    }
+
+    /// Puts a waiting alert into what a person closed, if that covers it.
+    pub(super) fn join_closed(&mut self, alert: &Alert, now: Time) -> bool {
+        let found =
+            self.groups.iter().find_map(|(id, g)| Some((*id, g.shuts(alert, &self.config)?)));
+        let Some((home, decision)) = found else { return false };
+        self.join(home, alert, &decision, now);
+        true
+    }
+}
