@@ -33,6 +33,9 @@ struct EntityLog {
     miner: Miner,
     /// Error templates only.
     rates: BTreeMap<TemplateId, Rate>,
+    /// When its newest line of any level was taken in.
+    #[serde(default)]
+    heard_at: Time,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -61,6 +64,9 @@ impl Logs {
         for line in lines {
             let since = *self.since.get_or_insert(line.at);
             if line.level < Level::Error {
+                if let Some(log) = self.entities.get_mut(&line.entity.to_string()) {
+                    log.heard_at = now;
+                }
                 continue;
             }
             let warm = !backfill && line.at.ms_since(since) >= i64::from(config.warm_up_s) * 1_000;
@@ -69,7 +75,9 @@ impl Logs {
                 entity: line.entity.clone(),
                 miner: Miner::new(config.templates),
                 rates: BTreeMap::new(),
+                heard_at: now,
             });
+            log.heard_at = now;
             log.take(config, line, warm, out);
         }
         if backfill {
@@ -85,6 +93,28 @@ impl Logs {
                 out.push(anomaly);
             }
         }
+    }
+}
+
+impl Logs {
+    /// Forgets entities with nothing open for which `gone` holds, given the entity and when it last
+    /// wrote a line; and of the others the rates of templates that came last before `stale`. Their
+    /// texts stay in the miner, which is bounded: they are not new when they come again.
+    pub(super) fn forget(
+        &mut self,
+        now: Time,
+        stale: Time,
+        gone: impl Fn(&EntityRef, Time) -> bool,
+    ) {
+        let minute = stale.ms().div_euclid(MINUTE_MS);
+        self.entities.retain(|_, log| {
+            // A snapshot from before this was kept: it counts as heard now.
+            if log.heard_at == Time::MIN {
+                log.heard_at = now;
+            }
+            log.rates.retain(|_, rate| rate.open.is_some() || rate.minute >= minute);
+            log.rates.values().any(|r| r.open.is_some()) || !gone(&log.entity, log.heard_at)
+        });
     }
 }
 

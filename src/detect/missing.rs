@@ -50,6 +50,11 @@ impl Missing {
         }
     }
 
+    /// Since when silence counts towards being removed, for what was last heard at `heard`.
+    pub(super) fn silent_since(&self, heard: Time) -> Time {
+        heard.max(self.deaf_until)
+    }
+
     /// Looks for silence and for its end, and ends what silence leaves open.
     pub(super) fn judge(
         &mut self,
@@ -65,7 +70,7 @@ impl Missing {
         let mut sources: BTreeMap<&str, (usize, Vec<&SeriesState>)> = BTreeMap::new();
         let mut known: BTreeSet<&EntityRef> = BTreeSet::new();
         for s in series.values().filter(|s| s.n_live >= REGULAR) {
-            if now.ms_since(s.last.max(self.deaf_until)) > GONE_MS {
+            if now.ms_since(self.silent_since(s.last)) > GONE_MS {
                 continue;
             }
             known.insert(&s.series.entity);
@@ -152,7 +157,7 @@ impl Missing {
             .collect();
         for id in silent {
             let s = series.get_mut(&id).expect("an id of the map");
-            let gone = now.ms_since(s.last.max(self.deaf_until)) > GONE_MS
+            let gone = now.ms_since(self.silent_since(s.last)) > GONE_MS
                 || speaking.contains(&s.series.source)
                 || self.open.contains_key(&s.series.entity.to_string());
             if gone {

@@ -30,6 +30,9 @@ pub(super) struct SeriesState {
     departure: Option<Episode>,
     still: Option<Episode>,
     filling: Option<Episode>,
+    /// When the newest point was taken in, back-fill included: history may be taught slowly.
+    #[serde(default)]
+    pub(super) heard_at: Time,
 }
 
 /// What became of a point.
@@ -58,6 +61,7 @@ impl SeriesState {
             departure: None,
             still: None,
             filling: None,
+            heard_at: Time::MIN,
         }
     }
 

@@ -1,20 +1,23 @@
 //! The shard: all detector state of the entities it owns, fed batch by batch, with no clock and
 //! no I/O. The same batches give the same anomalies, before and after a restore.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::alert::Band;
-use crate::model::{Anomaly, Batch, Fault, SeriesId, Time};
+use crate::model::time::MINUTE_MS;
+use crate::model::{Anomaly, Batch, EntityRef, Fault, SeriesId, Time};
 
 use super::config::Config;
 use super::logs::Logs;
-use super::missing::Missing;
+use super::missing::{GONE_MS, Missing};
 use super::series::{SeriesState, Taken};
 
 /// A point may be this far ahead of the batch that brings it (clock skew), in ms.
 const SKEW_MS: i64 = 5 * 60_000;
+/// What is gone is looked for this often (ms).
+const SWEEP_MS: i64 = 10 * MINUTE_MS;
 /// Version of the snapshot's encoding.
 const VERSION: u16 = 1;
 
@@ -34,6 +37,9 @@ struct State {
     logs: Logs,
     missing: Missing,
     counts: Counts,
+    /// When it was last looked for what is gone.
+    #[serde(default)]
+    swept_at: Time,
 }
 
 /// What became of the points so far.
@@ -49,6 +55,30 @@ pub struct Counts {
     pub future: u64,
     /// Not finite.
     pub not_finite: u64,
+    /// Series that were forgotten because they had been silent for a day.
+    #[serde(default)]
+    pub series_dropped: u64,
+}
+
+impl State {
+    /// Forgets series and log entities that have been silent for so long that they were removed,
+    /// so that labels that change (versions, pods) do not make the state grow for good. Our own
+    /// breaks in hearing do not count as their silence, and nothing open is forgotten.
+    fn sweep(&mut self, now: Time) {
+        if now.ms_since(self.swept_at) < SWEEP_MS {
+            return;
+        }
+        self.swept_at = now;
+        let missing = &self.missing;
+        let gone = |heard: Time| now.ms_since(missing.silent_since(heard)) > GONE_MS;
+        let before = self.series.len();
+        self.series.retain(|_, s| s.has_open() || !gone(s.last.max(s.heard_at)));
+        self.counts.series_dropped += (before - self.series.len()) as u64;
+        // Errors may be rare: what is known of an entity's logs stays while its metrics come.
+        let alive: BTreeSet<&EntityRef> = self.series.values().map(|s| &s.series.entity).collect();
+        let stale = if gone(Time::MIN) { now.plus_ms(-GONE_MS) } else { Time::MIN };
+        self.logs.forget(now, stale, |e, heard| gone(heard) && !alive.contains(e));
+    }
 }
 
 impl Shard {
@@ -73,6 +103,7 @@ impl Shard {
             if series.series != samples.series {
                 series.describe(&samples.series);
             }
+            series.heard_at = now;
             for point in &samples.points {
                 let count = if !point.value.is_finite() {
                     &mut state.counts.not_finite
@@ -91,6 +122,7 @@ impl Shard {
         state.logs.observe(&self.config.logs, &batch.logs, now, batch.backfill, &mut out);
         if !batch.backfill {
             state.missing.judge(&self.config, now, &mut state.series, &mut out);
+            state.sweep(now);
         }
         out
     }

@@ -141,3 +141,73 @@ fn a_gone_signal_ends_its_forecast_and_a_silent_source_ends_nothing() {
     assert!(blind.iter().any(|a| a.subject.entity().attribute() == "nightjar.source"));
     assert!(blind.iter().all(|a| a.id != open.id), "{blind:?}");
 }
+
+#[test]
+fn ten_thousand_short_lived_series_do_not_grow_the_state() {
+    let steady = other("checkout", "calls");
+    let mut shard = Shard::new(Config::default());
+    let (mut n, mut sizes) = (0, Vec::new());
+    // Ten days; every 100 s one or two series are born, say one word and log one error.
+    for i in 0..8_640_i64 {
+        let at = start().plus_ms(i * 100_000);
+        let mut batch = Batch::new("test", at);
+        let points = vec![Point { at, value: 0.3 }];
+        batch.metrics.push(Samples { series: steady.clone(), points: points.clone() });
+        while n * 8_640 < i * 10_000 {
+            n += 1;
+            let pod = format!("pod-{n}");
+            batch.metrics.push(Samples { series: other(&pod, "calls"), points: points.clone() });
+            if n % 10 == 0 {
+                let mut error = line(at, "request failed".to_owned());
+                error.entity = EntityRef::service(&pod);
+                batch.logs.push(error);
+            }
+        }
+        shard.observe(&batch);
+        if i % 864 == 863 {
+            sizes.push(shard.snapshot().len());
+        }
+    }
+    assert!(n >= 9_990, "{n} series");
+    let (second, last) = (sizes[1], sizes[9]);
+    assert!(last * 10 < second * 11, "{sizes:?}");
+    assert!(shard.n_series() < 1_100, "{} series", shard.n_series());
+    assert!(shard.counts().series_dropped > 8_900, "{:?}", shard.counts());
+}
+
+#[test]
+fn a_long_break_of_ours_and_slow_teaching_forget_nothing() {
+    let s = series(Indicator::Duration, "s");
+    let (mut shard, now) = taught(&s, latency);
+    assert_eq!(ticks(&mut shard, now.plus_ms(3 * DAY_MS), 60), []);
+    assert_eq!(shard.n_series(), 1, "we were off, not they");
+
+    // History of two weeks ago that comes a day at a time, between ticks.
+    let old = other("cart", "calls");
+    let mut at = now.plus_ms(3 * DAY_MS + HOUR_MS);
+    for day in 0..14 {
+        let mut batch = Batch::new("test", at);
+        batch.backfill = true;
+        let points = vec![Point { at: start().plus_ms(day * DAY_MS), value: 0.3 }];
+        batch.metrics.push(Samples { series: old.clone(), points });
+        shard.observe(&batch);
+        ticks(&mut shard, at, 20);
+        at = at.plus_ms(20 * MINUTE_MS);
+    }
+    assert_eq!((shard.n_series(), shard.counts().judged), (2, 14 * 288 + 14));
+    ticks(&mut shard, at, 25 * 60);
+    assert_eq!(shard.n_series(), 0, "a day of silence while we hear");
+}
+
+#[test]
+fn a_snapshot_from_before_series_were_dropped_is_read() {
+    use std::collections::BTreeMap;
+    let none = BTreeMap::<String, u8>::new();
+    let logs = (Some(start()), none.clone());
+    let missing = (start(), start(), none);
+    let state =
+        (1_u16, start(), BTreeMap::<u64, u8>::new(), logs, missing, (7_u64, 1_u64, 0_u64, 0, 0));
+    let bytes = rmp_serde::to_vec(&state).expect("encodes");
+    let shard = Shard::restore(Config::default(), &bytes).expect("reads it");
+    assert_eq!((shard.counts().judged, shard.counts().series_dropped), (7, 0));
+}
