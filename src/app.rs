@@ -2,8 +2,9 @@
 //!
 //! Order of the start: store, intake, detection (which restores its state and reads on in the
 //! journal), the stages behind it, the sources, and last the front doors, so that nothing is
-//! accepted before it can be judged. The end goes the other way round: doors and sources stop,
-//! stages finish what they have in hand, detection writes a last snapshot.
+//! accepted before it can be judged. The end has no order: one token is cancelled for all at once,
+//! each task finishes what it has in hand, and detection writes a last snapshot. What a door still
+//! accepts meanwhile is in the journal, where the next start reads on.
 
 mod demo;
 mod presence;
@@ -302,7 +303,7 @@ impl App {
         });
     }
 
-    /// Stops doors and sources, lets the stages finish, writes the last snapshot.
+    /// Asks all tasks to end and waits for them; says whether all did in time.
     pub async fn stop(self) -> bool {
         self.tasks.drain(PATIENCE).await
     }

@@ -11,6 +11,7 @@ mod crash;
 mod deploy;
 mod discovery;
 mod durability;
+mod ending;
 mod invariants;
 mod llm;
 mod openai_fake;
