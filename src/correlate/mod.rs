@@ -3,7 +3,8 @@
 //! Hears `Alert`, `Incident`, `Silence`, `Change` and `Tick`; publishes `Incident`. Guarantees:
 //! every alert gets a recorded decision with its reason; onset order, not arrival order, relates
 //! alerts; an alert never joins an incident that is over, except by reopening it within its window,
-//! or quietly one that a person closed and whose condition it is; ids derive from the first alert, so handling twice leaves the same state.
+//! or quietly one that a person closed and whose condition it is; ids derive from the first
+//! alert, so handling twice leaves the same state.
 
 mod closed;
 mod config;
