@@ -222,10 +222,14 @@ async fn a_platform_that_is_down_keeps_no_other_waiting_and_a_card_stays_in_its_
     };
     let fault = stage(Config::default()).sweep().await.expect_err("one platform is down");
     assert!(fault.to_string().contains("503"), "{fault}");
+    // Something new to say, after a start anew with other routes.
+    let taken = Incident { state: IncidentState::Acknowledged, ..first };
+    store.write(move |tx| tx.put(&taken)).await.expect("writes");
     let rerouted = Config { channel: "elsewhere".into(), ..Config::default() };
     stage(rerouted).sweep().await.expect_err("it is down still");
     let messages = store.read(|r| r.list::<Message>(&Filter::all())).await.expect("reads");
     let cards: Vec<_> = messages.iter().filter(|m| m.thread.is_none()).collect();
     assert_eq!(cards.len(), 2, "both incidents are told where it works");
     assert!(cards.iter().all(|m| m.channel == "incidents"), "{cards:?}");
+    assert!(cards.iter().any(|m| m.edited_at.is_some()), "the news was told in place");
 }

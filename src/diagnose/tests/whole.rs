@@ -303,3 +303,32 @@ async fn what_is_not_there_is_a_gap_and_the_rest_is_ranked() {
     house.clock.set(at(150).plus_ms(HOUR_MS));
     assert_eq!(diagnosed(&mut house, id).await.0.revision, 2);
 }
+
+#[tokio::test]
+async fn causes_stay_as_found_while_it_recovers_and_are_looked_at_again_when_it_opens() {
+    let mut house = house();
+    let incident = house.store.write(trouble).await.expect("writes");
+    let id = incident.id;
+    let (found, _) = diagnosed(&mut house, id).await;
+    // What is gathered later says something else: here, that nothing was deployed.
+    let put = |state: IncidentState| Incident { state, ..incident.clone() };
+    let recovers = put(IncidentState::Monitoring);
+    let deploy = change(&service("stock"), ChangeKind::Deploy, -40).id;
+    house
+        .store
+        .write(move |tx| {
+            tx.remove::<crate::model::Change>(deploy)?;
+            tx.put(&recovers)
+        })
+        .await
+        .expect("writes");
+    house.clock.set(at(300));
+    let (meanwhile, _) = diagnosed(&mut house, id).await;
+    assert!(meanwhile.revision > found.revision, "words and figures go on");
+    assert_eq!(meanwhile.hypotheses, found.hypotheses);
+    let opens = put(IncidentState::Open);
+    house.store.write(move |tx| tx.put(&opens)).await.expect("writes");
+    house.clock.set(at(450));
+    let (again, _) = diagnosed(&mut house, id).await;
+    assert_ne!(again.hypotheses, found.hypotheses);
+}
