@@ -33,6 +33,10 @@ pub enum Event {
     Silence(SilenceId),
     /// A chat message was written or edited.
     Message(MessageId),
+    /// Somebody said something in a chat: it is kept and to be handled.
+    Inbound,
+    /// Something is to be said: the outbox has new work.
+    Outbox,
     /// Event time went on; sent about once a second of wall time.
     Tick,
 }

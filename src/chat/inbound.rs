@@ -1,41 +1,77 @@
-//! What people send us, the same from every platform.
+//! What people send us, the same from every platform, and where an adapter hands it.
 
 use std::collections::BTreeMap;
 
-use crate::model::{Actor, Time};
+use futures_util::future::BoxFuture;
+use serde::{Deserialize, Serialize};
 
-/// Something that a person said or did. Whoever handles it remembers [`Inbound::key`]: platforms
-/// deliver more than once.
-#[derive(Clone, Debug, PartialEq, Eq)]
+use super::{Card, Form};
+use crate::model::{Actor, Fault, Time};
+use crate::store::{Index, Record};
+
+/// Something that a person said or did. It is kept before it is acknowledged and handled once:
+/// platforms deliver more than once.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inbound {
     /// The same for every delivery of the same thing: made of the content (message and time,
     /// click and time), not of the envelope.
     pub key: String,
-    /// Which platform.
+    /// Which platform: [`Chat::platform`](super::Chat::platform).
     pub platform: String,
     /// Which channel.
     pub channel: String,
-    /// Root message of the thread, where it was said in one.
+    /// Root message of the thread, where it was said in one; for a click the message clicked on.
     pub thread: Option<String>,
     /// Who, with the role that the platform's user has here.
     pub actor: Actor,
     /// When (event time).
     pub at: Time,
-    /// What a form can be opened with, where the platform gives such a thing.
+    /// What a form or an ephemeral answer needs, where the platform gives such a thing (Slack's
+    /// trigger, Discord's interaction). It is no secret by the time it is kept: it lives minutes.
     pub trigger: Option<String>,
     /// What.
     pub said: Said,
 }
 
+impl Inbound {
+    /// Where an answer for this one person goes.
+    #[must_use]
+    pub fn address(&self) -> Address {
+        Address {
+            actor: self.actor.clone(),
+            channel: self.channel.clone(),
+            thread: self.thread.clone(),
+            trigger: self.trigger.clone(),
+        }
+    }
+}
+
+/// Where one person is reached: what an adapter needs for a form or ephemeral words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Address {
+    /// Who.
+    pub actor: Actor,
+    /// Where they said it.
+    pub channel: String,
+    /// In which thread.
+    pub thread: Option<String>,
+    /// [`Inbound::trigger`].
+    pub trigger: Option<String>,
+}
+
 /// Words, a click, a form or a command.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "said", rename_all = "snake_case")]
 pub enum Said {
     /// A message in a channel or thread.
     Message {
-        /// Its words.
+        /// Its words, without the mention of the bot.
         text: String,
+        /// Whether it was meant for the bot beyond doubt: a mention or a direct message. One that
+        /// was not is a question only in the thread of an incident.
+        addressed: bool,
     },
-    /// A button.
+    /// A button that asks nothing.
     Click {
         /// What it carried: [`Button::code`](super::Button::code).
         code: String,
@@ -52,4 +88,95 @@ pub enum Said {
         /// What follows the command's name.
         text: String,
     },
+}
+
+/// What comes of pressing a button.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pressed {
+    /// Something is asked first: show this at once.
+    Form(Form),
+    /// Nothing is asked: hand the click to [`Inlet::accept`].
+    Nothing,
+    /// It can't be had; the sentence is for that person alone.
+    Refused(String),
+}
+
+/// What a word in a slash command's option may be completed to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Completion {
+    /// Names of services.
+    Service,
+    /// Incidents that are open or newly over.
+    Incident,
+    /// Ids of runbooks.
+    Runbook,
+}
+
+/// Where an adapter hands what people say; `command` stands behind it.
+pub trait Inlet: Send + Sync + 'static {
+    /// What a button opens. Reads only, in milliseconds: platforms wait 3 s for a form. `code` may
+    /// also be that of a form that a command or shortcut opens.
+    fn press(&self, actor: Actor, code: String) -> BoxFuture<'_, Result<Pressed, Fault>>;
+
+    /// What is wrong with a form's values, by field name, before it is handed to
+    /// [`Inlet::accept`]; empty: nothing. Reads only, in milliseconds.
+    fn faults(
+        &self,
+        actor: Actor,
+        code: String,
+        values: BTreeMap<String, String>,
+    ) -> BoxFuture<'_, Result<BTreeMap<String, String>, Fault>>;
+
+    /// Keeps what was said and returns once it is durable; it is handled after. `false`: it was
+    /// there already (delivered twice).
+    fn accept(&self, inbound: Inbound) -> BoxFuture<'_, Result<bool, Fault>>;
+
+    /// Values and labels that begin like `typed`, at most 25, the likeliest first.
+    fn complete(
+        &self,
+        what: Completion,
+        typed: String,
+    ) -> BoxFuture<'_, Result<Vec<(String, String)>, Fault>>;
+
+    /// What a person's own page shows: open incidents, what waits for a decision, their silences.
+    fn home(&self, actor: Actor) -> BoxFuture<'_, Result<Vec<Card>, Fault>>;
+}
+
+/// Where something that was said stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeardState {
+    /// To be handled.
+    Due,
+    /// Handled.
+    Done,
+}
+
+/// Something that was said, as it is kept until and after it was handled.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kept {
+    /// What.
+    pub inbound: Inbound,
+    /// Where it stands.
+    pub state: HeardState,
+}
+
+/// Found by state, platform (`parent`).
+impl Record for Kept {
+    const KIND: &'static str = "inbound";
+    fn key(&self) -> String {
+        self.inbound.key.clone()
+    }
+    fn index(&self) -> Index {
+        let state = match self.state {
+            HeardState::Due => "due",
+            HeardState::Done => "done",
+        };
+        Index {
+            at: self.inbound.at,
+            state: state.into(),
+            parent: self.inbound.platform.clone(),
+            subject: String::new(),
+        }
+    }
 }

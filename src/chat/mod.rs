@@ -15,27 +15,47 @@
 //! - **Forms** answer a click within 3 s (Slack's trigger, Discord's first response), so they
 //!   bypass every queue. A form has at most [`Form::MAX_FIELDS`] inputs; the kinds that a platform
 //!   lacks are asked for as text and read by [`form::parse_time`] and [`form::parse_duration`].
+//! - **Deeds.** [`Chat::dress`] is for what only some platforms have (a topic, a pin): it may do
+//!   nothing, and nothing depends on it.
 //! - **Ephemeral** words are seen by one person only and may be lost: they are never the only
 //!   record of anything.
 
 mod card;
 pub mod console;
+pub mod discord;
 pub mod form;
 mod inbound;
 mod message;
+pub mod outbox;
+pub mod people;
+mod route;
+pub mod slack;
 
 #[cfg(test)]
 mod tests;
 
 pub use card::{BadCode, Block, Button, Card, Field, Item, Mark, Style, Subject, Verb};
 pub use form::{Form, FormField, FormKind};
-pub use inbound::{Inbound, Said};
+pub use inbound::{Address, Completion, HeardState, Inbound, Inlet, Kept, Pressed, Said};
 pub use message::{Channel, Content, Message, StoredFile};
+pub use outbox::{Post, PostState, Urgency, Within};
+pub use route::{Route, Routing};
 
 use futures_util::future::BoxFuture;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Actor, Fault, IncidentId};
+use crate::model::{Fault, IncidentId};
+
+/// The chat platforms besides the console.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Slack workspaces.
+    pub slack: Vec<slack::Config>,
+    /// Discord bots.
+    pub discord: Vec<discord::Config>,
+}
 
 /// What a platform can carry; renderers split or move to the thread what does not fit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -54,12 +74,14 @@ pub struct Limits {
     pub form_title: usize,
     /// Bytes of an uploaded file.
     pub file_bytes: usize,
+    /// Least milliseconds of wall time between two new messages in one channel.
+    pub every_ms: u64,
 }
 
 /// Where a message stands on its platform.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Place {
-    /// Which platform: `console`, `slack`, `discord`.
+    /// Which platform: [`Chat::platform`].
     pub platform: String,
     /// The channel there.
     pub channel: String,
@@ -80,6 +102,30 @@ pub struct Draft {
     pub content: Content,
     /// Which incident it is about, where it is about one.
     pub incident: Option<IncidentId>,
+    /// Where it stands already, where that is known: it is edited there.
+    pub place: Option<Place>,
+    /// Whether an earlier try may have reached the platform without our knowing: the channel is
+    /// read for the key before anything new is written.
+    pub doubtful: bool,
+    /// Whether the thread's message is shown in the channel too, where a platform can.
+    pub broadcast: bool,
+}
+
+impl Draft {
+    /// A message for a channel, tried for the first time.
+    #[must_use]
+    pub fn new(key: impl Into<String>, channel: impl Into<String>, content: Content) -> Self {
+        Self {
+            key: key.into(),
+            channel: channel.into(),
+            thread: None,
+            content,
+            incident: None,
+            place: None,
+            doubtful: false,
+            broadcast: false,
+        }
+    }
 }
 
 /// A file to be shown in a channel or thread.
@@ -99,6 +145,10 @@ pub struct File {
     pub alt: String,
     /// Its bytes.
     pub bytes: Vec<u8>,
+    /// Where it stands already, where that is known: nothing is uploaded again.
+    pub place: Option<Place>,
+    /// As [`Draft::doubtful`].
+    pub doubtful: bool,
 }
 
 /// One chat platform. The first adapter is [`console::Console`].
@@ -106,48 +156,47 @@ pub struct File {
 /// All methods are idempotent by key or by place. A transient fault may be tried again; whoever
 /// calls owns the retry.
 pub trait Chat: Send + Sync + 'static {
-    /// Its name: `console`, `slack`, `discord`.
-    fn platform(&self) -> &'static str;
+    /// Its name: `console`, `slack`, `discord`, or `slack:NAME` where several are connected.
+    fn platform(&self) -> &str;
 
     /// What it can carry.
     fn limits(&self) -> Limits;
 
-    /// Writes a message into a channel or thread, or edits the one with the same key.
-    fn post(&self, draft: Draft) -> BoxFuture<'_, Result<Place, Fault>>;
-
-    /// Puts new content in the place of the old.
-    fn edit(&self, place: Place, content: Content) -> BoxFuture<'_, Result<(), Fault>>;
-
-    /// Answers in the thread of `root` (which may be a reply itself: then in the same thread).
-    fn reply(
-        &self,
-        root: Place,
-        key: String,
-        content: Content,
-        incident: Option<IncidentId>,
-    ) -> BoxFuture<'_, Result<Place, Fault>> {
-        let channel = root.channel.clone();
-        self.post(Draft { key, channel, thread: Some(root), content, incident })
+    /// Where it stands with its platform, for `/readyz` and the console.
+    fn health(&self) -> Health {
+        Health::Up
     }
 
-    /// Says something that only one person sees.
-    fn ephemeral(
-        &self,
-        to: Actor,
-        channel: String,
-        thread: Option<Place>,
-        text: String,
-    ) -> BoxFuture<'_, Result<(), Fault>>;
+    /// Writes a message into a channel or thread, or edits the one with the same key.
+    fn post(&self, draft: Draft) -> BoxFuture<'_, Result<Place, Fault>>;
 
     /// Shows a file.
     fn upload(&self, file: File) -> BoxFuture<'_, Result<Place, Fault>>;
 
-    /// Opens a form for the person whose click gave `trigger`.
-    fn open_form(
-        &self,
-        to: Actor,
-        channel: String,
-        trigger: String,
-        form: Form,
-    ) -> BoxFuture<'_, Result<(), Fault>>;
+    /// Says something that only one person sees.
+    fn ephemeral(&self, to: Address, content: Content) -> BoxFuture<'_, Result<(), Fault>>;
+
+    /// Shows that a question is being worked on (`true`) or no more (`false`): a sign at the
+    /// message, a word under the box. `message` is the platform's id of the question.
+    fn working(&self, _to: Address, _message: String, _on: bool) -> BoxFuture<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// Marks the message of an incident as the one to find (a pin, a bookmark), or no more.
+    fn dress(&self, _place: Place, _on: bool) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+/// Where an adapter stands with its platform.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "health", rename_all = "snake_case")]
+pub enum Health {
+    /// It is reached.
+    Up,
+    /// It is not reached and tried again.
+    Down {
+        /// Why, and what to do where something can be done.
+        why: String,
+    },
 }

@@ -8,7 +8,7 @@ use super::console::Console;
 use super::*;
 use crate::bus::{Bus, Event, Heard};
 use crate::model::clock::ManualClock;
-use crate::model::{ProposalId, Role, Time};
+use crate::model::{Actor, ProposalId, Role, Time};
 use crate::store::{Filter, Store};
 
 fn console() -> (tempfile::TempDir, Store, Bus, Console, Arc<ManualClock>) {
@@ -27,19 +27,15 @@ fn person(id: &str) -> Actor {
 async fn the_same_key_gives_one_message_edited_in_place() {
     let (_folder, store, bus, console, clock) = console();
     let mut heard = bus.subscribe();
-    let draft = |text: &str| Draft {
-        key: "incident:INC-1:console:main".into(),
-        channel: "incidents".into(),
-        thread: None,
-        content: Content::text(text),
-        incident: None,
-    };
+    let draft =
+        |text: &str| Draft::new("incident:INC-1:console:main", "incidents", Content::text(text));
     let first = console.post(draft("one")).await.expect("posts");
     let again = console.post(draft("one")).await.expect("posts");
     clock.advance(std::time::Duration::from_secs(5));
     let edited = console.post(draft("two")).await.expect("edits");
     assert_eq!((&first, &first), (&again, &edited));
-    console.reply(first, "r1".into(), Content::text("reply"), None).await.expect("replies");
+    let reply = Draft::new("r1", "incidents", Content::text("reply"));
+    console.post(Draft { thread: Some(first), ..reply }).await.expect("replies");
     let all = store.read(|r| r.list::<Message>(&Filter::parent("incidents"))).await.expect("reads");
     assert_eq!(all.len(), 2);
     assert_eq!(all[0].content, Content::text("two"));
@@ -54,7 +50,9 @@ async fn the_same_key_gives_one_message_edited_in_place() {
 async fn ephemeral_words_are_for_one_person() {
     let (_folder, store, _bus, console, _clock) = console();
     let to = person("ada");
-    console.ephemeral(to.clone(), "incidents".into(), None, "psst".into()).await.expect("says");
+    let address =
+        Address { actor: to.clone(), channel: "incidents".into(), thread: None, trigger: None };
+    console.ephemeral(address, Content::text("psst")).await.expect("says");
     let all = store.read(|r| r.list::<Message>(&Filter::all())).await.expect("reads");
     assert!(all[0].visible_to(&to));
     assert!(!all[0].visible_to(&person("bob")));

@@ -72,13 +72,8 @@ impl Notify {
         if told.card.as_ref() != Some(&card) {
             let mut places = Vec::new();
             for chat in &self.chats {
-                let draft = Draft {
-                    key: card_key(id),
-                    channel: told.channel.clone(),
-                    thread: None,
-                    content: card.clone(),
-                    incident: Some(id),
-                };
+                let draft = Draft::new(card_key(id), told.channel.clone(), card.clone());
+                let draft = Draft { incident: Some(id), ..draft };
                 let place = chat.post(draft).await;
                 places.push(place.map_err(|e| failed = Some(late(chat.platform(), e))).ok());
             }
@@ -96,7 +91,9 @@ impl Notify {
                 };
                 let text = format!("{} UTC {}", entry.at.clock_text(), entry.text);
                 let key = format!("{id}/{}", entry.id);
-                let said = chat.reply(place, key, Content::text(text), Some(id)).await;
+                let draft = Draft::new(key, place.channel.clone(), Content::text(text));
+                let draft = Draft { thread: Some(place), incident: Some(id), ..draft };
+                let said = chat.post(draft).await;
                 if let Err(e) = said {
                     (everywhere, failed) = (false, Some(late(chat.platform(), e)));
                 }

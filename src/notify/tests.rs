@@ -172,7 +172,7 @@ async fn one_message_per_incident_also_after_a_start_anew() {
 struct Down;
 
 impl crate::chat::Chat for Down {
-    fn platform(&self) -> &'static str {
+    fn platform(&self) -> &str {
         "down"
     }
     fn limits(&self) -> crate::chat::Limits {
@@ -181,22 +181,10 @@ impl crate::chat::Chat for Down {
     fn post(&self, _: crate::chat::Draft) -> Answer<'_, crate::chat::Place> {
         Box::pin(async { Err(Fault::because("the platform answers 503")) })
     }
-    fn edit(&self, _: crate::chat::Place, _: crate::chat::Content) -> Answer<'_, ()> {
-        Box::pin(async { Err(Fault::because("the platform answers 503")) })
-    }
-    fn ephemeral(
-        &self,
-        _: Actor,
-        _: String,
-        _: Option<crate::chat::Place>,
-        _: String,
-    ) -> Answer<'_, ()> {
+    fn ephemeral(&self, _: crate::chat::Address, _: crate::chat::Content) -> Answer<'_, ()> {
         Box::pin(async { Err(Fault::because("the platform answers 503")) })
     }
     fn upload(&self, _: crate::chat::File) -> Answer<'_, crate::chat::Place> {
-        Box::pin(async { Err(Fault::because("the platform answers 503")) })
-    }
-    fn open_form(&self, _: Actor, _: String, _: String, _: crate::chat::Form) -> Answer<'_, ()> {
         Box::pin(async { Err(Fault::because("the platform answers 503")) })
     }
 }

@@ -6,7 +6,7 @@
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::{Channel, Chat, Content, Draft, File, Form, Limits, Message, Place, StoredFile};
+use super::{Address, Channel, Chat, Content, Draft, File, Limits, Message, Place, StoredFile};
 use crate::bus::{Bus, Event};
 use crate::model::id::hex;
 use crate::model::{Actor, Fault, MessageId, SharedClock, Time};
@@ -135,7 +135,7 @@ fn console_id(place: &Place) -> Result<MessageId, Fault> {
 }
 
 impl Chat for Console {
-    fn platform(&self) -> &'static str {
+    fn platform(&self) -> &str {
         "console"
     }
 
@@ -148,6 +148,7 @@ impl Chat for Console {
             label: 80,
             form_title: 80,
             file_bytes: 4 << 20,
+            every_ms: 0,
         }
     }
 
@@ -155,43 +156,13 @@ impl Chat for Console {
         self.write(draft, None).boxed()
     }
 
-    fn edit(&self, place: Place, content: Content) -> BoxFuture<'_, Result<(), Fault>> {
-        async move {
-            let (id, now) = (console_id(&place)?, self.clock.now());
-            let changed = self
-                .store
-                .write(move |tx| {
-                    let Some(mut message) = tx.get::<Message>(id)? else {
-                        return Err(Fault::because(format!("{id} is not there to be edited")));
-                    };
-                    if message.content == content {
-                        return Ok(false);
-                    }
-                    (message.content, message.edited_at) = (content, Some(now));
-                    tx.put(&message)?;
-                    Ok(true)
-                })
-                .await?;
-            if changed {
-                self.bus.publish(Event::Message(id));
-            }
-            Ok(())
-        }
-        .boxed()
-    }
-
-    fn ephemeral(
-        &self,
-        to: Actor,
-        channel: String,
-        thread: Option<Place>,
-        text: String,
-    ) -> BoxFuture<'_, Result<(), Fault>> {
+    fn ephemeral(&self, to: Address, content: Content) -> BoxFuture<'_, Result<(), Fault>> {
         async move {
             let key = format!("ephemeral:{}", MessageId::random(self.clock.now()));
-            let content = Content::text(text);
-            let draft = Draft { key, channel, thread, content, incident: None };
-            self.write(draft, Some(format!("{}:{}", to.via, to.id))).await.map(|_| ())
+            let (platform, channel) = (self.platform().to_owned(), to.channel.clone());
+            let thread = to.thread.map(|message| Place { platform, channel, message });
+            let draft = Draft { thread, ..Draft::new(key, to.channel, content) };
+            self.write(draft, Some(format!("{}:{}", to.actor.via, to.actor.id))).await.map(|_| ())
         }
         .boxed()
     }
@@ -212,23 +183,7 @@ impl Chat for Console {
                 file: file.key.clone(),
             };
             let (key, channel, thread) = (file.key, file.channel, file.thread);
-            self.write(Draft { key, channel, thread, content, incident: None }, None).await
-        }
-        .boxed()
-    }
-
-    fn open_form(
-        &self,
-        to: Actor,
-        channel: String,
-        trigger: String,
-        form: Form,
-    ) -> BoxFuture<'_, Result<(), Fault>> {
-        async move {
-            let key = format!("form:{}:{}:{trigger}", to.via, to.id);
-            let content = Content::Form { form };
-            let draft = Draft { key, channel, thread: None, content, incident: None };
-            self.write(draft, Some(format!("{}:{}", to.via, to.id))).await.map(|_| ())
+            self.write(Draft { thread, ..Draft::new(key, channel, content) }, None).await
         }
         .boxed()
     }

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use super::{Answer, State, VIEWER};
 use crate::assist::{self, Question};
 use crate::chat::console::{DEFAULT_CHANNEL, message_id};
-use crate::chat::{Block, Card, Chat as _, Content, Item, Mark, Message, Place};
+use crate::chat::{Block, Card, Chat as _, Content, Draft, Item, Mark, Message, Place};
 use crate::model::{Actor, Fault, Incident, IncidentId, MessageId, Refused};
 use crate::store::{Filter, Rows};
 use crate::web::Failure;
@@ -156,7 +156,9 @@ async fn reply(
         channel: said.channel.clone(),
         message: root(incident).to_string(),
     };
-    state.shared.console.reply(place, format!("answer:{}", said.id), content, Some(incident)).await
+    let draft = Draft::new(format!("answer:{}", said.id), place.channel.clone(), content);
+    let draft = Draft { thread: Some(place), incident: Some(incident), ..draft };
+    state.shared.console.post(draft).await
 }
 
 /// Keeps the evidence that an answer cites, so that its links open later too.

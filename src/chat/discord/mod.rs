@@ -1,0 +1,5 @@
+//! Discord as a chat platform.
+
+mod config;
+
+pub use config::Config;

@@ -1,0 +1,5 @@
+//! Slack as a chat platform.
+
+mod config;
+
+pub use config::Config;
