@@ -172,7 +172,7 @@ async fn one_message_per_incident_also_after_a_start_anew() {
 struct Down;
 
 impl crate::chat::Chat for Down {
-    fn platform(&self) -> &str {
+    fn platform(&self) -> &'static str {
         "down"
     }
     fn limits(&self) -> crate::chat::Limits {

@@ -135,7 +135,7 @@ fn console_id(place: &Place) -> Result<MessageId, Fault> {
 }
 
 impl Chat for Console {
-    fn platform(&self) -> &str {
+    fn platform(&self) -> &'static str {
         "console"
     }
 
