@@ -76,6 +76,8 @@ pub struct Limits {
     pub file_bytes: usize,
     /// Least milliseconds of wall time between two new messages in one channel.
     pub every_ms: u64,
+    /// Whether charts must be sent as pictures, because [`Block::Chart`] can't be drawn there.
+    pub charts_as_files: bool,
 }
 
 /// Where a message stands on its platform.
@@ -154,7 +156,10 @@ pub struct File {
 /// One chat platform. The first adapter is [`console::Console`].
 ///
 /// All methods are idempotent by key or by place. A transient fault may be tried again; whoever
-/// calls owns the retry.
+/// calls owns the retry. One with `after` means that the platform asked for a pause (a rate limit):
+/// new messages of that channel, or edits, or uploads, rest for so long. A permanent one means that
+/// this very message can't be had as it is; what concerns the whole connection (a revoked token, a
+/// platform that is down) is transient and told by [`Chat::health`], so that nothing is given up.
 pub trait Chat: Send + Sync + 'static {
     /// Its name: `console`, `slack`, `discord`, or `slack:NAME` where several are connected.
     fn platform(&self) -> &str;
