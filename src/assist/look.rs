@@ -262,7 +262,27 @@ pub(super) fn health(scene: &mut Scene<'_>) -> Result<(), Fault> {
         Baseline::Week => (7 * DAY_MS, "a week before"),
         _ => (DAY_MS, "a day before"),
     };
-    compared(scene, range, back(range, ms), word)
+    compared(scene, range, back(range, ms), word)?;
+    unwatched_quantile(scene)
+}
+
+/// Says so where a percentile was asked for that no series of the entity has.
+fn unwatched_quantile(scene: &mut Scene<'_>) -> Result<(), Fault> {
+    const QUANTILES: [&str; 5] = ["p50", "p75", "p90", "p95", "p99"];
+    let text = scene.question.text.to_lowercase();
+    let mut words = text.split(|c: char| !c.is_alphanumeric());
+    let Some(asked) = words.find_map(|w| QUANTILES.into_iter().find(|q| *q == w)) else {
+        return Ok(());
+    };
+    let mut known = Vec::new();
+    for entity in scene.plan.entities.clone() {
+        known.extend(golden(scene, &entity)?.into_iter().map(|s| s.metric));
+    }
+    let quantile = |metric: &String| QUANTILES.iter().any(|q| metric.ends_with(q));
+    if known.iter().any(quantile) && !known.iter().any(|m| m.ends_with(asked)) {
+        scene.draft.line(format!("No {asked} is watched; another percentile is shown."));
+    }
+    Ok(())
 }
 
 pub(super) fn slowest(scene: &mut Scene<'_>) -> Result<(), Fault> {

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use jiff::tz::TimeZone;
 
 use crate::model::diagnosis::Finding;
-use crate::model::time::{HOUR_MS, duration_text};
+use crate::model::time::{DAY_MS, HOUR_MS, duration_text};
 use crate::model::{
     Alert, Change, Diagnosis, EntityRef, EntryKind, Evidence, Fault, Graph, Incident, Time,
     TimelineEntry, topology::Edge,
@@ -182,6 +182,10 @@ impl Scene<'_> {
             self.draft.note(format!("`{words}` was read as {name}."));
         }
         let Some(name) = self.plan.unknown_name.clone() else { return };
+        // There any word may be what is looked for.
+        if matches!(self.plan.intent, Intent::Runbook | Intent::SeenBefore) {
+            return;
+        }
         let hint = nearest(&name, known);
         self.draft.line(format!("Nothing named `{name}` is known; {hint}."));
     }
@@ -354,6 +358,19 @@ impl Scene<'_> {
         Ok(chosen.len())
     }
 
+    /// The newest change of the week before a range in which there was none: who asks what changed
+    /// wants that one.
+    fn change_before(&mut self, range: Range, entities: &[EntityRef]) -> Result<(), Fault> {
+        let week = Range { since: range.since.plus_ms(-7 * DAY_MS), until: range.since };
+        let filter = Filter::all().since(week.since).until(week.until).newest(500);
+        let asked = |c: &Change| entities.is_empty() || entities.contains(&c.entity);
+        if let Some(change) = self.rows.list::<Change>(&filter)?.into_iter().find(asked) {
+            self.draft.line("The newest before that:");
+            self.change_line(&change, week);
+        }
+        Ok(())
+    }
+
     fn changes(&mut self) -> Result<(), Fault> {
         let mut range = self.range(24);
         let entities = self.plan.entities.clone();
@@ -368,6 +385,7 @@ impl Scene<'_> {
         let n = self.change_lines(range, &entities)?;
         if n == 0 {
             self.draft.line("None was reported.");
+            self.change_before(range, &entities)?;
         } else if n > MOST {
             self.draft.line(format!("The newest {MOST} of {n} are shown."));
         }

@@ -154,6 +154,8 @@ async fn what_is_missing_is_said() {
         ("show errors of billing", "Nothing named `billing` is known;"),
         ("errors of checkout", "None was logged."),
         ("what changed on checkout", "None was reported."),
+        ("what changed in the last 5 minutes", "The newest before that:\n- 2026-11-21 14:40 UTC"),
+        ("show me p95 of orders", "No p95 is watched; another percentile is shown."),
         ("who was paged", "No alert started from"),
         ("why was i not paged for checkout", "Nothing left its expected band there"),
         ("what happened yesterday", "Nothing is recorded from 2026-11-20 00:00 UTC"),
@@ -163,6 +165,8 @@ async fn what_is_missing_is_said() {
         let answer = ask(&store, text).await;
         assert!(answer.text.contains(expected), "{text}: {}", answer.text);
     }
+    let answer = ask(&store, "which runbook for pool").await;
+    assert!(!answer.text.contains("Nothing named"), "what a runbook is about is no service");
     let answer = ask(&store, "#12").await;
     assert_eq!(answer.gaps.len(), 1, "the missing diagnosis is a gap");
 }

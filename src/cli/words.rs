@@ -200,9 +200,15 @@ pub(super) fn answer(value: &Value) -> String {
     if !citations.is_empty() {
         out.push('\n');
     }
+    let text = value["text"].as_str().unwrap_or_default();
     for citation in citations {
-        let summary = citation["evidence"]["summary"].as_str().unwrap_or_default();
-        let _ = writeln!(out, "[{}] {summary}", citation["n"]);
+        let evidence = &citation["evidence"];
+        let word = |key: &str| evidence[key].as_str().unwrap_or_default();
+        // What the answer says already is not said again: what stands here is how to look it up.
+        let said = text.contains(word("summary"));
+        let summary = if said { String::new() } else { format!("{} - ", word("summary")) };
+        let (n, source, query) = (&citation["n"], word("source"), word("query"));
+        let _ = writeln!(out, "[{n}] {summary}{source}: {query}{}", looked_at(evidence));
     }
     for gap in list("gaps") {
         let (what, why) = (gap["what"].as_str(), gap["why"].as_str());
@@ -213,6 +219,17 @@ pub(super) fn answer(value: &Value) -> String {
         let _ = writeln!(out, "{}", note.as_str().unwrap_or_default());
     }
     out
+}
+
+/// The range that a piece of evidence looks at, where it is one; the query of a record has none.
+fn looked_at(evidence: &Value) -> String {
+    let time = |key: &str| evidence[key].as_str().and_then(|t| Time::parse(t).ok());
+    match (time("since"), time("until")) {
+        (Some(a), Some(b)) if a > Time::from_ms(0) && a < b => {
+            format!(" ({} to {})", a.minute_text(), b.minute_text())
+        }
+        _ => String::new(),
+    }
 }
 
 /// One silence on a line.
@@ -249,5 +266,35 @@ pub(super) fn verified(value: &Value) -> String {
         format!("The chain is whole: {} records, last hash {hash}.\n", value["n"])
     } else {
         format!("The chain is broken: {}\n", value["reason"].as_str().unwrap_or("no reason given"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_citation_says_how_to_look_it_up_and_repeats_nothing() {
+        let evidence = |summary: &str, since: &str| {
+            serde_json::json!({
+                "summary": summary, "source": "shop", "query": "up{service=\"orders\"}",
+                "since": since, "until": "2026-11-21T12:30:00.000Z",
+            })
+        };
+        let value = serde_json::json!({
+            "text": "orders is up. [1][2]",
+            "citations": [
+                { "n": 1, "evidence": evidence("orders is up", "2026-11-21T12:00:00.000Z") },
+                { "n": 2, "evidence": evidence("it was down", "1970-01-01T00:00:00.000Z") },
+            ],
+            "notes": ["No model used."],
+        });
+        insta::assert_snapshot!(answer(&value), @r#"
+        orders is up. [1][2]
+
+        [1] shop: up{service="orders"} (2026-11-21 12:00 UTC to 2026-11-21 12:30 UTC)
+        [2] it was down - shop: up{service="orders"}
+        No model used.
+        "#);
     }
 }

@@ -71,6 +71,8 @@ struct State {
     /// The server's clock minus ours.
     skew_ms: i64,
     discovered_at: Option<Time>,
+    /// Watches and series as last logged.
+    watching: Option<(usize, usize)>,
     said: Option<String>,
 }
 
@@ -199,12 +201,12 @@ impl Poller {
         }
         let (scrape_ms, discovered) = survey(&self.client, &self.config).await?;
         self.state.step_ms = (i64::from(self.config.step_s.max(1)) * SECOND_MS).max(scrape_ms);
-        tracing::info!(
-            source = self.config.name,
-            n_watches = discovered.watches.len(),
-            n_series = discovered.n_series(),
-            "watching"
-        );
+        let figures = (discovered.watches.len(), discovered.n_series());
+        if self.state.watching != Some(figures) {
+            let (n_watches, n_series) = figures;
+            tracing::info!(source = self.config.name, n_watches, n_series, "watching");
+            self.state.watching = Some(figures);
+        }
         self.state.watches = discovered.watches;
         for watch in &self.state.watches {
             let Some(promql) = &watch.limit_promql else { continue };
