@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Card, Form};
-use crate::model::{Actor, IncidentId, MessageId, Time};
+use crate::model::id::{hex, unhex};
+use crate::model::{Actor, Fault, IncidentId, MessageId, Time};
 use crate::store::{Index, Record};
 
 /// What a message says.
@@ -138,6 +139,22 @@ pub struct StoredFile {
     pub hex: String,
     /// When it was written (event time).
     pub at: Time,
+}
+
+impl StoredFile {
+    /// A file of these bytes.
+    #[must_use]
+    pub fn new(key: &str, media_type: &str, bytes: &[u8], at: Time) -> Self {
+        Self { key: key.to_owned(), media_type: media_type.to_owned(), hex: hex(bytes), at }
+    }
+
+    /// Its bytes.
+    ///
+    /// # Errors
+    /// What is stored are no hexadecimal digits.
+    pub fn bytes(&self) -> Result<Vec<u8>, Fault> {
+        unhex(&self.hex).ok_or_else(|| Fault::because("a stored file can't be read"))
+    }
 }
 
 impl Record for StoredFile {

@@ -38,6 +38,19 @@ pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().flat_map(|b| [digit(b >> 4), digit(*b)]).collect()
 }
 
+/// The bytes of [`hex`]'s digits; `None` for any other text.
+#[must_use]
+pub fn unhex(text: &str) -> Option<Vec<u8>> {
+    let digit = |b: u8| match b {
+        b'0'..=b'9' => Some(b - b'0'),
+        b'a'..=b'f' => Some(b - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    let bytes = pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?));
+    if rest.is_empty() { bytes.collect() } else { None }
+}
+
 /// Why a text is not an id.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{text}` is not an id of the form {prefix}-<26 letters and digits>")]
@@ -157,6 +170,16 @@ mod tests {
         let at = Time::from_ms(1_700_000_000_000);
         assert_eq!(AlertId::derive(at, &["a", "b"]), AlertId::derive(at, &["a", "b"]));
         assert_ne!(AlertId::derive(at, &["ab"]), AlertId::derive(at, &["a", "b"]));
+    }
+
+    #[test]
+    fn digits_give_their_bytes_back_and_nothing_else_is_read() {
+        let all: Vec<u8> = (0..=255).collect();
+        assert_eq!(unhex(&hex(&all)), Some(all));
+        assert_eq!(unhex(""), Some(Vec::new()));
+        for bad in ["0", "0g", "0A", "é0", " 00"] {
+            assert_eq!(unhex(bad), None, "{bad}");
+        }
     }
 
     #[test]

@@ -8,7 +8,6 @@ use futures_util::future::BoxFuture;
 
 use super::{Address, Channel, Chat, Content, Draft, File, Limits, Message, Place, StoredFile};
 use crate::bus::{Bus, Event};
-use crate::model::id::hex;
 use crate::model::{Actor, Fault, MessageId, SharedClock, Time};
 use crate::store::Store;
 
@@ -170,12 +169,8 @@ impl Chat for Console {
 
     fn upload(&self, file: File) -> BoxFuture<'_, Result<Place, Fault>> {
         async move {
-            let stored = StoredFile {
-                key: file.key.clone(),
-                media_type: file.media_type.clone(),
-                hex: hex(&file.bytes),
-                at: self.clock.now(),
-            };
+            let now = self.clock.now();
+            let stored = StoredFile::new(&file.key, &file.media_type, &file.bytes, now);
             self.store.write(move |tx| tx.put(&stored)).await?;
             let content = Content::File {
                 name: file.name,
