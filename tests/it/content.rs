@@ -79,3 +79,29 @@ fn every_shipped_action_touches_only_what_its_one_setting_names() {
     let unset = library().reach(&BTreeMap::new());
     assert!(unset.iter().all(|r| r.touches.as_ref().is_err_and(|e| e.contains("admin_url"))));
 }
+
+/// What a reader copies out of the pages is taken by the program as it stands.
+#[test]
+fn every_configuration_shown_in_the_pages_is_right() {
+    const PAGES: [(&str, &str); 2] = [
+        ("README.md", include_str!("../../README.md")),
+        ("deploy/README.md", include_str!("../../deploy/README.md")),
+    ];
+    let secrets: Vec<(String, String)> = PAGES
+        .iter()
+        .flat_map(|(_, page)| page.split("{ env = \"").skip(1))
+        .filter_map(|rest| rest.split('"').next())
+        .map(|name| (name.to_owned(), "obviously-not-a-real-secret".to_owned()))
+        .collect();
+    let mut n = 0;
+    for (name, page) in PAGES {
+        for block in page.split("```toml\n").skip(1) {
+            let text = block.split("```").next().unwrap_or_default();
+            if let Err(wrong) = nightjar::config::load(text, &secrets) {
+                panic!("{}", wrong.render(name, text));
+            }
+            n += 1;
+        }
+    }
+    assert!(n >= 2, "README shows the least and the policy");
+}
