@@ -114,6 +114,8 @@ impl App {
         let shard = SharedShard::new(settings.detect.clone());
         let progress = Sources::default();
         let app = Self { store, bus, intake, clock, tasks, shard, progress, library, presence };
+        let console = Console::new(app.store.clone(), app.bus.clone(), app.clock.clone());
+        console.ensure_channels(&settings.notify).await?;
         app.start_stages(settings)?;
         app.start_clockwork(settings.retention.clone());
         app.start_maintenance(settings.maintenance.clone());

@@ -1,5 +1,7 @@
 //! Routing: which channel of a platform an incident is told in.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -54,5 +56,56 @@ impl Routing {
                     && (r.services.is_empty() || r.services.iter().any(|s| s == name))
             })
             .map_or(&self.channel, |r| &r.channel)
+    }
+
+    /// All channels by name, each with what is told in it.
+    #[must_use]
+    pub fn channels(&self) -> BTreeMap<&str, String> {
+        let mut topics: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+        for route in &self.routes {
+            let services = route.services.join(", ");
+            let of = if services.is_empty() { "any service" } else { &services };
+            let least = match route.severity {
+                Severity::Info => "",
+                Severity::Warning => " (warning and critical)",
+                Severity::Critical => " (critical)",
+            };
+            topics.entry(&route.channel).or_default().push(format!("{of}{least}"));
+        }
+        let rest = if self.routes.is_empty() { "any service" } else { "all that no route takes" };
+        topics.entry(&self.channel).or_default().push(rest.to_owned());
+        let words = |(name, of): (_, Vec<String>)| (name, format!("Incidents: {}.", of.join("; ")));
+        topics.into_iter().map(words).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_channel_says_what_is_told_in_it() {
+        let mut routing = Routing::default();
+        let words = |routing: &Routing| -> Vec<String> {
+            routing.channels().into_iter().map(|(name, topic)| format!("{name}: {topic}")).collect()
+        };
+        assert_eq!(words(&routing), ["incidents: Incidents: any service."]);
+        let route = |services: &[&str], severity, channel: &str| Route {
+            services: services.iter().map(|s| (*s).to_owned()).collect(),
+            severity,
+            channel: channel.to_owned(),
+        };
+        routing.routes = vec![
+            route(&["orders", "payments"], Severity::Warning, "shop"),
+            route(&[], Severity::Critical, "incidents"),
+            route(&["search"], Severity::Info, "shop"),
+        ];
+        assert_eq!(
+            words(&routing),
+            [
+                "incidents: Incidents: any service (critical); all that no route takes.",
+                "shop: Incidents: orders, payments (warning and critical); search.",
+            ]
+        );
     }
 }

@@ -1,5 +1,6 @@
 //! The web server as callers meet it: the real router behind a bound loopback listener.
 
+mod channels;
 mod chaos;
 mod charts;
 mod document;

@@ -6,10 +6,12 @@
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::{Address, Channel, Chat, Content, Draft, File, Limits, Message, Place, StoredFile};
+use super::{
+    Address, Channel, Chat, Content, Draft, File, Limits, Message, Place, Routing, StoredFile,
+};
 use crate::bus::{Bus, Event};
 use crate::model::{Actor, Fault, MessageId, SharedClock, Time};
-use crate::store::Store;
+use crate::store::{Store, Tx};
 
 /// The channel that is always there.
 pub const DEFAULT_CHANNEL: &str = "incidents";
@@ -29,13 +31,28 @@ impl Console {
         Self { store, bus, clock }
     }
 
-    /// Makes a channel unless it is there.
+    /// Makes a channel unless it is there; its topic becomes this one.
     ///
     /// # Errors
     /// The store failed.
     pub async fn ensure_channel(&self, name: &str, topic: &str) -> Result<(), Fault> {
-        let channel = Channel { name: name.into(), topic: topic.into(), at: self.clock.now() };
-        self.store.write(move |tx| tx.put_new(&channel).map(|_| ())).await
+        let made = Channel { name: name.into(), topic: topic.into(), at: self.clock.now() };
+        let write = move |tx: &Tx<'_>| {
+            let at = tx.get::<Channel>(&made.name)?.map_or(made.at, |before| before.at);
+            tx.put(&Channel { at, ..made })
+        };
+        self.store.write(write).await
+    }
+
+    /// Makes every channel that incidents are told in.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub async fn ensure_channels(&self, routing: &Routing) -> Result<(), Fault> {
+        for (name, topic) in routing.channels() {
+            self.ensure_channel(name, &topic).await?;
+        }
+        Ok(())
     }
 
     /// Writes what a person said. The same `key` (chosen by their browser) writes it once.

@@ -5,7 +5,7 @@ use axum::extract::State as Shared;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, RESPONDER, Reason, State, VIEWER, newest, thread, words};
+use super::{Answer, RESPONDER, Reason, State, VIEWER, channels, newest, thread, words};
 use crate::chat::Message;
 use crate::model::{
     Actor, Alert, AlertId, Diagnosis, Fault, Incident, IncidentId, IncidentState, Proposal,
@@ -80,6 +80,8 @@ struct Which {
     state: Option<String>,
     /// Only those that people still work on.
     active: Option<bool>,
+    /// Only those whose cards stand in this channel of the console.
+    channel: Option<String>,
     /// Only opened before.
     before: Option<Time>,
     /// At most so many, up to 1,000.
@@ -93,14 +95,16 @@ struct Incidents {
 }
 
 async fn list(Shared(state): Shared<State>, Params(which): Params<Which>) -> Answer<Incidents> {
-    use IncidentState::{Acknowledged, Mitigating, Monitoring, Open};
     let mut filter = newest(which.limit, which.before);
     filter.states = words::<IncidentState>("state", which.state.as_deref())?;
     if which.active == Some(true) && filter.states.is_empty() {
-        let active = [Open, Acknowledged, Mitigating, Monitoring];
-        filter.states = active.iter().map(|s| s.as_str().to_owned()).collect();
+        filter.states = channels::active().states;
     }
-    let incidents = state.shared.store.read(move |r| r.list::<Incident>(&filter)).await?;
+    let read = state.shared.store.read(move |r| match &which.channel {
+        Some(channel) => channels::incidents_of(r, channel, &filter),
+        None => r.list::<Incident>(&filter),
+    });
+    let incidents = read.await?;
     Ok(Json(Incidents { incidents }))
 }
 

@@ -3,9 +3,11 @@
 mod alerts;
 mod ask;
 mod audit;
+mod channels;
 mod charts;
 mod events;
 mod evidence;
+mod files;
 mod incidents;
 mod keys;
 mod proposals;
@@ -38,6 +40,8 @@ pub(super) fn routes() -> Vec<Route> {
     [
         incidents::routes(),
         thread::routes(),
+        channels::routes(),
+        files::routes(),
         ask::routes(),
         alerts::routes(),
         evidence::routes(),

@@ -9,8 +9,7 @@ use utoipa::ToSchema;
 use super::proposals::{HaltWords, read_halt};
 use super::{Answer, State, VIEWER};
 use crate::model::time::HOUR_MS;
-use crate::model::{Gap, Incident, IncidentState, Time};
-use crate::store::Filter;
+use crate::model::{Gap, Incident, Time};
 use crate::telemetry::gaps;
 use crate::web::table::{Access, Route};
 
@@ -46,10 +45,8 @@ struct Status {
 }
 
 async fn status(Shared(state): Shared<State>) -> Answer<Status> {
-    use IncidentState::{Acknowledged, Mitigating, Monitoring, Open};
     let shared = &state.shared;
-    let active = [Open, Acknowledged, Mitigating, Monitoring].map(IncidentState::as_str);
-    let n_active = shared.store.read(move |r| r.count::<Incident>(&Filter::states(active))).await?;
+    let n_active = shared.store.read(|r| r.count::<Incident>(&super::channels::active())).await?;
     let now = shared.clock.now();
     let gaps = shared.store.read(move |r| gaps::between(r, now.plus_ms(-HOUR_MS), now)).await?;
     Ok(Json(Status {

@@ -33,7 +33,7 @@ pub(super) fn routes() -> Vec<Route> {
 }
 
 /// The message that an incident's thread hangs on; the notify stage posts it under this key.
-fn root(incident: IncidentId) -> MessageId {
+pub(super) fn root(incident: IncidentId) -> MessageId {
     message_id(&format!("{incident}/card"))
 }
 
