@@ -162,6 +162,12 @@ verbs! {
     Reopen = "reopen";
     /// Ask for the rollback of a run.
     Rollback = "rollback";
+    /// Fold an incident into another (opens a form).
+    Merge = "merge";
+    /// Write into an incident's story (opens a form).
+    Note = "note";
+    /// Open an incident by hand (opens a form).
+    Declare = "declare";
 }
 
 /// What a button is about.
@@ -176,7 +182,12 @@ pub enum Subject {
     Proposal(ProposalId),
     /// A run.
     Run(RunId),
+    /// Nothing that is there yet: what a form makes.
+    Nothing,
 }
+
+/// The word for [`Subject::Nothing`].
+const NOTHING: &str = "none";
 
 impl fmt::Display for Subject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -185,6 +196,7 @@ impl fmt::Display for Subject {
             Self::Alert(id) => id.fmt(f),
             Self::Proposal(id) => id.fmt(f),
             Self::Run(id) => id.fmt(f),
+            Self::Nothing => f.write_str(NOTHING),
         }
     }
 }
@@ -197,6 +209,7 @@ impl FromStr for Subject {
             Some("ALT-") => text.parse().map(Self::Alert).ok(),
             Some("PRP-") => text.parse().map(Self::Proposal).ok(),
             Some("RUN-") => text.parse().map(Self::Run).ok(),
+            Some(NOTHING) => Some(Self::Nothing),
             _ => None,
         };
         // ULIDs are also read in lower case and with look-alikes; only one spelling is ours.
@@ -287,10 +300,13 @@ impl Button {
                 matches!(subject, Subject::Proposal(_)) && digest.is_some()
             }
             Verb::Rollback => matches!(subject, Subject::Run(_)) && digest.is_none(),
-            Verb::Why => !matches!(subject, Subject::Run(_)) && digest.is_none(),
+            Verb::Why => !matches!(subject, Subject::Run(_) | Subject::Nothing) && digest.is_none(),
             Verb::Silence => {
-                matches!(subject, Subject::Incident(_) | Subject::Alert(_)) && digest.is_none()
+                let about =
+                    matches!(subject, Subject::Incident(_) | Subject::Alert(_) | Subject::Nothing);
+                about && digest.is_none()
             }
+            Verb::Declare => subject == Subject::Nothing && digest.is_none(),
             _ => matches!(subject, Subject::Incident(_)) && digest.is_none(),
         };
         if !fits {

@@ -22,6 +22,12 @@ pub struct Inbound {
     pub channel: String,
     /// Root message of the thread, where it was said in one; for a click the message clicked on.
     pub thread: Option<String>,
+    /// The platform's id of the message itself, where it is one: [`Chat::working`] shows there that
+    /// it was taken, and the answer to what was said outside of any thread is written beneath it.
+    ///
+    /// [`Chat::working`]: super::Chat::working
+    #[serde(default)]
+    pub message: Option<String>,
     /// Who, with the role that the platform's user has here.
     pub actor: Actor,
     /// When (event time).

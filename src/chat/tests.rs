@@ -8,7 +8,7 @@ use super::console::Console;
 use super::*;
 use crate::bus::{Bus, Event, Heard};
 use crate::model::clock::ManualClock;
-use crate::model::{Actor, ProposalId, Role, Time};
+use crate::model::{Actor, AlertId, IncidentId, ProposalId, Role, RunId, Time};
 use crate::store::{Filter, Store};
 
 fn console() -> (tempfile::TempDir, Store, Bus, Console, Arc<ManualClock>) {
@@ -93,6 +93,47 @@ proptest! {
     fn whatever_is_read_has_one_spelling(code in "(v[12]:)?[a-z_]{0,16}:(PRP|INC|RUN)-[0-9A-Za-z]{26}(:[0-9a-fA-F]{15,17})?|.*") {
         if let Ok(button) = Button::parse(&code) {
             prop_assert_eq!(button.code(), code);
+        }
+    }
+}
+
+fn any_subject() -> impl Strategy<Value = Subject> {
+    (0_i64..4_000_000_000_000, ".*", 0_u8..5).prop_map(|(ms, name, kind)| {
+        let (at, parts) = (Time::from_ms(ms), [name.as_str()]);
+        match kind {
+            0 => Subject::Incident(IncidentId::derive(at, &parts)),
+            1 => Subject::Alert(AlertId::derive(at, &parts)),
+            2 => Subject::Proposal(ProposalId::derive(at, &parts)),
+            3 => Subject::Run(RunId::derive(at, &parts)),
+            _ => Subject::Nothing,
+        }
+    })
+}
+
+proptest! {
+    /// Every verb has a subject that it belongs to, and none is taken with any other.
+    #[test]
+    fn every_verb_is_read_back_with_its_own_subjects(
+        n in 0..Verb::ALL.len(),
+        subject in any_subject(),
+        digest in proptest::option::of("[0-9a-f]{16}"),
+    ) {
+        let verb = Verb::ALL[n];
+        let button = Button { verb, label: String::new(), style: Style::Plain, subject, digest };
+        let code = button.code();
+        prop_assert!(code.len() <= Button::MAX_BYTES);
+        let decides = matches!(verb, Verb::Approve | Verb::Schedule | Verb::Ignore);
+        let fits = match subject {
+            Subject::Incident(_) => !decides && !matches!(verb, Verb::Rollback | Verb::Declare),
+            Subject::Alert(_) => matches!(verb, Verb::Why | Verb::Silence),
+            Subject::Proposal(_) => decides || verb == Verb::Why,
+            Subject::Run(_) => verb == Verb::Rollback,
+            Subject::Nothing => matches!(verb, Verb::Declare | Verb::Silence),
+        };
+        let fits = fits && button.digest.is_some() == decides;
+        match Button::parse(&code) {
+            Ok(read) => prop_assert!(fits && read == button, "{}", code),
+            Err(_) => prop_assert!(!fits, "{}", code),
         }
     }
 }
