@@ -19,6 +19,8 @@ pub(super) struct Member {
     pub(super) score: f64,
     pub(super) starts_at: Time,
     pub(super) ends_at: Option<Time>,
+    /// It ended because nothing is heard any more, not because it recovered.
+    pub(super) unseen: bool,
     pub(super) n_reports: u64,
     pub(super) summary: String,
     pub(super) measured: bool,
@@ -44,6 +46,7 @@ impl Member {
             } else {
                 alert.ends_at.or(Some(alert.updated_at))
             },
+            unseen: alert.ended_unseen(),
             n_reports: alert.n_reports,
             summary,
             measured: alert.series.is_some(),
@@ -161,6 +164,23 @@ impl Group {
             return None;
         }
         self.members.values().filter_map(|m| m.ends_at).max()
+    }
+
+    /// Entities whose newest alert ended because nothing is heard of them any more. What was told
+    /// before by another alert of theirs does not make it a recovery.
+    pub(super) fn not_seen_to_recover(&self) -> Vec<&EntityRef> {
+        let mut last: BTreeMap<&EntityRef, (Option<Time>, bool)> = BTreeMap::new();
+        for member in self.members.values() {
+            let end = (member.ends_at, member.unseen);
+            let newest = last.entry(&member.entity).or_insert(end);
+            // Of two that ended at once, the one that saw it recover is believed.
+            *newest = match end.0.cmp(&newest.0) {
+                std::cmp::Ordering::Greater => end,
+                std::cmp::Ordering::Equal => (end.0, end.1 && newest.1),
+                std::cmp::Ordering::Less => *newest,
+            };
+        }
+        last.into_iter().filter(|(_, (_, unseen))| *unseen).map(|(e, _)| e).collect()
     }
 
     /// Works out everything of the incident that follows from its alerts.

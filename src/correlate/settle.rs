@@ -3,7 +3,29 @@
 use super::correlator::Correlator;
 use super::machine;
 use crate::model::time::{SECOND_MS, duration_text};
-use crate::model::{Actor, IncidentState, Time};
+use crate::model::{Actor, EntityRef, IncidentState, Time};
+
+/// The category of what ended by itself, its signals back in their range.
+const RECOVERED: &str = "recovered";
+/// The category of what ended because nothing is heard any more of who was in it.
+const NOT_SEEN: &str = "not_seen_to_recover";
+/// Entities named in a sentence; the rest are counted.
+const NAMED: usize = 3;
+
+/// What the reason of an end adds where a recovery was not seen.
+fn unseen_text(unseen: &[&EntityRef]) -> String {
+    if unseen.is_empty() {
+        return String::new();
+    }
+    let mut names: Vec<String> = unseen.iter().take(NAMED).map(|e| e.name().to_owned()).collect();
+    if unseen.len() > NAMED {
+        names.push(format!("{} more", unseen.len() - NAMED));
+    }
+    format!(
+        "; nothing is heard of {} any more, so a recovery was not seen and it may have been removed",
+        names.join(", ")
+    )
+}
 
 impl Correlator {
     /// Quiet time, resolution, and firing again.
@@ -19,10 +41,12 @@ impl Correlator {
             }
             let state = group.incident.state;
             let step = match quiet {
-                Some(since) if now.ms_since(since) >= quiet_ms => Some((
-                    IncidentState::Resolved,
-                    format!("no alert has fired for {}", duration_text(now.ms_since(since))),
-                )),
+                Some(since) if now.ms_since(since) >= quiet_ms => {
+                    let mut text =
+                        format!("no alert has fired for {}", duration_text(now.ms_since(since)));
+                    text.push_str(&unseen_text(&group.not_seen_to_recover()));
+                    Some((IncidentState::Resolved, text))
+                }
                 Some(_) if matches!(state, IncidentState::Open | IncidentState::Acknowledged) => {
                     let text =
                         format!("all alerts ended; quiet time of {} runs", duration_text(quiet_ms));
@@ -43,7 +67,9 @@ impl Correlator {
                 machine::transition(&group.incident, to, &bot, now, &why)
             {
                 if to == IncidentState::Resolved && incident.category.is_none() {
-                    incident.category = Some("recovered".to_owned());
+                    let seen = group.not_seen_to_recover().is_empty();
+                    let word = if seen { RECOVERED } else { NOT_SEEN };
+                    incident.category = Some(word.to_owned());
                 }
                 group.incident = incident;
                 group.dirty = true;

@@ -2,6 +2,7 @@
 
 mod apart;
 mod closed;
+mod ends;
 mod told;
 
 use proptest::prelude::*;

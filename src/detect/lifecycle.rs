@@ -7,7 +7,7 @@
 //! resource nearly used up, a limit ahead, an entity that fell silent, a new error in quantity);
 //! **info** for the rest, which strengthens an incident and opens none.
 
-use crate::model::alert::{Anomaly, Subject};
+use crate::model::alert::{Anomaly, Subject, UNSEEN};
 use crate::model::signal::{Direction, ExternalAlert};
 use crate::model::{
     Alert, AlertId, AlertSource, AlertStatus, EntityRef, Indicator, Labels, Severity, Time, figure,
@@ -36,9 +36,12 @@ pub fn alert_of(anomaly: &Anomaly, threshold: f64) -> Alert {
     labels.set("alertname", name_of(anomaly));
     labels.set(label_of(&entity), entity.name());
     labels.set("severity", word(severity));
-    let annotations = Labels::default()
+    let mut annotations = Labels::default()
         .with("summary", summary(anomaly))
         .with("description", anomaly.why.clone());
+    if anomaly.unseen && anomaly.until.is_some() {
+        annotations.set(UNSEEN, "true");
+    }
     let source = AlertSource::Detector { detector: anomaly.detector.clone() };
     let fingerprint = labels.without(&["severity"]).fingerprint();
     Alert {

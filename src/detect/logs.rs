@@ -195,6 +195,7 @@ impl EntityLog {
             score,
             direction: Direction::High,
             why,
+            unseen: false,
         };
         rate.open = Some(anomaly.clone());
         out.push(anomaly);

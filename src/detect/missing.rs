@@ -88,6 +88,7 @@ impl Missing {
             (anomaly.at, anomaly.until) = (now, Some(now));
             let entity = anomaly.subject.entity();
             if !known.contains(entity) && !sources.contains_key(entity.name()) {
+                anomaly.unseen = true;
                 anomaly.why = format!(
                     "{} No data came for {}, so it is taken for removed; it was not seen to \
                      recover.",
@@ -120,6 +121,7 @@ impl Missing {
                 expected: Band { low: 0.0, mid: 0.0, high: f64::from(config.missing_after_s) },
                 score: 2.0 * config.threshold,
                 direction: Direction::High,
+                unseen: false,
             };
             self.open.insert(key, anomaly.clone());
             out.push(anomaly);

@@ -207,6 +207,7 @@ impl SeriesState {
         for episode in slots.into_iter().filter_map(Option::take).filter(|e| e.called) {
             let mut anomaly = told(&self.series, &episode, Some(now));
             anomaly.at = now;
+            anomaly.unseen = true;
             anomaly.why = format!(
                 "{} of {} is gone since {} UTC; it was {} then, told of since {} UTC. \
                  Whether it recovered is not known.",
@@ -325,6 +326,7 @@ fn told(series: &Series, episode: &Episode, until: Option<Time>) -> Anomaly {
         score: episode.score,
         direction: episode.direction,
         why: why(series, episode),
+        unseen: false,
     }
 }
 

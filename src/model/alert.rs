@@ -84,6 +84,9 @@ pub struct Anomaly {
     pub direction: Direction,
     /// Why it was flagged, in one sentence with figures.
     pub why: String,
+    /// It ended because nothing is heard any more, not because it was seen to recover.
+    #[serde(default)]
+    pub unseen: bool,
 }
 
 /// How bad.
@@ -186,7 +189,17 @@ pub struct Alert {
     pub decision: Option<String>,
 }
 
+/// Annotation of an ended alert whose recovery was not seen: what it is about fell silent or is
+/// gone.
+pub const UNSEEN: &str = "recovery_not_seen";
+
 impl Alert {
+    /// Whether it ended because nothing is heard any more of what it is about.
+    #[must_use]
+    pub fn ended_unseen(&self) -> bool {
+        !self.is_firing() && self.annotations.get(UNSEEN).is_some()
+    }
+
     /// The condition's name (`alertname`), or `alert`.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -115,7 +115,8 @@ pub struct Incident {
     pub leading: Option<AlertId>,
     /// The incident that it became part of.
     pub merged_into: Option<IncidentId>,
-    /// Category given at its end: `fixed`, `not_an_incident`, `recovered`, …
+    /// Category given at its end: `fixed`, `not_an_incident`, `recovered`,
+    /// `not_seen_to_recover` (its signals fell silent or their entity was removed), …
     pub category: Option<String>,
     /// The person who ended it; `None` when it ended by itself, or is not over.
     #[serde(default)]

@@ -24,6 +24,7 @@ fn a_dead_service_stays_missing_until_it_speaks_or_is_taken_for_removed() {
     assert_eq!(spoken.len(), 1);
     assert_eq!((spoken[0].id, spoken[0].until.is_some()), (said[0].id, true));
     assert!(!spoken[0].why.contains("removed"), "{}", spoken[0].why);
+    assert!(!spoken[0].unseen, "it was heard again");
 
     let ended = ticks(&mut shard, silent.plus_ms(8 * HOUR_MS), 20 * 60);
     assert_eq!(ended.len(), 1, "{ended:?}");
@@ -31,6 +32,9 @@ fn a_dead_service_stays_missing_until_it_speaks_or_is_taken_for_removed() {
     let after_h = ended[0].until.expect("ended").ms_since(silent) / HOUR_MS;
     assert!((23..=24).contains(&after_h), "after {after_h} h");
     assert!(ended[0].why.contains("taken for removed"), "{}", ended[0].why);
+    assert!(ended[0].unseen, "nobody saw it recover");
+    let told = crate::detect::lifecycle::alert_of(&ended[0], 4.0);
+    assert!(told.ended_unseen(), "{:?}", told.annotations);
 }
 
 #[test]
