@@ -183,6 +183,7 @@ impl App {
             library: library.clone(),
             settings: values.clone(),
             observe: observe.clone(),
+            again: std::collections::BTreeMap::new(),
         });
         Ok(())
     }

@@ -5,13 +5,14 @@ use serde_json::json;
 
 use super::offer::end;
 use super::policy::{Config, n_approved};
-use crate::model::action::{Effect, Step};
-use crate::model::time::{MINUTE_MS, SECOND_MS};
+use super::rest::{busy, recent, resting};
+use crate::model::action::Step;
+use crate::model::time::MINUTE_MS;
 use crate::model::{
     Actor, Fault, Incident, Plan, Proposal, ProposalId, ProposalState, Refused, Run, RunId,
     RunState, Time, Verdict,
 };
-use crate::store::{Filter, Tx};
+use crate::store::Tx;
 
 /// An action that enough people approved and one run has claimed. It can't be copied, stored or
 /// made elsewhere; an executor takes it by value, so it acts at most once.
@@ -195,46 +196,17 @@ fn target_is_free(
     config: &Config,
     now: Time,
 ) -> Result<Result<(), Refused>, Fault> {
-    let action = action_of(&proposal.plan);
-    let back = i64::from(config.breaker_min.max(config.cooldown_s / 60 + 1)) * MINUTE_MS;
-    let mut recent = tx.list::<Run>(&Filter::all().since(now.plus_ms(-back)).newest(200))?;
-    recent.extend(tx.list::<Run>(&Filter::states(["running"]))?);
-    recent.retain(|r| r.target == proposal.plan.target);
-    if let Some(other) = recent.iter().find(|r| r.state == RunState::Running) {
-        return Ok(Err(Refused::Conflict(format!(
-            "{} is already running on {}; wait for its end.",
-            other.action,
-            other.target.name()
-        ))));
-    }
+    let (action, target) = (action_of(&proposal.plan), &proposal.plan.target);
+    let runs = recent(tx, config, now)?;
     // Undoing a run must not wait for the cooldown of what it undoes.
-    if proposal.rollback_of.is_some() {
-        return Ok(Ok(()));
-    }
-    let same: Vec<&Run> = recent.iter().filter(|r| r.action == action && !r.dry_run).collect();
-    let cooldown = i64::from(config.cooldown_s) * SECOND_MS;
-    if let Some(last) = same.iter().find(|r| now.ms_since(r.started_at) < cooldown) {
-        return Ok(Err(Refused::Conflict(format!(
-            "{action} ran on {} at {} UTC; the cooldown is {} s.",
-            last.target.name(),
-            last.started_at.clock_text(),
-            config.cooldown_s
-        ))));
-    }
-    let useless = same
-        .iter()
-        .take_while(|r| {
-            r.outcome.as_ref().is_some_and(|o| matches!(o.effect, Effect::NoChange | Effect::Worse))
-        })
-        .count();
-    if config.breaker_after > 0 && useless >= config.breaker_after as usize {
-        return Ok(Err(Refused::Conflict(format!(
-            "{action} did not help {useless} times in a row on {}; it rests for {} min.",
-            proposal.plan.target.name(),
-            config.breaker_min
-        ))));
-    }
-    Ok(Ok(()))
+    let rests = || match proposal.rollback_of {
+        None => resting(&runs, &action, target, config, now),
+        Some(_) => None,
+    };
+    Ok(match busy(&runs, target).or_else(rests) {
+        Some(rest) => Err(Refused::Conflict(rest.reason)),
+        None => Ok(()),
+    })
 }
 
 /// Runbook and action as runs name them.

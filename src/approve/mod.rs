@@ -12,13 +12,16 @@ mod decide;
 mod offer;
 mod policy;
 mod propose;
+mod rest;
 mod revise;
 #[cfg(test)]
 pub(crate) mod tests;
 mod undo;
+mod withhold;
 
 pub use amend::{Edit, Workshop, amend};
 pub use claim::{ApprovedAction, HALT, Halt, claim, refuse};
 pub use decide::{Choice, decide};
 pub use policy::{Config, may_decide, may_edit, n_approved, requirement};
 pub use propose::{Observe, Propose};
+pub use withhold::{Because, WITHHELD, Withheld, withheld};

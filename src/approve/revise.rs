@@ -3,14 +3,27 @@
 
 use std::collections::BTreeSet;
 
-use super::offer::{Offer, end, put};
+use super::offer::{Offer, end, key, put};
 use super::policy::Config;
 use super::propose::Known;
+use super::rest::resting;
+use super::withhold::{Because, Withheld};
 use crate::model::action::Effect;
 use crate::model::{
     Fault, Incident, IncidentState, Plan, Proposal, ProposalId, ProposalState, Run, RunState, Time,
 };
 use crate::store::Tx;
+
+/// What becomes of the offers of an incident.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Revised {
+    /// What is to be written.
+    pub changes: Vec<Revision>,
+    /// What is not offered, and why.
+    pub withheld: Vec<Withheld>,
+    /// When something that rests may be offered, if that is known.
+    pub again: Option<Time>,
+}
 
 /// One change to the offers of an incident.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,11 +108,22 @@ fn difference(before: &Plan, after: &Plan) -> String {
 /// What a run of the incident means for its offers.
 enum Course {
     /// One is being measured: nothing new until it is known whether it helped.
-    Measuring,
+    Measuring(String),
     /// The last one helped, and the incident is quiet: nothing more is needed.
     Helped(String),
     /// Nothing stands in the way of suggestions.
     Free,
+}
+
+impl Course {
+    /// Why nothing new is offered meanwhile.
+    fn holds_back(&self) -> Option<String> {
+        match self {
+            Self::Measuring(action) => Some(format!("The effect of {action} is measured first.")),
+            Self::Helped(why) => Some(why.clone()),
+            Self::Free => None,
+        }
+    }
 }
 
 fn course(known: &Known) -> Course {
@@ -112,8 +136,8 @@ fn course(known: &Known) -> Course {
     };
     let helped = last.outcome.as_ref().is_some_and(|o| o.effect == Effect::Helped);
     match last.state {
-        RunState::Running => Course::Measuring,
-        RunState::Done if last.verify_at.is_some() => Course::Measuring,
+        RunState::Running => Course::Measuring(last.action.clone()),
+        RunState::Done if last.verify_at.is_some() => Course::Measuring(last.action.clone()),
         RunState::Done if helped && known.incident.state == IncidentState::Monitoring => {
             Course::Helped(format!("{} helped, so nothing more is needed now.", last.action))
         }
@@ -123,13 +147,8 @@ fn course(known: &Known) -> Course {
 
 /// What changes: offers that no longer stand are withdrawn, those that do are worded anew, and as
 /// many new ones as policy has room for are made, best first. What was decided, run or declined
-/// in this incident is not offered again.
-pub(super) fn revise(
-    known: &Known,
-    offers: Vec<Offer<'_>>,
-    policy: &Config,
-    now: Time,
-) -> Vec<Revision> {
+/// in this incident is not offered again, and what rests on its target not yet.
+pub(super) fn revise(known: &Known, offers: Vec<Offer<'_>>, policy: &Config, now: Time) -> Revised {
     let mut changes = Vec::new();
     let mut standing: Vec<&Proposal> = Vec::new();
     let is_offer = |p: &&Proposal| p.state == ProposalState::Open && p.rollback_of.is_none();
@@ -152,27 +171,61 @@ pub(super) fn revise(
             changes.push(Revision::Reworded(Box::new(reworded)));
         }
     }
-    let gone = [ProposalState::Expired, ProposalState::Superseded, ProposalState::Refused];
-    let settled = |plan: &Plan| {
-        known.proposals.iter().any(|p| {
-            let over = gone.contains(&p.state) || p.state == ProposalState::Open;
-            // With other parameters it is another remedy.
-            let same = same_deed(&p.plan, plan) && p.plan.parameters == plan.parameters;
-            same && !over && p.rollback_of.is_none()
-        }) || standing.iter().any(|p| same_deed(&p.plan, plan))
-    };
-    if !matches!(course, Course::Free) {
-        return changes;
-    }
+    let hold = course.holds_back();
     let mut room = (policy.max_open as usize).saturating_sub(standing.len());
+    let (mut withheld, mut again) = (Vec::new(), None);
     for offer in offers {
-        if room > 0 && !settled(&offer.plan) {
-            let new = offer.proposal(&known.incident, &known.diagnosis, policy, now);
-            changes.push(Revision::New(Box::new(new)));
-            room -= 1;
+        let plan = &offer.plan;
+        if standing.iter().any(|p| same_deed(&p.plan, plan)) {
+            continue;
         }
+        let hold = hold.as_ref().map(|why| Withheld::of(plan, Because::Course, why));
+        if known.proposals.iter().any(|p| is_decided(p) && same_remedy(&p.plan, plan)) {
+            // It was offered, and is about to be carried out.
+            continue;
+        }
+        if let Some(held) = settled(known, plan).or(hold) {
+            withheld.push(held);
+            continue;
+        }
+        if let Some(rest) = resting(&known.recent, &key(plan), &plan.target, policy, now) {
+            withheld.push(Withheld::resting(plan, &rest));
+            again = [again, rest.until].into_iter().flatten().min();
+            continue;
+        }
+        if room == 0 {
+            let n = policy.max_open;
+            let why = format!("{n} proposals are open, and policy allows no more at once.");
+            withheld.push(Withheld::of(plan, Because::Full, why));
+            continue;
+        }
+        let new = offer.proposal(&known.incident, &known.diagnosis, policy, now);
+        changes.push(Revision::New(Box::new(new)));
+        room -= 1;
     }
-    changes
+    Revised { changes, withheld, again }
+}
+
+/// The same deed with the same parameters; with others it is another remedy.
+fn same_remedy(a: &Plan, b: &Plan) -> bool {
+    same_deed(a, b) && a.parameters == b.parameters
+}
+
+/// Whether people said yes to it and its run has not ended.
+fn is_decided(p: &Proposal) -> bool {
+    use ProposalState::{Approved, Claimed, Scheduled};
+    matches!(p.state, Approved | Claimed | Scheduled) && p.rollback_of.is_none()
+}
+
+/// Why a plan is not offered another time in the same incident, if it was run or declined there.
+fn settled(known: &Known, plan: &Plan) -> Option<Withheld> {
+    let words = known.proposals.iter().find_map(|p| match p.state {
+        _ if p.rollback_of.is_some() || !same_remedy(&p.plan, plan) => None,
+        ProposalState::Ignored => Some("It was declined in this incident."),
+        ProposalState::Finished => Some("It was run in this incident already."),
+        _ => None,
+    })?;
+    Some(Withheld::of(plan, Because::Settled, words))
 }
 
 /// Why an undecided or scheduled proposal is over, if it is.

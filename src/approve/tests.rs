@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+mod held;
 pub(crate) mod offers;
 mod policy;
 mod races;

@@ -40,13 +40,49 @@ fn wanted(run: &Run) -> Option<String> {
     }
 }
 
+/// A later run on the same target that still stands: putting back the state from before `run`
+/// would undo it as well. One that was itself undone, or that undid something, does not count.
+pub(super) fn overtaken(rows: &Rows<'_>, run: &Run) -> Result<Option<Run>, Fault> {
+    let later = rows.list::<Run>(&Filter::all().since(run.started_at))?;
+    for other in later.into_iter().filter(|r| r.target == run.target && r.id != run.id) {
+        let done = matches!(other.state, RunState::Running | RunState::Done | RunState::Unknown);
+        if other.dry_run || !done || other.started_at <= run.started_at {
+            continue;
+        }
+        let around = rows.list::<Proposal>(&Filter::parent(other.incident))?;
+        let undoes = around.iter().any(|p| p.id == other.proposal && p.rollback_of.is_some());
+        let undone = around
+            .iter()
+            .any(|p| p.rollback_of == Some(other.id) && p.state == ProposalState::Finished);
+        if !undoes && !undone {
+            return Ok(Some(other));
+        }
+    }
+    Ok(None)
+}
+
+/// Why an open way back no longer stands: something else was done to the target since.
+pub(super) fn outdated(rows: &Rows<'_>, proposal: &Proposal) -> Result<Option<String>, Fault> {
+    let Some(undone) = proposal.rollback_of else { return Ok(None) };
+    let Some(run) = rows.get::<Run>(undone)? else { return Ok(None) };
+    Ok(overtaken(rows, &run)?.map(|later| {
+        format!(
+            "{} ran on {} at {} UTC, after what this would undo; it would undo both.",
+            later.action,
+            later.target.name(),
+            later.started_at.clock_text()
+        )
+    }))
+}
+
 /// The newest runs whose way back is wanted and was not offered yet.
 pub(super) fn waiting(rows: &Rows<'_>, now: Time) -> Result<Vec<RunId>, Fault> {
     let runs = rows.list::<Run>(&Filter::states(["done", "unknown"]).newest(RECENT))?;
     let mut found = Vec::new();
     let fresh = |r: &&Run| r.finished_at.is_some_and(|at| now.ms_since(at) < LOOK_BACK_MS);
     for run in runs.iter().filter(fresh).filter(|r| wanted(r).is_some()) {
-        if !is_offered(&rows.list::<Proposal>(&Filter::parent(run.incident))?, run.id) {
+        let proposals = rows.list::<Proposal>(&Filter::parent(run.incident))?;
+        if !is_offered(&proposals, run.id) && overtaken(rows, run)?.is_none() {
             found.push(run.id);
         }
     }
@@ -65,6 +101,9 @@ impl Propose {
     pub(super) async fn offer_way_back(&self, id: RunId) -> Result<(), Fault> {
         let read = self.store.read(move |r| {
             let Some(run) = r.get::<Run>(id)? else { return Ok(None) };
+            if overtaken(r, &run)?.is_some() {
+                return Ok(None);
+            }
             let proposals = r.list::<Proposal>(&Filter::parent(run.incident))?;
             let done = proposals.iter().find(|p| p.id == run.proposal).cloned();
             let (Some(done), Some(incident), Some(diagnosis)) =
@@ -74,8 +113,16 @@ impl Propose {
             };
             let parent = Filter::parent(run.incident);
             let (alerts, evidence) = (r.list(&parent)?, r.list(&parent)?);
-            let (ledger, runs) = (Ledger::default(), vec![run.clone()]);
-            let known = Known { incident, diagnosis, alerts, evidence, proposals, runs, ledger };
+            let known = Known {
+                ledger: Ledger::default(),
+                runs: vec![run.clone()],
+                recent: Vec::new(),
+                incident,
+                diagnosis,
+                alerts,
+                evidence,
+                proposals,
+            };
             Ok(Some((run, done, known)))
         });
         let Some((run, done, known)) = read.await? else { return Ok(()) };

@@ -4,9 +4,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Desk, Problem};
+use crate::approve::withheld;
 use crate::model::figure::figure;
 use crate::model::{Alert, AlertId, AlertSource, Diagnosis, Fault, Incident, IncidentId, Refused};
 use crate::store::{AuditFilter, AuditRecord, Filter, Rows};
+
+/// Actions that were not offered, named with their reason.
+const MOST_HELD: usize = 12;
 
 /// Why an alert or an incident is as it is.
 #[derive(Clone, Debug, PartialEq, Serialize, ToSchema)]
@@ -102,6 +106,16 @@ pub fn explain_incident(r: &Rows<'_>, id: IncidentId) -> Result<Option<Explanati
     }
     if let Some(d) = &diagnosis {
         lines.extend(d.gaps.iter().map(|g| format!("Not known: {} ({}).", g.what, g.why)));
+    }
+    let held = withheld(r, id)?;
+    // The newest reasons are those that hold; the audit log has them all.
+    lines.extend(held.iter().rev().take(MOST_HELD).map(|w| {
+        let on = w.target.split_once('=').map(|(_, name)| format!(" on {name}"));
+        format!("Not offered: {}{}. {}", w.action, on.unwrap_or_default(), w.reason)
+    }));
+    if held.len() > MOST_HELD {
+        let more = held.len() - MOST_HELD;
+        lines.push(format!("… and {more} earlier reasons, in the audit log."));
     }
     let title = format!("#{} {}", incident.number, incident.title);
     Ok(Some(Explanation { title, lines, records }))

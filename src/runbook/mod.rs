@@ -239,6 +239,12 @@ impl Library {
         found
     }
 
+    /// Runbooks that would apply, but for their preconditions, each with what those say.
+    #[must_use]
+    pub fn barred(&self, situation: &Situation) -> Vec<(Match<'_>, String)> {
+        self.iter().filter_map(|r| select::barred(r, situation)).collect()
+    }
+
     /// Puts all runbooks into full-text search, in place of those that were there.
     ///
     /// # Errors

@@ -164,7 +164,46 @@ fn holds(condition: &Condition, s: &Situation) -> Option<String> {
     }
 }
 
+/// What its preconditions for machines say against a runbook: nothing of `only_if` holds, or
+/// something of `not_if` does.
+fn bar(runbook: &Runbook, s: &Situation) -> Option<String> {
+    let front = &runbook.front;
+    if let Some(why) = front.not_if.iter().find_map(|c| holds(c, s)) {
+        return Some(format!("it is not for this: {why}"));
+    }
+    if front.only_if.is_empty() || front.only_if.iter().any(|c| holds(c, s).is_some()) {
+        return None;
+    }
+    let needs: Vec<String> = front.only_if.iter().map(said).collect();
+    Some(format!("nothing of what it is for is seen: {}", needs.join(", or ")))
+}
+
+/// A condition in words.
+fn said(condition: &Condition) -> String {
+    let kind = match condition {
+        Condition::Alert(m) => return format!("an alert {m}"),
+        Condition::Indicator(_) => "abnormal",
+        Condition::Entity(_) => "a cause in a",
+        Condition::Log(_) => "a log line like",
+        Condition::Change(_) => "a change of the kind",
+        Condition::Hypothesis(_) => "a cause of the kind",
+    };
+    format!("{kind} {}", words(condition))
+}
+
+/// A runbook that would apply, but for its preconditions, with what they say.
+pub(super) fn barred<'a>(runbook: &'a Runbook, s: &Situation) -> Option<(Match<'a>, String)> {
+    let why = bar(runbook, s)?;
+    weigh(runbook, s).map(|m| (m, why))
+}
+
+/// How strongly a runbook applies.
 pub(super) fn judge<'a>(runbook: &'a Runbook, s: &Situation) -> Option<Match<'a>> {
+    if bar(runbook, s).is_some() { None } else { weigh(runbook, s) }
+}
+
+/// How well a runbook fits, whatever its preconditions say.
+fn weigh<'a>(runbook: &'a Runbook, s: &Situation) -> Option<Match<'a>> {
     let front = &runbook.front;
     let names: Vec<&str> = s
         .hypothesis
@@ -182,10 +221,6 @@ pub(super) fn judge<'a>(runbook: &'a Runbook, s: &Situation) -> Option<Match<'a>
     let for_it = front.services.is_empty()
         || front.services.iter().any(|p| names.iter().any(|n| fits(p, n)));
     if !for_it {
-        return None;
-    }
-    let holds_any = |list: &[Condition]| list.iter().any(|c| holds(c, s).is_some());
-    if !front.only_if.is_empty() && !holds_any(&front.only_if) || holds_any(&front.not_if) {
         return None;
     }
     let mut best: BTreeMap<usize, (f64, String)> = BTreeMap::new();

@@ -92,6 +92,7 @@ impl Server {
             library: library.clone(),
             settings: BTreeMap::new(),
             observe: Arc::new(|_| Box::pin(async { Ok(None) })),
+            again: BTreeMap::new(),
         };
         let state = State::new(Shared {
             keys: Keys::new(&config),

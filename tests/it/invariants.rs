@@ -148,6 +148,7 @@ impl World {
         });
         let systems = Arc::new(Systems { says, told: Mutex::default() });
         let propose = Propose {
+            again: std::collections::BTreeMap::new(),
             policy: approve::Config::default(),
             store: store.clone(),
             bus: bus.clone(),

@@ -85,6 +85,7 @@ impl World {
             library,
             settings: BTreeMap::new(),
             observe,
+            again: BTreeMap::new(),
         };
         let world = Self { store, clock, stage, state, _folder: folder };
         world

@@ -88,3 +88,55 @@ async fn an_unknown_run_is_offered_to_be_undone_only_if_its_target_has_changed()
         "two-ways/first on orders ended unknown: whether it was done is not certain."
     );
 }
+
+#[tokio::test]
+async fn a_way_back_ends_once_something_else_was_done_to_its_target() {
+    let mut world = World::new().await;
+    let (_, wrong) = ran(&mut world, Some(Effect::NoChange)).await;
+    world.state.lock().expect("no panic").insert("value".into(), "16".into());
+    world.stage.handle(Event::Run(wrong.id)).await.expect("offers");
+    let undo = back(&world.proposals().await, &wrong).remove(0);
+
+    let at = t0().plus_ms(600_000);
+    let right = Proposal { id: ProposalId::derive(at, &["right"]), ..undo.clone() };
+    let right = Proposal { state: ProposalState::Finished, rollback_of: None, ..right };
+    let fix = Run {
+        id: RunId::derive(at, &["right"]),
+        proposal: right.id,
+        action: "two-ways/second".into(),
+        started_at: at,
+        outcome: run(Some(Effect::Helped)).outcome,
+        ..wrong.clone()
+    };
+    let (kept, of) = (fix.clone(), right.clone());
+    let put = move |tx: &crate::store::Tx<'_>| {
+        tx.put(&kept)?;
+        tx.put(&of)
+    };
+    world.store.write(put).await.expect("writes");
+    world.stage.handle(Event::Run(fix.id)).await.expect("looks");
+    world.stage.sweep().await.expect("offers it not anew");
+    let gone = back(&world.proposals().await, &wrong);
+    assert_eq!(gone.len(), 1);
+    assert_eq!(gone[0].state, ProposalState::Superseded);
+    assert_eq!(
+        gone[0].ended.as_deref(),
+        Some(
+            "two-ways/second ran on orders at 03:10:00 UTC, after what this would undo; it would \
+             undo both."
+        )
+    );
+
+    // Once that was undone, the way back of the first is again the last thing done.
+    let undone = Proposal {
+        id: ProposalId::derive(at, &["undone"]),
+        rollback_of: Some(fix.id),
+        state: ProposalState::Finished,
+        ..right
+    };
+    world.store.write(move |tx| tx.put(&undone)).await.expect("writes");
+    world.clock.advance(std::time::Duration::from_secs(900));
+    world.stage.sweep().await.expect("sweeps");
+    let open = back(&world.proposals().await, &wrong);
+    assert!(open.iter().any(|p| p.state == ProposalState::Open), "{open:#?}");
+}

@@ -197,6 +197,7 @@ async fn i10_every_automatic_decision_leaves_a_record_and_a_changed_byte_is_foun
         "incident.move",
         "run.end",
         "incident.move",
+        "proposal.withhold",
         "run.verify",
     ];
     assert_eq!(actions, expected);
