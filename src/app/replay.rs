@@ -21,6 +21,7 @@ use crate::model::{
     Actor, Clock as _, Diagnosis, EntryId, EntryKind, Fault, Incident, IncidentState, Proposal,
     ProposalState, Role, Run, Time, TimelineEntry,
 };
+use crate::remediate::recovered_at;
 use crate::store::{Filter, Rows};
 
 use verdict::Seen;
@@ -139,9 +140,10 @@ struct Look {
     diagnosis: Option<Diagnosis>,
     proposals: Vec<Proposal>,
     run: Option<Run>,
+    recovered_at: Option<Time>,
 }
 
-fn look(rows: &Rows<'_>, since: Time) -> Result<Look, Fault> {
+fn look(rows: &Rows<'_>, since: Time, now: Time) -> Result<Look, Fault> {
     let mut incidents = rows.list::<Incident>(&Filter::all())?;
     incidents.retain(|i| i.opened_at >= since && i.merged_into.is_none());
     incidents.sort_by_key(|i| i.number);
@@ -150,8 +152,9 @@ fn look(rows: &Rows<'_>, since: Time) -> Result<Look, Fault> {
         entries.extend(rows.list::<TimelineEntry>(&Filter::parent(incident.id))?);
     }
     let Some(first) = incidents.first().map(|i| i.id) else {
-        let (card_at, diagnosis, run) = (None, None, None);
-        return Ok(Look { incidents, entries, card_at, diagnosis, proposals: Vec::new(), run });
+        let (card_at, diagnosis, run, recovered_at) = (None, None, None, None);
+        let proposals = Vec::new();
+        return Ok(Look { incidents, entries, card_at, diagnosis, proposals, run, recovered_at });
     };
     let own = Filter::parent(first);
     let cards = rows.list::<Message>(&Filter::all())?;
@@ -161,7 +164,11 @@ fn look(rows: &Rows<'_>, since: Time) -> Result<Look, Fault> {
     proposals.sort_by(Proposal::shown_before);
     let run = rows.list::<Run>(&own)?.into_iter().next();
     let diagnosis = rows.get::<Diagnosis>(first)?;
-    Ok(Look { incidents, entries, card_at, diagnosis, proposals, run })
+    let recovered_at = match &run {
+        Some(run) => recovered_at(rows, run, now)?,
+        None => None,
+    };
+    Ok(Look { incidents, entries, card_at, diagnosis, proposals, run, recovered_at })
 }
 
 /// Follows one scenario to its end.
@@ -192,7 +199,7 @@ impl Watch {
             let injected = world.episodes().first().map(|e| e.from);
             let began = if self.scenario.has_effect() { injected } else { Some(self.start) };
             let Some(began) = began else { continue };
-            let found = store.read(move |r| look(r, began)).await?;
+            let found = store.read(move |r| look(r, began, now)).await?;
             self.note(&found, began, now, told);
             if self.approve {
                 self.press(&desk, &found).await?;
@@ -230,9 +237,11 @@ impl Watch {
         if let Some(run) = &found.run {
             seen.effect = run.outcome.as_ref().map(|o| o.effect);
             seen.outcome = run.outcome.as_ref().map(|o| o.text.clone());
+            let since = |end: Time, run: Time| end.ms_since(run) as f64 / 1_000.0;
+            let back = found.recovered_at.zip(run.finished_at);
+            seen.recovered_after_s = back.map(|(end, run)| since(end, run));
             let resolved = found.incidents.first().and_then(|i| i.resolved_at);
-            seen.resolved_after_s =
-                resolved.zip(run.finished_at).map(|(end, run)| end.ms_since(run) as f64 / 1_000.0);
+            seen.resolved_after_s = resolved.zip(run.finished_at).map(|(end, run)| since(end, run));
         }
     }
 

@@ -10,8 +10,12 @@ use crate::model::{
     Actor, Diagnosis, EntryKind, Fault, Hypothesis, Incident, Plan, Proposal, ProposalId,
     ProposalState, Time, TimelineEntry,
 };
-use crate::runbook::schema::Action;
+use crate::runbook::schema::{Action, Lasts};
 use crate::store::Tx;
+
+/// Weight of an action that only buys time: it comes before what ends the cause only when that
+/// has helped less than half as often.
+const STOPGAP: f64 = 0.5;
 
 /// What could be offered.
 #[derive(Clone, Debug)]
@@ -39,9 +43,14 @@ impl<'a> Offer<'a> {
         Self { action, title, fit, chance, past: ledger.words(pattern, &key), plan }
     }
 
-    /// What orders suggestions: the chance that it helps, times how well it fits.
+    /// What orders suggestions: the chance that it helps, times how well it fits. A stopgap is
+    /// measured as help although the cause goes on, so its chance says less.
     pub(super) fn worth(&self) -> f64 {
-        self.chance * self.fit
+        let lasting = match self.action.lasts {
+            Lasts::ForGood => 1.0,
+            Lasts::ForAWhile => STOPGAP,
+        };
+        self.chance * self.fit * lasting
     }
 
     /// The proposal that offers it.

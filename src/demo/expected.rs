@@ -64,6 +64,8 @@ pub struct Approved {
     pub effect: Option<Effect>,
     /// The same in a sentence with figures.
     pub outcome: Option<String>,
+    /// From the end of the run until the signal was within its usual range.
+    pub recovered_after_s: Option<f64>,
     /// From the end of the run until the incident was over.
     pub resolved_after_s: Option<f64>,
 }
@@ -147,6 +149,12 @@ impl Expected {
                     approved.outcome.clone().unwrap_or_else(|| "nothing was measured".into());
                 let helped = approved.effect == Some(Effect::Helped);
                 all.push(check("the first suggestion helps", outcome, helped));
+                let (within, back) = (self.recover_within_s, approved.recovered_after_s);
+                all.push(check(
+                    format!("the signal recovers within {within} s"),
+                    after(back),
+                    back.is_some_and(|s| s <= f64::from(within)),
+                ));
                 let over = approved.resolved_after_s;
                 all.push(check("the incident ends", after(over), over.is_some()));
             }
@@ -176,6 +184,7 @@ mod tests {
         Approved {
             effect: Some(Effect::Helped),
             outcome: Some("Helped: 2 s, was 9 s.".into()),
+            recovered_after_s: Some(75.0),
             resolved_after_s: Some(400.0),
         }
     }
@@ -211,6 +220,20 @@ mod tests {
                     ..good()
                 },
                 "the first suggestion helps",
+            ),
+            (
+                Observed {
+                    approved: Some(Approved { recovered_after_s: Some(181.0), ..helped() }),
+                    ..good()
+                },
+                "the signal recovers within 180 s",
+            ),
+            (
+                Observed {
+                    approved: Some(Approved { recovered_after_s: None, ..helped() }),
+                    ..good()
+                },
+                "the signal recovers within 180 s",
             ),
             (
                 Observed {

@@ -65,10 +65,7 @@ pub(super) fn measure(rows: &Rows<'_>, run: &Run, now: Time) -> Result<Verdict, 
         before: before(rows, id, (onset, run.started_at), length)?,
         after: rows.points(id, window.0, window.1)?,
         window,
-        expected: match alert.and_then(band_of) {
-            Some(band) => Some(band),
-            None => usual(rows, &series, onset)?.or_else(|| alert.and_then(|a| a.expected)),
-        },
+        expected: expected(rows, &series, alert, onset)?,
         series,
     };
     let patience = window.1.plus_ms(length.max(GRACE_MS));
@@ -76,6 +73,47 @@ pub(super) fn measure(rows: &Rows<'_>, run: &Run, now: Time) -> Result<Verdict, 
         return Ok(Verdict::Later(now.plus_ms(MINUTE_MS).min(patience)));
     }
     Ok(Verdict::Now(Box::new(verify::judge(&measured, now))))
+}
+
+/// Points in a row whose median must be as expected for a signal to count as recovered.
+const IN_A_ROW: usize = 3;
+
+/// When the signal that a run's effect is measured by was as expected again: the time of the
+/// first of three points after its end whose median lies inside the band, on the side that is bad
+/// for it. `None` when it was not, or when it has no such signal.
+///
+/// # Errors
+/// The store failed.
+pub fn recovered_at(rows: &Rows<'_>, run: &Run, now: Time) -> Result<Option<Time>, Fault> {
+    let Some(end) = run.finished_at else { return Ok(None) };
+    let Some(proposal) = rows.get::<Proposal>(run.proposal)? else { return Ok(None) };
+    let Some(incident) = whole(rows, run)? else { return Ok(None) };
+    let alerts = rows.list::<Alert>(&Filter::parent(incident.id))?;
+    let named = proposal.plan.verify.series;
+    let Some((id, alert)) = signal(&alerts, &incident, named) else { return Ok(None) };
+    let Some(series) = rows.series(id)? else { return Ok(None) };
+    let onset = alert.map_or(incident.onset_at, |a| a.starts_at);
+    let Some(band) = expected(rows, &series, alert, onset)? else { return Ok(None) };
+    let points = rows.points(id, end, now)?;
+    let well = |three: &&[Point]| {
+        let mut values: Vec<f64> = three.iter().map(|p| p.value).collect();
+        values.sort_by(f64::total_cmp);
+        verify::away(&series, &band, values[IN_A_ROW / 2]) == 0.0
+    };
+    Ok(points.windows(IN_A_ROW).find(well).map(|three| three[0].at))
+}
+
+/// What is expected of a signal, by its alert's detector or by the hour before the onset.
+fn expected(
+    rows: &Rows<'_>,
+    series: &Series,
+    alert: Option<&Alert>,
+    onset: Time,
+) -> Result<Option<Band>, Fault> {
+    Ok(match alert.and_then(band_of) {
+        Some(band) => Some(band),
+        None => usual(rows, series, onset)?.or_else(|| alert.and_then(|a| a.expected)),
+    })
 }
 
 /// The incident that the run belongs to now: the one that its own became part of.

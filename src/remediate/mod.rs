@@ -19,4 +19,5 @@ pub mod verify;
 pub use config::{CommandRule, Config, HostRule};
 pub use executor::{Executed, Executor, Executors};
 pub use http::read_state;
+pub use measure::recovered_at;
 pub use stage::Remediate;

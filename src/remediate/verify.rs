@@ -90,6 +90,16 @@ fn differ(a: &Level, b: &Level) -> bool {
     (a.median - b.median).abs() > ERRORS * error
 }
 
+/// How far a value lies outside a band, on the side that is bad for its series; 0 inside it.
+#[must_use]
+pub(super) fn away(series: &Series, band: &Band, value: f64) -> f64 {
+    match series.direction {
+        Direction::High => (value - band.high).max(0.0),
+        Direction::Low => (band.low - value).max(0.0),
+        Direction::Both => (value - band.high).max(band.low - value).max(0.0),
+    }
+}
+
 /// Judges a run.
 #[must_use]
 pub fn judge(measured: &Measured, now: Time) -> Outcome {
@@ -123,11 +133,7 @@ pub fn judge(measured: &Measured, now: Time) -> Outcome {
         let text = format!("Not judged: {moved}, and nothing is known of what is expected.");
         return outcome(Effect::Unmeasured, text, levels);
     };
-    let away = |value: f64| match measured.series.direction {
-        Direction::High => (value - band.high).max(0.0),
-        Direction::Low => (band.low - value).max(0.0),
-        Direction::Both => (value - band.high).max(band.low - value).max(0.0),
-    };
+    let away = |value: f64| away(&measured.series, &band, value);
     let (was, is) = (away(before.median), away(after.median));
     let (since, until) = measured.window;
     let basis = format!(

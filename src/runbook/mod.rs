@@ -42,6 +42,7 @@
 //!       keys: [version, worker_concurrency]
 //!     risk: low                        # low | medium | high
 //!     expected_effect: Pool wait returns to its band within two minutes.
+//!     lasts: for-good                  # for-good (the default) | for-a-while (it buys time)
 //!     verify: { after: 60s, window: 2m }
 //!     rollback:                        # an action of this file, from the state before
 //!       action: restore-concurrency

@@ -143,6 +143,9 @@ pub struct Action {
     pub risk: Risk,
     /// What should happen to the signal, in words.
     pub expected_effect: String,
+    /// Whether that lasts: what ends the cause is suggested before what buys time.
+    #[serde(default)]
+    pub lasts: Lasts,
     /// When and how long to measure afterwards.
     pub verify: VerifySpec,
     /// The action of this runbook that undoes it.
@@ -151,6 +154,17 @@ pub struct Action {
     /// What it needs beyond the policy of its risk.
     #[serde(default)]
     pub requires: Option<Requires>,
+}
+
+/// For how long an action helps.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Lasts {
+    /// It ends the cause.
+    #[default]
+    ForGood,
+    /// It buys time; the cause goes on.
+    ForAWhile,
 }
 
 /// What kind of value a parameter takes.

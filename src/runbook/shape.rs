@@ -63,6 +63,7 @@ const ACTION: &[Key] = &[
     may("observe", Shape::Record(OBSERVE)),
     must("risk", Shape::Word(&["low", "medium", "high"])),
     must("expected_effect", Shape::Text),
+    may("lasts", Shape::Word(&["for-good", "for-a-while"])),
     must("verify", Shape::Record(VERIFY)),
     may("rollback", Shape::Record(ROLLBACK)),
     may("requires", Shape::Record(REQUIRES)),

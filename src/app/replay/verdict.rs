@@ -33,6 +33,8 @@ pub(super) struct Seen {
     pub effect: Option<Effect>,
     /// The same in a sentence with figures.
     pub outcome: Option<String>,
+    /// From the end of the run until the signal was within its usual range.
+    pub recovered_after_s: Option<f64>,
     /// From the end of the run until the incident was over.
     pub resolved_after_s: Option<f64>,
     /// Real seconds that all of it took.
@@ -57,6 +59,7 @@ pub(super) fn judge(scenario: &Scenario, seen: &Seen, approved: bool) -> Vec<Che
         approved: approved.then(|| Approved {
             effect: seen.effect,
             outcome: seen.outcome.clone(),
+            recovered_after_s: seen.recovered_after_s,
             resolved_after_s: seen.resolved_after_s,
         }),
     })
@@ -103,6 +106,7 @@ mod tests {
             suggestion: Some("connection-pool-exhausted/restore-concurrency".into()),
             effect: Some(Effect::Helped),
             outcome: Some("Helped: p95 was 1.6 s and is 184 ms.".into()),
+            recovered_after_s: Some(90.0),
             resolved_after_s: Some(400.0),
             n_reports: 14,
             ..Seen::default()
@@ -117,6 +121,7 @@ mod tests {
         ok       the pattern saturation first: saturation
         ok       the suggestion connection-pool-exhausted/restore-concurrency or connection-pool-exhausted/roll-back-deploy first: connection-pool-exhausted/restore-concurrency
         ok       the first suggestion helps: Helped: p95 was 1.6 s and is 184 ms.
+        ok       the signal recovers within 180 s: after 90 s
         ok       the incident ends: after 400 s
 
         From injection: message never, right cause first never, suggestion never.

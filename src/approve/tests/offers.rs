@@ -277,3 +277,21 @@ async fn what_was_tried_with_other_parameters_is_offered_with_those_of_the_runbo
     world.clock.advance(std::time::Duration::from_secs(1));
     assert!(!first(&mut world).await, "now it was");
 }
+
+#[tokio::test]
+async fn what_buys_time_stays_behind_what_ends_the_cause() {
+    let mut world = World::new().await;
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let eased = RUNBOOK.replacen("    risk: low\n", "    risk: low\n    lasts: for-a-while\n", 1);
+    std::fs::write(folder.path().join("two-ways.md"), eased).expect("a runbook");
+    world.stage.library = Arc::new(Library::load(&[folder.path().into()]).expect("no mistakes"));
+    for n in 1..4 {
+        world.teach(n, "two-ways/first", Taught::Helped).await;
+    }
+    // It helped three times, which is what a restart is measured to do about a leak.
+    assert_eq!(named(&world.diagnosed().await), ["second", "first"]);
+    for n in 4..7 {
+        world.teach(n, "two-ways/second", Taught::NoChange).await;
+    }
+    assert_eq!(named(&world.diagnosed().await), ["first", "second"]);
+}
