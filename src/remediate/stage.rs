@@ -12,13 +12,16 @@ use crate::approve::{self, ApprovedAction, Observe, claim, refuse};
 use crate::bus::{Bus, Event};
 use crate::correlate::machine;
 use crate::model::action::Effect;
-use crate::model::time::SECOND_MS;
+use crate::model::time::{DAY_MS, SECOND_MS};
 use crate::model::{
-    Actor, EntryKind, Fault, Incident, IncidentState, Plan, Proposal, ProposalId, ProposalState,
-    Run, RunId, RunState, SharedClock, Time, TimelineEntry,
+    Actor, EntryKind, Fault, Incident, IncidentId, IncidentState, Plan, Proposal, ProposalId,
+    ProposalState, Run, RunId, RunState, SharedClock, Time, TimelineEntry,
 };
 use crate::stage::Stage;
-use crate::store::{Filter, Store, Tx};
+use crate::store::{AuditFilter, Filter, Rows, Store, Tx};
+
+/// The audit log's word for the look at the target of a run that ended unknown.
+const PROBE: &str = "run.probe";
 
 /// The remediate stage.
 pub struct Remediate {
@@ -135,12 +138,9 @@ impl Remediate {
     /// whether they happened, so they are not repeated; a person is asked to look.
     async fn look_after_orphans(&mut self) -> Result<(), Fault> {
         let now = self.clock.now();
-        let left = self
-            .store
+        self.store
             .write(move |tx| {
-                let left = tx.list::<Run>(&Filter::states(["running"]))?;
-                for run in &left {
-                    let mut run = run.clone();
+                for mut run in tx.list::<Run>(&Filter::states(["running"]))? {
                     run.state = RunState::Unknown;
                     run.finished_at = Some(now);
                     run.output.push(
@@ -150,10 +150,12 @@ impl Remediate {
                     );
                     record(tx, &run, now)?;
                 }
-                Ok(left.into_iter().map(|r| (r.id, r.incident)).collect::<Vec<_>>())
+                Ok(())
             })
             .await?;
-        for (run, incident) in left {
+        // The look is a step of its own: one that an earlier failure cut off is made up for.
+        let unseen = self.store.read(move |r| unseen(r, now)).await?;
+        for (run, incident) in unseen {
             self.probe(run).await?;
             self.bus.publish(Event::Run(run));
             self.bus.publish(Event::Incident(incident));
@@ -186,7 +188,7 @@ impl Remediate {
                 let subject = Some(id.to_string());
                 tx.put(&TimelineEntry::by_bot(run.incident, now, EntryKind::Run, said, subject))?;
                 let detail = json!({ "seen": text });
-                tx.audit(now, &Actor::nightjar(), "run.probe", &id.to_string(), &detail)
+                tx.audit(now, &Actor::nightjar(), PROBE, &id.to_string(), &detail)
             })
             .await
     }
@@ -233,6 +235,24 @@ impl Remediate {
             })
             .await
     }
+}
+
+/// Runs of the last day that ended unknown and whose target was not looked at since.
+fn unseen(rows: &Rows<'_>, now: Time) -> Result<Vec<(RunId, IncidentId)>, Fault> {
+    let lately = Filter::states(["unknown"]).since(now.plus_ms(-DAY_MS));
+    let mut found = Vec::new();
+    for run in rows.list::<Run>(&lately)? {
+        let filter = AuditFilter {
+            subject: Some(run.id.to_string()),
+            action: Some(PROBE.to_owned()),
+            limit: 1,
+            ..AuditFilter::default()
+        };
+        if rows.audit_records(&filter)?.is_empty() {
+            found.push((run.id, run.incident));
+        }
+    }
+    Ok(found)
 }
 
 /// What the look at the target of an unknown run says.
@@ -336,11 +356,7 @@ fn move_on(
     Ok(())
 }
 
-fn verify_run(
-    tx: &Tx<'_>,
-    id: RunId,
-    now: Time,
-) -> Result<Option<crate::model::IncidentId>, Fault> {
+fn verify_run(tx: &Tx<'_>, id: RunId, now: Time) -> Result<Option<IncidentId>, Fault> {
     let Some(mut run) = tx.get::<Run>(id)? else { return Ok(None) };
     if run.verify_at.is_none() {
         return Ok(None);

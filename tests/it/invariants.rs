@@ -3,6 +3,7 @@
 
 mod acts;
 mod reads;
+mod torn;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
