@@ -100,9 +100,9 @@ async fn bot_with(port: u16) -> (Bot, Store, Proposal, tempfile::TempDir) {
     let runbooks = tempfile::tempdir().expect("a scratch folder");
     std::fs::write(runbooks.path().join("never-answers.md"), RUNBOOK).expect("written");
     let settings = format!(
-        "[[remediate.hosts]]\nhost = \"127.0.0.1:{port}\"\n[runbooks]\nfolders = [{:?}]\n\
+        "[[remediate.hosts]]\nhost = \"127.0.0.1:{port}\"\n[runbooks]\nfolders = [\"{}\"]\n\
          [runbooks.settings]\ntarget_url = \"{url}\"\n",
-        runbooks.path()
+        runbooks.path().display()
     );
     let bot = Bot::on(free_port(), &settings).await;
     let (incident, proposal) = seed(wall_now(), &url);
