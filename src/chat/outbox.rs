@@ -4,6 +4,19 @@
 //! stage (`notify`) brings the platforms there. The newest content wins: an edit that was not sent
 //! yet is never sent late. A row is marked before its first try, so that after a crash the adapter
 //! knows to look for the key before it writes again.
+//!
+//! ```text
+//! want ──▶ waiting ──(the thread's root stands)──▶ due ──begin──▶ trying ──stood──▶ sent
+//!                                                   ▲               │  ▲ failed, may pass
+//!                                                   │               │  └──┘
+//!                                  want (newer) ────┴── refused ◀───┴ failed for good
+//! ```
+
+mod attempt;
+mod standing;
+
+pub use attempt::Attempt;
+pub use standing::{Ledger, Standing, Unsent};
 
 use serde::{Deserialize, Serialize};
 
@@ -43,6 +56,8 @@ pub enum Within {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PostState {
+    /// Its thread's root does not stand yet.
+    Waiting,
     /// To be sent, or to be edited; never tried in this form.
     Due,
     /// A try was begun: the platform may have it.
@@ -53,11 +68,40 @@ pub enum PostState {
     Refused,
 }
 
-impl PostState {
-    /// The word in the store.
+impl Urgency {
+    /// All, the most urgent first.
+    pub const ALL: [Self; 5] =
+        [Self::Decision, Self::Opening, Self::Answer, Self::Delta, Self::Cosmetic];
+
+    /// The word in the store and in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
+            Self::Decision => "decision",
+            Self::Opening => "opening",
+            Self::Answer => "answer",
+            Self::Delta => "delta",
+            Self::Cosmetic => "cosmetic",
+        }
+    }
+}
+
+impl PostState {
+    /// All.
+    pub const ALL: [Self; 5] =
+        [Self::Waiting, Self::Due, Self::Trying, Self::Sent, Self::Refused];
+
+    /// Whether the platform does not have the newest content yet, but may get it.
+    #[must_use]
+    pub fn is_open(self) -> bool {
+        matches!(self, Self::Waiting | Self::Due | Self::Trying)
+    }
+
+    /// The word in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
             Self::Due => "due",
             Self::Trying => "trying",
             Self::Sent => "sent",
@@ -91,6 +135,9 @@ pub struct Post {
     pub place: Option<Place>,
     /// When it was first wanted (event time).
     pub at: Time,
+    /// Since when the platform lacks its newest content; of what stands, since when it last did.
+    #[serde(default)]
+    pub due_at: Time,
     /// Tries of the newest content.
     pub n_tries: u32,
     /// Why the last try failed.
@@ -119,6 +166,7 @@ impl Post {
             state: PostState::Due,
             place: None,
             at,
+            due_at: at,
             n_tries: 0,
             error: None,
         }
@@ -130,49 +178,90 @@ impl Post {
         format!("{platform}|{key}")
     }
 
+    /// The word in the store for a state: what is to be sent is found by urgency.
+    #[must_use]
+    pub fn word(state: PostState, urgency: Urgency) -> String {
+        match state {
+            PostState::Due | PostState::Trying => {
+                format!("{}.{}", state.as_str(), urgency.as_str())
+            }
+            PostState::Waiting | PostState::Sent | PostState::Refused => state.as_str().to_owned(),
+        }
+    }
+
+    /// All words of a state, the most urgent first.
+    #[must_use]
+    pub fn words(state: PostState) -> Vec<String> {
+        let mut words: Vec<String> = Urgency::ALL.iter().map(|u| Self::word(state, *u)).collect();
+        words.dedup();
+        words
+    }
+
     /// Wants it to stand as it is here; `true` where that changes anything. Where it stands
-    /// already it stays: a card moves to no other channel.
+    /// already it stays: a card moves to no other channel. What was not sent yet keeps its place
+    /// in the line and its urgency, or gets a greater one.
     ///
     /// # Errors
     /// The store failed.
     pub fn want(self, tx: &Tx<'_>) -> Result<bool, Fault> {
         let before = tx.get::<Self>(Self::row(&self.platform, &self.key))?;
         let Some(before) = before else {
-            tx.put(&self)?;
+            let state = ready(tx, &self)?;
+            tx.put(&Self { state, ..self })?;
             return Ok(true);
         };
         if before.content == self.content {
             return Ok(false);
         }
         // A try under way may still reach the platform: its mark stays until it is known.
-        let state =
-            if before.state == PostState::Trying { PostState::Trying } else { PostState::Due };
-        let next = Self {
-            content: self.content,
-            urgency: self.urgency,
-            state,
-            n_tries: 0,
-            error: None,
-            ..before
-        };
-        tx.put(&next)?;
+        let state = if before.state == PostState::Trying { before.state } else { ready(tx, &before)? };
+        let in_line = before.state.is_open();
+        let urgency = if in_line { before.urgency.min(self.urgency) } else { self.urgency };
+        let due_at = if in_line { before.due_at } else { self.at };
+        let content = self.content;
+        tx.put(&Self { content, urgency, state, due_at, n_tries: 0, error: None, ..before })?;
         Ok(true)
+    }
+
+    /// The channel of what is in line, from the row's subject.
+    #[must_use]
+    pub fn channel_in(subject: &str) -> &str {
+        subject.rsplit_once('/').map_or(subject, |(channel, _)| channel)
+    }
+
+    /// Whether what is in line stands already (and is to be edited), from the row's subject.
+    #[must_use]
+    pub fn stands_in(subject: &str) -> bool {
+        !subject.ends_with('/')
     }
 }
 
-/// Found by state, platform (`parent`) and, once it stands, `channel/message` (`subject`).
+/// Due, or waiting for the root of its thread.
+fn ready(tx: &Tx<'_>, post: &Post) -> Result<PostState, Fault> {
+    let Within::Post(root) = &post.within else { return Ok(PostState::Due) };
+    let root = tx.get::<Post>(Post::row(&post.platform, root))?;
+    let stands = root.is_some_and(|r| r.place.is_some());
+    Ok(if stands { PostState::Due } else { PostState::Waiting })
+}
+
+/// Found by [`Post::word`], platform (`parent`) and `channel/message` (`subject`); before it stands
+/// by `channel/`, and while it waits by the key of its thread's root.
 impl Record for Post {
     const KIND: &'static str = "post";
     fn key(&self) -> String {
         Self::row(&self.platform, &self.key)
     }
     fn index(&self) -> Index {
-        let subject = self.place.as_ref().map(|p| format!("{}/{}", p.channel, p.message));
+        let subject = match (&self.place, &self.within, self.state) {
+            (Some(place), ..) => format!("{}/{}", place.channel, place.message),
+            (None, Within::Post(root), PostState::Waiting) => root.clone(),
+            (None, ..) => format!("{}/", self.channel),
+        };
         Index {
-            at: self.at,
-            state: self.state.as_str().into(),
+            at: self.due_at,
+            state: Self::word(self.state, self.urgency),
             parent: self.platform.clone(),
-            subject: subject.unwrap_or_default(),
+            subject,
         }
     }
 }

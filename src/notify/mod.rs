@@ -7,11 +7,13 @@
 //! once, because its key is the timeline entry's id.
 
 mod card;
+mod deliver;
 pub mod figures;
 mod stage;
 #[cfg(test)]
 mod tests;
 
 pub use crate::chat::{Route, Routing as Config};
+pub use deliver::Deliver;
 pub use card::{Facts, alert_text, incident_card, run_text};
 pub use stage::Notify;

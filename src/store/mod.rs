@@ -7,6 +7,7 @@
 
 mod audit;
 mod journal;
+mod outline;
 mod records;
 mod retention;
 mod search;
@@ -19,6 +20,7 @@ mod tests;
 
 pub use audit::{AuditBreak, AuditFilter, AuditRecord};
 pub use journal::{Journaled, Snapshot};
+pub use outline::{Outline, Tally};
 pub use records::{Filter, Index, Record};
 pub use retention::{Retention, Trimmed};
 pub use search::{Document, Found};

@@ -44,6 +44,33 @@ async fn records_are_found_by_their_columns_in_order() {
 }
 
 #[tokio::test]
+async fn outlines_and_stamps_tell_without_bodies_what_stands_where_and_what_changed() {
+    let (_folder, store) = store();
+    let entry = |n: i64, text: &str| {
+        let (home, at) = (IncidentId::derive(Time::MIN, &["home"]), Time::from_ms(n));
+        TimelineEntry { id: EntryId::derive(at, &["e"]), text: text.into(), ..{
+            TimelineEntry::by_bot(home, at, EntryKind::Note, "", Some("s".into()))
+        } }
+    };
+    let home = entry(0, "").incident;
+    store.write(move |tx| (1..=3).try_for_each(|n| tx.put(&entry(n, "a")))).await.expect("writes");
+    let look = move |r: &Rows<'_>| {
+        let parent = home.to_string();
+        let found = r.outlines::<TimelineEntry>(&parent, "note", 2)?;
+        assert!(r.outlines::<TimelineEntry>(&parent, "state", 2)?.is_empty());
+        Ok((found, r.tally::<TimelineEntry>(&parent, "note")?, r.stamp::<TimelineEntry>(home)?))
+    };
+    let (found, tally, stamp) = store.read(look).await.expect("reads");
+    let times: Vec<_> = found.iter().map(|o| (o.at.ms(), o.subject.as_str())).collect();
+    assert_eq!(times, [(1, "s"), (2, "s")], "the oldest first, no more than asked for");
+    assert_eq!(tally, Tally { n: 3, oldest: Some(Time::from_ms(1)) });
+    store.write(move |tx| tx.put(&entry(2, "b"))).await.expect("writes");
+    let changed = store.read(look).await.expect("reads").2;
+    assert_ne!(stamp, changed, "a record that was written again shows");
+    assert_eq!(store.read(look).await.expect("reads").2, changed, "nothing else does");
+}
+
+#[tokio::test]
 async fn a_failing_write_leaves_nothing_and_harms_no_other() {
     let (_folder, store) = store();
     let bad = store.write(|tx| {

@@ -1,0 +1,91 @@
+//! One try to bring one post to its platform: marked before, kept after, whatever happens between.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::lanes::{Ended, Ticket};
+use crate::chat::outbox::Attempt;
+use crate::chat::{Chat, Content, Draft, File, Place};
+use crate::model::{Fault, SharedClock};
+use crate::store::Store;
+
+/// How long a platform may take to answer.
+pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Makes one try. Dropped at any point, it leaves a post that is tried again: before the mark as if
+/// nothing had been, after it as one that the platform may have.
+///
+/// # Errors
+/// The store failed; the post is then as if this future had been dropped.
+pub(super) async fn fly(
+    chat: Arc<dyn Chat>,
+    store: Store,
+    clock: SharedClock,
+    ticket: &Ticket,
+) -> Result<Ended, Fault> {
+    let row = ticket.row.clone();
+    let Some(attempt) = store.write(move |tx| Attempt::begin(tx, &row)).await? else {
+        return Ok(Ended::Nothing);
+    };
+    let call = tokio::time::timeout(PATIENCE, call(chat.as_ref(), &attempt));
+    let answer = call.await.unwrap_or_else(|_| {
+        let text = format!("no answer from the platform within {} s", PATIENCE.as_secs());
+        Err(Fault::Transient { context: text, after: None, source: None })
+    });
+    let (platform, now) = (chat.platform().to_owned(), clock.now());
+    let ended = match &answer {
+        Ok(_) => Ended::Sent,
+        Err(Fault::Transient { after: Some(after), .. }) => Ended::Paused(*after),
+        Err(Fault::Transient { .. }) => Ended::Failed,
+        Err(Fault::Permanent { .. }) => Ended::Refused,
+    };
+    if let Err(fault) = &answer {
+        tracing::warn!(
+            platform, post = attempt.post.key, channel = attempt.post.channel,
+            n_tries = attempt.post.n_tries, error = fault.chain(), "a post was not sent"
+        );
+    }
+    store
+        .write(move |tx| match answer {
+            Ok(place) => attempt.stood(tx, place, now).map(|_| ()),
+            Err(fault) => attempt.failed(tx, &fault, now),
+        })
+        .await?;
+    count(platform, ended, ticket);
+    Ok(ended)
+}
+
+async fn call(chat: &dyn Chat, attempt: &Attempt) -> Result<Place, Fault> {
+    let post = &attempt.post;
+    let (thread, doubtful) = (attempt.thread.clone(), attempt.doubtful);
+    let (key, channel, place) = (post.key.clone(), post.channel.clone(), post.place.clone());
+    let Content::File { name, media_type, alt, .. } = &post.content else {
+        let draft = Draft {
+            thread,
+            incident: post.incident,
+            place,
+            doubtful,
+            broadcast: post.broadcast,
+            ..Draft::new(key, channel, post.content.clone())
+        };
+        return chat.post(draft).await;
+    };
+    let Some(stored) = &attempt.file else {
+        return Err(Fault::because(format!("the bytes of {name} are not kept any more")));
+    };
+    let bytes = stored.bytes().ok_or_else(|| Fault::because("a kept file can't be read"))?;
+    let (name, media_type, alt) = (name.clone(), media_type.clone(), alt.clone());
+    chat.upload(File { key, channel, thread, name, media_type, alt, bytes, place, doubtful }).await
+}
+
+fn count(platform: String, ended: Ended, ticket: &Ticket) {
+    let name = match ended {
+        Ended::Sent if ticket.edits => "nightjar_notify_edits_total",
+        Ended::Sent => "nightjar_notify_sends_total",
+        Ended::Refused => "nightjar_notify_refused_total",
+        Ended::Paused(_) => "nightjar_notify_paused_total",
+        Ended::Failed => "nightjar_notify_retries_total",
+        Ended::Nothing => return,
+    };
+    metrics::counter!(name, "platform" => platform).increment(1);
+}

@@ -1,0 +1,201 @@
+//! When each post of one platform may go: pace of new messages by channel, pauses that the platform
+//! asked for, backing off where it fails. Values in, values out; nothing is sent here.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::chat::Urgency;
+
+/// Least time between two edits of one message that change only its looks.
+pub(super) const COSMETIC: Duration = Duration::from_secs(10);
+/// Pause of a channel after one failure; doubled with each further one.
+const BACKOFF: Duration = Duration::from_secs(1);
+/// The longest pause of a channel.
+const MOST_BACKOFF: Duration = Duration::from_secs(60);
+/// A post that failed rests longer than its channel, so that one bad message does not hold up the
+/// others; at most so long.
+const MOST_REST: Duration = Duration::from_secs(300);
+/// Failures in a row after which a platform is tried with one call at a time.
+const DEAD: u32 = 3;
+/// Calls under way at once, each in another channel.
+const CALLS: usize = 8;
+
+/// One post in line.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ticket {
+    /// How soon: the first in the order.
+    pub(super) urgency: Urgency,
+    /// Since when it is due (ms of event time).
+    pub(super) due_ms: i64,
+    /// Its row in the store.
+    pub(super) row: String,
+    /// Its channel.
+    pub(super) channel: String,
+    /// Whether it edits what stands already.
+    pub(super) edits: bool,
+}
+
+/// How a call ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ended {
+    /// The platform took it.
+    Sent,
+    /// There was nothing to send any more.
+    Nothing,
+    /// The platform refuses this post.
+    Refused,
+    /// The platform asks for a pause.
+    Paused(Duration),
+    /// It failed and may pass.
+    Failed,
+}
+
+/// One channel.
+#[derive(Clone, Debug, Default)]
+struct Channel {
+    /// A call is under way.
+    busy: bool,
+    /// New messages rest until then.
+    new_at: Option<Instant>,
+    /// Everything rests until then.
+    any_at: Option<Instant>,
+    /// Failures since something went through.
+    n_failed: u32,
+}
+
+/// One post that was tried.
+#[derive(Clone, Debug, Default)]
+struct Tried {
+    /// It rests until then.
+    rests_until: Option<Instant>,
+    /// When it was last taken by the platform.
+    sent_at: Option<Instant>,
+    n_failed: u32,
+}
+
+/// The lanes of one platform.
+#[derive(Clone, Debug)]
+pub(super) struct Lanes {
+    every: Duration,
+    channels: BTreeMap<String, Channel>,
+    tried: BTreeMap<String, Tried>,
+    /// Edits rest until then, in all channels: platforms count them together.
+    edits_at: Option<Instant>,
+    n_busy: usize,
+    /// Failures since something went through anywhere.
+    n_failed: u32,
+}
+
+impl Lanes {
+    /// Lanes where new messages of one channel are `every` apart.
+    pub(super) fn new(every: Duration) -> Self {
+        let (channels, tried) = (BTreeMap::new(), BTreeMap::new());
+        Self { every, channels, tried, edits_at: None, n_busy: 0, n_failed: 0 }
+    }
+
+    /// Whether another call may be begun at all. A platform that only fails, or says itself that
+    /// it is down, is tried with one call at a time.
+    pub(super) fn has_room(&self, is_down: bool) -> bool {
+        self.n_busy < if is_down || self.n_failed >= DEAD { 1 } else { CALLS }
+    }
+
+    /// When a post may go at the earliest; `None` while a call of its channel is under way.
+    pub(super) fn ready_at(&self, ticket: &Ticket, now: Instant) -> Option<Instant> {
+        let mut at = now;
+        if let Some(channel) = self.channels.get(&ticket.channel) {
+            if channel.busy {
+                return None;
+            }
+            at = at.max(channel.any_at.unwrap_or(at));
+            if !ticket.edits {
+                at = at.max(channel.new_at.unwrap_or(at));
+            }
+        }
+        if ticket.edits {
+            at = at.max(self.edits_at.unwrap_or(at));
+        }
+        if let Some(tried) = self.tried.get(&ticket.row) {
+            at = at.max(tried.rests_until.unwrap_or(at));
+            if ticket.urgency == Urgency::Cosmetic {
+                at = at.max(tried.sent_at.map_or(at, |sent| sent + COSMETIC));
+            }
+        }
+        Some(at)
+    }
+
+    /// A call is begun.
+    pub(super) fn begun(&mut self, ticket: &Ticket, now: Instant) {
+        self.n_busy += 1;
+        let channel = self.channels.entry(ticket.channel.clone()).or_default();
+        channel.busy = true;
+        if !ticket.edits {
+            channel.new_at = Some(now + self.every);
+        }
+    }
+
+    /// A call has ended.
+    pub(super) fn ended(&mut self, ticket: &Ticket, how: Ended, now: Instant) {
+        self.n_busy -= 1;
+        let channel = self.channels.entry(ticket.channel.clone()).or_default();
+        channel.busy = false;
+        let was_down = channel.n_failed > 1;
+        match how {
+            Ended::Nothing => {
+                // No message was sent, so the next need not wait for it.
+                channel.new_at = channel.new_at.filter(|_| ticket.edits);
+                self.tried.remove(&ticket.row);
+                return;
+            }
+            Ended::Failed => {
+                channel.n_failed += 1;
+                channel.any_at = Some(now + doubled(BACKOFF, channel.n_failed, MOST_BACKOFF));
+                self.n_failed += 1;
+                let tried = self.tried.entry(ticket.row.clone()).or_default();
+                tried.n_failed += 1;
+                tried.rests_until = Some(now + doubled(2 * BACKOFF, tried.n_failed, MOST_REST));
+                return;
+            }
+            Ended::Paused(after) if ticket.edits => self.edits_at = Some(now + after),
+            Ended::Paused(after) => channel.new_at = Some(now + after),
+            Ended::Sent | Ended::Refused => {}
+        }
+        // The platform answers: nothing else rests because of it.
+        (channel.n_failed, channel.any_at, self.n_failed) = (0, None, 0);
+        if was_down {
+            for tried in self.tried.values_mut() {
+                (tried.rests_until, tried.n_failed) = (None, 0);
+            }
+        }
+        match how {
+            Ended::Sent => {
+                let sent = Tried { sent_at: Some(now), ..Tried::default() };
+                self.tried.insert(ticket.row.clone(), sent);
+            }
+            Ended::Refused => {
+                self.tried.remove(&ticket.row);
+            }
+            Ended::Nothing | Ended::Paused(_) | Ended::Failed => {}
+        }
+    }
+
+    /// Forgets what no longer holds anything back.
+    pub(super) fn tidy(&mut self, now: Instant) {
+        let over = |at: Option<Instant>| at.is_none_or(|at| at <= now);
+        self.channels
+            .retain(|_, c| c.busy || c.n_failed > 0 || !over(c.new_at) || !over(c.any_at));
+        self.tried.retain(|_, t| t.n_failed > 0 || t.is_fresh(now));
+    }
+}
+
+impl Tried {
+    fn is_fresh(&self, now: Instant) -> bool {
+        self.sent_at.is_some_and(|at| now < at + COSMETIC)
+    }
+}
+
+/// `first` after one failure, twice as much after each further one, at most `most`.
+fn doubled(first: Duration, n_failed: u32, most: Duration) -> Duration {
+    first.saturating_mul(1 << n_failed.saturating_sub(1).min(16)).min(most)
+}

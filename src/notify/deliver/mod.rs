@@ -1,0 +1,186 @@
+//! Delivery: brings each platform to what its outbox says, one task a platform.
+//!
+//! Takes posts that are due, the most urgent first, then the one that waits longest; gives them to
+//! [`Chat`]. Hears `Outbox` and looks by itself every few seconds. Guarantees:
+//!
+//! - A post is marked as tried before the call and as sent after it, both durably: after a crash in
+//!   between it is tried again as doubtful, and the adapter looks for its key first. So each key
+//!   becomes one message.
+//! - Content that changed while a call was under way is sent after it; what was not sent yet is
+//!   sent in its newest form only.
+//! - New messages of a channel keep the platform's pace, and pauses that it asks for are kept. A
+//!   platform that fails is tried at growing intervals, for ever; one call that hangs is given up
+//!   after 30 s and counts as doubtful.
+//! - What the platform refuses for good stays in the store with the reason. It is tried again when
+//!   it changes, and once after a start, when somebody may have mended the cause.
+
+mod flight;
+mod lanes;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::bus::{Bus, Event, Heard, Subscription};
+use crate::chat::{Chat, Health, Post, PostState, Urgency};
+use crate::model::time::DAY_MS;
+use crate::model::{Fault, SharedClock};
+use crate::store::{Filter, Store};
+use lanes::{Ended, Lanes, Ticket};
+
+/// How often it looks when nothing rings.
+const LOOK: Duration = Duration::from_secs(5);
+/// Posts of one urgency that are looked at in one round.
+const ROUND: usize = 1_000;
+/// How long calls under way may take at the end of the process.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Refused posts that are tried again after a start, and how old (ms of event time) they may be.
+const MENDED: (usize, i64) = (500, DAY_MS);
+
+type Flight = BoxFuture<'static, (Ticket, Result<Ended, Fault>)>;
+
+/// The delivery to one platform.
+pub struct Deliver {
+    store: Store,
+    bus: Bus,
+    clock: SharedClock,
+    chat: Arc<dyn Chat>,
+    lanes: Lanes,
+    flights: FuturesUnordered<Flight>,
+}
+
+impl Deliver {
+    /// The delivery to `chat` of what the store has for its platform.
+    #[must_use]
+    pub fn new(store: Store, bus: Bus, clock: SharedClock, chat: Arc<dyn Chat>) -> Self {
+        let lanes = Lanes::new(Duration::from_millis(chat.limits().every_ms));
+        Self { store, bus, clock, chat, lanes, flights: FuturesUnordered::new() }
+    }
+
+    /// Delivers until the token is cancelled; calls under way are finished then, if they end soon.
+    ///
+    /// # Errors
+    /// The store failed. Started anew, it goes on where it stopped.
+    pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Fault> {
+        let mut events = self.bus.subscribe();
+        self.mend().await?;
+        loop {
+            let next = self.launch().await?;
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => break,
+                Some(landed) = self.flights.next() => self.land(landed)?,
+                heard = rung(&mut events) => if !heard { break },
+                () = tokio::time::sleep_until(next) => {}
+            }
+        }
+        let rest = async { while self.flights.next().await.is_some() {} };
+        // What does not end in time is tried again at the next start.
+        let _ = tokio::time::timeout(FAREWELL, rest).await;
+        Ok(())
+    }
+
+    /// Begins what may go now; says when to look again.
+    async fn launch(&mut self) -> Result<Instant, Fault> {
+        let now = Instant::now();
+        let mut next = now + LOOK;
+        let is_down = matches!(self.chat.health(), Health::Down { .. });
+        if !self.lanes.has_room(is_down) {
+            return Ok(next);
+        }
+        for ticket in self.tickets().await? {
+            match self.lanes.ready_at(&ticket, now) {
+                None => {}
+                Some(at) if at > now => next = next.min(at),
+                Some(_) => {
+                    self.lanes.begun(&ticket, now);
+                    let (chat, store) = (self.chat.clone(), self.store.clone());
+                    let clock = self.clock.clone();
+                    self.flights.push(
+                        async move {
+                            let ended = flight::fly(chat, store, clock, &ticket).await;
+                            (ticket, ended)
+                        }
+                        .boxed(),
+                    );
+                    if !self.lanes.has_room(is_down) {
+                        break;
+                    }
+                }
+            }
+        }
+        Ok(next)
+    }
+
+    fn land(&mut self, (ticket, ended): (Ticket, Result<Ended, Fault>)) -> Result<(), Fault> {
+        let now = Instant::now();
+        // Without the store nothing can be marked: the task ends and is started anew.
+        self.lanes.ended(&ticket, ended?, now);
+        self.lanes.tidy(now);
+        Ok(())
+    }
+
+    /// What is in line, in the order in which it should go.
+    async fn tickets(&self) -> Result<Vec<Ticket>, Fault> {
+        let platform = self.chat.platform().to_owned();
+        self.store
+            .read(move |r| {
+                let mut tickets = Vec::new();
+                for urgency in Urgency::ALL {
+                    let from = tickets.len();
+                    for state in [PostState::Due, PostState::Trying] {
+                        let word = Post::word(state, urgency);
+                        let found = r.outlines::<Post>(&platform, &word, ROUND)?;
+                        tickets.extend(found.into_iter().map(|o| Ticket {
+                            urgency,
+                            due_ms: o.at.ms(),
+                            row: o.id,
+                            channel: Post::channel_in(&o.subject).to_owned(),
+                            edits: Post::stands_in(&o.subject),
+                        }));
+                    }
+                    tickets[from..].sort();
+                }
+                Ok(tickets)
+            })
+            .await
+    }
+
+    /// After a start somebody may have mended why posts were refused: each is tried once more.
+    async fn mend(&self) -> Result<(), Fault> {
+        let (most, age_ms) = MENDED;
+        let since = self.clock.now().plus_ms(-age_ms);
+        let refused = Filter::states([PostState::Refused.as_str()]).since(since).newest(most);
+        let refused = Filter { parent: Some(self.chat.platform().to_owned()), ..refused };
+        let found = self.store.read(move |r| r.list::<Post>(&refused)).await?;
+        if found.is_empty() {
+            return Ok(());
+        }
+        self.store
+            .write(move |tx| {
+                found.into_iter().try_for_each(|post| {
+                    let again = Post { state: PostState::Due, ..post };
+                    tx.replace_in_state(&again, PostState::Refused.as_str()).map(|_| ())
+                })
+            })
+            .await
+    }
+}
+
+/// Waits until the outbox may have new work; `false` when nothing rings any more.
+async fn rung(events: &mut Subscription) -> bool {
+    loop {
+        match events.next().await {
+            Heard::Event(Event::Outbox) | Heard::Lagged => return true,
+            Heard::Event(_) => {}
+            Heard::Closed => return false,
+        }
+    }
+}

@@ -1,0 +1,98 @@
+//! Records seen from outside: where they stand and whether anything changed, without their bodies.
+
+use rusqlite::params;
+
+use super::records::Record;
+use super::sql::{Rows, fault};
+use crate::model::{Fault, Time};
+
+/// A record without its body.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Outline {
+    /// Its id.
+    pub id: String,
+    /// Its time.
+    pub at: Time,
+    /// Its state.
+    pub state: String,
+    /// What it is about.
+    pub subject: String,
+}
+
+/// How many there are, and since when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// How many.
+    pub n: u64,
+    /// Time of the oldest.
+    pub oldest: Option<Time>,
+}
+
+impl Rows<'_> {
+    /// The oldest `limit` records with this parent and state, by time, then id.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn outlines<R: Record>(
+        &self,
+        parent: &str,
+        state: &str,
+        limit: usize,
+    ) -> Result<Vec<Outline>, Fault> {
+        // The kind stands in the text so that an index of one kind alone can serve.
+        let sql = format!(
+            "SELECT id, at, state, subject FROM record WHERE kind = '{}' AND parent = ? \
+             AND state = ? ORDER BY at, id LIMIT ?",
+            R::KIND
+        );
+        let run = || -> rusqlite::Result<Vec<Outline>> {
+            let mut statement = self.conn.prepare_cached(&sql)?;
+            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+            let rows = statement.query_map(params![parent, state, limit], |r| {
+                let at = Time::from_ms(r.get(1)?);
+                Ok(Outline { id: r.get(0)?, at, state: r.get(2)?, subject: r.get(3)? })
+            })?;
+            rows.collect()
+        };
+        run().map_err(|e| fault("listing records", e))
+    }
+
+    /// How many records have this parent and state, and the oldest one's time.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn tally<R: Record>(&self, parent: &str, state: &str) -> Result<Tally, Fault> {
+        let sql = format!(
+            "SELECT count(*), min(at) FROM record WHERE kind = '{}' AND parent = ? AND state = ?",
+            R::KIND
+        );
+        self.conn
+            .prepare_cached(&sql)
+            .and_then(|mut s| {
+                s.query_row(params![parent, state], |r| {
+                    let oldest: Option<i64> = r.get(1)?;
+                    let n = r.get::<_, i64>(0)?.unsigned_abs();
+                    Ok(Tally { n, oldest: oldest.map(Time::from_ms) })
+                })
+            })
+            .map_err(|e| fault("counting records", e))
+    }
+
+    /// What differs after any record with this parent was written, made or removed: their number
+    /// and how often they were written, together.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn stamp<R: Record>(&self, parent: impl ToString) -> Result<(u64, u64), Fault> {
+        const SQL: &str = "SELECT count(*), coalesce(sum(revision), 0) FROM record \
+                           WHERE kind = ? AND parent = ?";
+        self.conn
+            .prepare_cached(SQL)
+            .and_then(|mut s| {
+                s.query_row(params![R::KIND, parent.to_string()], |r| {
+                    Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get::<_, i64>(1)?.unsigned_abs()))
+                })
+            })
+            .map_err(|e| fault("counting records", e))
+    }
+}
