@@ -6,6 +6,7 @@
 //! each task finishes what it has in hand, and detection writes a last snapshot. What a door still
 //! accepts meanwhile is in the journal, where the next start reads on.
 
+mod chats;
 mod demo;
 mod presence;
 mod replay;
@@ -32,7 +33,6 @@ use crate::diagnose::Diagnose;
 use crate::learn::Learn;
 use crate::llm::Llm;
 use crate::model::{Batch, Fault, Plan, Role, Secret, SharedClock, wall_now};
-use crate::notify::Notify;
 use crate::remediate::{Executors, Remediate, read_state};
 use crate::runbook::{self, Library};
 use crate::stage::Tasks;
@@ -71,6 +71,7 @@ pub struct App {
     pub progress: Sources,
     library: Arc<Library>,
     presence: Presence,
+    chats: chats::Chats,
 }
 
 /// Newest progress of each source.
@@ -113,7 +114,9 @@ impl App {
         let intake = Intake::open(store.clone(), bus.clone()).await?;
         let shard = SharedShard::new(settings.detect.clone());
         let progress = Sources::default();
-        let app = Self { store, bus, intake, clock, tasks, shard, progress, library, presence };
+        let chats = chats::connect(settings, &store, &bus, &clock);
+        let app =
+            Self { store, bus, intake, clock, tasks, shard, progress, library, presence, chats };
         let console = Console::new(app.store.clone(), app.bus.clone(), app.clock.clone());
         console.ensure_channels(&settings.notify).await?;
         app.start_stages(settings)?;
@@ -138,12 +141,7 @@ impl App {
         });
         self.start_diagnosis();
         self.start_actions(settings)?;
-        let console = Console::new(self.store.clone(), self.bus.clone(), self.clock.clone());
-        let (config, reader) = (settings.notify.clone(), self.store.reader());
-        let (clock, console) = (self.clock.clone(), Arc::new(console));
-        self.tasks.stage(&self.bus, move || {
-            Notify::new(config.clone(), reader.clone(), clock.clone(), vec![console.clone()])
-        });
+        self.start_notify();
         Ok(())
     }
 
@@ -245,6 +243,7 @@ impl App {
             assistant: Assistant::new(self.store.reader(), llm, settings.assist.clone())
                 .audited(Ledger::new(self.store.clone())),
             console: Console::new(self.store.clone(), self.bus.clone(), self.clock.clone()),
+            chats: self.chats.iter().map(|(chat, _)| chat.clone()).collect(),
             tasks: self.tasks.clone(),
             library: self.library.clone(),
             keys,

@@ -88,8 +88,7 @@ impl Urgency {
 
 impl PostState {
     /// All.
-    pub const ALL: [Self; 5] =
-        [Self::Waiting, Self::Due, Self::Trying, Self::Sent, Self::Refused];
+    pub const ALL: [Self; 5] = [Self::Waiting, Self::Due, Self::Trying, Self::Sent, Self::Refused];
 
     /// Whether the platform does not have the newest content yet, but may get it.
     #[must_use]
@@ -214,7 +213,8 @@ impl Post {
             return Ok(false);
         }
         // A try under way may still reach the platform: its mark stays until it is known.
-        let state = if before.state == PostState::Trying { before.state } else { ready(tx, &before)? };
+        let state =
+            if before.state == PostState::Trying { before.state } else { ready(tx, &before)? };
         let in_line = before.state.is_open();
         let urgency = if in_line { before.urgency.min(self.urgency) } else { self.urgency };
         let due_at = if in_line { before.due_at } else { self.at };

@@ -1,19 +1,21 @@
-//! Notify: takes incidents as the store has them, gives one card each, edited in place, and the
-//! deltas in its thread.
+//! Notify: takes incidents as the store has them, wants one card each on every platform, edited in
+//! place, with the deltas and the chart in its thread; and delivers what anybody wants.
 //!
-//! Hears `Incident`, `Diagnosis`, `Proposal`, `Run` and sweeps; publishes nothing itself (the chat
-//! adapters ring for their messages). Guarantees: one message per incident, platform and purpose,
-//! also across a crash, because the key of a message names it for good; a thread entry is written
-//! once, because its key is the timeline entry's id.
+//! [`Notify`] hears `Incident`, `Diagnosis`, `Proposal`, `Run`, sweeps, and writes to the outbox;
+//! [`Deliver`] hears `Outbox` and is the only one who posts to platforms. Guarantees: one message
+//! per incident, platform and purpose, also across a crash, because the key of a message names it
+//! for good; a thread entry is written once, because its key is the timeline entry's id; a platform
+//! that is slow or down holds up no other and misses nothing.
 
 mod card;
 mod deliver;
 pub mod figures;
+mod news;
 mod stage;
 #[cfg(test)]
 mod tests;
 
 pub use crate::chat::{Route, Routing as Config};
-pub use deliver::Deliver;
 pub use card::{Facts, alert_text, incident_card, run_text};
-pub use stage::Notify;
+pub use deliver::Deliver;
+pub use stage::{Notify, Platform};

@@ -1,119 +1,138 @@
-//! The running of notification: what changed in the store is written to every chat platform.
+//! The running of notification: what changed in the store is wanted on every chat platform.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 use std::time::Duration;
 
-use super::Config;
 use super::card::{Facts, incident_card};
-use crate::bus::Event;
-use crate::chat::{Chat, Content, Draft, Message, Place, console};
-use crate::model::time::DAY_MS;
+use super::news::{Heart, delta, urgency};
+use crate::bus::{Bus, Event};
+use crate::chat::{Chat, Content, Post, Routing, Within};
+use crate::model::time::{DAY_MS, HOUR_MS};
 use crate::model::{
-    Alert, Diagnosis, EntryId, Fault, Incident, IncidentId, Proposal, Run, SharedClock, Time,
-    TimelineEntry,
+    Alert, Diagnosis, EntryId, Fault, Incident, IncidentId, IncidentState, Proposal, Run,
+    SharedClock, Time, TimelineEntry,
 };
 use crate::stage::Stage;
-use crate::store::{Filter, Reader, Rows};
+use crate::store::{Filter, Rows, Store, Tx};
 
-/// Thread entries written for one incident in one round; the rest follows in the next.
-const ROUND: usize = 100;
+/// How many of the newest incidents are looked at beside all that are active.
+const NEWEST: usize = 200;
+/// An incident that was over for so long (ms of event time) is not begun on a platform where it
+/// never stood, such as one that was connected today.
+const PAST_MS: i64 = HOUR_MS;
+
+/// A platform as this stage sees it: it can't send anything there.
+#[derive(Clone, Debug)]
+pub struct Platform {
+    /// [`Chat::platform`].
+    pub name: String,
+    /// Which channels.
+    pub routing: Routing,
+    /// [`Limits::charts_as_files`](crate::chat::Limits::charts_as_files).
+    pub charts_as_files: bool,
+}
+
+impl Platform {
+    /// That of an adapter.
+    #[must_use]
+    pub fn of(chat: &dyn Chat, routing: Routing) -> Self {
+        let charts_as_files = chat.limits().charts_as_files;
+        Self { name: chat.platform().to_owned(), routing, charts_as_files }
+    }
+}
 
 /// The notify stage.
 pub struct Notify {
-    config: Config,
-    reader: Reader,
+    store: Store,
+    bus: Bus,
     clock: SharedClock,
-    chats: Vec<Arc<dyn Chat>>,
-    /// What each incident's card said last and where, and the newest thread entry written. Only
-    /// saves work: after a start everything is written again under the same keys, which changes
-    /// nothing.
+    platforms: Vec<Platform>,
+    /// What was wanted last for each incident. Only saves work: after a start everything is wanted
+    /// again under the same keys, which changes nothing.
     told: BTreeMap<IncidentId, Told>,
 }
 
-#[derive(Default)]
 struct Told {
-    card: Option<Content>,
-    channel: String,
-    /// One for each platform; `None` where it could not be told.
-    places: Vec<Option<Place>>,
+    stamp: Stamp,
+    /// When the card changes by itself: an offer expires.
+    until: Option<Time>,
+    heart: Heart,
     entries: BTreeSet<EntryId>,
 }
 
+/// What differs whenever anything of an incident's card or thread may have changed.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stamp {
+    incident: Incident,
+    records: [(u64, u64); 5],
+}
+
+impl Stamp {
+    pub(super) fn of(rows: &Rows<'_>, incident: &Incident) -> Result<Self, Fault> {
+        let id = incident.id;
+        let records = [
+            rows.stamp::<Alert>(id)?,
+            rows.stamp::<Diagnosis>(id)?,
+            rows.stamp::<Proposal>(id)?,
+            rows.stamp::<Run>(id)?,
+            rows.stamp::<TimelineEntry>(id)?,
+        ];
+        Ok(Self { incident: incident.clone(), records })
+    }
+}
+
 impl Notify {
-    /// The stage over a store's reader and the platforms to tell.
+    /// The stage over a store and the platforms to tell.
     #[must_use]
-    pub fn new(
-        config: Config,
-        reader: Reader,
-        clock: SharedClock,
-        chats: Vec<Arc<dyn Chat>>,
-    ) -> Self {
-        Self { config, reader, clock, chats, told: BTreeMap::new() }
+    pub fn new(store: Store, bus: Bus, clock: SharedClock, platforms: Vec<Platform>) -> Self {
+        Self { store, bus, clock, platforms, told: BTreeMap::new() }
     }
 
-    /// Tells every platform. One that fails is told again at the next sweep and keeps nobody else
-    /// waiting.
-    ///
-    /// # Errors
-    /// The store failed, or the last fault of a platform after all others were told.
+    /// Wants an incident's card and thread on every platform, in one transaction.
     async fn tell(&mut self, id: IncidentId) -> Result<(), Fault> {
-        let read = self.reader.read(move |r| read(r, id)).await?;
-        let Some(Found { facts, entries, channel }) = read else { return Ok(()) };
         let now = self.clock.now();
-        let told = self.told.entry(id).or_default();
-        if told.channel.is_empty() {
-            // Where its card stands already is where it stays, whatever the routes say today.
-            let routed = || self.config.channel_of(&facts.incident).to_owned();
-            told.channel = channel.unwrap_or_else(routed);
+        let known = self.told.get(&id);
+        let stamp = known.filter(|t| t.until.is_none_or(|at| now < at)).map(|t| t.stamp.clone());
+        let told: BTreeSet<EntryId> = known.map(|t| t.entries.clone()).unwrap_or_default();
+        let read = self.store.read(move |r| read(r, id, stamp.as_ref(), &told)).await?;
+        let Some(Found { facts, stamp, fresh }) = read else { return Ok(()) };
+        let heart = Heart::of(&facts, now);
+        let wanted = Wanted {
+            is_past: !facts.incident.state.is_active()
+                && facts.incident.updated_at < now.plus_ms(-PAST_MS),
+            changed: known.is_none_or(|t| t.heart != heart),
+            decidable: heart.is_decidable(),
+            card: Content::card(incident_card(&facts, now)),
+            platforms: self.platforms.clone(),
+            until: heart.until(),
+            entries: fresh.iter().map(|e| e.id).collect(),
+            deltas: fresh.iter().map(|e| delta(&facts, e)).collect(),
+            incident: facts.incident,
+            now,
+        };
+        let (until, entries) = (wanted.until, wanted.entries.clone());
+        let n_wanted = self.store.write(move |tx| wanted.put(tx)).await?;
+        if n_wanted > 0 {
+            metrics::counter!("nightjar_notify_wanted_total").increment(n_wanted);
+            self.bus.publish(Event::Outbox);
         }
-        let mut failed = None;
-        let card = Content::card(incident_card(&facts, now));
-        if told.card.as_ref() != Some(&card) {
-            let mut places = Vec::new();
-            for chat in &self.chats {
-                let draft = Draft::new(card_key(id), told.channel.clone(), card.clone());
-                let draft = Draft { incident: Some(id), ..draft };
-                let place = chat.post(draft).await;
-                places.push(place.map_err(|e| failed = Some(late(chat.platform(), e))).ok());
-            }
-            (told.card, told.places) = (failed.is_none().then_some(card), places);
-            metrics::counter!("nightjar_notify_cards_total").increment(1);
-        }
-        let due: Vec<_> =
-            entries.iter().filter(|e| !told.entries.contains(&e.id)).take(ROUND).collect();
-        for entry in due {
-            let mut everywhere = true;
-            for (chat, place) in self.chats.iter().zip(&told.places) {
-                let Some(place) = place.clone() else {
-                    everywhere = false;
-                    continue;
-                };
-                let text = format!("{} UTC {}", entry.at.clock_text(), entry.text);
-                let key = format!("{id}/{}", entry.id);
-                let draft = Draft::new(key, place.channel.clone(), Content::text(text));
-                let draft = Draft { thread: Some(place), incident: Some(id), ..draft };
-                let said = chat.post(draft).await;
-                if let Err(e) = said {
-                    (everywhere, failed) = (false, Some(late(chat.platform(), e)));
-                }
-            }
-            if everywhere {
-                told.entries.insert(entry.id);
-            }
-        }
-        failed.map_or(Ok(()), Err)
+        let empty =
+            || Told { stamp: stamp.clone(), until, heart: heart.clone(), entries: BTreeSet::new() };
+        let told = self.told.entry(id).or_insert_with(empty);
+        (told.stamp, told.until, told.heart) = (stamp, until, heart);
+        told.entries.extend(entries);
+        Ok(())
     }
 
     async fn incident_of(&self, event: Event) -> Result<Option<IncidentId>, Fault> {
         match event {
             Event::Incident(id) | Event::Diagnosis(id) => Ok(Some(id)),
             Event::Proposal(id) => {
-                let found = self.reader.read(move |r| r.get::<Proposal>(id)).await?;
+                let found = self.store.read(move |r| r.get::<Proposal>(id)).await?;
                 Ok(found.map(|p| p.incident))
             }
             Event::Run(id) => {
-                let found = self.reader.read(move |r| r.get::<Run>(id)).await?;
+                let found = self.store.read(move |r| r.get::<Run>(id)).await?;
                 Ok(found.map(|r| r.incident))
             }
             _ => Ok(None),
@@ -124,24 +143,76 @@ impl Notify {
 /// What the store has of an incident.
 struct Found {
     facts: Facts,
-    entries: Vec<TimelineEntry>,
-    /// Where its card stands, once it was told.
-    channel: Option<String>,
+    stamp: Stamp,
+    /// Entries that were not wanted yet since the start, the oldest first.
+    fresh: Vec<TimelineEntry>,
+}
+
+/// What is to stand of one incident.
+struct Wanted {
+    incident: Incident,
+    card: Content,
+    /// Text of each new thread entry, and whether it is important.
+    deltas: Vec<(String, bool)>,
+    entries: Vec<EntryId>,
+    platforms: Vec<Platform>,
+    changed: bool,
+    decidable: bool,
+    is_past: bool,
+    until: Option<Time>,
+    now: Time,
+}
+
+impl Wanted {
+    /// Wants all of it; says how many posts are new or changed.
+    fn put(self, tx: &Tx<'_>) -> Result<u64, Fault> {
+        let id = self.incident.id;
+        let key = card_key(id);
+        let mut n = 0;
+        for platform in &self.platforms {
+            let name = platform.name.as_str();
+            let before = tx.get::<Post>(Post::row(name, &key))?;
+            if before.is_none() && self.is_past {
+                continue;
+            }
+            // Where its card is to stand is where it stays, whatever the routes say today.
+            let channel = before
+                .as_ref()
+                .map_or_else(|| platform.routing.channel_of(&self.incident), |p| &p.channel)
+                .to_owned();
+            let card =
+                Post::new(&key, (name, &channel), Within::Channel, self.card.clone(), self.now);
+            let urgency = urgency(before.is_none(), self.changed, self.decidable);
+            n += u64::from(Post { urgency, incident: Some(id), ..card }.want(tx)?);
+            for (entry, (text, broadcast)) in self.entries.iter().zip(&self.deltas) {
+                let (at, text) = ((name, channel.as_str()), Content::text(text));
+                let within = Within::Post(key.clone());
+                let post = Post::new(format!("{id}/{entry}"), at, within, text, self.now);
+                let post = Post { broadcast: *broadcast, incident: Some(id), ..post };
+                n += u64::from(post.want(tx)?);
+            }
+        }
+        Ok(n)
+    }
 }
 
 /// The key of an incident's card: it names the message for good.
-fn card_key(id: IncidentId) -> String {
+pub(super) fn card_key(id: IncidentId) -> String {
     format!("{id}/card")
 }
 
-fn late(platform: &str, fault: Fault) -> Fault {
-    metrics::counter!("nightjar_notify_failed_total", "platform" => platform.to_owned())
-        .increment(1);
-    fault
-}
-
-fn read(rows: &Rows<'_>, id: IncidentId) -> Result<Option<Found>, Fault> {
+/// `None` where there is no such incident, or nothing differs from `known`.
+fn read(
+    rows: &Rows<'_>,
+    id: IncidentId,
+    known: Option<&Stamp>,
+    told: &BTreeSet<EntryId>,
+) -> Result<Option<Found>, Fault> {
     let Some(incident) = rows.get::<Incident>(id)? else { return Ok(None) };
+    let stamp = Stamp::of(rows, &incident)?;
+    if known == Some(&stamp) {
+        return Ok(None);
+    }
     let own = Filter::parent(id);
     let facts = Facts {
         alerts: rows.list::<Alert>(&own)?,
@@ -150,9 +221,20 @@ fn read(rows: &Rows<'_>, id: IncidentId) -> Result<Option<Found>, Fault> {
         runs: rows.list::<Run>(&own)?,
         incident,
     };
-    let card = rows.get::<Message>(console::message_id(&card_key(id)))?;
-    let (entries, channel) = (rows.list::<TimelineEntry>(&own)?, card.map(|m| m.channel));
-    Ok(Some(Found { facts, entries, channel }))
+    let mut fresh = rows.list::<TimelineEntry>(&own)?;
+    fresh.retain(|e| !told.contains(&e.id));
+    Ok(Some(Found { facts, stamp, fresh }))
+}
+
+/// The incidents that are looked at: all that are active, and the newest that changed lately.
+pub(super) fn due(rows: &Rows<'_>, now: Time) -> Result<Vec<IncidentId>, Fault> {
+    use IncidentState::{Acknowledged, Mitigating, Monitoring, Open};
+    let since = now.plus_ms(-2 * DAY_MS);
+    let active = [Open, Acknowledged, Mitigating, Monitoring].map(IncidentState::as_str);
+    let mut due = rows.list::<Incident>(&Filter::states(active))?;
+    let newest = rows.list::<Incident>(&Filter::all().newest(NEWEST))?;
+    due.extend(newest.into_iter().filter(|i| !i.state.is_active() && i.updated_at > since));
+    Ok(due.into_iter().map(|i| i.id).collect())
 }
 
 impl Stage for Notify {
@@ -167,15 +249,8 @@ impl Stage for Notify {
     }
 
     async fn sweep(&mut self) -> Result<(), Fault> {
-        let since = Time::from_ms((self.clock.now().ms() - 2 * DAY_MS).max(0));
-        let ids = self
-            .reader
-            .read(move |r| {
-                let all = r.list::<Incident>(&Filter::all().newest(200))?;
-                let due = all.into_iter().filter(|i| i.state.is_active() || i.updated_at > since);
-                Ok(due.map(|i| i.id).collect::<Vec<_>>())
-            })
-            .await?;
+        let now = self.clock.now();
+        let ids = self.store.read(move |r| due(r, now)).await?;
         self.told.retain(|id, _| ids.contains(id));
         let mut failed = None;
         for id in ids {

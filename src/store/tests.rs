@@ -48,9 +48,11 @@ async fn outlines_and_stamps_tell_without_bodies_what_stands_where_and_what_chan
     let (_folder, store) = store();
     let entry = |n: i64, text: &str| {
         let (home, at) = (IncidentId::derive(Time::MIN, &["home"]), Time::from_ms(n));
-        TimelineEntry { id: EntryId::derive(at, &["e"]), text: text.into(), ..{
-            TimelineEntry::by_bot(home, at, EntryKind::Note, "", Some("s".into()))
-        } }
+        TimelineEntry {
+            id: EntryId::derive(at, &["e"]),
+            text: text.into(),
+            ..{ TimelineEntry::by_bot(home, at, EntryKind::Note, "", Some("s".into())) }
+        }
     };
     let home = entry(0, "").incident;
     store.write(move |tx| (1..=3).try_for_each(|n| tx.put(&entry(n, "a")))).await.expect("writes");

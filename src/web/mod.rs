@@ -37,6 +37,7 @@ pub(crate) use failure::Failure;
 
 use crate::assist::Assistant;
 use crate::bus::Bus;
+use crate::chat::Chat;
 use crate::chat::console::Console;
 use crate::command::Desk;
 use crate::model::{Fault, Role, Secret, SharedClock};
@@ -138,6 +139,8 @@ pub struct Shared {
     pub assistant: Assistant,
     /// The console as a chat platform.
     pub console: Console,
+    /// All chat platforms, the console too.
+    pub chats: Vec<Arc<dyn Chat>>,
     /// Where answers in threads are made.
     pub tasks: Tasks,
     /// The runbooks.

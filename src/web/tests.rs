@@ -102,6 +102,7 @@ impl Server {
                 .with_workshop(Workshop { library: library.clone(), settings: BTreeMap::new() }),
             assistant: Assistant::new(store.reader(), None, assist::Config::default()),
             console: Console::new(store.clone(), bus.clone(), clock.clone()),
+            chats: vec![Arc::new(Console::new(store.clone(), bus.clone(), clock.clone()))],
             tasks: tasks.clone(),
             library,
             events: EventLog::new(1),

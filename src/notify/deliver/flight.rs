@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::lanes::{Ended, Ticket};
 use crate::chat::outbox::Attempt;
 use crate::chat::{Chat, Content, Draft, File, Place};
@@ -12,7 +14,7 @@ use crate::store::Store;
 /// How long a platform may take to answer.
 pub(super) const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Makes one try. Dropped at any point, it leaves a post that is tried again: before the mark as if
+/// Makes one try; says how it ended and when the platform was called. Dropped at any point, it leaves a post that is tried again: before the mark as if
 /// nothing had been, after it as one that the platform may have.
 ///
 /// # Errors
@@ -22,11 +24,12 @@ pub(super) async fn fly(
     store: Store,
     clock: SharedClock,
     ticket: &Ticket,
-) -> Result<Ended, Fault> {
+) -> Result<(Ended, Instant), Fault> {
     let row = ticket.row.clone();
     let Some(attempt) = store.write(move |tx| Attempt::begin(tx, &row)).await? else {
-        return Ok(Ended::Nothing);
+        return Ok((Ended::Nothing, Instant::now()));
     };
+    let called = Instant::now();
     let call = tokio::time::timeout(PATIENCE, call(chat.as_ref(), &attempt));
     let answer = call.await.unwrap_or_else(|_| {
         let text = format!("no answer from the platform within {} s", PATIENCE.as_secs());
@@ -41,8 +44,12 @@ pub(super) async fn fly(
     };
     if let Err(fault) = &answer {
         tracing::warn!(
-            platform, post = attempt.post.key, channel = attempt.post.channel,
-            n_tries = attempt.post.n_tries, error = fault.chain(), "a post was not sent"
+            platform,
+            post = attempt.post.key,
+            channel = attempt.post.channel,
+            n_tries = attempt.post.n_tries,
+            error = fault.chain(),
+            "a post was not sent"
         );
     }
     store
@@ -52,7 +59,7 @@ pub(super) async fn fly(
         })
         .await?;
     count(platform, ended, ticket);
-    Ok(ended)
+    Ok((ended, called))
 }
 
 async fn call(chat: &dyn Chat, attempt: &Attempt) -> Result<Place, Fault> {
@@ -73,7 +80,7 @@ async fn call(chat: &dyn Chat, attempt: &Attempt) -> Result<Place, Fault> {
     let Some(stored) = &attempt.file else {
         return Err(Fault::because(format!("the bytes of {name} are not kept any more")));
     };
-    let bytes = stored.bytes().ok_or_else(|| Fault::because("a kept file can't be read"))?;
+    let bytes = stored.bytes()?;
     let (name, media_type, alt) = (name.clone(), media_type.clone(), alt.clone());
     chat.upload(File { key, channel, thread, name, media_type, alt, bytes, place, doubtful }).await
 }

@@ -135,11 +135,15 @@ impl Lanes {
         }
     }
 
-    /// A call has ended.
-    pub(super) fn ended(&mut self, ticket: &Ticket, how: Ended, now: Instant) {
+    /// A call that reached the platform at `called` has ended.
+    pub(super) fn ended(&mut self, ticket: &Ticket, (how, called): (Ended, Instant), now: Instant) {
         self.n_busy -= 1;
         let channel = self.channels.entry(ticket.channel.clone()).or_default();
         channel.busy = false;
+        if !ticket.edits {
+            // The pace counts from what the platform saw.
+            channel.new_at = Some(called + self.every);
+        }
         let was_down = channel.n_failed > 1;
         match how {
             Ended::Nothing => {
@@ -183,8 +187,7 @@ impl Lanes {
     /// Forgets what no longer holds anything back.
     pub(super) fn tidy(&mut self, now: Instant) {
         let over = |at: Option<Instant>| at.is_none_or(|at| at <= now);
-        self.channels
-            .retain(|_, c| c.busy || c.n_failed > 0 || !over(c.new_at) || !over(c.any_at));
+        self.channels.retain(|_, c| c.busy || c.n_failed > 0 || !over(c.new_at) || !over(c.any_at));
         self.tried.retain(|_, t| t.n_failed > 0 || t.is_fresh(now));
     }
 }
@@ -198,4 +201,67 @@ impl Tried {
 /// `first` after one failure, twice as much after each further one, at most `most`.
 fn doubled(first: Duration, n_failed: u32, most: Duration) -> Duration {
     first.saturating_mul(1 << n_failed.saturating_sub(1).min(16)).min(most)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S: Duration = Duration::from_secs(1);
+
+    fn ticket(row: &str, urgency: Urgency, edits: bool) -> Ticket {
+        Ticket { urgency, due_ms: 0, row: row.into(), channel: "ops".into(), edits }
+    }
+
+    /// One call that takes no time.
+    fn call(lanes: &mut Lanes, ticket: &Ticket, how: Ended, at: Instant) {
+        lanes.begun(ticket, at);
+        assert_eq!(lanes.ready_at(ticket, at), None, "one call in a channel at once");
+        lanes.ended(ticket, (how, at), at);
+        lanes.tidy(at);
+    }
+
+    #[test]
+    fn looks_change_at_most_every_ten_seconds_and_news_at_once() {
+        let (mut lanes, now) = (Lanes::new(S), Instant::now());
+        call(&mut lanes, &ticket("card", Urgency::Opening, false), Ended::Sent, now);
+        let at = |urgency| lanes.ready_at(&ticket("card", urgency, true), now);
+        assert_eq!(at(Urgency::Cosmetic), Some(now + COSMETIC));
+        assert_eq!(at(Urgency::Delta), Some(now), "an edit is no new message");
+        let other = ticket("other", Urgency::Delta, false);
+        assert_eq!(lanes.ready_at(&other, now), Some(now + S));
+    }
+
+    #[test]
+    fn pauses_of_edits_and_of_new_messages_are_apart() {
+        let (mut lanes, now) = (Lanes::new(S), Instant::now());
+        let (edit, new) =
+            (ticket("card", Urgency::Delta, true), ticket("new", Urgency::Delta, false));
+        call(&mut lanes, &edit, Ended::Paused(30 * S), now);
+        let elsewhere = Ticket { channel: "other".into(), ..edit.clone() };
+        assert_eq!(lanes.ready_at(&elsewhere, now), Some(now + 30 * S));
+        assert_eq!(lanes.ready_at(&new, now), Some(now));
+        call(&mut lanes, &new, Ended::Paused(5 * S), now);
+        assert_eq!(lanes.ready_at(&new, now), Some(now + 5 * S));
+        let elsewhere = Ticket { channel: "other".into(), ..new };
+        assert_eq!(lanes.ready_at(&elsewhere, now), Some(now));
+    }
+
+    #[test]
+    fn failures_space_the_calls_out_until_something_goes_through() {
+        let (mut lanes, now) = (Lanes::new(S), Instant::now());
+        let (bad, good) =
+            (ticket("bad", Urgency::Decision, false), ticket("good", Urgency::Delta, false));
+        for seconds in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
+            call(&mut lanes, &bad, Ended::Failed, now);
+            assert_eq!(lanes.ready_at(&good, now), Some(now + seconds * S));
+            assert!(lanes.ready_at(&bad, now) > lanes.ready_at(&good, now), "the others first");
+        }
+        assert_eq!(lanes.ready_at(&bad, now), Some(now + MOST_REST));
+        assert!(lanes.has_room(false));
+        lanes.begun(&good, now);
+        assert!(!lanes.has_room(false), "one call at a time finds out whether it is back");
+        lanes.ended(&good, (Ended::Sent, now), now);
+        assert_eq!(lanes.ready_at(&bad, now), Some(now + S), "at the usual pace again");
+    }
 }

@@ -16,8 +16,6 @@
 
 mod flight;
 mod lanes;
-#[cfg(test)]
-mod tests;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -44,7 +42,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Refused posts that are tried again after a start, and how old (ms of event time) they may be.
 const MENDED: (usize, i64) = (500, DAY_MS);
 
-type Flight = BoxFuture<'static, (Ticket, Result<Ended, Fault>)>;
+type Flight = BoxFuture<'static, (Ticket, Result<(Ended, Instant), Fault>)>;
 
 /// The delivery to one platform.
 pub struct Deliver {
@@ -53,7 +51,6 @@ pub struct Deliver {
     clock: SharedClock,
     chat: Arc<dyn Chat>,
     lanes: Lanes,
-    flights: FuturesUnordered<Flight>,
 }
 
 impl Deliver {
@@ -61,7 +58,7 @@ impl Deliver {
     #[must_use]
     pub fn new(store: Store, bus: Bus, clock: SharedClock, chat: Arc<dyn Chat>) -> Self {
         let lanes = Lanes::new(Duration::from_millis(chat.limits().every_ms));
-        Self { store, bus, clock, chat, lanes, flights: FuturesUnordered::new() }
+        Self { store, bus, clock, chat, lanes }
     }
 
     /// Delivers until the token is cancelled; calls under way are finished then, if they end soon.
@@ -70,25 +67,26 @@ impl Deliver {
     /// The store failed. Started anew, it goes on where it stopped.
     pub async fn run(mut self, shutdown: CancellationToken) -> Result<(), Fault> {
         let mut events = self.bus.subscribe();
+        let mut flights = FuturesUnordered::<Flight>::new();
         self.mend().await?;
         loop {
-            let next = self.launch().await?;
+            let next = self.launch(&mut flights).await?;
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => break,
-                Some(landed) = self.flights.next() => self.land(landed)?,
+                Some(landed) = flights.next() => self.land(landed)?,
                 heard = rung(&mut events) => if !heard { break },
                 () = tokio::time::sleep_until(next) => {}
             }
         }
-        let rest = async { while self.flights.next().await.is_some() {} };
+        let rest = async { while flights.next().await.is_some() {} };
         // What does not end in time is tried again at the next start.
         let _ = tokio::time::timeout(FAREWELL, rest).await;
         Ok(())
     }
 
     /// Begins what may go now; says when to look again.
-    async fn launch(&mut self) -> Result<Instant, Fault> {
+    async fn launch(&mut self, flights: &mut FuturesUnordered<Flight>) -> Result<Instant, Fault> {
         let now = Instant::now();
         let mut next = now + LOOK;
         let is_down = matches!(self.chat.health(), Health::Down { .. });
@@ -103,7 +101,7 @@ impl Deliver {
                     self.lanes.begun(&ticket, now);
                     let (chat, store) = (self.chat.clone(), self.store.clone());
                     let clock = self.clock.clone();
-                    self.flights.push(
+                    flights.push(
                         async move {
                             let ended = flight::fly(chat, store, clock, &ticket).await;
                             (ticket, ended)
@@ -119,10 +117,14 @@ impl Deliver {
         Ok(next)
     }
 
-    fn land(&mut self, (ticket, ended): (Ticket, Result<Ended, Fault>)) -> Result<(), Fault> {
+    fn land(
+        &mut self,
+        (ticket, ended): (Ticket, Result<(Ended, Instant), Fault>),
+    ) -> Result<(), Fault> {
         let now = Instant::now();
         // Without the store nothing can be marked: the task ends and is started anew.
-        self.lanes.ended(&ticket, ended?, now);
+        let (ended, called) = ended?;
+        self.lanes.ended(&ticket, (ended, called), now);
         self.lanes.tidy(now);
         Ok(())
     }

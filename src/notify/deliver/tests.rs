@@ -1,1 +1,0 @@
-//! Delivery against a platform in memory.

@@ -1,0 +1,310 @@
+//! A chat platform in memory that can be slow, down, hang, ask for pauses, refuse, and fail after
+//! it has written; and a scratch world to deliver in.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::t0;
+use crate::bus::{Bus, Event};
+use crate::chat::outbox::Standing;
+use crate::chat::{
+    Address, Chat, Content, Draft, File, Limits, Place, Post, PostState, Urgency, Within,
+};
+use crate::model::Fault;
+use crate::model::clock::ManualClock;
+use crate::notify::Deliver;
+use crate::store::{Filter, Store};
+
+/// How one call goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mood {
+    /// It is taken.
+    Up,
+    /// Nothing is written, and it may pass.
+    Down,
+    /// It is written, and no answer comes back.
+    LosesAnswer,
+    /// No answer ever.
+    Hangs,
+    /// A pause is asked for.
+    Pause(Duration),
+    /// This message is refused for good.
+    Refuses,
+}
+
+/// A message as it stands there.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Stands {
+    pub(super) key: String,
+    pub(super) channel: String,
+    pub(super) thread: Option<String>,
+    pub(super) text: String,
+    pub(super) broadcast: bool,
+    /// When it was written and last edited, since the platform began.
+    pub(super) at: Duration,
+    pub(super) n_edits: usize,
+}
+
+struct Inside {
+    messages: BTreeMap<u64, Stands>,
+    moods: VecDeque<Mood>,
+    mood: Mood,
+    n_calls: usize,
+    began: Instant,
+}
+
+/// The platform.
+pub(super) struct Memory {
+    name: &'static str,
+    every_ms: u64,
+    inside: Mutex<Inside>,
+}
+
+impl Memory {
+    pub(super) fn new(name: &'static str, every_ms: u64) -> Arc<Self> {
+        let inside = Inside {
+            messages: BTreeMap::new(),
+            moods: VecDeque::new(),
+            mood: Mood::Up,
+            n_calls: 0,
+            began: Instant::now(),
+        };
+        Arc::new(Self { name, every_ms, inside: Mutex::new(inside) })
+    }
+
+    /// How every call goes from now on.
+    pub(super) fn set(&self, mood: Mood) {
+        self.inside.lock().unwrap().mood = mood;
+    }
+
+    /// How the next calls go, before that.
+    pub(super) fn next(&self, moods: &[Mood]) {
+        self.inside.lock().unwrap().moods.extend(moods);
+    }
+
+    /// What stands there, in order of writing.
+    pub(super) fn messages(&self) -> Vec<Stands> {
+        self.inside.lock().unwrap().messages.values().cloned().collect()
+    }
+
+    /// What stands there in a few words: `key text`.
+    pub(super) fn words(&self) -> Vec<String> {
+        self.messages().iter().map(|m| format!("{} {}", m.key, m.text)).collect()
+    }
+
+    pub(super) fn n_calls(&self) -> usize {
+        self.inside.lock().unwrap().n_calls
+    }
+
+    /// Somebody takes all messages away.
+    pub(super) fn clear(&self) {
+        self.inside.lock().unwrap().messages.clear();
+    }
+
+    async fn write(&self, message: Stands, place: Option<Place>, doubtful: bool) -> Answer {
+        let mood = {
+            let mut inside = self.inside.lock().unwrap();
+            inside.n_calls += 1;
+            inside.moods.pop_front().unwrap_or(inside.mood)
+        };
+        // On its way there.
+        tokio::task::yield_now().await;
+        match mood {
+            Mood::Up | Mood::LosesAnswer => {}
+            Mood::Down => return Err(Fault::transient("the platform", anyhow::anyhow!("503"))),
+            Mood::Hangs => std::future::pending().await,
+            Mood::Pause(after) => {
+                let context = "too many requests".into();
+                return Err(Fault::Transient { context, after: Some(after), source: None });
+            }
+            Mood::Refuses => return Err(Fault::because("no such channel")),
+        }
+        let (channel, written) = (message.channel.clone(), self.put(message, place, doubtful));
+        // On its way back.
+        tokio::task::yield_now().await;
+        if mood == Mood::LosesAnswer {
+            return Err(Fault::transient("the platform", anyhow::anyhow!("connection reset")));
+        }
+        let message = written?.to_string();
+        Ok(Place { platform: self.name.into(), channel, message })
+    }
+
+    fn put(&self, message: Stands, place: Option<Place>, doubtful: bool) -> Result<u64, Fault> {
+        let mut inside = self.inside.lock().unwrap();
+        let found = match place {
+            Some(place) => {
+                let id: u64 = place.message.parse().expect("a place of ours");
+                let stands = inside.messages.contains_key(&id);
+                Some(stands.then_some(id).ok_or_else(|| Fault::because("it was deleted"))?)
+            }
+            None if doubtful => inside
+                .messages
+                .iter()
+                .find(|(_, m)| (&m.key, &m.channel) == (&message.key, &message.channel))
+                .map(|(id, _)| *id),
+            None => None,
+        };
+        let at = inside.began.elapsed();
+        if let Some(id) = found {
+            let stands = inside.messages.get_mut(&id).expect("it was found");
+            if stands.text != message.text {
+                (stands.text, stands.at) = (message.text, at);
+                stands.n_edits += 1;
+            }
+            return Ok(id);
+        }
+        let id = inside.messages.last_key_value().map_or(0, |(id, _)| id + 1);
+        inside.messages.insert(id, Stands { at, ..message });
+        Ok(id)
+    }
+}
+
+type Answer = Result<Place, Fault>;
+
+impl Chat for Memory {
+    fn platform(&self) -> &str {
+        self.name
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            text: 4_000,
+            card: 13_000,
+            section: 3_000,
+            buttons: 25,
+            label: 75,
+            form_title: 24,
+            file_bytes: 1 << 20,
+            every_ms: self.every_ms,
+            charts_as_files: true,
+        }
+    }
+
+    fn post(&self, draft: Draft) -> BoxFuture<'_, Answer> {
+        let text = match draft.content {
+            Content::Text { text } => text,
+            Content::Card { card } => format!("{} | {}", card.title, card.context),
+            other => format!("{other:?}"),
+        };
+        let message = Stands {
+            key: draft.key,
+            channel: draft.channel,
+            thread: draft.thread.map(|p| p.message),
+            text,
+            broadcast: draft.broadcast,
+            at: Duration::ZERO,
+            n_edits: 0,
+        };
+        self.write(message, draft.place, draft.doubtful).boxed()
+    }
+
+    fn upload(&self, file: File) -> BoxFuture<'_, Answer> {
+        let message = Stands {
+            key: file.key,
+            channel: file.channel,
+            thread: file.thread.map(|p| p.message),
+            text: format!("{} {} bytes", file.name, file.bytes.len()),
+            broadcast: false,
+            at: Duration::ZERO,
+            n_edits: 0,
+        };
+        self.write(message, file.place, file.doubtful).boxed()
+    }
+
+    fn ephemeral(&self, _: Address, _: Content) -> BoxFuture<'_, Result<(), Fault>> {
+        std::future::ready(Ok(())).boxed()
+    }
+}
+
+/// A store with its bus and clock.
+pub(super) struct World {
+    pub(super) store: Store,
+    pub(super) bus: Bus,
+    pub(super) clock: Arc<ManualClock>,
+    _folder: tempfile::TempDir,
+}
+
+impl World {
+    pub(super) fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let store = Store::open(&folder.path().join("n.sqlite")).expect("opens");
+        let (bus, clock) = (Bus::default(), ManualClock::new(t0().plus_ms(120_000)));
+        Self { store, bus, clock, _folder: folder }
+    }
+
+    pub(super) fn deliver(&self, chat: &Arc<Memory>) -> Deliver {
+        Deliver::new(self.store.clone(), self.bus.clone(), self.clock.clone(), chat.clone())
+    }
+
+    /// Wants posts, and rings.
+    pub(super) async fn want(&self, posts: impl IntoIterator<Item = Post>) {
+        let posts: Vec<Post> = posts.into_iter().collect();
+        let write = move |tx: &crate::store::Tx<'_>| {
+            posts.into_iter().try_for_each(|p| p.want(tx).map(|_| ()))
+        };
+        self.store.write(write).await.expect("writes");
+        self.bus.publish(Event::Outbox);
+    }
+
+    pub(super) async fn standing(&self, platform: &'static str) -> Standing {
+        self.store.read(move |r| Standing::of(r, platform)).await.expect("reads")
+    }
+
+    /// Every post that a platform has, by key.
+    pub(super) async fn posts(&self, platform: &'static str) -> BTreeMap<String, Post> {
+        let all = self.store.read(move |r| r.list::<Post>(&Filter::parent(platform)));
+        all.await.expect("reads").into_iter().map(|p| (p.key.clone(), p)).collect()
+    }
+
+    /// Delivers until nothing is in line any more.
+    pub(super) async fn settle(&self, chat: &Arc<Memory>) {
+        self.deliver_until(chat, async || {
+            let standing = self.standing(chat.name).await;
+            standing.n_waiting + standing.n_due + standing.n_trying == 0
+        })
+        .await;
+    }
+
+    /// Delivers until something holds.
+    pub(super) async fn deliver_until(&self, chat: &Arc<Memory>, holds: impl AsyncFn() -> bool) {
+        let stop = CancellationToken::new();
+        let running = self.deliver(chat).run(stop.clone());
+        tokio::pin!(running);
+        let deadline = Instant::now() + Duration::from_secs(100_000);
+        loop {
+            tokio::select! {
+                ended = &mut running => panic!("it ended by itself: {ended:?}"),
+                () = tokio::time::sleep(Duration::from_millis(500)) => {}
+            }
+            if holds().await {
+                break;
+            }
+            assert!(Instant::now() < deadline, "{:?}", self.posts(chat.name).await);
+        }
+        stop.cancel();
+        running.await.expect("it ends in order");
+    }
+}
+
+/// A post of text in the channel itself.
+pub(super) fn text(platform: &str, key: &str, urgency: Urgency, words: &str) -> Post {
+    let at = (platform, "ops");
+    Post { urgency, ..Post::new(key, at, Within::Channel, Content::text(words), t0()) }
+}
+
+/// A post of text in another's thread.
+pub(super) fn reply(platform: &str, key: &str, root: &str) -> Post {
+    let within = Within::Post(root.into());
+    Post::new(key, (platform, "ops"), within, Content::text(key), t0())
+}
+
+/// Whether a platform has all that was wanted.
+pub(super) fn all_sent(posts: &BTreeMap<String, Post>) -> bool {
+    posts.values().all(|p| p.state == PostState::Sent)
+}
