@@ -1,5 +1,161 @@
-//! Slack as a chat platform.
+//! Slack as a chat platform: cards as blocks, forms as modals, Socket Mode or signed HTTP.
+//!
+//! Takes what `notify` and `command` want said, gives what people do to the [`Inlet`]. Guarantees:
+//! a key stands once (it is in the message's metadata, and the channel is read for it when a try
+//! is in doubt); every envelope is acknowledged within a second; what Slack delivers twice has the
+//! same [`Inbound::key`](crate::chat::Inbound::key); a token that counts no more and a Slack that
+//! is down are told by [`Chat::health`] and stop nothing else.
 
+mod advice;
 mod config;
+mod render;
+mod scopes;
+mod send;
+mod web;
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use serde_json::Value;
 
 pub use config::Config;
+pub use scopes::{NEEDED, Scope};
+
+use self::web::{Failure, Web};
+use crate::chat::{Address, Chat, Content, Draft, File, Health, Inlet, Limits, Place};
+use crate::model::{Fault, SharedClock};
+
+/// One Slack workspace. Cheap to clone.
+#[derive(Clone)]
+pub struct Slack {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    platform: String,
+    web: Web,
+    inlet: Arc<dyn Inlet>,
+    clock: SharedClock,
+    // Why Slack can't be used, by cause (the token, the network, the socket); empty: it can.
+    down: Mutex<BTreeMap<Cause, String>>,
+    // Ids of channels by name; a name that is not there is asked for again.
+    channels: tokio::sync::Mutex<BTreeMap<String, String>>,
+}
+
+/// What can keep Slack from being used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Cause {
+    Token,
+    Network,
+}
+
+impl Slack {
+    /// A workspace by its settings. Nothing is connected yet.
+    ///
+    /// # Errors
+    /// The machine has no certificate authorities.
+    pub fn new(config: Config, inlet: Arc<dyn Inlet>, clock: SharedClock) -> Result<Self, Fault> {
+        let web = Web::new(&config.api_url, &config.bot_token)?;
+        let platform = match config.name.as_str() {
+            "" => "slack".to_owned(),
+            name => format!("slack:{name}"),
+        };
+        let (down, channels) = (Mutex::default(), tokio::sync::Mutex::default());
+        Ok(Self { inner: Arc::new(Inner { config, platform, web, inlet, clock, down, channels }) })
+    }
+
+    /// Notes what a call says about the connection, and gives the call's result on.
+    fn noted(&self, result: Result<Value, Failure>) -> Result<Value, Failure> {
+        match &result {
+            Ok(_) => {
+                self.mark(Cause::Token, None);
+                self.mark(Cause::Network, None);
+            }
+            Err(f) if f.is_revoked() => self.mark(Cause::Token, Some(f.fault.to_string())),
+            Err(f) if f.is_said_by_slack() => self.mark(Cause::Network, None),
+            Err(f) => self.mark(Cause::Network, Some(f.fault.to_string())),
+        }
+        result
+    }
+
+    fn mark(&self, cause: Cause, why: Option<String>) {
+        let mut down = self.inner.down.lock().expect("no code panics while it holds this lock");
+        let changed = match why {
+            Some(why) => down.insert(cause, why).is_none(),
+            None => down.remove(&cause).is_some(),
+        };
+        if changed {
+            let platform = &self.inner.platform;
+            match down.get(&cause) {
+                Some(why) => tracing::warn!(chat.platform = %platform, why, "Slack is down"),
+                None => tracing::info!(chat.platform = %platform, ?cause, "Slack is back"),
+            }
+        }
+    }
+
+    async fn post_call(&self, method: &str, body: &Value) -> Result<Value, Failure> {
+        self.noted(self.inner.web.post(method, body).await)
+    }
+
+    async fn get_call(&self, method: &str, args: &[(&str, &str)]) -> Result<Value, Failure> {
+        self.noted(self.inner.web.get(method, args).await)
+    }
+
+    fn place(&self, channel: &str, message: &str) -> Place {
+        Place {
+            platform: self.inner.platform.clone(),
+            channel: channel.to_owned(),
+            message: message.to_owned(),
+        }
+    }
+}
+
+impl Chat for Slack {
+    fn platform(&self) -> &str {
+        &self.inner.platform
+    }
+
+    fn limits(&self) -> Limits {
+        Limits {
+            text: 11_000,
+            card: 12_000,
+            section: 3_000,
+            buttons: 25,
+            label: 75,
+            form_title: 24,
+            file_bytes: 20 << 20,
+            every_ms: 1_050,
+        }
+    }
+
+    fn health(&self) -> Health {
+        let down = self.inner.down.lock().expect("no code panics while it holds this lock");
+        match down.values().next() {
+            None => Health::Up,
+            Some(why) => Health::Down { why: why.clone() },
+        }
+    }
+
+    fn post(&self, draft: Draft) -> BoxFuture<'_, Result<Place, Fault>> {
+        self.write(draft).boxed()
+    }
+
+    fn upload(&self, file: File) -> BoxFuture<'_, Result<Place, Fault>> {
+        self.bring(file).boxed()
+    }
+
+    fn ephemeral(&self, to: Address, content: Content) -> BoxFuture<'_, Result<(), Fault>> {
+        self.whisper(to, content).boxed()
+    }
+
+    fn working(&self, to: Address, message: String, on: bool) -> BoxFuture<'_, ()> {
+        self.sign(to, message, on).boxed()
+    }
+
+    fn dress(&self, place: Place, on: bool) -> BoxFuture<'_, Result<(), Fault>> {
+        self.pin(place, on).boxed()
+    }
+}
