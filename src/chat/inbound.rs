@@ -146,6 +146,12 @@ pub trait Inlet: Send + Sync + 'static {
 
     /// What a person's own page shows: open incidents, what waits for a decision, their silences.
     fn home(&self, actor: Actor) -> BoxFuture<'_, Result<Vec<Card>, Fault>>;
+
+    /// What is behind an address of the console, where somebody shared one; `None`: nothing that
+    /// may be shown.
+    fn preview(&self, _url: String) -> BoxFuture<'_, Result<Option<Card>, Fault>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
 }
 
 /// Where something that was said stands.

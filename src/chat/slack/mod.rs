@@ -8,17 +8,24 @@
 
 mod advice;
 mod config;
+mod events;
+mod handle;
+mod people;
 mod render;
+mod run;
 mod scopes;
 mod send;
+mod socket;
 mod web;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, RwLock};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::Value;
+use tokio::sync::mpsc;
 
 pub use config::Config;
 pub use scopes::{NEEDED, Scope};
@@ -43,13 +50,25 @@ struct Inner {
     down: Mutex<BTreeMap<Cause, String>>,
     // Ids of channels by name; a name that is not there is asked for again.
     channels: tokio::sync::Mutex<BTreeMap<String, String>>,
+    // People and groups as Slack told them.
+    known: Mutex<people::Known>,
+    // Who the bot is, once Slack said it.
+    me: RwLock<events::Me>,
+    // What came from Slack, its other end until the adapter runs, and how much is not done yet.
+    queue: mpsc::Sender<handle::Work>,
+    works: tokio::sync::Mutex<Option<mpsc::Receiver<handle::Work>>>,
+    backlog: AtomicUsize,
 }
+
+/// What is said while no connection stands.
+const NOT_CONNECTED: &str = "Socket Mode is not connected; it is tried again every few seconds";
 
 /// What can keep Slack from being used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Cause {
     Token,
     Network,
+    Socket,
 }
 
 impl Slack {
@@ -63,8 +82,26 @@ impl Slack {
             "" => "slack".to_owned(),
             name => format!("slack:{name}"),
         };
-        let (down, channels) = (Mutex::default(), tokio::sync::Mutex::default());
-        Ok(Self { inner: Arc::new(Inner { config, platform, web, inlet, clock, down, channels }) })
+        let mut down = BTreeMap::new();
+        if config.app_token.is_some() {
+            down.insert(Cause::Socket, NOT_CONNECTED.to_owned());
+        }
+        let (queue, works) = mpsc::channel(handle::QUEUE);
+        let inner = Inner {
+            config,
+            platform,
+            web,
+            inlet,
+            clock,
+            down: Mutex::new(down),
+            channels: tokio::sync::Mutex::default(),
+            known: Mutex::default(),
+            me: RwLock::default(),
+            queue,
+            works: tokio::sync::Mutex::new(Some(works)),
+            backlog: AtomicUsize::new(0),
+        };
+        Ok(Self { inner: Arc::new(inner) })
     }
 
     /// Notes what a call says about the connection, and gives the call's result on.
@@ -89,10 +126,8 @@ impl Slack {
         };
         if changed {
             let platform = &self.inner.platform;
-            match down.get(&cause) {
-                Some(why) => tracing::warn!(chat.platform = %platform, why, "Slack is down"),
-                None => tracing::info!(chat.platform = %platform, ?cause, "Slack is back"),
-            }
+            let why = down.get(&cause);
+            tracing::warn!(chat.platform = %platform, ?cause, ?why, "Slack's health changed");
         }
     }
 
@@ -102,6 +137,10 @@ impl Slack {
 
     async fn get_call(&self, method: &str, args: &[(&str, &str)]) -> Result<Value, Failure> {
         self.noted(self.inner.web.get(method, args).await)
+    }
+
+    fn me(&self) -> events::Me {
+        self.inner.me.read().expect("no code panics while it holds this lock").clone()
     }
 
     fn place(&self, channel: &str, message: &str) -> Place {
@@ -128,6 +167,7 @@ impl Chat for Slack {
             form_title: 24,
             file_bytes: 20 << 20,
             every_ms: 1_050,
+            charts_as_files: true,
         }
     }
 

@@ -43,7 +43,7 @@ pub const NEEDED: &[Scope] = &[
 ];
 
 /// The scope of the app-level token.
-pub const APP_LEVEL: &str = "connections:write";
+pub(super) const APP_LEVEL: &str = "connections:write";
 
 /// What a scope is for.
 pub(super) fn feature(name: &str) -> Option<&'static str> {

@@ -213,6 +213,10 @@ fn failure(method: &str, error: SlackClientError) -> Failure {
             let needed = body["needed"].as_str();
             let details = error.errors.unwrap_or_default().join("; ");
             let text = advice(method, &error.code, needed, &details);
+            if REVOKED.contains(&error.code.as_str()) {
+                // Whatever waits can be sent once there is a new token.
+                return passing(text, None, &error.code);
+            }
             Failure { code: error.code, fault: Fault::because(text) }
         }
         SlackClientError::RateLimitError(error) => {

@@ -10,7 +10,7 @@ mod form;
 mod tests;
 mod words;
 
-pub(super) use form::{Metadata, form};
+pub(super) use form::{ACTION, Metadata, form};
 
 use serde_json::{Value, json};
 
@@ -316,7 +316,14 @@ fn button(i: usize, button: &Button) -> Value {
     // What opens a form is confirmed by sending the form.
     let asks = matches!(
         button.verb,
-        Verb::Approve | Verb::Schedule | Verb::Silence | Verb::NotAnIncident | Verb::Resolve
+        Verb::Approve
+            | Verb::Schedule
+            | Verb::Silence
+            | Verb::NotAnIncident
+            | Verb::Resolve
+            | Verb::Merge
+            | Verb::Note
+            | Verb::Declare
     );
     if button.style == Style::Danger && !asks {
         out["confirm"] = json!({

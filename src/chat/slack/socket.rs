@@ -1,0 +1,176 @@
+//! Socket Mode: several connections of slack-morphism, each frame decoded and answered by us.
+//!
+//! The library's ready listener acknowledges what it can't decode and can't be told the time an
+//! acknowledgement may take; its connections take any listener of frames, and this is ours. A
+//! frame is converted, queued and acknowledged in under a second; the library reads the next one
+//! only then. On `disconnect` it opens a new connection and drops what still comes on the old one:
+//! Slack sends that again.
+
+use std::collections::BTreeSet;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use slack_morphism::SlackClientSocketModeConfig;
+use slack_morphism::listener::SlackClientEventsListenerEnvironment;
+use slack_morphism::socket_mode::clients_manager::{
+    SlackSocketModeClientsManager, SlackSocketModeClientsManagerFactory as _,
+};
+use slack_morphism::socket_mode::{SlackSocketModeClientListener, SlackSocketModeWssClientId};
+
+use super::events::{Happened, command, event, interactive};
+use super::web::Web;
+use super::{Cause, Slack};
+use crate::model::Fault;
+
+/// Connections at once: while one is renewed the other takes what comes.
+const CONNECTIONS: u32 = 2;
+/// How long a frame may wait for its acknowledgement's payload; Slack gives 3 s.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+type Manager = dyn SlackSocketModeClientsManager + Send + Sync;
+
+/// The open connections; dropping it does not close them, [`Socket::close`] does.
+pub(super) struct Socket {
+    manager: Arc<Manager>,
+}
+
+impl Socket {
+    /// Opens the connections, beginning with a look whether the token counts: the library would
+    /// try for ever without a word.
+    pub(super) async fn open(slack: &Slack, web: &Web) -> Result<Self, Fault> {
+        web.post("apps.connections.open", &json!({})).await?;
+        let (client, token) = web.client();
+        let environment = Arc::new(SlackClientEventsListenerEnvironment::new(client.clone()));
+        let manager = client.http_api.connector.new_clients_manager(environment);
+        let listener = Arc::new(Listener {
+            slack: slack.clone(),
+            manager: OnceLock::new(),
+            open: Mutex::default(),
+        });
+        // It is set once, here.
+        let _ = listener.manager.set(Arc::downgrade(&manager));
+        let config = SlackClientSocketModeConfig::new()
+            .with_max_connections_count(CONNECTIONS)
+            .with_initial_backoff_in_seconds(1)
+            .with_reconnect_timeout_in_seconds(5)
+            .with_ping_interval_in_seconds(10)
+            .with_ping_failure_threshold_times(2);
+        manager.register_new_token(&config, token.clone(), listener).await.map_err(|e| {
+            Fault::transient("Socket Mode could not be set up", anyhow::anyhow!("{e}"))
+        })?;
+        manager.start().await;
+        Ok(Self { manager })
+    }
+
+    /// Closes all connections.
+    pub(super) async fn close(&self) {
+        self.manager.shutdown().await;
+    }
+}
+
+struct Listener {
+    slack: Slack,
+    manager: OnceLock<Weak<Manager>>,
+    // The connections that said hello and no goodbye.
+    open: Mutex<BTreeSet<String>>,
+}
+
+impl Listener {
+    fn note(&self, id: &SlackSocketModeWssClientId, is_open: bool) {
+        let mut open = self.open.lock().expect("no code panics while it holds this lock");
+        let id = id.to_string();
+        if is_open {
+            open.insert(id);
+        } else {
+            open.remove(&id);
+        }
+        metrics::gauge!("nightjar_chat_connections", "platform" => "slack").set(open.len() as f64);
+        let why = open.is_empty().then(|| super::NOT_CONNECTED.to_owned());
+        self.slack.mark(Cause::Socket, why);
+    }
+
+    async fn again(&self, id: &SlackSocketModeWssClientId) {
+        self.note(id, false);
+        if let Some(manager) = self.manager.get().and_then(Weak::upgrade) {
+            manager.restart_client(id).await;
+        }
+    }
+
+    async fn frame(&self, id: &SlackSocketModeWssClientId, body: &str) -> Option<String> {
+        let started = Instant::now();
+        let Ok(frame) = serde_json::from_str::<Value>(body) else {
+            metrics::counter!("nightjar_chat_undecoded_total", "platform" => "slack").increment(1);
+            return None;
+        };
+        let kind = frame["type"].as_str().unwrap_or_default();
+        let payload = &frame["payload"];
+        let happened = match kind {
+            "hello" => {
+                self.note(id, true);
+                return None;
+            }
+            "disconnect" => {
+                tracing::info!(reason = %frame["reason"], "Slack renews a connection");
+                self.again(id).await;
+                return None;
+            }
+            "events_api" => event(payload, &self.slack.me()),
+            "interactive" => interactive(payload),
+            "slash_commands" => command(payload),
+            // What we don't know is acknowledged: it would come again for ever.
+            _ => Happened::Nothing,
+        };
+        let envelope = frame["envelope_id"].as_str()?;
+        let payload = self.slack.queue(happened, &payload["view"], PATIENCE).await.ok()?;
+        let mut ack = json!({ "envelope_id": envelope });
+        if let Some(payload) = payload
+            && frame["accepts_response_payload"] == true
+        {
+            ack["payload"] = payload;
+        }
+        metrics::histogram!("nightjar_chat_ack_seconds", "platform" => "slack")
+            .record(started.elapsed().as_secs_f64());
+        Some(ack.to_string())
+    }
+}
+
+impl SlackSocketModeClientListener for Listener {
+    fn on_message<'s, 'i, 'a>(
+        &'s self,
+        client_id: &'i SlackSocketModeWssClientId,
+        message_body: String,
+    ) -> Boxed<'a, Option<String>>
+    where
+        's: 'a,
+        'i: 'a,
+        Self: 'a,
+    {
+        Box::pin(async move { self.frame(client_id, &message_body).await })
+    }
+
+    fn on_error<'s, 'a>(
+        &'s self,
+        error: Box<dyn std::error::Error + Send + Sync + 'static>,
+    ) -> Boxed<'a, ()>
+    where
+        's: 'a,
+        Self: 'a,
+    {
+        Box::pin(async move { tracing::debug!(%error, "a connection to Slack broke") })
+    }
+
+    fn on_disconnect<'s, 'i, 'a>(
+        &'s self,
+        client_id: &'i SlackSocketModeWssClientId,
+    ) -> Boxed<'a, ()>
+    where
+        's: 'a,
+        'i: 'a,
+        Self: 'a,
+    {
+        Box::pin(async move { self.again(client_id).await })
+    }
+}
