@@ -35,14 +35,18 @@ files! {
     SCRIPT "card.js";
     SCRIPT "dom.js";
     SCRIPT "evidence.js";
+    SCRIPT "fields.js";
     SCRIPT "form.js";
     SCRIPT "incident.js";
     SCRIPT "layout.js";
     SCRIPT "lists.js";
+    SCRIPT "message.js";
     SCRIPT "net.js";
+    SCRIPT "press.js";
     SCRIPT "proposal.js";
     SCRIPT "runbooks.js";
     SCRIPT "services.js";
+    SCRIPT "side.js";
     SCRIPT "status.js";
     SCRIPT "words.js";
 }

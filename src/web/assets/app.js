@@ -12,51 +12,66 @@ import * as status from "/assets/status.js";
 
 // Each gives the nodes of its page and may say by `wants` which events it must be redrawn for.
 const pages = {
-  incidents: incident.page, ask: asking.page, services: services.page, alerts: lists.alerts,
+  incidents: incident.page, channels: incident.channel, ask: asking.page, services: services.page, alerts: lists.alerts,
   changes: lists.changes, silences: lists.silences, runbooks: runbooks.page, audit: audit.page,
   status: status.page, why: lists.why,
 };
 
 const main = () => document.getElementById("view");
+const plain = (text) => {
+  try { return decodeURIComponent(text); } catch { return text; }
+};
 const place = () => {
-  const parts = location.hash.replace(/^#\//, "").split("/").map(decodeURIComponent);
+  const parts = location.hash.replace(/^#\//, "").split("/").map(plain);
   return { name: pages[parts[0]] ? parts[0] : "incidents", parts: parts.slice(1) };
 };
 
 let drawing = 0;
+// The address that is drawn, and the page in it.
 let shown = "";
+let named = "";
 // What is drawn shows nothing that events tell of.
 let still = false;
 // The redraw that is under way.
 let busy = Promise.resolve();
 
+const hidden = (node) => !node || node === document.body || !node.getClientRects().length;
+
 /** Draws the page that the address names; a page that is drawn again keeps what a person does. */
 async function draw() {
   const mine = ++drawing;
   const { name, parts } = place();
+  const page = [name, ...parts].join("/");
+  const view = main();
+  if (page !== shown) view.setAttribute("aria-busy", "true");
   let made;
   try {
     made = await pages[name](...parts);
   } catch (error) {
-    made = { nodes: [el("p", { class: "empty", role: "alert" }, error.message)] };
+    // What was read before the bot went away stays; the banner says so.
+    if (error.away) away(error.message);
+    if (error.away && page === shown) return;
+    made = { nodes: [el("p", { class: "empty", role: "alert" }, error.message)], failed: true };
   }
   if (mine !== drawing) return;
-  for (const a of document.querySelectorAll("nav a")) {
-    if (a.getAttribute("href") === `#/${name}`) a.setAttribute("aria-current", "page");
+  view.removeAttribute("aria-busy");
+  for (const a of document.querySelectorAll("header nav a")) {
+    if (a.getAttribute("href") === `#/${made.nav || name}`) a.setAttribute("aria-current", "page");
     else a.removeAttribute("aria-current");
   }
-  const view = main();
   view.className = made.layout || "";
   const nodes = made.nodes.flat().filter(Boolean);
-  const page = `${name}/${parts[0] || ""}`;
-  if (page === shown) morphChildren(view, nodes);
+  const [kin, fresh] = [named === (made.nav || name), page !== shown];
+  if (kin) morphChildren(view, nodes);
   else view.replaceChildren(...nodes);
-  if (page !== shown && shown) view.focus({ preventScroll: true });
-  if (page !== shown) view.scrollTop = 0;
-  shown = page;
+  // Whoever goes through a list stays in it.
+  const stays = kin && document.activeElement?.closest(".side, .tabs") && !hidden(document.activeElement);
+  if (fresh && shown && !stays) view.focus({ preventScroll: true });
+  if (fresh) view.scrollTop = 0;
+  [shown, named] = made.failed ? ["", ""] : [page, made.nav || name];
   still = made.still === true;
   document.title = made.title ? `${made.title} · nightjar` : "nightjar";
-  for (const here of document.querySelectorAll("nav:not(.side) [aria-current]")) here.scrollIntoView({ block: "nearest", inline: "nearest" });
+  if (fresh) for (const here of document.querySelectorAll("header nav [aria-current], .tabs [aria-current], .channels [aria-current]")) here.scrollIntoView({ block: "nearest", inline: "nearest" });
   made.after?.(view);
 }
 
@@ -72,21 +87,50 @@ async function soon() {
   busy = draw();
 }
 
+// Since when the bot does not answer; what is shown is from before.
+let since = null;
+
+function away(why) {
+  const banner = document.getElementById("away");
+  since ??= new Date();
+  banner.hidden = false;
+  banner.textContent = `${why} What you see is from before ${since.toLocaleTimeString([], { hour12: false })}; it is read again as soon as nightjar answers.`;
+  document.body.classList.add("away");
+}
+
+function back() {
+  if (!since) return;
+  since = null;
+  document.getElementById("away").hidden = true;
+  document.body.classList.remove("away");
+  toast("nightjar answers again.");
+  soon();
+}
+
+let ticking = 0;
+let timer = 0;
+/** The clock of events; also the one who notices that the bot is away, and that it is back. */
 async function clock() {
+  const mine = ++ticking;
+  clearTimeout(timer);
   const line = document.getElementById("clock");
   try {
     const now = await api("/status");
+    if (mine !== ticking) return;
+    back();
     line.textContent = `${minute(now.now).slice(5)} UTC${now.speed && now.speed !== 1 ? ` ×${now.speed}` : ""}`;
     line.title = now.speed && now.speed !== 1 ? `Event time; it runs ${now.speed} times as fast as real time.` : "Event time";
     line.title = `${minute(now.now)} UTC. ${line.title}`;
-    line.className = "";
     const banner = document.getElementById("halted");
     banner.hidden = !now.halt;
     banner.textContent = now.halt ? `All actions are halted by ${now.halt.by.name}: ${now.halt.reason}` : "";
   } catch (error) {
-    line.textContent = error.message;
-    line.className = "bad";
+    if (mine !== ticking) return;
+    // A session that has ended is not to be waited for.
+    if (error.status === 401) return location.reload();
+    away(error.message);
   }
+  timer = setTimeout(clock, since ? 2000 : 5000);
 }
 
 function live() {
@@ -94,8 +138,11 @@ function live() {
   source.onmessage = soon;
   // Whatever was missed while the stream was down is read again.
   source.onopen = soon;
-  // A browser gives up for good where the answer was an error.
-  source.onerror = () => { if (source.readyState === EventSource.CLOSED) setTimeout(live, 5000); };
+  source.onerror = () => {
+    clock();
+    // A browser gives up for good where the answer was an error.
+    if (source.readyState === EventSource.CLOSED) setTimeout(live, 5000);
+  };
 }
 
 /** Light, dark, or as the system says. */
@@ -159,7 +206,6 @@ async function start() {
   });
   await draw();
   clock();
-  setInterval(clock, 5000);
   live();
 }
 

@@ -1,4 +1,4 @@
-// An incident's card and the messages of its thread.
+// A card: its parts, its buttons, and the whole of an incident.
 import { el, mark, button, clock } from "/assets/dom.js";
 import { blocks as written } from "/assets/words.js";
 import { chart, cite, cites } from "/assets/evidence.js";
@@ -24,6 +24,13 @@ function block(b, version) {
   }
 }
 
+/** The parts of a card; `version` changes when its charts have to be read again. */
+export const blocks = (c, version) => c.blocks.flatMap((b) => block(b, version));
+
+/** Buttons in a row. */
+export const row = (buttons, press, more) => (buttons.length || more ? el("div", { class: "buttons" },
+  buttons.map((b) => button(b.label, () => press(b), { class: b.style, "data-verb": b.verb })), more) : null);
+
 /** The card of an incident. `press` is told of its buttons; `more` stands beside them. */
 export function card(found, press, more) {
   const root = found.messages.find((m) => !m.thread && m.content.content === "card");
@@ -40,22 +47,6 @@ export function card(found, press, more) {
     // What is suggested stands below with its buttons.
     c.blocks.filter((b) => !(offers.length && b.heading === "Suggested")).flatMap((b) => block(b, version)),
     offers.length ? [el("h2", {}, "Suggested"), offers.map(([p, buttons]) => offer(p, buttons, press))] : null,
-    el("div", { class: "buttons" }, own.map((b) => button(b.label, () => press(b), { class: b.style, "data-verb": b.verb })), more),
+    row(own, press, more),
     el("p", { class: "soft small" }, c.footer));
-}
-
-/** The messages below the card, oldest first. */
-export function thread(messages) {
-  const replies = messages.filter((m) => m.thread).sort((a, b) => a.at.localeCompare(b.at) || a.id.localeCompare(b.id));
-  return replies.map((m) => {
-    const mine = m.author.via !== "nightjar";
-    const content = m.content;
-    const body = content.content === "text" ? written(content.text, null, 3)
-      : content.content === "card" ? [content.card.title ? el("h3", {}, content.card.title) : null, ...content.card.blocks.flatMap((b) => block(b, m.at)),
-        content.card.footer ? el("p", { class: "soft small" }, content.card.footer) : null]
-        : [content.alt || content.name || ""];
-    return el("div", { class: mine ? "message mine" : "message", "data-key": m.id },
-      el("p", { class: "by" }, `${m.author.name} `, el("time", { datetime: m.at }, `${clock(m.at)} UTC`),
-        m.ephemeral_to ? " · only you see this" : ""), body);
-  });
 }

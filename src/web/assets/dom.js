@@ -28,6 +28,8 @@ const keyOf = (node) => node.dataset?.key;
  * words, opened details and loaded pictures stay. */
 export function morph(old, fresh) {
   if (old.nodeName !== fresh.nodeName) return old.replaceWith(fresh);
+  // A form that stands in the page is its person's until it is sent.
+  if (old.dataset?.keep) return undefined;
   if (old.nodeType !== Node.ELEMENT_NODE) {
     if (old.data !== fresh.data) old.data = fresh.data;
     return undefined;

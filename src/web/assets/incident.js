@@ -1,39 +1,21 @@
-// The list of incidents and one incident: card, thread, story, evidence, alerts, actions.
-import { el, state, mark, badge, button, minute, clock, entity, n_of, table } from "/assets/dom.js";
+// One incident beside the list: card, thread, story, evidence, alerts, actions.
+import { el, state, badge, button, minute, clock, entity, n_of, table } from "/assets/dom.js";
 import { api } from "/assets/net.js";
-import { form, field } from "/assets/form.js";
-import { card, thread } from "/assets/card.js";
+import { form, field, toast } from "/assets/form.js";
+import { card } from "/assets/card.js";
+import { thread } from "/assets/message.js";
+import { side, active, home } from "/assets/side.js";
 import { chart, cites, bar } from "/assets/evidence.js";
 import { decide, ignore, past, run } from "/assets/proposal.js";
 import { verbs, assign, merge, split, review, silence, matchersOfIncident, why } from "/assets/actions.js";
 import { box, pending, follow } from "/assets/ask.js";
 
-const WORKED_ON = ["open", "acknowledged", "mitigating", "monitoring"];
-const active = (i) => WORKED_ON.includes(i.state);
-const dot = (i) => {
-  if (!active(i)) return "over";
-  if (i.state === "open") return i.severity === "critical" ? "critical" : "open";
-  return i.state === "monitoring" ? "watching" : "taken";
-};
-
-const item = (i, here) => el("a", {
-  class: "item", href: `#/incidents/${i.id}`, "data-key": i.id, "aria-current": here ? "true" : null,
-}, el("div", { class: "title" }, mark(dot(i)), `#${i.number} ${i.title}`),
-el("div", { class: "soft small" }, `${i.severity} · ${i.state} · ${minute(i.onset_at)} UTC${i.owner ? ` · ${i.owner.name}` : ""}`));
-
-function side(all, shown) {
-  const [now, before] = [all.filter(active), all.filter((i) => !active(i))];
-  const group = (title, list, none) => [el("h2", {}, title), list.length ? list.map((i) => item(i, i.id === shown)) : el("p", { class: "soft small" }, none)];
-  return el("nav", { class: "side", "aria-label": "Incidents" }, el("p", { class: "channel" }, "# incidents"),
-    group("Now", now, "Nothing is wrong that is known."), group("Before", before, "None yet."));
-}
-
 const TABS = { thread: "Thread", story: "Timeline", evidence: "Evidence", alerts: "Alerts", actions: "Actions" };
 
-function tabs(id, here, found) {
+function tabs(id, here, found, channel) {
   const n = { story: found.timeline.length, evidence: found.diagnosis?.evidence.length, alerts: found.n_alerts, actions: found.proposals.length };
   return el("nav", { class: "tabs", "aria-label": "Parts of the incident" }, Object.entries(TABS).map(([key, label]) => el("a", {
-    href: `#/incidents/${id}${key === "thread" ? "" : `/${key}`}`, "aria-current": key === here ? "page" : null,
+    href: `${home(channel)}/${id}${key === "thread" ? "" : `/${key}`}`, "aria-current": key === here ? "page" : null,
   }, label, n[key] ? el("span", { class: "n" }, String(n[key])) : null)));
 }
 
@@ -44,6 +26,10 @@ const parts = {
     const i = found.incident;
     const press = (b) => {
       const p = found.proposals.find((o) => o.id === b.subject);
+      if (b.digest && !p?.digest.startsWith(b.digest)) {
+        toast("The plan has changed since this card was written. Read the newest card and decide there.");
+        return document.dispatchEvent(new CustomEvent("stale"));
+      }
       if (b.verb === "approve" || b.verb === "schedule") return decide(p, b.verb === "schedule");
       if (b.verb === "ignore") return ignore(p);
       if (b.verb === "why") return why(b.subject);
@@ -94,20 +80,34 @@ const parts = {
     el("h1", {}, "Proposals"), found.proposals.length ? el("ul", { class: "plain" }, found.proposals.map(past)) : el("p", { class: "soft" }, "Nothing was proposed."))],
 };
 
-export async function page(id, part) {
-  const { incidents: all } = await api("/incidents?limit=200");
+/** Those at work first, then what is over, then what became part of another. */
+const inOrder = (all) => {
   const merged = (i) => i.state === "merged";
-  all.sort((a, b) => active(b) - active(a) || merged(a) - merged(b) || b.opened_at.localeCompare(a.opened_at));
-  const shown = all.find((i) => i.id === id) || (id ? { id } : all[0]);
-  if (!shown) {
-    return { nodes: [el("p", { class: "empty" }, "No incident yet. Telemetry is being read and judged; the first one appears here by itself.")] };
-  }
-  const found = await api(`/incidents/${shown.id}`);
+  return all.sort((a, b) => active(b) - active(a) || merged(a) - merged(b) || b.opened_at.localeCompare(a.opened_at));
+};
+
+const nothing = (channel) => el("p", { class: "empty" }, channel ? `No incident stands in # ${channel} yet.`
+  : "No incident yet. Telemetry is being read and judged; the first one appears here by itself.");
+
+async function shown(id, part, channel) {
+  const of = channel ? `&channel=${encodeURIComponent(channel)}` : "";
+  const [{ incidents }, { channels }] = await Promise.all([api(`/incidents?limit=200${of}`), api("/channels")]);
+  const one = inOrder(incidents).find((i) => i.id === id) || (id ? { id } : incidents[0]);
+  const beside = side({ channels, incidents, channel: channel || "", shown: one?.id });
+  if (!one) return { nav: "incidents", layout: "split", nodes: [beside, el("section", { class: "thread", "data-key": "none" }, nothing(channel))] };
+  const found = await api(`/incidents/${one.id}`);
   const here = parts[part] ? part : "thread";
+  const root = found.messages.find((m) => !m.thread);
   return {
-    title: `#${found.incident.number} ${found.incident.title}`, layout: id ? "split chosen" : "split", after: follow,
-    nodes: [side(all, shown.id), el("section", { class: "thread", "data-key": `incident-${shown.id}`, "aria-label": "Incident" },
-      el("a", { class: "back", href: "#/incidents" }, "‹ All incidents"), tabs(shown.id, here, found),
-      el("div", { class: "part", "data-key": here }, parts[here](found)), here === "thread" ? el("div", { class: "below" }, box(shown.id, shown.id)) : null)],
+    title: `#${found.incident.number} ${found.incident.title}`, nav: "incidents", layout: id ? "split chosen" : "split", after: follow,
+    nodes: [beside, el("section", { class: "thread", "data-key": `incident-${one.id}`, "aria-label": "Incident" },
+      el("div", { class: "above" }, el("a", { class: "back", href: home(channel) }, `‹ ${channel ? `# ${channel}` : "All incidents"}`), tabs(one.id, here, found, channel),
+        root && channels.length > 1 ? el("a", { class: "where", href: home(root.channel), title: "Where it is told" }, `# ${root.channel}`) : null),
+      el("div", { class: "part", "data-key": here }, parts[here](found)), here === "thread" ? el("div", { class: "below" }, box(one.id, one.id)) : null)],
   };
 }
+
+export const page = (id, part) => shown(id, part);
+
+/** The same for the incidents of one channel. */
+export const channel = (name, id, part) => shown(id, part, name);

@@ -8,6 +8,12 @@ function refusal(value, status) {
   return what_to_do && !message.includes(what_to_do) ? `${message} ${what_to_do}` : message;
 }
 
+/** An answer that is no success, with what machines and forms need of it. */
+function failed(value, status) {
+  const error = new Error(refusal(value, status));
+  return Object.assign(error, { status, fields: value.error?.fields });
+}
+
 const HEADERS = { "X-Nightjar": "1" };
 const JSON_HEADERS = { ...HEADERS, "Content-Type": "application/json" };
 
@@ -19,12 +25,12 @@ export async function api(path, body, method) {
   try {
     response = await fetch("/api/v1" + path, options);
   } catch {
-    throw new Error("nightjar can't be reached; it may be restarting.");
+    throw Object.assign(new Error("nightjar can't be reached; it may be restarting."), { away: true });
   }
   const text = await response.text();
   let value = {};
   try { value = text ? JSON.parse(text) : {}; } catch { value = {}; }
-  if (!response.ok) throw new Error(refusal(value, response.status));
+  if (!response.ok) throw failed(value, response.status);
   return value;
 }
 
@@ -40,7 +46,7 @@ function parsed(text) {
 export async function ask(question, incident, heard) {
   const body = JSON.stringify(incident ? { question, incident } : { question });
   const response = await fetch("/api/v1/ask", { method: "POST", headers: { ...JSON_HEADERS, Accept: "text/event-stream" }, body });
-  if (!response.ok) throw new Error(refusal(await response.json().catch(() => ({})), response.status));
+  if (!response.ok) throw failed(await response.json().catch(() => ({})), response.status);
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   let answer = null;

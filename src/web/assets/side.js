@@ -1,0 +1,42 @@
+// What stands beside an incident: channels, and the incidents that are told in the one chosen.
+import { el, mark, minute, n_of } from "/assets/dom.js";
+
+const WORKED_ON = ["open", "acknowledged", "mitigating", "monitoring"];
+
+/** Whether people still work on it. */
+export const active = (i) => WORKED_ON.includes(i.state);
+
+const dot = (i) => {
+  if (!active(i)) return "over";
+  if (i.state === "open") return i.severity === "critical" ? "critical" : "open";
+  return i.state === "monitoring" ? "watching" : "taken";
+};
+
+/** The address of a channel's incidents; without a channel, of all. */
+export const home = (channel) => (channel ? `#/channels/${encodeURIComponent(channel)}` : "#/incidents");
+
+function channelList(channels, here) {
+  const link = (name, label, n, topic) => el("a", {
+    class: "channel", href: home(name), title: topic || null, "data-key": `channel-${name}`, "aria-current": name === here ? "true" : null,
+  }, el("span", { class: "name" }, label), n ? el("span", { class: "n", "aria-label": n_of(n, "active incident") }, String(n)) : null);
+  const n = channels.reduce((sum, c) => sum + c.n_active, 0);
+  return el("nav", { class: "channels", "data-key": "channels", "aria-label": "Channels" }, link("", "All", n, "Incidents of every channel"),
+    channels.map((c) => link(c.name, `# ${c.name}`, c.n_active, c.topic)));
+}
+
+const item = (i, base, here) => el("a", {
+  class: "item", href: `${base}/${i.id}`, "data-key": i.id, "aria-current": here ? "true" : null,
+}, el("div", { class: "title" }, mark(dot(i)), `#${i.number} ${i.title}`),
+el("div", { class: "soft small" }, `${i.severity} · ${i.state} · ${minute(i.onset_at)} UTC${i.owner ? ` · ${i.owner.name}` : ""}`));
+
+/** Channels above, incidents below: those at work first. */
+export function side({ channels, incidents, channel, shown }) {
+  const [now, before] = [incidents.filter(active), incidents.filter((i) => !active(i))];
+  const base = home(channel);
+  const group = (title, list, none) => [el("h2", {}, title),
+    list.length ? list.map((i) => item(i, base, i.id === shown)) : el("p", { class: "soft small" }, none)];
+  const topic = channels.find((c) => c.name === channel)?.topic;
+  return el("div", { class: "side", "data-key": "side" }, channelList(channels, channel),
+    el("nav", { "data-key": "list", "aria-label": "Incidents" }, topic ? el("p", { class: "soft small topic" }, topic) : null,
+      group("Now", now, channel ? "No incident here is worked on." : "Nothing is wrong that is known."), group("Before", before, "None yet.")));
+}
