@@ -420,6 +420,7 @@ async fn upkeep(
     retention: Retention,
     shutdown: CancellationToken,
 ) -> Result<(), Fault> {
+    let mut was_above = false;
     loop {
         while store.write(|tx| tx.pack_points(50)).await? > 0 {
             tokio::task::yield_now().await;
@@ -429,6 +430,12 @@ async fn upkeep(
         if trimmed.by_size {
             tracing::warn!("the store is above its size cap: the oldest telemetry goes early");
         }
+        let over = trimmed.above_cap.map_or(0, |a| a.used_bytes - a.cap_bytes);
+        metrics::gauge!("nightjar_store_above_cap_bytes").set(over as f64);
+        if let Some(above) = trimmed.above_cap.filter(|_| !was_above) {
+            tracing::error!(reason = %above, "the size cap of the store can't be reached");
+        }
+        was_above = trimmed.above_cap.is_some();
         metrics::gauge!("nightjar_store_size_bytes").set(store.reader().size_bytes() as f64);
         let pause = clock.wall(MAINTENANCE).clamp(Duration::from_secs(10), MAINTENANCE);
         tokio::select! {

@@ -14,6 +14,7 @@ mod search;
 mod series;
 mod signals;
 mod sql;
+mod trim;
 
 #[cfg(test)]
 mod tests;
@@ -22,7 +23,7 @@ pub use audit::{AuditBreak, AuditFilter, AuditRecord};
 pub use journal::{Journaled, Snapshot};
 pub use outline::{Outline, Tally};
 pub use records::{Filter, Index, Record};
-pub use retention::{Retention, Trimmed};
+pub use retention::{AboveCap, Retention, Trimmed};
 pub use search::{Document, Found};
 pub use series::SeriesFilter;
 pub use signals::{EdgeStats, LogFilter, SpanFilter};

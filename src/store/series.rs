@@ -125,20 +125,6 @@ impl Tx<'_> {
         }
         Ok(due.len())
     }
-
-    /// Removes points (whole chunks) that ended before `before`.
-    ///
-    /// # Errors
-    /// The database failed.
-    pub fn trim_points(&self, before: Time) -> Result<(), Fault> {
-        let run = || -> rusqlite::Result<()> {
-            self.conn.execute("DELETE FROM chunk WHERE until < ?", [before.ms()])?;
-            self.conn.execute("DELETE FROM point WHERE at < ?", [before.ms()])?;
-            self.conn.execute("DELETE FROM series WHERE seen_at < ?", [before.ms()])?;
-            Ok(())
-        };
-        run().map_err(|e| fault("trimming metric points", e))
-    }
 }
 
 impl Rows<'_> {

@@ -241,7 +241,7 @@ async fn trimming_goes_by_age_then_by_size_and_spares_what_is_open() {
         })
         .await
         .expect("trims");
-    assert_eq!(trimmed, Trimmed { n_incidents: 1, by_size: true });
+    assert_eq!(trimmed, Trimmed { n_incidents: 1, by_size: true, ..Trimmed::default() });
     let (left, oldest) = store
         .read(|r| {
             let all = r.logs(&LogFilter { limit: 100_000, ..LogFilter::default() })?;

@@ -60,6 +60,9 @@ async fn ready(Shared(state): Shared<State>) -> Response {
     for (source, since) in dead.unwrap_or_default() {
         degraded.push(format!("{source} can't be read since {}", since.minute_text()));
     }
+    if let Ok(Some(above)) = state.shared.store.read(|r| r.above_cap()).await {
+        degraded.push(above.to_string());
+    }
     let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = Readiness { ready: wrong.is_empty(), wrong, degraded, backlog };
     (status, axum::Json(body)).into_response()

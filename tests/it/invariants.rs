@@ -226,7 +226,7 @@ fn done() -> Executed {
 }
 
 /// An alert on a service, ten seconds after the one of the service whose name is a letter shorter.
-fn alert_on(service: &str) -> Alert {
+pub(crate) fn alert_on(service: &str) -> Alert {
     let at = t0().plus_ms(service.len() as i64 * 10_000);
     Alert {
         id: AlertId::derive(at, &[service]),

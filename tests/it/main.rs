@@ -20,6 +20,7 @@ mod otlp;
 mod pipeline;
 mod prometheus;
 mod promql;
+mod retention;
 mod scenarios;
 mod support;
 mod tidy;
