@@ -19,13 +19,16 @@ pub use attempt::Attempt;
 pub use standing::{Ledger, Standing, Unsent};
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::{Content, Place};
 use crate::model::{Fault, IncidentId, Time};
 use crate::store::{Index, Record, Tx};
 
 /// What goes first when a platform takes less than there is; earlier is more urgent.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "snake_case")]
 pub enum Urgency {
     /// Something waits for a person's decision.
@@ -53,7 +56,7 @@ pub enum Within {
 }
 
 /// Where a post stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PostState {
     /// Its thread's root does not stand yet.

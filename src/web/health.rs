@@ -7,6 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::State;
+use super::api::outbox;
 use super::table::{Access, Route};
 use crate::model::time::MINUTE_MS;
 use crate::telemetry::gaps;
@@ -35,7 +36,8 @@ struct Readiness {
     ready: bool,
     /// What stands in the way.
     wrong: Vec<String>,
-    /// What it does without meanwhile: sources that can't be read, tasks that keep failing.
+    /// What it does without meanwhile: sources that can't be read, tasks that keep failing,
+    /// chat platforms that take no messages.
     degraded: Vec<String>,
     /// Batches accepted and not yet judged.
     backlog: u64,
@@ -63,6 +65,9 @@ async fn ready(Shared(state): Shared<State>) -> Response {
     if let Ok(Some(above)) = state.shared.store.read(|r| r.above_cap()).await {
         degraded.push(above.to_string());
     }
+    // Incidents are found and mended all the same, so a platform that is down leaves it ready.
+    let platforms = outbox::platforms(&state).await.unwrap_or_default();
+    degraded.extend(platforms.iter().filter_map(outbox::ChatStanding::trouble));
     let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = Readiness { ready: wrong.is_empty(), wrong, degraded, backlog };
     (status, axum::Json(body)).into_response()

@@ -8,6 +8,7 @@ mod incidents;
 mod input;
 mod login;
 mod origin;
+mod outbox;
 mod proposals;
 mod reading;
 mod sample;

@@ -27,6 +27,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::bus::{Bus, Event, Heard, Subscription};
+use crate::chat::outbox::Standing;
 use crate::chat::{Chat, Health, Post, PostState, Urgency};
 use crate::model::time::DAY_MS;
 use crate::model::{Fault, SharedClock};
@@ -69,7 +70,12 @@ impl Deliver {
         let mut events = self.bus.subscribe();
         let mut flights = FuturesUnordered::<Flight>::new();
         self.mend().await?;
+        let mut measured_at = None;
         loop {
+            if measured_at.is_none_or(|at: Instant| at.elapsed() >= LOOK) {
+                self.measure().await?;
+                measured_at = Some(Instant::now());
+            }
             let next = self.launch(&mut flights).await?;
             tokio::select! {
                 biased;
@@ -153,6 +159,28 @@ impl Deliver {
                 Ok(tickets)
             })
             .await
+    }
+
+    /// Tells the metrics what is in line.
+    async fn measure(&self) -> Result<(), Fault> {
+        let platform = self.chat.platform().to_owned();
+        let (name, now) = (platform.clone(), self.clock.now());
+        let standing = self.store.read(move |r| Standing::of(r, &name)).await?;
+        for (state, n) in [
+            (PostState::Waiting, standing.n_waiting),
+            (PostState::Due, standing.n_due),
+            (PostState::Trying, standing.n_trying),
+            (PostState::Refused, standing.n_refused),
+        ] {
+            let labels = [("platform", platform.clone()), ("state", state.as_str().to_owned())];
+            metrics::gauge!("nightjar_notify_outbox_posts", &labels).set(n as f64);
+        }
+        let age_ms = standing.oldest.map_or(0, |at| now.ms_since(at).max(0));
+        let up = f64::from(u8::from(self.chat.health() == Health::Up));
+        metrics::gauge!("nightjar_notify_outbox_oldest_seconds", "platform" => platform.clone())
+            .set(age_ms as f64 / 1_000.0);
+        metrics::gauge!("nightjar_notify_platform_up", "platform" => platform).set(up);
+        Ok(())
     }
 
     /// After a start somebody may have mended why posts were refused: each is tried once more.

@@ -10,6 +10,7 @@ mod evidence;
 mod files;
 mod incidents;
 mod keys;
+pub(super) mod outbox;
 mod proposals;
 mod runbooks;
 mod services;
@@ -51,6 +52,7 @@ pub(super) fn routes() -> Vec<Route> {
         services::routes(),
         runbooks::routes(),
         audit::routes(),
+        outbox::routes(),
         status::routes(),
         events::routes(),
         keys::routes(),

@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde_json::Value;
 use utoipa::ToSchema;
 
+use super::outbox::{self, ChatStanding};
 use super::proposals::{HaltWords, read_halt};
 use super::{Answer, State, VIEWER};
 use crate::model::time::HOUR_MS;
@@ -40,6 +41,8 @@ struct Status {
     halt: Option<HaltWords>,
     /// What sources could not read within the last hour, or still can't.
     gaps: Vec<Gap>,
+    /// How each chat platform stands, the console first.
+    platforms: Vec<ChatStanding>,
     #[serde(flatten)]
     more: Value,
 }
@@ -57,6 +60,7 @@ async fn status(Shared(state): Shared<State>) -> Answer<Status> {
         n_active,
         halt: read_halt(&state).await?,
         gaps,
+        platforms: outbox::platforms(&state).await?,
         more: (shared.status)(),
     }))
 }

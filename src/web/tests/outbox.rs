@@ -1,0 +1,69 @@
+//! What chats did not get yet, as the API tells it.
+
+use serde_json::json;
+
+use super::*;
+use crate::chat::outbox::Attempt;
+use crate::chat::{Content, Post, Within};
+use crate::model::{Fault, IncidentId};
+
+#[tokio::test]
+async fn what_could_not_be_sent_is_listed_with_its_reason_and_the_platform_named_as_down() {
+    let server = Server::start().await;
+    let incident = IncidentId::derive(t0(), &["x"]);
+    let post = move |key: &str, within: Within, text: &str| {
+        let content = Content::text(text);
+        let post = Post::new(key, ("console", "incidents"), within, content, t0());
+        Post { incident: Some(incident), ..post }
+    };
+    let write = move |tx: &crate::store::Tx<'_>| {
+        post("card", Within::Channel, "checkout is slow").want(tx)?;
+        post("reply", Within::Post("card".into()), "it got slower").want(tx)?;
+        post("refused", Within::Channel, "too long").want(tx)?;
+        Post { incident: None, ..post("answer", Within::Channel, "for you alone") }.want(tx)?;
+        let tried = |key: &str| Attempt::begin(tx, &Post::row("console", key));
+        let fault = Fault::because("it does not fit");
+        tried("refused")?.expect("it is due").failed(tx, &fault, t0())?;
+        for _ in 0..3 {
+            let fault = Fault::transient("posting failed", anyhow::anyhow!("503"));
+            tried("card")?.expect("it is due").failed(tx, &fault, t0())?;
+        }
+        Ok(())
+    };
+    server.store.write(write).await.expect("writes");
+    server.clock.set(t0().plus_ms(90_000));
+    let told = server.get("/api/v1/outbox").await;
+    let rows: Vec<_> = told["posts"]
+        .as_array()
+        .expect("a list")
+        .iter()
+        .map(|p| ["key", "state", "reason", "text"].map(|k| p[k].as_str().unwrap_or("").to_owned()))
+        .collect();
+    assert_eq!(
+        rows,
+        [
+            ["refused", "refused", "it does not fit", "too long"],
+            ["card", "trying", "posting failed: 503", "checkout is slow"],
+            [
+                "reply",
+                "waiting",
+                "the message that its thread hangs on is not there",
+                "it got slower"
+            ],
+            ["answer", "due", "it is in line", ""],
+        ]
+    );
+    assert_eq!(told["posts"][1]["n_tries"], 3);
+    let platform = &server.get("/api/v1/status").await["platforms"][0];
+    assert_eq!((&platform["platform"], &platform["up"]), (&json!("console"), &json!(false)));
+    assert_eq!((&platform["n_due"], &platform["n_refused"]), (&json!(3), &json!(1)));
+    assert_eq!(platform["oldest_due_at"], json!(t0()));
+    let ready = server.open(Method::GET, "/readyz").send().await.expect("an answer");
+    assert_eq!(ready.status(), StatusCode::OK, "the pipeline goes on");
+    let ready: Value = ready.json().await.expect("JSON");
+    let why = "console does not take messages: posting failed: 503; 3 messages wait";
+    assert_eq!(ready["degraded"], json!([why]));
+    let elsewhere = server.get("/api/v1/outbox?platform=slack").await;
+    assert_eq!(elsewhere["posts"], json!([]));
+    server.end().await;
+}
