@@ -42,7 +42,7 @@ pub fn decide(
                 .into(),
         )));
     };
-    if let Err(refused) = check(&proposal, choice, now) {
+    if let Err(refused) = admissible(&proposal, choice, now) {
         // Who tried what, and why it was not done, is on record like what was done.
         let detail = json!({
             "verdict": choice.verdict, "digest": choice.digest, "reason": refused.to_string(),
@@ -125,7 +125,13 @@ pub fn decide(
     Ok(Ok(proposal))
 }
 
-fn check(proposal: &Proposal, choice: &Choice, now: Time) -> Result<(), Refused> {
+/// Whether a choice can be made on a proposal as it stands at `now` (event time): its state, its
+/// expiry, the digest that was seen, and who may decide. [`decide`] asks the same again in its
+/// transaction.
+///
+/// # Errors
+/// Why it can't, and what to do.
+pub fn admissible(proposal: &Proposal, choice: &Choice, now: Time) -> Result<(), Refused> {
     // Why it is over, where that was recorded, says more than that it is.
     let gone = |words: &str| {
         let text = match &proposal.ended {

@@ -21,7 +21,7 @@ mod withhold;
 
 pub use amend::{Edit, Workshop, amend};
 pub use claim::{ApprovedAction, HALT, Halt, claim, refuse};
-pub use decide::{Choice, decide};
+pub use decide::{Choice, admissible, decide};
 pub use policy::{Config, may_decide, may_edit, n_approved, requirement};
 pub use propose::{Observe, Propose};
 pub use withhold::{Because, WITHHELD, Withheld, withheld};

@@ -79,6 +79,7 @@ async fn seeded() -> (tempfile::TempDir, Store) {
         merged_into: None,
         category: None,
         closed_by: None,
+        declared_by: None,
         n_reopened: 0,
     };
     let edge = topology::Edge {

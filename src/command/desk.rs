@@ -2,7 +2,8 @@
 
 use serde_json::json;
 
-use super::{Problem, Silences, need, said};
+use super::heard::{self, Handled};
+use super::{People, Problem, Silences, need, said};
 use crate::approve::Workshop;
 use crate::bus::{Bus, Event};
 use crate::correlate::machine;
@@ -13,7 +14,45 @@ use crate::model::{
 use crate::store::{Store, Tx};
 
 /// Longest note that is kept, in characters.
-const MOST_CHARS: usize = 4_000;
+pub(super) const MOST_CHARS: usize = 4_000;
+
+/// How an incident ended, as people say it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Category {
+    /// Somebody mended it.
+    Fixed,
+    /// It went away by itself.
+    Recovered,
+    /// The cause lay with somebody else, such as a provider.
+    External,
+    /// It was work that had been planned.
+    Planned,
+    /// It was none; detection and ranking learn from it.
+    NotAnIncident,
+}
+
+impl Category {
+    /// All, with the words that people choose by.
+    pub const ALL: [(Self, &'static str); 5] = [
+        (Self::Fixed, "Fixed"),
+        (Self::Recovered, "Went away by itself"),
+        (Self::External, "Cause outside, such as a provider"),
+        (Self::Planned, "Planned work"),
+        (Self::NotAnIncident, "Not an incident"),
+    ];
+
+    /// The word in the store.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Fixed => "fixed",
+            Self::Recovered => "recovered",
+            Self::External => "external",
+            Self::Planned => "planned",
+            Self::NotAnIncident => "not_an_incident",
+        }
+    }
+}
 
 /// Where wishes are brought. Cheap to clone.
 #[derive(Clone)]
@@ -23,13 +62,17 @@ pub struct Desk {
     pub(super) clock: SharedClock,
     pub(super) silences: Silences,
     pub(super) workshop: Option<Workshop>,
+    pub(super) people: Option<People>,
+    /// What a person said, of which the next change is the doing: see [`Desk::handling`].
+    pub(super) handles: Option<String>,
 }
 
 impl Desk {
     /// A desk over a store.
     #[must_use]
     pub fn new(store: Store, bus: Bus, clock: SharedClock) -> Self {
-        Self { store, bus, clock, silences: Silences::default(), workshop: None }
+        let (silences, workshop, people) = (Silences::default(), None, None);
+        Self { store, bus, clock, silences, workshop, people, handles: None }
     }
 
     /// The same desk under this policy of silences.
@@ -46,13 +89,41 @@ impl Desk {
         self
     }
 
+    /// The same desk, knowing who can be given an incident.
+    #[must_use]
+    pub fn with_people(mut self, people: People) -> Self {
+        self.people = Some(people);
+        self
+    }
+
+    /// The same desk for one change that somebody asked for by something they said, kept under
+    /// `key`: it is marked as handled in the transaction of the change, so that it is done once
+    /// whenever the process dies.
+    #[must_use]
+    pub(super) fn handling(&self, key: &str) -> Self {
+        Self { handles: Some(key.to_owned()), ..self.clone() }
+    }
+
     /// Runs `work` in a transaction; of a refusal only what `work` itself wrote is left behind.
     pub(super) async fn transact<T, F>(&self, work: F) -> Result<T, Problem>
     where
         T: Send + 'static,
         F: FnOnce(&Tx<'_>) -> Result<Result<T, Refused>, Fault> + Send + 'static,
     {
-        Ok(self.store.write(work).await??)
+        let handles = self.handles.clone();
+        let done = self.store.write(move |tx| {
+            if let Some(key) = &handles
+                && heard::state(tx, key)? != Handled::Due
+            {
+                return Ok(Err(heard::again()));
+            }
+            let result = work(tx)?;
+            if let (Some(key), Ok(_)) = (&handles, &result) {
+                heard::finish(tx, key)?;
+            }
+            Ok(result)
+        });
+        Ok(done.await??)
     }
 
     async fn change(
@@ -60,10 +131,11 @@ impl Desk {
         actor: &Actor,
         id: IncidentId,
         to: IncidentState,
-        category: Option<&'static str>,
+        category: Option<&str>,
         reason: String,
     ) -> Result<Incident, Problem> {
         let (actor, now) = (actor.clone(), self.clock.now());
+        let category = category.map(str::to_owned);
         let incident = self
             .transact(move |tx| {
                 let Some(incident) = tx.get::<Incident>(id)? else { return Ok(Err(gone())) };
@@ -72,9 +144,7 @@ impl Desk {
                         Ok(moved) => moved,
                         Err(refused) => return Ok(Err(refused)),
                     };
-                if let Some(category) = category {
-                    next.category = Some(category.to_owned());
-                }
+                next.category = category.or(next.category);
                 tx.put(&next)?;
                 tx.put(&entry)?;
                 let detail = json!({
@@ -115,9 +185,26 @@ impl Desk {
         id: IncidentId,
         reason: &str,
     ) -> Result<Incident, Problem> {
+        self.resolve_as(actor, id, Category::Fixed, reason).await
+    }
+
+    /// Ends an incident, saying how it ended.
+    ///
+    /// # Errors
+    /// As [`Desk::acknowledge`].
+    pub async fn resolve_as(
+        &self,
+        actor: &Actor,
+        id: IncidentId,
+        category: Category,
+        reason: &str,
+    ) -> Result<Incident, Problem> {
+        if category == Category::NotAnIncident {
+            return self.not_an_incident(actor, id, reason).await;
+        }
         need(actor, Role::Responder, "resolve an incident")?;
         let reason = words(reason, "resolved by hand");
-        self.change(actor, id, IncidentState::Resolved, Some("fixed"), reason).await
+        self.change(actor, id, IncidentState::Resolved, Some(category.as_str()), reason).await
     }
 
     /// Ends an incident as a false alarm; detection and ranking learn from it.

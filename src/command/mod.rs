@@ -4,17 +4,42 @@
 //! stands. Publishes the doorbells of what changed. Guarantees: a decision, its timeline entry
 //! and its audit record are one transaction; what a role may not do is refused, naming who may.
 
+mod answer;
+mod asked;
+mod attend;
+mod carry;
+mod claims;
+mod clerk;
+mod counter;
+mod declare;
 mod desk;
+mod forms;
+mod heard;
+mod lists;
+mod people;
+mod plan;
 mod proposals;
 pub mod secret;
 mod silences;
+mod submit;
 #[cfg(test)]
 mod tests;
 mod tokens;
 mod why;
+mod wish;
+mod words;
 
-pub use desk::Desk;
+pub use answer::{answer_card, keep_evidence};
+pub use attend::Attend;
+pub use carry::Done;
+pub use claims::Claim;
+pub use clerk::Clerk;
+pub use counter::Counter;
+pub use declare::NewIncident;
+pub use desk::{Category, Desk};
+pub use people::People;
 pub use silences::{NewSilence, Silences};
+pub use submit::{channel_of, root};
 pub use tokens::{ApiToken, NewToken};
 pub use why::{Explanation, explain_alert, explain_incident};
 

@@ -45,13 +45,13 @@ impl Default for Silences {
 }
 
 impl Silences {
-    fn longest_ms(&self, maintenance: bool) -> i64 {
+    pub(super) fn longest_ms(&self, maintenance: bool) -> i64 {
         i64::from(if maintenance { self.longest_maintenance_h } else { self.longest_h }) * HOUR_MS
     }
 }
 
 /// Hours in the largest unit that is whole.
-fn hours(ms: i64) -> String {
+pub(super) fn hours(ms: i64) -> String {
     if ms % DAY_MS == 0 && ms > DAY_MS {
         format!("{} days", ms / DAY_MS)
     } else {
@@ -97,15 +97,15 @@ impl Desk {
             maintenance: new.maintenance,
         };
         let kept = silence.clone();
-        self.store
-            .write(move |tx| {
-                tx.put(&kept)?;
-                let detail = json!({
-                    "matchers": kept.matchers, "until": kept.ends_at, "reason": kept.reason,
-                });
-                tx.audit(now, &kept.author, "silence.create", &kept.id.to_string(), &detail)
-            })
-            .await?;
+        self.transact(move |tx| {
+            tx.put(&kept)?;
+            let detail = json!({
+                "matchers": kept.matchers, "until": kept.ends_at, "reason": kept.reason,
+            });
+            tx.audit(now, &kept.author, "silence.create", &kept.id.to_string(), &detail)?;
+            Ok(Ok(()))
+        })
+        .await?;
         self.bus.publish(Event::Silence(silence.id));
         Ok(silence)
     }

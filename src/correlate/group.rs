@@ -103,6 +103,7 @@ impl Group {
             merged_into: None,
             category: None,
             closed_by: None,
+            declared_by: None,
             n_reopened: 0,
         };
         Self::of(incident)
@@ -111,12 +112,16 @@ impl Group {
     /// A stored incident; its members are added by [`Group::put`].
     pub(super) fn of(incident: Incident) -> Self {
         let listed = incident.alerts.iter().copied().collect();
+        // What a person named is part of it before any alert is.
+        let declared = incident.declared_by.is_some();
+        let named = incident.entities.iter().take(usize::from(declared));
+        let entities = named.map(|e| (e.clone(), incident.onset_at)).collect();
         Self {
             incident,
             own: BTreeMap::new(),
             listed,
             members: BTreeMap::new(),
-            entities: BTreeMap::new(),
+            entities,
             explained: BTreeSet::new(),
             dirty: false,
         }
@@ -193,12 +198,20 @@ impl Group {
         let incident = &mut self.incident;
         incident.leading = Some(*leading);
         // The title keeps saying how bad it was once it is over.
-        if (firing && incident.state.is_active()) || incident.title.is_empty() {
+        let ours = incident.declared_by.is_none();
+        if (ours && firing && incident.state.is_active()) || incident.title.is_empty() {
             incident.title.clone_from(&member.summary);
         }
-        let first = member.entity.clone();
-        incident.severity =
-            self.members.values().map(|m| m.severity).max().unwrap_or(incident.severity);
+        let named = incident.entities.first().filter(|_| !ours);
+        let first = named.unwrap_or(&member.entity).clone();
+        let least = if ours { None } else { Some(incident.severity) };
+        incident.severity = self
+            .members
+            .values()
+            .map(|m| m.severity)
+            .chain(least)
+            .max()
+            .unwrap_or(incident.severity);
         incident.onset_at =
             self.members.values().map(|m| m.starts_at).min().unwrap_or(incident.onset_at);
         incident.n_reports = self.members.values().map(|m| m.n_reports).sum();

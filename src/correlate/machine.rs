@@ -188,6 +188,7 @@ pub fn split(
         opened_at: now,
         updated_at: now,
         closed_by: None,
+        declared_by: None,
         n_reopened: 0,
         state: IncidentState::Open,
         acknowledged_at: None,

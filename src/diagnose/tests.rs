@@ -119,6 +119,7 @@ fn input(graph: Graph, alerts: Vec<Alert>, changes: Vec<Change>) -> Input {
         merged_into: None,
         category: None,
         closed_by: None,
+        declared_by: None,
         n_reopened: 0,
     };
     Input {

@@ -121,6 +121,9 @@ pub struct Incident {
     /// The person who ended it; `None` when it ended by itself, or is not over.
     #[serde(default)]
     pub closed_by: Option<Actor>,
+    /// The person who opened it by hand; `None` when an alert did. Their title stays.
+    #[serde(default)]
+    pub declared_by: Option<Actor>,
     /// How often it was reopened.
     pub n_reopened: u32,
 }

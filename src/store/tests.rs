@@ -230,6 +230,7 @@ async fn trimming_goes_by_age_then_by_size_and_spares_what_is_open() {
         merged_into: None,
         category: None,
         closed_by: None,
+        declared_by: None,
         n_reopened: 0,
     };
     let trimmed = store

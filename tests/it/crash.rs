@@ -144,6 +144,7 @@ fn seed(now: Time, url: &str) -> (Incident, Proposal) {
         merged_into: None,
         category: None,
         closed_by: None,
+        declared_by: None,
         n_reopened: 0,
     };
     let plan = Plan {

@@ -35,6 +35,7 @@ pub(crate) fn incident_as(category: Option<&str>, state: IncidentState) -> Incid
         merged_into: None,
         category: category.map(str::to_owned),
         closed_by: None,
+        declared_by: None,
         n_reopened: 0,
     }
 }

@@ -1,0 +1,99 @@
+//! The running of attendance: what was said and is due is handled, once, side by side.
+//!
+//! Hears `Inbound` and looks by itself every few seconds; rings `Outbox` and what the deeds ring.
+//! Guarantees: what was accepted is handled, also when the process dies in between; a question
+//! that takes long keeps neither clicks nor other questions waiting, up to a bound.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
+use super::Clerk;
+use super::claims::Claim;
+use super::clerk::Asked;
+use crate::bus::Event;
+use crate::chat::{Inbound, Kept};
+use crate::model::Fault;
+use crate::stage::{Stage, Tasks};
+use crate::store::Filter;
+
+/// Things said that are looked at in one round, oldest first.
+const ROUND: usize = 4_096;
+/// Questions that are answered at once.
+const QUESTIONS: usize = 16;
+/// Failures after which something is given up, with a word to whoever said it.
+const PATIENCE: u32 = 5;
+
+/// The attend stage.
+pub struct Attend {
+    clerk: Clerk,
+    tasks: Tasks,
+    turns: Arc<Semaphore>,
+}
+
+impl Attend {
+    /// The stage of a clerk, whose work runs beside it among `tasks`.
+    #[must_use]
+    pub fn new(clerk: Clerk, tasks: Tasks) -> Self {
+        Self { clerk, tasks, turns: Arc::new(Semaphore::new(QUESTIONS)) }
+    }
+}
+
+impl Stage for Attend {
+    const NAME: &'static str = "attend";
+    const SWEEP: Duration = Duration::from_secs(5);
+
+    fn wants(&self, event: &Event) -> bool {
+        matches!(event, Event::Inbound)
+    }
+
+    async fn sweep(&mut self) -> Result<(), Fault> {
+        let due = Filter { limit: ROUND, ..Filter::states(["due"]) };
+        let due = self.clerk.desk().store.read(move |r| r.list::<Kept>(&due)).await?;
+        metrics::gauge!("nightjar_command_due").set(due.len() as f64);
+        for kept in due {
+            let Some(claim) = self.clerk.claim(&kept.inbound.key) else { continue };
+            let (clerk, turns) = (self.clerk.clone(), self.turns.clone());
+            let shutdown = self.tasks.shutdown();
+            self.tasks.once(async move {
+                tokio::select! {
+                    // What is left is due at the next start.
+                    () = shutdown.cancelled() => {}
+                    () = attend(&clerk, &claim, kept.inbound, &turns) => {}
+                }
+            });
+        }
+        Ok(())
+    }
+
+    async fn handle(&mut self, _event: Event) -> Result<(), Fault> {
+        self.sweep().await
+    }
+}
+
+/// Handles one thing, and counts where that fails.
+async fn attend(clerk: &Clerk, claim: &Claim, inbound: Inbound, turns: &Semaphore) {
+    let Err(fault) = attempt(clerk, &inbound, turns).await else { return claim.done() };
+    metrics::counter!("nightjar_command_failed_total").increment(1);
+    let n = claim.failed();
+    tracing::warn!(error = fault.chain(), key = inbound.key, n, "what was said was not handled");
+    if n >= PATIENCE && clerk.give_up(&inbound, &fault).await.is_ok() {
+        claim.done();
+    }
+}
+
+async fn attempt(clerk: &Clerk, inbound: &Inbound, turns: &Semaphore) -> Result<(), Fault> {
+    // It may have been handled between the look at the store and the claim.
+    if !clerk.is_due(&inbound.key).await? {
+        return Ok(());
+    }
+    let asked = clerk.asks(inbound).await?;
+    let Asked::Question(..) = asked else { return clerk.handle(inbound, asked).await };
+    clerk.sign(inbound, true).await;
+    let turn = turns.acquire().await.expect("the semaphore is never closed");
+    let handled = clerk.handle(inbound, asked).await;
+    drop(turn);
+    clerk.sign(inbound, false).await;
+    handled
+}

@@ -1,0 +1,193 @@
+//! A wish is done: with the person's role, through the desk, with a word on what came of it.
+
+use super::plan;
+use super::wish::{Decide, Wish};
+use super::{Desk, Problem, people};
+use crate::chat::{Block, Card, Item, Subject};
+use crate::model::{
+    Actor, AlertId, Incident, IncidentId, Proposal, ProposalId, ProposalState, Refused, Verdict,
+};
+
+/// Lines of an explanation that a card shows.
+const MOST_LINES: usize = 30;
+
+/// What came of a wish.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Done {
+    /// What was done, in a sentence for the person who wished it.
+    pub words: String,
+    /// The incident that it is about.
+    pub incident: Option<IncidentId>,
+    /// What was asked for, where something was asked.
+    pub card: Option<Card>,
+    /// Whether others are to be told in the thread: its timeline does not say it.
+    pub(super) tell: bool,
+}
+
+impl Done {
+    fn about(incident: IncidentId, words: impl Into<String>) -> Self {
+        Self { words: words.into(), incident: Some(incident), card: None, tell: false }
+    }
+}
+
+/// Does what somebody wishes. The desk marks what they said as handled in the same transaction,
+/// where it has one ([`Desk::handling`]); an explanation changes nothing and marks nothing.
+///
+/// # Errors
+/// They can't have it, or we failed.
+pub(super) async fn carry_out(desk: &Desk, actor: &Actor, wish: Wish) -> Result<Done, Problem> {
+    match wish {
+        Wish::Acknowledge(id) => {
+            let incident = desk.acknowledge(actor, id).await?;
+            Ok(Done::about(id, format!("Incident #{} is yours.", incident.number)))
+        }
+        Wish::Why(subject) => why(desk, subject).await,
+        Wish::Decide { proposal, digest, how, reason } => {
+            decide(desk, actor, (proposal, &digest), how, &reason).await
+        }
+        Wish::Rollback(_) => Err(Refused::Conflict(
+            "The way back is decided on in its own form; press the button again.".into(),
+        )
+        .into()),
+        Wish::Assign { incident, to } => assign(desk, actor, incident, &to).await,
+        Wish::Resolve { incident: id, category, reason } => {
+            let incident = desk.resolve_as(actor, id, category, &reason).await?;
+            Ok(Done::about(id, format!("Incident #{} is resolved.", incident.number)))
+        }
+        Wish::Reopen { incident: id, reason } => {
+            let incident = desk.reopen(actor, id, &reason).await?;
+            Ok(Done::about(id, format!("Incident #{} is open again.", incident.number)))
+        }
+        Wish::Merge { from, into, reason } => {
+            let whole = desk.merge(actor, (from, into), &reason).await?;
+            Ok(Done::about(into, format!("It is part of incident #{} now.", whole.number)))
+        }
+        Wish::Note { incident, text } => {
+            desk.note(actor, incident, &text).await?;
+            Ok(Done::about(incident, "Your update stands in the thread."))
+        }
+        Wish::Silence { about, new } => {
+            let made = desk.silence(actor, new).await?;
+            let matchers: Vec<String> = made.matchers.iter().map(ToString::to_string).collect();
+            let words = format!(
+                "Silenced until {} by {}: {} ({}).",
+                made.ends_at.minute_text(),
+                actor.name,
+                matchers.join(", "),
+                made.reason
+            );
+            let incident = match about {
+                Subject::Incident(id) => Some(id),
+                _ => None,
+            };
+            Ok(Done { words, incident, card: None, tell: incident.is_some() })
+        }
+        Wish::Declare(new) => {
+            let incident = desk.declare(actor, new).await?;
+            let words = format!("Incident #{} is open: {}.", incident.number, incident.title);
+            Ok(Done::about(incident.id, words))
+        }
+    }
+}
+
+async fn decide(
+    desk: &Desk,
+    actor: &Actor,
+    (id, digest): (ProposalId, &str),
+    how: Decide,
+    reason: &str,
+) -> Result<Done, Problem> {
+    let (verdict, given) = match how {
+        Decide::Approve(given) => (Verdict::Approve, given),
+        Decide::Schedule(at) => (Verdict::Schedule { at }, std::collections::BTreeMap::new()),
+        Decide::Ignore => (Verdict::Ignore, std::collections::BTreeMap::new()),
+    };
+    let mut digest = digest.to_owned();
+    let found = desk.store.read(move |r| r.get::<Proposal>(id)).await?;
+    if let Some(proposal) = found {
+        let changed = plan::changed(&proposal, &given);
+        if !changed.is_empty() {
+            // What was said is done only once the decision stands: the edit marks nothing.
+            let editing = Desk { handles: None, ..desk.clone() };
+            digest = editing.edit(actor, id, &digest, changed, reason).await?.digest.0;
+        }
+    }
+    let proposal = desk.decide(actor, id, verdict, &digest, reason).await?;
+    let title = proposal.title.trim_end_matches('.');
+    let words = match proposal.state {
+        ProposalState::Ignored => format!("Declined: {title}."),
+        ProposalState::Scheduled => {
+            let at = proposal.scheduled_for.map_or_else(String::new, |at| at.minute_text());
+            format!("Scheduled for {at}: {title}.")
+        }
+        ProposalState::Open => format!(
+            "Recorded: {} of {} approvals of: {title}.",
+            crate::approve::n_approved(&proposal),
+            proposal.requires.n_approvals
+        ),
+        _ => format!("Approved: {title}."),
+    };
+    Ok(Done::about(proposal.incident, words))
+}
+
+async fn assign(desk: &Desk, actor: &Actor, id: IncidentId, to: &str) -> Result<Done, Problem> {
+    let owner = match to {
+        "me" => Some(actor.clone()),
+        "nobody" => None,
+        name => {
+            let keyed = desk.people.clone();
+            let known = desk.store.read(move |r| people::known(r, keyed.as_ref())).await?;
+            let found = known.into_iter().find(|p| format!("{}:{}", p.via, p.id) == name);
+            Some(found.ok_or_else(|| {
+                let shown: String = name.chars().take(60).collect();
+                Refused::Invalid(format!(
+                    "Nobody who may respond is known as `{shown}`; choose one of the list."
+                ))
+            })?)
+        }
+    };
+    let whose = owner.as_ref().map_or("nobody's".to_owned(), |o| format!("{}'s", o.name));
+    let incident: Incident = desk.assign(actor, id, owner).await?;
+    Ok(Done::about(id, format!("Incident #{} is {whose} now.", incident.number)))
+}
+
+async fn why(desk: &Desk, subject: Subject) -> Result<Done, Problem> {
+    let (incident, card) = match subject {
+        Subject::Incident(id) => (Some(id), explained(desk.why_incident(id).await?)),
+        Subject::Alert(id) => (incident_of(desk, id).await?, explained(desk.why_alert(id).await?)),
+        Subject::Proposal(id) => {
+            let found = desk.store.read(move |r| r.get::<Proposal>(id)).await?;
+            let Some(p) = found else {
+                return Err(Refused::NotFound("There is no such proposal.".into()).into());
+            };
+            let chance = p.chance_text().unwrap_or_default();
+            let text = format!("{} {} {chance}", p.why, p.past);
+            (Some(p.incident), Card::words(p.title.clone(), text.trim()))
+        }
+        Subject::Run(_) | Subject::Nothing => {
+            return Err(Refused::NotFound("There is nothing to explain here.".into()).into());
+        }
+    };
+    let words = card.title.clone();
+    Ok(Done { words, incident, card: Some(card), tell: true })
+}
+
+async fn incident_of(desk: &Desk, id: AlertId) -> Result<Option<IncidentId>, Problem> {
+    let read = desk.store.read(move |r| r.get::<crate::model::Alert>(id));
+    Ok(read.await?.and_then(|a| a.incident))
+}
+
+/// An explanation as a card.
+pub(super) fn explained(why: super::Explanation) -> Card {
+    let more = why.lines.len().saturating_sub(MOST_LINES);
+    let mut items: Vec<Item> = why.lines.into_iter().take(MOST_LINES).map(Item::plain).collect();
+    if more > 0 {
+        items.push(Item::plain(format!("… and {more} more; the console shows all.")));
+    }
+    let card = Card::words(format!("Why: {}", why.title), String::new());
+    Card {
+        fallback: card.title.clone(),
+        blocks: vec![Block::List { heading: None, items }],
+        ..card
+    }
+}

@@ -1,0 +1,50 @@
+//! What is being handled in this process at this moment, so that a stage and a request don't do
+//! the same thing side by side. After a crash nothing is claimed, and what is due is done.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+
+/// What is under way. Cheap to clone.
+#[derive(Clone, Default)]
+pub(super) struct Claims {
+    // Guards the keys under way, and how often each one failed that is to be tried again.
+    inner: Arc<Mutex<(BTreeSet<String>, BTreeMap<String, u32>)>>,
+}
+
+impl Claims {
+    /// The right to handle a key; `None` while somebody has it.
+    pub(super) fn take(&self, key: &str) -> Option<Claim> {
+        let mut inner = self.inner.lock().expect("nothing panics under this lock");
+        let free = inner.0.insert(key.to_owned());
+        free.then(|| Claim { key: key.to_owned(), claims: self.clone() })
+    }
+}
+
+/// The right to handle what was said under one key; given back when it is dropped.
+pub struct Claim {
+    key: String,
+    claims: Claims,
+}
+
+impl Claim {
+    /// Notes a failure; gives how many there were.
+    pub(super) fn failed(&self) -> u32 {
+        let mut inner = self.claims.inner.lock().expect("nothing panics under this lock");
+        let n = inner.1.entry(self.key.clone()).or_default();
+        *n += 1;
+        *n
+    }
+
+    /// Forgets the failures: it was handled.
+    pub(super) fn done(&self) {
+        let mut inner = self.claims.inner.lock().expect("nothing panics under this lock");
+        inner.1.remove(&self.key);
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let mut inner = self.claims.inner.lock().expect("nothing panics under this lock");
+        inner.0.remove(&self.key);
+    }
+}

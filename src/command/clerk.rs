@@ -1,0 +1,300 @@
+//! The clerk: handles one thing that somebody said, once, and says what came of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+
+use super::answer::{answer_card, keep_evidence};
+use super::carry::{Done, carry_out};
+use super::claims::{Claim, Claims};
+use super::heard::{self, Handled};
+use super::{Counter, Desk, Problem, said};
+use crate::assist::{Answer, Assistant, Progress, Question};
+use crate::bus::Event;
+use crate::chat::outbox::Urgency;
+use crate::chat::{Chat, Content, Inbound, Message, Post, Said, Within};
+use crate::model::{Fault, IncidentId, MessageId, Refused, wall_now};
+use crate::store::{Filter, Rows, Tx};
+
+/// Longest question, in characters; what follows is not read.
+pub(super) const MOST_QUESTION: usize = 2_000;
+
+/// Handles what people said. Cheap to clone; clones know of each other's work.
+#[derive(Clone)]
+pub struct Clerk {
+    pub(super) counter: Counter,
+    assistant: Assistant,
+    chats: Arc<[Arc<dyn Chat>]>,
+    claims: Claims,
+}
+
+impl Clerk {
+    /// A clerk behind a counter, who answers on these platforms.
+    #[must_use]
+    pub fn new(counter: Counter, assistant: Assistant, chats: Vec<Arc<dyn Chat>>) -> Self {
+        Self { counter, assistant, chats: chats.into(), claims: Claims::default() }
+    }
+
+    /// Where things are taken in.
+    #[must_use]
+    pub fn counter(&self) -> &Counter {
+        &self.counter
+    }
+
+    pub(super) fn desk(&self) -> &Desk {
+        &self.counter.desk
+    }
+
+    /// The right to handle what was said under a key, as long as it is held; `None` while somebody
+    /// else in this process has it.
+    #[must_use]
+    pub fn claim(&self, key: &str) -> Option<Claim> {
+        self.claims.take(key)
+    }
+
+    pub(super) fn chat(&self, platform: &str) -> Option<&Arc<dyn Chat>> {
+        self.chats.iter().find(|chat| chat.platform() == platform)
+    }
+
+    /// Whether it is for the assistant, which may take its time; and about which incident.
+    pub(super) async fn asks(&self, inbound: &Inbound) -> Result<Asked, Fault> {
+        let incident = self.incident_of(inbound).await?;
+        Ok(match &inbound.said {
+            Said::Message { addressed: false, .. } if incident.is_none() => Asked::Nothing,
+            Said::Message { text, .. } if text.trim().is_empty() => Asked::Other,
+            Said::Message { text, .. } => Asked::Question(said(text, MOST_QUESTION), incident),
+            Said::Command { text } => match super::asked::question(text) {
+                Some(question) => Asked::Question(said(&question, MOST_QUESTION), incident),
+                None => Asked::Other,
+            },
+            Said::Click { .. } | Said::Submit { .. } => Asked::Other,
+        })
+    }
+
+    /// The incident in whose thread it was said.
+    async fn incident_of(&self, inbound: &Inbound) -> Result<Option<IncidentId>, Fault> {
+        let Some(thread) = inbound.thread.clone() else { return Ok(None) };
+        let (platform, channel) = (inbound.platform.clone(), inbound.channel.clone());
+        self.desk().store.read(move |r| thread_of(r, &platform, &channel, &thread)).await
+    }
+
+    /// Handles one thing that was said and is due.
+    ///
+    /// # Errors
+    /// We failed; it stays due.
+    pub(super) async fn handle(&self, inbound: &Inbound, asked: Asked) -> Result<(), Fault> {
+        match (asked, &inbound.said) {
+            (Asked::Nothing, _) => self.finish(&inbound.key).await.map(|_| ()),
+            (Asked::Question(text, incident), _) => {
+                let (progress, _nobody) = mpsc::channel(1);
+                self.answer(inbound, (text, incident), progress).await.map(|_| ())
+            }
+            (Asked::Other, Said::Click { code }) => {
+                self.deed(inbound, code, &BTreeMap::new()).await
+            }
+            (Asked::Other, Said::Submit { code, values }) => self.deed(inbound, code, values).await,
+            (Asked::Other, Said::Command { text }) => self.command(inbound, text).await,
+            (Asked::Other, Said::Message { .. }) => {
+                self.whisper(inbound, Content::text(super::words::help())).await
+            }
+        }
+    }
+
+    /// Answers a question, and keeps the answer with its evidence in the transaction that marks
+    /// the question as handled.
+    ///
+    /// # Errors
+    /// The store failed; the question stays due.
+    pub async fn answer(
+        &self,
+        inbound: &Inbound,
+        (text, incident): (String, Option<IncidentId>),
+        progress: mpsc::Sender<Progress>,
+    ) -> Result<Answer, Fault> {
+        let question = Question { text, actor: inbound.actor.clone(), incident, now: inbound.at };
+        let answer = self.assistant.ask(question, progress).await?;
+        let content = Content::card(answer_card(&answer));
+        let post = self.reply(inbound, content, incident);
+        let (key, kept) = (inbound.key.clone(), answer.clone());
+        let write = move |tx: &Tx<'_>| {
+            let due = heard::finish(tx, &key)?;
+            if due {
+                keep_evidence(tx, &kept)?;
+                post.want(tx)?;
+            }
+            Ok(due)
+        };
+        if self.desk().store.write(write).await? {
+            metrics::counter!("nightjar_command_answered_total").increment(1);
+            self.desk().bus.publish(Event::Outbox);
+        }
+        Ok(answer)
+    }
+
+    /// Does what a button or form asks for.
+    async fn deed(
+        &self,
+        inbound: &Inbound,
+        code: &str,
+        values: &BTreeMap<String, String>,
+    ) -> Result<(), Fault> {
+        match self.perform(inbound, code, values).await {
+            Ok(done) => self.tell(inbound, done).await,
+            Err(Problem::Refused(refused)) => self.refuse(inbound, &refused).await,
+            Err(Problem::Fault(fault)) => Err(fault),
+        }
+    }
+
+    /// Does what a button or form asks for; what was said is marked as handled with it.
+    pub(super) async fn perform(
+        &self,
+        inbound: &Inbound,
+        code: &str,
+        values: &BTreeMap<String, String>,
+    ) -> Result<Done, Problem> {
+        let wish = self.counter.wish(code, values).await?.map_err(|faults| {
+            let words: Vec<String> = faults.into_values().collect();
+            Refused::Invalid(words.join(" "))
+        })?;
+        let desk = self.desk().handling(&inbound.key);
+        let done = carry_out(&desk, &inbound.actor, wish).await?;
+        metrics::counter!("nightjar_command_done_total").increment(1);
+        Ok(done)
+    }
+
+    /// Says what came of a deed: to its thread what its timeline does not tell, to the person the
+    /// rest, which may get lost.
+    pub(super) async fn tell(&self, inbound: &Inbound, done: Done) -> Result<(), Fault> {
+        if !done.tell {
+            self.finish(&inbound.key).await?;
+            let Some(chat) = self.chat(&inbound.platform) else { return Ok(()) };
+            let content = done.card.map_or_else(|| Content::text(done.words), Content::card);
+            if let Err(fault) = chat.ephemeral(inbound.address(), content).await {
+                tracing::debug!(error = fault.chain(), "a confirmation was not shown");
+            }
+            return Ok(());
+        }
+        let content = done.card.map_or_else(|| Content::text(done.words), Content::card);
+        self.post(inbound, content, done.incident).await
+    }
+
+    /// Posts an answer where it was asked, in the transaction that marks it as handled.
+    async fn post(
+        &self,
+        inbound: &Inbound,
+        content: Content,
+        incident: Option<IncidentId>,
+    ) -> Result<(), Fault> {
+        let (post, key) = (self.reply(inbound, content, incident), inbound.key.clone());
+        self.desk()
+            .store
+            .write(move |tx| {
+                heard::finish(tx, &key)?;
+                post.want(tx)
+            })
+            .await?;
+        self.desk().bus.publish(Event::Outbox);
+        Ok(())
+    }
+
+    /// Tells a person why they can't have it; nobody else sees it.
+    async fn refuse(&self, inbound: &Inbound, refused: &Refused) -> Result<(), Fault> {
+        metrics::counter!("nightjar_command_refused_total").increment(1);
+        self.whisper(inbound, Content::text(refused.to_string())).await
+    }
+
+    /// Says something to one person, and marks what they said as handled. Where their platform
+    /// can't, it stands in the thread and names them.
+    pub(super) async fn whisper(&self, inbound: &Inbound, content: Content) -> Result<(), Fault> {
+        if !self.is_due(&inbound.key).await? {
+            return Ok(());
+        }
+        let sent = match self.chat(&inbound.platform) {
+            Some(chat) => chat.ephemeral(inbound.address(), content.clone()).await,
+            None => Err(Fault::because(format!("{} is not connected", inbound.platform))),
+        };
+        let Err(fault) = sent else { return self.finish(&inbound.key).await.map(|_| ()) };
+        tracing::info!(error = fault.chain(), "said in the open what one person was to see");
+        metrics::counter!("nightjar_command_unwhispered_total").increment(1);
+        let name = &inbound.actor.name;
+        let named = match content {
+            Content::Text { text } => Content::text(format!("{name}: {text}")),
+            Content::Card { mut card } => {
+                card.context = format!("For {name}");
+                Content::card(card)
+            }
+            other => other,
+        };
+        self.post(inbound, named, None).await
+    }
+
+    /// Says that something can't be done for a reason of ours, and gives it up.
+    pub(super) async fn give_up(&self, inbound: &Inbound, fault: &Fault) -> Result<(), Fault> {
+        let reference = MessageId::random(wall_now()).short();
+        tracing::error!(reference, error = fault.chain(), key = inbound.key, "given up");
+        metrics::counter!("nightjar_command_given_up_total").increment(1);
+        let text = format!("Internal error, reference {reference}; it was not done.");
+        self.whisper(inbound, Content::text(text)).await
+    }
+
+    /// Whether something that was said still waits.
+    pub(super) async fn is_due(&self, key: &str) -> Result<bool, Fault> {
+        let key = key.to_owned();
+        self.desk().store.read(move |r| Ok(heard::state(r, &key)? == Handled::Due)).await
+    }
+
+    /// Marks something as handled; `true` where it was due.
+    pub(super) async fn finish(&self, key: &str) -> Result<bool, Fault> {
+        let key = key.to_owned();
+        self.desk().store.write(move |tx| heard::finish(tx, &key)).await
+    }
+
+    fn reply(&self, inbound: &Inbound, content: Content, incident: Option<IncidentId>) -> Post {
+        let within = match (&inbound.thread, &inbound.message, &inbound.said) {
+            (Some(root), ..) => Within::Message(root.clone()),
+            (None, Some(own), Said::Message { .. }) => Within::Message(own.clone()),
+            _ => Within::Channel,
+        };
+        let place = (inbound.platform.as_str(), inbound.channel.as_str());
+        let key = format!("answer:{}", inbound.key);
+        let post = Post::new(key, place, within, content, self.desk().clock.now());
+        Post { urgency: Urgency::Answer, incident, ..post }
+    }
+
+    /// Shows, where the platform can, that something is being worked on, or no more.
+    pub(super) async fn sign(&self, inbound: &Inbound, on: bool) {
+        let Some(chat) = self.chat(&inbound.platform) else { return };
+        let message = inbound.message.clone().unwrap_or_default();
+        chat.working(inbound.address(), message, on).await;
+    }
+}
+
+/// What something that was said asks of us.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Asked {
+    /// Nothing: people talk to each other.
+    Nothing,
+    /// A question for the assistant, in the thread of an incident or elsewhere.
+    Question(String, Option<IncidentId>),
+    /// Anything else: it is done at once.
+    Other,
+}
+
+/// The incident whose thread hangs on a message.
+fn thread_of(
+    rows: &Rows<'_>,
+    platform: &str,
+    channel: &str,
+    thread: &str,
+) -> Result<Option<IncidentId>, Fault> {
+    let subject = Filter::subject(format!("{channel}/{thread}")).newest(1);
+    let posts = rows.list::<Post>(&Filter { parent: Some(platform.to_owned()), ..subject })?;
+    if let Some(incident) = posts.into_iter().find_map(|post| post.incident) {
+        return Ok(Some(incident));
+    }
+    // The console's own messages know their incident.
+    let own = platform == "console";
+    let message = if own { rows.get::<Message>(thread)? } else { None };
+    Ok(message.and_then(|m| m.incident))
+}

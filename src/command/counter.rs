@@ -1,0 +1,190 @@
+//! The counter: where every platform hands what people say, and asks what a button opens.
+
+use std::collections::BTreeMap;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::wish::{self, Faults, Wish};
+use super::{Desk, Problem, forms, lists, plan};
+use crate::bus::Event;
+use crate::chat::{
+    Button, Card, Completion, Form, HeardState, Inbound, Inlet, Kept, Pressed, Subject, Verb,
+};
+use crate::model::{Actor, Fault, Proposal};
+
+/// Where people's words and clicks are taken in, the same for every platform. Cheap to clone.
+#[derive(Clone)]
+pub struct Counter {
+    pub(super) desk: Desk,
+}
+
+impl Counter {
+    /// The counter before a desk.
+    #[must_use]
+    pub fn new(desk: Desk) -> Self {
+        Self { desk }
+    }
+
+    /// The form that a button's code opens for somebody; `None` where nothing is asked.
+    ///
+    /// # Errors
+    /// They can't have it, with the reason, or the store failed.
+    pub async fn open(&self, actor: &Actor, code: &str) -> Result<Option<Form>, Problem> {
+        let button = wish::button(code)?;
+        let (desk, actor, now) = (self.desk.clone(), actor.clone(), self.desk.clock.now());
+        let read = move |r: &crate::store::Rows<'_>| forms::open(r, &desk, &actor, &button, now);
+        let opened = self.desk.store.read(read).await??;
+        metrics::counter!("nightjar_command_pressed_total").increment(1);
+        Ok(opened)
+    }
+
+    /// What a form's answers ask for.
+    ///
+    /// # Errors
+    /// The code is no button's; the inner error says what is wrong with the answers, by field.
+    pub(super) async fn wish(
+        &self,
+        code: &str,
+        values: &BTreeMap<String, String>,
+    ) -> Result<Result<Wish, Faults>, Problem> {
+        let button = wish::button(code)?;
+        let read = wish::read(&button, values, &self.desk.silences, self.desk.clock.now());
+        let Ok(wish) = read else { return Ok(read) };
+        let faults = self.beyond(&button, &wish).await?;
+        Ok(if faults.is_empty() { Ok(wish) } else { Err(faults) })
+    }
+
+    /// What only the store can tell of answers.
+    async fn beyond(&self, button: &Button, wish: &Wish) -> Result<Faults, Fault> {
+        let (Subject::Proposal(id), Wish::Decide { how, .. }) = (button.subject, wish) else {
+            return Ok(Faults::new());
+        };
+        let Some(proposal) = self.desk.store.read(move |r| r.get::<Proposal>(id)).await? else {
+            return Ok(Faults::new());
+        };
+        let mut faults = Faults::new();
+        match how {
+            wish::Decide::Approve(given) => faults = plan::faults(&self.desk, &proposal, given),
+            wish::Decide::Schedule(at) if *at > proposal.expires_at => {
+                let until = proposal.expires_at.minute_text();
+                faults.insert("at".into(), format!("The proposal is open until {until} only."));
+            }
+            _ => {}
+        }
+        Ok(faults)
+    }
+
+    /// What is wrong with a form's answers, by field.
+    ///
+    /// # Errors
+    /// The code is no button's, or the store failed.
+    pub async fn check(
+        &self,
+        code: &str,
+        values: &BTreeMap<String, String>,
+    ) -> Result<BTreeMap<String, String>, Problem> {
+        Ok(self.wish(code, values).await?.err().unwrap_or_default())
+    }
+
+    /// What was said, with the key and the time under which it is kept.
+    pub(super) fn stamped(&self, inbound: Inbound) -> Inbound {
+        // Two platforms may give the same key to two things.
+        let own = format!("{}:", inbound.platform);
+        let key = if inbound.key.starts_with(&own) { inbound.key } else { own + &inbound.key };
+        Inbound { key, at: self.desk.clock.now(), ..inbound }
+    }
+
+    /// Keeps what was said. Its time becomes the event time of now: platforms know only the wall
+    /// clock, and what is kept is trimmed by event time.
+    ///
+    /// # Errors
+    /// The store failed; nothing was kept.
+    pub async fn keep(&self, inbound: Inbound) -> Result<bool, Fault> {
+        let inbound = self.stamped(inbound);
+        let kept = Kept { inbound, state: HeardState::Due };
+        let platform = kept.inbound.platform.clone();
+        let new = self.desk.store.write(move |tx| tx.put_new(&kept)).await?;
+        let name =
+            if new { "nightjar_command_heard_total" } else { "nightjar_command_repeated_total" };
+        metrics::counter!(name, "platform" => platform).increment(1);
+        // Also for a repeated one: the bell of the first may have been lost with the process.
+        self.desk.bus.publish(Event::Inbound);
+        Ok(new)
+    }
+}
+
+/// A field for what is wrong with a form as a whole: the first that can be filled in.
+fn first_field(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Silence => "matchers",
+        Verb::Declare => "title",
+        Verb::Assign => "to",
+        Verb::Merge => "into",
+        Verb::Note => "text",
+        Verb::Resolve => "category",
+        Verb::Schedule => "at",
+        _ => "reason",
+    }
+}
+
+impl Inlet for Counter {
+    fn press(&self, actor: Actor, code: String) -> BoxFuture<'_, Result<Pressed, Fault>> {
+        async move {
+            match self.open(&actor, &code).await {
+                Ok(Some(form)) => Ok(Pressed::Form(form)),
+                Ok(None) => Ok(Pressed::Nothing),
+                Err(Problem::Refused(refused)) => {
+                    metrics::counter!("nightjar_command_refused_total").increment(1);
+                    Ok(Pressed::Refused(refused.to_string()))
+                }
+                Err(Problem::Fault(fault)) => Err(fault),
+            }
+        }
+        .boxed()
+    }
+
+    fn faults(
+        &self,
+        actor: Actor,
+        code: String,
+        values: BTreeMap<String, String>,
+    ) -> BoxFuture<'_, Result<BTreeMap<String, String>, Fault>> {
+        async move {
+            let found = match self.check(&code, &values).await {
+                Ok(faults) if !faults.is_empty() => return Ok(faults),
+                // Between the opening of a form and its sending the world went on: it is said
+                // while the words are still there to be kept.
+                Ok(_) => self.open(&actor, &code).await.map(|_| ()),
+                Err(problem) => Err(problem),
+            };
+            match found {
+                Ok(()) => Ok(BTreeMap::new()),
+                Err(Problem::Refused(refused)) => {
+                    let verb = Button::parse(&code).map_or(Verb::Why, |b| b.verb);
+                    Ok(BTreeMap::from([(first_field(verb).to_owned(), refused.to_string())]))
+                }
+                Err(Problem::Fault(fault)) => Err(fault),
+            }
+        }
+        .boxed()
+    }
+
+    fn accept(&self, inbound: Inbound) -> BoxFuture<'_, Result<bool, Fault>> {
+        self.keep(inbound).boxed()
+    }
+
+    fn complete(
+        &self,
+        what: Completion,
+        typed: String,
+    ) -> BoxFuture<'_, Result<Vec<(String, String)>, Fault>> {
+        let (desk, now) = (self.desk.clone(), self.desk.clock.now());
+        self.desk.store.read(move |r| lists::complete(r, &desk, what, &typed, now)).boxed()
+    }
+
+    fn home(&self, actor: Actor) -> BoxFuture<'_, Result<Vec<Card>, Fault>> {
+        let now = self.desk.clock.now();
+        self.desk.store.read(move |r| lists::home(r, &actor, now)).boxed()
+    }
+}

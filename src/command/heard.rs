@@ -1,0 +1,36 @@
+//! What was said, as it is kept: whether it waits, and the mark that it was handled.
+
+use crate::chat::{HeardState, Kept};
+use crate::model::{Fault, Refused};
+use crate::store::{Rows, Tx};
+
+/// Where something that was said stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Handled {
+    /// It waits.
+    Due,
+    /// It was done.
+    Done,
+    /// Nobody said it.
+    Unknown,
+}
+
+/// Where what was said under `key` stands.
+pub(super) fn state(rows: &Rows<'_>, key: &str) -> Result<Handled, Fault> {
+    Ok(match rows.get::<Kept>(key)?.map(|kept| kept.state) {
+        Some(HeardState::Due) => Handled::Due,
+        Some(HeardState::Done) => Handled::Done,
+        None => Handled::Unknown,
+    })
+}
+
+/// Marks it as handled; `true` where it was due.
+pub(super) fn finish(tx: &Tx<'_>, key: &str) -> Result<bool, Fault> {
+    let Some(kept) = tx.get::<Kept>(key)? else { return Ok(false) };
+    tx.replace_in_state(&Kept { state: HeardState::Done, ..kept }, "due")
+}
+
+/// Why something that is delivered twice is not done twice.
+pub(super) fn again() -> Refused {
+    Refused::Conflict("This was handled already; look at the incident for where it stands.".into())
+}
