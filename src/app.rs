@@ -10,6 +10,7 @@ mod chats;
 mod demo;
 mod presence;
 mod replay;
+mod talk;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -22,16 +23,15 @@ use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
 
 use crate::approve::{self, Observe};
-use crate::assist::{Assistant, Ledger};
+use crate::assist::Assistant;
 use crate::bus::{Bus, Event};
 use crate::chat::console::Console;
-use crate::command::Desk;
+use crate::command::{Attend, Clerk};
 use crate::config::Config;
 use crate::correlate::{self, Correlate, Maintenance};
 use crate::detect::{Detect, SharedShard};
 use crate::diagnose::Diagnose;
 use crate::learn::Learn;
-use crate::llm::Llm;
 use crate::model::{Batch, Fault, Plan, Role, Secret, SharedClock, wall_now};
 use crate::remediate::{Executors, Remediate, read_state};
 use crate::runbook::{self, Library};
@@ -70,6 +70,8 @@ pub struct App {
     /// How far each source has come, for the console and for whoever waits.
     pub progress: Sources,
     library: Arc<Library>,
+    clerk: Clerk,
+    assistant: Assistant,
     presence: Presence,
     chats: chats::Chats,
 }
@@ -114,11 +116,25 @@ impl App {
         let intake = Intake::open(store.clone(), bus.clone()).await?;
         let shard = SharedShard::new(settings.detect.clone());
         let progress = Sources::default();
+        let counter = talk::counter(settings, (&store, &bus, &clock), &library);
         let chats = chats::connect(settings, &store, &bus, &clock);
-        let app =
-            Self { store, bus, intake, clock, tasks, shard, progress, library, presence, chats };
-        let console = Console::new(app.store.clone(), app.bus.clone(), app.clock.clone());
+        let (clerk, assistant) = talk::clerk(settings, &store, counter, &chats)?;
+        let console = Console::new(store.clone(), bus.clone(), clock.clone());
         console.ensure_channels(&settings.notify).await?;
+        let app = Self {
+            store,
+            bus,
+            intake,
+            clock,
+            tasks,
+            shard,
+            progress,
+            library,
+            presence,
+            chats,
+            clerk,
+            assistant,
+        };
         app.start_stages(settings)?;
         app.start_clockwork(settings.retention.clone());
         app.start_maintenance(settings.maintenance.clone());
@@ -142,6 +158,8 @@ impl App {
         self.start_diagnosis();
         self.start_actions(settings)?;
         self.start_notify();
+        let (clerk, tasks) = (self.clerk.clone(), self.tasks.clone());
+        self.tasks.stage(&self.bus, move || Attend::new(clerk.clone(), tasks.clone()));
         Ok(())
     }
 
@@ -217,7 +235,6 @@ impl App {
                 .collect();
             serde_json::json!({ "sources": sources, "n_series": shard.figures().0, "speed": speed })
         };
-        let llm = Llm::open(&settings.llm, self.store.clone())?;
         // Whoever may read the data folder could change the store itself: the command line of
         // that user may do what an admin may, such as making a login link.
         let secret = Secret::from(crate::command::secret::random());
@@ -234,14 +251,9 @@ impl App {
             bus: self.bus.clone(),
             clock: self.clock.clone(),
             intake: self.intake.clone(),
-            desk: Desk::new(self.store.clone(), self.bus.clone(), self.clock.clone())
-                .with_silences(settings.silences.clone())
-                .with_workshop(approve::Workshop {
-                    library: self.library.clone(),
-                    settings: settings.runbooks.settings.clone(),
-                }),
-            assistant: Assistant::new(self.store.reader(), llm, settings.assist.clone())
-                .audited(Ledger::new(self.store.clone())),
+            desk: self.clerk.counter().desk().clone(),
+            clerk: self.clerk.clone(),
+            assistant: self.assistant.clone(),
             console: Console::new(self.store.clone(), self.bus.clone(), self.clock.clone()),
             chats: self.chats.iter().map(|(chat, _)| chat.clone()).collect(),
             tasks: self.tasks.clone(),

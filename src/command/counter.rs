@@ -26,6 +26,12 @@ impl Counter {
         Self { desk }
     }
 
+    /// Where wishes are brought.
+    #[must_use]
+    pub fn desk(&self) -> &Desk {
+        &self.desk
+    }
+
     /// The form that a button's code opens for somebody; `None` where nothing is asked.
     ///
     /// # Errors

@@ -7,7 +7,7 @@
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use axum::extract::{ConnectInfo, FromRequestParts, Request, State as Shared};
 use axum::http::request::Parts;
@@ -18,10 +18,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Config, Failure, State, origin};
-use crate::command::{ApiToken, need, secret};
+use crate::command::{ApiToken, People, need, secret};
 use crate::model::time::{DAY_MS, MINUTE_MS};
 use crate::model::{Actor, Fault, Role, Time, wall_now};
-use crate::store::{Index, Record, Store};
+use crate::store::{Filter, Index, Record, Store};
 
 /// How long a login link can be used.
 pub(super) const LINK_MS: i64 = 30 * MINUTE_MS;
@@ -54,6 +54,29 @@ impl Record for Session {
     fn index(&self) -> Index {
         Index { at: self.made_at, subject: self.actor.id.clone(), ..Index::default() }
     }
+}
+
+/// Everybody who has a configured token, an API token that works, or a session that was opened with
+/// a login link; for [`Desk::with_people`].
+///
+/// [`Desk::with_people`]: crate::command::Desk::with_people
+#[must_use]
+pub fn people(config: &Config) -> People {
+    let configured = Keys::new(config).tokens.into_iter().map(|(_, actor)| actor);
+    let configured: Vec<Actor> = configured.collect();
+    Arc::new(move |rows| {
+        let now = wall_now();
+        let mut people = configured.clone();
+        // Who came in with a token is known by that token, while it works.
+        let sessions = rows.list::<Session>(&Filter::all())?.into_iter();
+        let links = sessions.filter(|s| s.ends_at > now && s.token.is_none());
+        people.extend(links.map(|s| s.actor));
+        let tokens = rows.list::<ApiToken>(&Filter::all())?;
+        people.extend(tokens.iter().filter(|t| t.works_at(now)).map(ApiToken::actor));
+        people.sort_by(|a, b| (&a.name, &a.via, &a.id).cmp(&(&b.name, &b.via, &b.id)));
+        people.dedup_by(|a, b| a.same_as(b));
+        Ok(people)
+    })
 }
 
 /// Configured tokens, login links that wait for their one use, and failed attempts.

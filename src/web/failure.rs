@@ -1,5 +1,7 @@
 //! Why a request was not served: one JSON shape for every error, with what to do next.
 
+use std::collections::BTreeMap;
+
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
@@ -24,6 +26,9 @@ struct ErrorWords {
     message: String,
     /// What to do next, in a sentence.
     what_to_do: String,
+    /// What is wrong with a form's answers, by field.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    fields: BTreeMap<String, String>,
 }
 
 /// Why a request was not served.
@@ -36,7 +41,16 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn new(status: StatusCode, code: &'static str, message: impl Into<String>) -> Self {
         let what_to_do = next_step(code).to_owned();
-        Self { status, words: ErrorWords { code, message: message.into(), what_to_do } }
+        let (message, fields) = (message.into(), BTreeMap::new());
+        Self { status, words: ErrorWords { code, message, what_to_do, fields } }
+    }
+
+    /// A form whose answers don't fit, by field.
+    pub(crate) fn fields(fields: BTreeMap<String, String>) -> Self {
+        let message: Vec<&str> = fields.values().map(String::as_str).collect();
+        let mut failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message.join(" "));
+        failure.words.fields = fields;
+        failure
     }
 
     /// The same with another next step.

@@ -32,14 +32,14 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 pub use api::EventLog;
-pub use auth::Keys;
+pub use auth::{Keys, people};
 pub(crate) use failure::Failure;
 
 use crate::assist::Assistant;
 use crate::bus::Bus;
 use crate::chat::Chat;
 use crate::chat::console::Console;
-use crate::command::Desk;
+use crate::command::{Clerk, Desk};
 use crate::model::{Fault, Role, Secret, SharedClock};
 use crate::runbook::Library;
 use crate::stage::Tasks;
@@ -135,6 +135,8 @@ pub struct Shared {
     pub intake: Intake,
     /// Where wishes are brought.
     pub desk: Desk,
+    /// Who handles what people say and press.
+    pub clerk: Clerk,
     /// Who answers questions.
     pub assistant: Assistant,
     /// The console as a chat platform.

@@ -21,13 +21,13 @@ use std::time::Duration;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
-use super::{Config, EventLog, Keys, Shared, State, Token, serve};
+use super::{Config, EventLog, Keys, Shared, State, Token, people, serve};
 use crate::approve::tests::{offers, sample::t0};
 use crate::approve::{self, Propose, Workshop};
 use crate::assist::{self, Assistant};
 use crate::bus::Bus;
 use crate::chat::console::Console;
-use crate::command::Desk;
+use crate::command::{Attend, Clerk, Counter, Desk};
 use crate::model::clock::ManualClock;
 use crate::model::{Role, wall_now};
 use crate::runbook::Library;
@@ -95,13 +95,21 @@ impl Server {
             observe: Arc::new(|_| Box::pin(async { Ok(None) })),
             again: BTreeMap::new(),
         };
+        let desk = Desk::new(store.clone(), bus.clone(), clock.clone())
+            .with_workshop(Workshop { library: library.clone(), settings: BTreeMap::new() })
+            .with_people(people(&config));
+        let assistant = Assistant::new(store.reader(), None, assist::Config::default());
+        let console = Arc::new(Console::new(store.clone(), bus.clone(), clock.clone()));
+        let clerk = Clerk::new(Counter::new(desk.clone()), assistant.clone(), vec![console]);
+        let (attending, beside) = (clerk.clone(), tasks.clone());
+        tasks.stage(&bus, move || Attend::new(attending.clone(), beside.clone()));
         let state = State::new(Shared {
             keys: Keys::new(&config),
             config,
             intake: Intake::open(store.clone(), bus.clone()).await.expect("an intake"),
-            desk: Desk::new(store.clone(), bus.clone(), clock.clone())
-                .with_workshop(Workshop { library: library.clone(), settings: BTreeMap::new() }),
-            assistant: Assistant::new(store.reader(), None, assist::Config::default()),
+            desk,
+            clerk,
+            assistant,
             console: Console::new(store.clone(), bus.clone(), clock.clone()),
             chats: vec![Arc::new(Console::new(store.clone(), bus.clone(), clock.clone()))],
             tasks: tasks.clone(),

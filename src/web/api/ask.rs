@@ -11,15 +11,17 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::future::BoxFuture;
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use serde::{Deserialize, Serialize};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 use utoipa::ToSchema;
 
 use super::{State, VIEWER, thread};
 use crate::assist::{Answer, Progress, Question};
-use crate::model::{Fault, Incident, IncidentId, MessageId};
+use crate::chat::console::message_id;
+use crate::command::{Clerk, keep_evidence};
+use crate::model::{Actor, Fault, IncidentId, MessageId};
 use crate::web::Failure;
 use crate::web::auth::Caller;
-use crate::web::extract::{Body, found};
+use crate::web::extract::Body;
 use crate::web::table::Route;
 
 /// Progress that may wait for a slow reader.
@@ -63,13 +65,16 @@ async fn ask(
     Body(asked): Body<Asked>,
 ) -> Result<Response, Failure> {
     let text = thread::question(&asked.question)?;
-    if let Some(id) = asked.incident {
-        found(state.shared.store.read(move |r| r.get::<Incident>(id)).await?, "incident")?;
-    }
-    let now = state.shared.clock.now();
-    let question = Question { text, actor, incident: asked.incident, now };
+    let turn = state.may_ask()?;
     let (progress, heard) = mpsc::channel(DEPTH);
-    let making = making(state, question, progress)?;
+    let making = match asked.incident {
+        Some(id) => in_thread(&state, (&actor, id, text), (progress, turn)).await?,
+        None => {
+            let now = state.shared.clock.now();
+            let question = Question { text, actor, incident: None, now };
+            alone(state, question, (progress, turn))
+        }
+    };
     let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
     if !accepts.is_some_and(|kinds| kinds.contains("text/event-stream")) {
         return Ok(Json(making.await?).into_response());
@@ -90,52 +95,50 @@ async fn ask(
     Ok(Sse::new(whole).keep_alive(KeepAlive::new()).into_response())
 }
 
-/// The answer in the making. One that belongs into a thread is made to its end, also when whoever
-/// asked goes away; any other ends with its reader.
-fn making(
-    state: State,
-    question: Question,
-    progress: mpsc::Sender<Progress>,
-) -> Result<BoxFuture<'static, Result<Answered, Failure>>, Failure> {
-    let turn = state.may_ask()?;
-    let (tasks, in_thread) = (state.shared.tasks.clone(), question.incident.is_some());
-    let making = async move {
-        let answered = answer(state, question, progress).await;
-        drop(turn);
-        answered
-    };
-    if !in_thread {
-        return Ok(making.boxed());
-    }
+/// An answer in the making, and the right to have it made.
+type Making = BoxFuture<'static, Result<Answered, Failure>>;
+type Turn = (mpsc::Sender<Progress>, OwnedSemaphorePermit);
+
+/// An answer that belongs into a thread: the question is kept before it is asked, and the answer is
+/// made to its end, also when whoever asked goes away, or the process dies.
+async fn in_thread(
+    state: &State,
+    (actor, id, text): (&Actor, IncidentId, String),
+    (progress, turn): Turn,
+) -> Result<Making, Failure> {
+    let said = thread::keep_words(state, actor, id, (&text, "")).await?;
+    let clerk = state.shared.clerk.clone();
+    let inbound = clerk.question(&said, id, &text);
+    let lost = || Failure::from(Fault::because("the answer in the making was lost"));
+    let claim = clerk.claim(&inbound.key).ok_or_else(lost)?;
+    clerk.counter().keep(inbound.clone()).await?;
     let (done, answered) = oneshot::channel();
-    tasks.once(async move {
+    state.shared.tasks.once(async move {
+        let answer = clerk.answer(&inbound, (text, Some(id)), progress).await;
+        drop((claim, turn));
+        let messages = vec![said.id, message_id(&Clerk::answer_key(&inbound))];
         // The answer stands in the thread even where nobody waits for it here.
-        let _ = done.send(making.await);
+        let _ = done.send(answer.map(|answer| Answered { answer, messages }));
     });
-    let ended = || Fault::because("the answer in the making was lost");
-    Ok(async move { answered.await.unwrap_or_else(|_| Err(ended().into())) }.boxed())
+    let made = async move {
+        match answered.await {
+            Ok(made) => Ok(made?),
+            Err(_) => Err(lost()),
+        }
+    };
+    Ok(made.boxed())
 }
 
-async fn answer(
-    state: State,
-    question: Question,
-    progress: mpsc::Sender<Progress>,
-) -> Result<Answered, Failure> {
-    let (incident, actor) = (question.incident, question.actor.clone());
-    let said = match incident {
-        Some(id) => Some(thread::keep_question(&state, &actor, id, (&question.text, "")).await?),
-        None => None,
-    };
-    let answer = state.shared.assistant.ask(question, progress).await?;
-    let mut messages = Vec::new();
-    if let (Some(id), Some(said)) = (incident, &said) {
-        let place = thread::keep_answer(&state, id, said, &answer).await?;
-        messages.push(said.id);
-        messages.extend(place.message.parse::<MessageId>());
-    } else {
-        thread::keep_evidence(&state, &answer).await?;
+/// An answer for whoever waits for it, and for nobody else.
+fn alone(state: State, question: Question, (progress, turn): Turn) -> Making {
+    async move {
+        let answer = state.shared.assistant.ask(question, progress).await?;
+        let cited = answer.clone();
+        state.shared.store.write(move |tx| keep_evidence(tx, &cited)).await?;
+        drop(turn);
+        Ok(Answered { answer, messages: Vec::new() })
     }
-    Ok(Answered { answer, messages })
+    .boxed()
 }
 
 fn event<T: Serialize>(name: &str, value: &T) -> Sent {

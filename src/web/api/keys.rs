@@ -11,7 +11,7 @@ use super::{ADMIN, Answer, Done, RESPONDER, State, VIEWER};
 use crate::command::{ApiToken, NewToken};
 use crate::model::{Actor, Fault, Refused, Role, Time, wall_now};
 use crate::store::Filter;
-use crate::web::auth::{Caller, LINK_MS, Session};
+use crate::web::auth::{Caller, LINK_MS};
 use crate::web::extract::{Body, Id};
 use crate::web::origin;
 use crate::web::table::Route;
@@ -47,23 +47,9 @@ struct People {
 
 /// Everybody who has a token or a session, each once, by name.
 pub(super) async fn known_people(state: &State) -> Result<Vec<Actor>, Fault> {
-    let now = wall_now();
-    let (sessions, tokens) = state
-        .shared
-        .store
-        .read(|r| Ok((r.list::<Session>(&Filter::all())?, r.list::<ApiToken>(&Filter::all())?)))
-        .await?;
-    // The command line's own token is nobody.
-    let configured = state.shared.config.tokens.iter().map(|t| &t.name);
-    let is_person = |actor: &&Actor| configured.clone().any(|name| *name == actor.name);
-    let mut people: Vec<Actor> = state.shared.keys.names().filter(is_person).cloned().collect();
-    // Who came in with a token is known by that token, while it works.
-    let links = sessions.into_iter().filter(|s| s.ends_at > now && s.token.is_none());
-    people.extend(links.map(|s| s.actor));
-    people.extend(tokens.iter().filter(|t| t.works_at(now)).map(ApiToken::actor));
-    people.sort_by(|a, b| (&a.name, &a.via, &a.id).cmp(&(&b.name, &b.via, &b.id)));
-    people.dedup_by(|a, b| a.same_as(b));
-    Ok(people)
+    // The command line's own token is nobody: it is not in the configuration.
+    let known = crate::web::people(&state.shared.config);
+    state.shared.store.read(move |r| known(r)).await
 }
 
 async fn people(Shared(state): Shared<State>) -> Answer<People> {

@@ -11,6 +11,7 @@ mod files;
 mod incidents;
 mod keys;
 pub(super) mod outbox;
+mod press;
 mod proposals;
 mod runbooks;
 mod services;
@@ -44,6 +45,7 @@ pub(super) fn routes() -> Vec<Route> {
         channels::routes(),
         files::routes(),
         ask::routes(),
+        press::routes(),
         alerts::routes(),
         evidence::routes(),
         charts::routes(),
