@@ -7,15 +7,22 @@ use std::sync::{Arc, Mutex};
 /// What is under way. Cheap to clone.
 #[derive(Clone, Default)]
 pub(super) struct Claims {
-    // Guards the keys under way, and how often each one failed that is to be tried again.
-    inner: Arc<Mutex<(BTreeSet<String>, BTreeMap<String, u32>)>>,
+    // Guards two short sets that are changed in one step each.
+    inner: Arc<Mutex<Inner>>,
+}
+
+#[derive(Default)]
+struct Inner {
+    under_way: BTreeSet<String>,
+    /// How often each one failed that is to be tried again.
+    failures: BTreeMap<String, u32>,
 }
 
 impl Claims {
     /// The right to handle a key; `None` while somebody has it.
     pub(super) fn take(&self, key: &str) -> Option<Claim> {
         let mut inner = self.inner.lock().expect("nothing panics under this lock");
-        let free = inner.0.insert(key.to_owned());
+        let free = inner.under_way.insert(key.to_owned());
         free.then(|| Claim { key: key.to_owned(), claims: self.clone() })
     }
 }
@@ -30,7 +37,7 @@ impl Claim {
     /// Notes a failure; gives how many there were.
     pub(super) fn failed(&self) -> u32 {
         let mut inner = self.claims.inner.lock().expect("nothing panics under this lock");
-        let n = inner.1.entry(self.key.clone()).or_default();
+        let n = inner.failures.entry(self.key.clone()).or_default();
         *n += 1;
         *n
     }
@@ -38,13 +45,13 @@ impl Claim {
     /// Forgets the failures: it was handled.
     pub(super) fn done(&self) {
         let mut inner = self.claims.inner.lock().expect("nothing panics under this lock");
-        inner.1.remove(&self.key);
+        inner.failures.remove(&self.key);
     }
 }
 
 impl Drop for Claim {
     fn drop(&mut self) {
         let mut inner = self.claims.inner.lock().expect("nothing panics under this lock");
-        inner.0.remove(&self.key);
+        inner.under_way.remove(&self.key);
     }
 }

@@ -67,13 +67,12 @@ async fn ask(
     let text = thread::question(&asked.question)?;
     let turn = state.may_ask()?;
     let (progress, heard) = mpsc::channel(DEPTH);
-    let making = match asked.incident {
-        Some(id) => in_thread(&state, (&actor, id, text), (progress, turn)).await?,
-        None => {
-            let now = state.shared.clock.now();
-            let question = Question { text, actor, incident: None, now };
-            alone(state, question, (progress, turn))
-        }
+    let making = if let Some(id) = asked.incident {
+        in_thread(&state, (&actor, id, text), (progress, turn)).await?
+    } else {
+        let now = state.shared.clock.now();
+        let question = Question { text, actor, incident: None, now };
+        alone(state, question, (progress, turn))
     };
     let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
     if !accepts.is_some_and(|kinds| kinds.contains("text/event-stream")) {

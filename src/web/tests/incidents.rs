@@ -6,7 +6,7 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use super::{Server, failure, sample};
-use crate::bus::{Event, Heard};
+use crate::bus::Heard;
 use crate::model::{Incident, IncidentId, IncidentState, Role, TimelineEntry};
 use crate::store::{AuditFilter, Filter};
 
