@@ -130,10 +130,10 @@ impl App {
             shard,
             progress,
             library,
-            presence,
-            chats,
             clerk,
             assistant,
+            presence,
+            chats,
         };
         app.start_stages(settings)?;
         app.start_clockwork(settings.retention.clone());

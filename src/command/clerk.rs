@@ -13,7 +13,7 @@ use super::{Counter, Desk, Problem, said};
 use crate::assist::{Answer, Assistant, Progress, Question};
 use crate::bus::Event;
 use crate::chat::outbox::Urgency;
-use crate::chat::{Chat, Content, Draft, Inbound, Message, Place, Post, Said, Within};
+use crate::chat::{Chat, Content, Inbound, Message, Post, Said, Within};
 use crate::model::{Fault, IncidentId, MessageId, Refused, wall_now};
 use crate::store::{Filter, Rows, Tx};
 
@@ -116,7 +116,7 @@ impl Clerk {
         let answer = self.assistant.ask(question, progress).await?;
         let content = Content::card(answer_card(&answer));
         let post = self.reply(inbound, content, incident);
-        let (key, kept, said) = (inbound.key.clone(), answer.clone(), post.clone());
+        let (key, kept) = (inbound.key.clone(), answer.clone());
         let write = move |tx: &Tx<'_>| {
             let due = heard::finish(tx, &key)?;
             if due {
@@ -127,7 +127,7 @@ impl Clerk {
         };
         if self.desk().store.write(write).await? {
             metrics::counter!("nightjar_command_answered_total").increment(1);
-            self.bring(said).await;
+            self.desk().bus.publish(Event::Outbox);
         }
         Ok(answer)
     }
@@ -187,7 +187,6 @@ impl Clerk {
         incident: Option<IncidentId>,
     ) -> Result<(), Fault> {
         let (post, key) = (self.reply(inbound, content, incident), inbound.key.clone());
-        let said = post.clone();
         self.desk()
             .store
             .write(move |tx| {
@@ -195,26 +194,8 @@ impl Clerk {
                 post.want(tx)
             })
             .await?;
-        self.bring(said).await;
-        Ok(())
-    }
-
-    /// Rings for the delivery. The console's messages are written at once: they are records of the
-    /// same store, and writing one again under its key changes nothing.
-    async fn bring(&self, post: Post) {
         self.desk().bus.publish(Event::Outbox);
-        let own = post.platform == "console";
-        let Some(chat) = self.chat(&post.platform).filter(|_| own) else { return };
-        let (platform, channel) = (post.platform.clone(), post.channel.clone());
-        let thread = match post.within {
-            Within::Message(message) => Some(Place { platform, channel, message }),
-            Within::Channel | Within::Post(_) => None,
-        };
-        let draft = Draft::new(post.key, post.channel, post.content);
-        let draft = Draft { thread, incident: post.incident, ..draft };
-        if let Err(fault) = chat.post(draft).await {
-            tracing::warn!(error = fault.chain(), "an answer comes later");
-        }
+        Ok(())
     }
 
     /// Tells a person why they can't have it; nobody else sees it.

@@ -30,6 +30,7 @@ use crate::chat::console::Console;
 use crate::command::{Attend, Clerk, Counter, Desk};
 use crate::model::clock::ManualClock;
 use crate::model::{Role, wall_now};
+use crate::notify::Deliver;
 use crate::runbook::Library;
 use crate::stage::Tasks;
 use crate::store::Store;
@@ -100,9 +101,15 @@ impl Server {
             .with_people(people(&config));
         let assistant = Assistant::new(store.reader(), None, assist::Config::default());
         let console = Arc::new(Console::new(store.clone(), bus.clone(), clock.clone()));
-        let clerk = Clerk::new(Counter::new(desk.clone()), assistant.clone(), vec![console]);
+        let clerk =
+            Clerk::new(Counter::new(desk.clone()), assistant.clone(), vec![console.clone()]);
         let (attending, beside) = (clerk.clone(), tasks.clone());
         tasks.stage(&bus, move || Attend::new(attending.clone(), beside.clone()));
+        let (kept, bells, time) = (store.clone(), bus.clone(), clock.clone());
+        tasks.start("deliver", move |shutdown| {
+            let (store, bus, clock) = (kept.clone(), bells.clone(), time.clone());
+            Deliver::new(store, bus, clock, console.clone()).run(shutdown)
+        });
         let state = State::new(Shared {
             keys: Keys::new(&config),
             config,

@@ -34,6 +34,7 @@ fn incident() -> Incident {
         merged_into: None,
         category: None,
         closed_by: None,
+        declared_by: None,
         n_reopened: 0,
     }
 }

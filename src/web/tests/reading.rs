@@ -183,10 +183,17 @@ async fn an_answer_comes_whole_and_its_evidence_stays() {
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert!(answer["text"].as_str().is_some_and(|t| !t.is_empty()));
     assert_eq!(answer["messages"], json!([]));
+    let mut told = server.bus.subscribe();
     let in_thread = json!({ "question": "what is going on?", "incident": incident.id });
     let (_, answer) = server.post("/api/v1/ask", in_thread).await;
     assert_eq!(answer["messages"].as_array().map(Vec::len), Some(2), "{answer}");
-    let thread = server.get(&format!("/api/v1/incidents/{}/messages", incident.id)).await;
+    let mut thread = json!({});
+    while thread["messages"].as_array().is_none_or(|all| all.len() < 2) {
+        // The answer was given; its message follows by the delivery.
+        let next = tokio::time::timeout(Duration::from_secs(30), told.next()).await;
+        assert!(next.is_ok(), "the message comes");
+        thread = server.get(&format!("/api/v1/incidents/{}/messages", incident.id)).await;
+    }
     let ids: Vec<&Value> =
         thread["messages"].as_array().expect("messages").iter().map(|m| &m["id"]).collect();
     assert_eq!(ids, answer["messages"].as_array().expect("ids").iter().collect::<Vec<_>>());
