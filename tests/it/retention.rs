@@ -48,6 +48,7 @@ fn incident(name: &str, state: IncidentState) -> Incident {
         merged_into: None,
         category: None,
         closed_by: None,
+        declared_by: None,
         n_reopened: 0,
     }
 }
