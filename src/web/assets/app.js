@@ -107,6 +107,13 @@ function back() {
   soon();
 }
 
+/** Marks the page where one reads which chat platform is not reached or refuses something. */
+function ailing(platforms) {
+  const n = platforms.filter((p) => !p.up || p.n_refused).length;
+  const link = document.querySelector('header nav a[href="#/status"]');
+  link.replaceChildren("Status", ...(n ? [el("span", { class: "n", "aria-label": `${n} chat platform${n === 1 ? "" : "s"} with trouble` }, String(n))] : []));
+}
+
 let ticking = 0;
 let timer = 0;
 /** The clock of events; also the one who notices that the bot is away, and that it is back. */
@@ -121,6 +128,7 @@ async function clock() {
     line.textContent = `${minute(now.now).slice(5)} UTC${now.speed && now.speed !== 1 ? ` ×${now.speed}` : ""}`;
     line.title = now.speed && now.speed !== 1 ? `Event time; it runs ${now.speed} times as fast as real time.` : "Event time";
     line.title = `${minute(now.now)} UTC. ${line.title}`;
+    ailing(now.platforms || []);
     const banner = document.getElementById("halted");
     banner.hidden = !now.halt;
     banner.textContent = now.halt ? `All actions are halted by ${now.halt.by.name}: ${now.halt.reason}` : "";

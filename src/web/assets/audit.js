@@ -11,8 +11,11 @@ const stale = () => document.dispatchEvent(new CustomEvent("stale"));
 const query = (more) => Object.entries({ limit: "100", ...filter, ...more }).filter(([, v]) => v)
   .map(([k, v]) => `${k}=${encodeURIComponent(v)}`).join("&");
 
+/** A value in a line; of a digest the digits that people compare. */
+const brief = (v) => (typeof v === "object" ? JSON.stringify(v) : /^[0-9a-f]{64}$/.test(v) ? `${v.slice(0, 16)}…` : v);
+
 function detail(value) {
-  const text = typeof value === "string" ? value : Object.entries(value || {}).map(([k, v]) => `${k}: ${typeof v === "object" ? JSON.stringify(v) : v}`).join("; ");
+  const text = typeof value === "string" ? value : Object.entries(value || {}).map(([k, v]) => `${k}: ${brief(v)}`).join("; ");
   if (text.length < 160) return text;
   return el("details", {}, el("summary", {}, `${text.slice(0, 140)}…`), el("pre", {}, JSON.stringify(value, null, 2)));
 }

@@ -11,7 +11,12 @@ const choice = (base, options, here) => el("nav", { class: "tabs", "aria-label":
   href: `#/${base}${key ? `/${key}` : ""}`, "aria-current": (here || "") === key ? "page" : null,
 }, label)));
 
-const decision = (a) => (a.suppressed ? [badge("held back"), ` ${a.suppressed.by}: ${a.suppressed.reason}`] : a.decision || "");
+const ID = /((?:ALT|INC)-[0-9A-Z]{26})/;
+/** Words in which other alerts and incidents are named lead to them. */
+const linked = (text) => text.split(ID).map((part) => (ID.test(part)
+  ? el("a", { href: part.startsWith("INC") ? `#/incidents/${part}` : `#/why/${part}`, title: part }, `${part.slice(0, 4)}…${part.slice(-4)}`) : part));
+
+const decision = (a) => (a.suppressed ? [badge("held back"), " ", linked(`${a.suppressed.by}: ${a.suppressed.reason}`)] : linked(a.decision || ""));
 
 export async function alerts(status) {
   const { alerts: all } = await api(`/alerts?limit=300${status ? `&status=${encodeURIComponent(status)}` : ""}`);

@@ -5,7 +5,7 @@ import { blocks, inline } from "/assets/words.js";
 
 function search(words) {
   return el("form", {
-    class: "ask", role: "search",
+    class: "ask", role: "search", "data-key": `search-${words || ""}`,
     onsubmit: (event) => {
       event.preventDefault();
       const q = document.getElementById("say").value.trim();

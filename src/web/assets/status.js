@@ -59,6 +59,25 @@ async function keys() {
     table("API tokens", ["Name", "Role", "Made by", "Made", "Expires", "Last used", ""], rows, "No token was made."));
 }
 
+const STATES = { refused: "The platform refuses it for good", trying: "Being sent", waiting: "Waits for its thread", due: "To be sent" };
+
+/** Chat platforms: whether they are reached, and what they still have to get. */
+async function chats(platforms) {
+  if (!platforms?.length) return null;
+  let posts = [];
+  try { ({ posts } = await api("/outbox?limit=100")); } catch { /* What waits is counted in the table above. */ }
+  const rows = platforms.map((p) => [p.platform, [badge(p.up ? "reached" : "not reached", p.up ? "on" : "critical"), p.why ? ` ${p.why}` : ""],
+    count(p.n_due), p.oldest_due_at ? minute(p.oldest_due_at) : "", count(p.n_refused), minute(p.sent_at) || "never",
+    p.error ? [p.failed_at ? el("span", { class: "soft" }, `${minute(p.failed_at)} `) : null, p.error] : ""]);
+  const about = (p) => (p.incident ? el("a", { href: `#/incidents/${p.incident}` }, p.text || p.key) : p.text || p.key);
+  const unsent = posts.map((p) => [p.platform, `# ${p.channel}`, about(p), [badge(p.state, p.state === "refused" ? "critical" : ""), el("span", { class: "hidden" }, STATES[p.state] || "")],
+    p.urgency, minute(p.since), count(p.n_tries), p.reason || (p.state === "waiting" ? STATES.waiting : "")]);
+  return el("section", { class: "panel wide", id: "chats" }, el("h1", {}, "Chat"),
+    table("Chat platforms", ["Platform", "State", "Waiting", "Oldest (UTC)", "Refused", "Last sent (UTC)", "Newest error"], rows, ""),
+    unsent.length ? [el("h2", {}, "Not there yet"), table("What was not sent", ["Platform", "Channel", "What", "State", "Kind", "Since (UTC)", "Tries", "Why"], unsent, "")]
+      : el("p", { class: "soft" }, "Everything that was to be told is there."));
+}
+
 export async function page() {
   const s = await api("/status");
   const rows = (s.sources || []).map((p) => [p.source, badge(p.backfill ? "reading history" : "live", p.backfill ? "" : "on"), minute(p.at),
@@ -66,8 +85,9 @@ export async function page() {
   const figures = [["Version", s.version], ["Active incidents", count(s.n_active)], ["Series followed", count(s.n_series)],
     ["Batches to judge", count(s.backlog)], ["Store", `${(s.store_bytes / 1e6).toFixed(1)} MB`], ["Event time", `${minute(s.now)} UTC`]];
   return { title: "Status", nodes: [
-    el("section", { class: "panel" }, el("h1", {}, "Status"), el("dl", { class: "figures" }, figures.flatMap(([k, v]) => [el("dt", {}, k), el("dd", {}, v)]))),
-    el("section", { class: "panel" }, el("h1", {}, "Actions"), halting(s.halt)),
+    el("div", { class: "pair" },
+      el("section", { class: "panel" }, el("h1", {}, "Status"), el("dl", { class: "figures" }, figures.flatMap(([k, v]) => [el("dt", {}, k), el("dd", {}, v)]))),
+      el("section", { class: "panel" }, el("h1", {}, "Actions"), halting(s.halt))),
     el("section", { class: "panel wide" }, el("h1", {}, "Sources"), table("Sources", ["Source", "State", "Read up to (UTC)", "Done", "Series", "Points"], rows, "No source is polled.")),
-    await keys()] };
+    await chats(s.platforms), await keys()] };
 }
