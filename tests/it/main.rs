@@ -22,6 +22,8 @@ mod prometheus;
 mod promql;
 mod retention;
 mod scenarios;
+mod slack;
+mod slack_fake;
 mod support;
 mod tidy;
 mod wrong_fix;

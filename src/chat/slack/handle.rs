@@ -6,7 +6,6 @@
 //! [`Inlet`]: crate::chat::Inlet
 
 use std::collections::BTreeMap;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -54,16 +53,12 @@ impl Slack {
             return Ok(None);
         }
         let (ack, acknowledged) = oneshot::channel();
-        let backlog = self.inner.backlog.fetch_add(1, Ordering::SeqCst);
         let work = Work { happened, inputs: inputs(view), ack };
         if self.inner.queue.try_send(work).is_err() {
-            self.inner.backlog.fetch_sub(1, Ordering::SeqCst);
             metrics::counter!("nightjar_chat_refused_total", "platform" => "slack").increment(1);
             tracing::warn!("so much came from Slack that it is to send some again");
             return Err(Full);
         }
-        // One socket is served in order: where work piles up nobody waits for it.
-        let patience = patience / u32::try_from(backlog + 1).unwrap_or(u32::MAX);
         Ok(tokio::time::timeout(patience, acknowledged).await.ok().and_then(Result::ok).flatten())
     }
 
@@ -71,7 +66,6 @@ impl Slack {
     pub(super) async fn work(&self, work: Work) {
         let Work { happened, inputs, ack } = work;
         self.handle(happened, &inputs, ack).await;
-        self.inner.backlog.fetch_sub(1, Ordering::SeqCst);
     }
 
     async fn handle(
@@ -81,52 +75,59 @@ impl Slack {
         ack: oneshot::Sender<Option<Value>>,
     ) {
         // That nobody waits any more is no matter: the acknowledgement was sent.
-        let acknowledge = |payload: Option<Value>| drop(ack.send(payload));
+        let acknowledge = |ack: oneshot::Sender<Option<Value>>| drop(ack.send(None));
         match happened {
-            Happened::Nothing => acknowledge(None),
+            Happened::Nothing => acknowledge(ack),
             Happened::Said { spot, text, addressed } => {
                 let actor = self.actor(&spot.user).await;
                 self.keep(self.inbound(&spot, actor, Said::Message { text, addressed })).await;
-                acknowledge(None);
+                acknowledge(ack);
             }
             Happened::Command { spot, text } => {
                 let actor = self.actor(&spot.user).await;
                 self.keep(self.inbound(&spot, actor, Said::Command { text })).await;
-                acknowledge(None);
+                acknowledge(ack);
             }
             Happened::Pressed { spot, code } => {
                 let actor = self.actor(&spot.user).await;
                 match self.inner.inlet.press(actor.clone(), code.clone()).await {
                     Ok(Pressed::Nothing) => {
                         self.keep(self.inbound(&spot, actor, Said::Click { code })).await;
-                        acknowledge(None);
+                        acknowledge(ack);
                     }
                     other => {
-                        acknowledge(None);
+                        acknowledge(ack);
                         self.show(&spot, actor, other, None).await;
                     }
                 }
             }
             Happened::Declare { spot, text } => {
-                acknowledge(None);
+                acknowledge(ack);
                 let actor = self.actor(&spot.user).await;
                 let code = declare();
                 let pressed = self.inner.inlet.press(actor.clone(), code).await;
                 self.show(&spot, actor, pressed, Some(text)).await;
             }
             Happened::Submitted { spot, code, values } => {
-                let payload = self.submitted(&spot, code, values, inputs).await;
-                acknowledge(payload);
+                let actor = self.actor(&spot.user).await;
+                let to = address(&spot, actor.clone());
+                let faults = self.submitted(&spot, actor, code, values).await;
+                let text = faults.values().cloned().collect::<Vec<_>>().join("\n");
+                // Where the form has no input or is closed by now, its author is told.
+                let shown = ack.send(errors(inputs, faults));
+                if !text.is_empty() && (inputs.is_empty() || shown.is_err()) {
+                    self.tell(to, &format!("Nothing was done: {text}")).await;
+                }
             }
             Happened::Home { user } => {
-                acknowledge(None);
+                acknowledge(ack);
                 let actor = self.actor(&user).await;
                 if let Err(fault) = self.publish_home(&user, actor).await {
                     tracing::warn!(fault = %fault.chain(), "somebody's home was not shown");
                 }
             }
             Happened::Links { spot, urls } => {
-                acknowledge(None);
+                acknowledge(ack);
                 self.unfurl(&spot, urls).await;
             }
         }
@@ -210,36 +211,35 @@ impl Slack {
         }
     }
 
-    /// What is wrong with a form, as the payload that Slack shows in it; else it is kept.
+    /// Keeps a form, or says what is wrong with it, by field name.
     async fn submitted(
         &self,
         spot: &Spot,
+        actor: Actor,
         code: String,
         values: BTreeMap<String, String>,
-        inputs: &[String],
-    ) -> Option<Value> {
-        let actor = self.actor(&spot.user).await;
+    ) -> BTreeMap<String, String> {
         let inlet = &self.inner.inlet;
+        let unkept = || BTreeMap::from([(String::new(), UNKEPT.to_owned())]);
         let faults = match inlet.faults(actor.clone(), code.clone(), values.clone()).await {
             Ok(faults) => faults,
             Err(fault) => {
                 tracing::error!(fault = %fault.chain(), "a form could not be judged");
-                BTreeMap::from([(String::new(), UNKEPT.to_owned())])
+                return unkept();
             }
         };
-        if faults.is_empty() {
-            let inbound = self.inbound(spot, actor, Said::Submit { code, values });
-            let Err(fault) = inlet.accept(inbound).await else { return None };
-            tracing::error!(fault = %fault.chain(), "a form could not be kept");
-            // The form stays open with what was written.
-            return errors(inputs, BTreeMap::from([(String::new(), UNKEPT.to_owned())]));
+        if !faults.is_empty() {
+            return faults;
         }
-        let text = faults.values().cloned().collect::<Vec<_>>().join("\n");
-        let payload = errors(inputs, faults);
-        if payload.is_none() {
-            self.tell(address(spot, actor), &text).await;
+        let inbound = self.inbound(spot, actor, Said::Submit { code, values });
+        match inlet.accept(inbound).await {
+            Ok(_) => BTreeMap::new(),
+            Err(fault) => {
+                tracing::error!(fault = %fault.chain(), "a form could not be kept");
+                // The form stays open with what was written.
+                unkept()
+            }
         }
-        payload
     }
 
     async fn publish_home(&self, user: &str, actor: Actor) -> Result<(), Fault> {
@@ -303,9 +303,9 @@ fn begin(mut form: Form, words: Option<String>) -> Form {
 }
 
 /// The payload that shows faults in a form; one about no input of it stands at the first. `None`:
-/// the form has no input.
+/// there are none, or the form has no input.
 fn errors(inputs: &[String], faults: BTreeMap<String, String>) -> Option<Value> {
-    let first = inputs.first()?;
+    let first = inputs.first().filter(|_| !faults.is_empty())?;
     let mut shown: BTreeMap<&String, String> = BTreeMap::new();
     for (name, fault) in faults {
         let at = inputs.iter().find(|i| **i == name).unwrap_or(first);

@@ -19,7 +19,6 @@ mod socket;
 mod web;
 
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, RwLock};
 
 use futures_util::FutureExt as _;
@@ -54,10 +53,9 @@ struct Inner {
     known: Mutex<people::Known>,
     // Who the bot is, once Slack said it.
     me: RwLock<events::Me>,
-    // What came from Slack, its other end until the adapter runs, and how much is not done yet.
+    // What came from Slack, and its other end until the adapter runs.
     queue: mpsc::Sender<handle::Work>,
     works: tokio::sync::Mutex<Option<mpsc::Receiver<handle::Work>>>,
-    backlog: AtomicUsize,
 }
 
 /// What is said while no connection stands.
@@ -99,7 +97,6 @@ impl Slack {
             me: RwLock::default(),
             queue,
             works: tokio::sync::Mutex::new(Some(works)),
-            backlog: AtomicUsize::new(0),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

@@ -6,7 +6,7 @@
 //! only then. On `disconnect` it opens a new connection and drops what still comes on the old one:
 //! Slack sends that again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::{Duration, Instant};
@@ -26,8 +26,13 @@ use crate::model::Fault;
 
 /// Connections at once: while one is renewed the other takes what comes.
 const CONNECTIONS: u32 = 2;
-/// How long a frame may wait for its acknowledgement's payload; Slack gives 3 s.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// How long frames that came together may wait for their acknowledgements, all in all: a connection
+/// is served in order, and the last of them is to be acknowledged within a second.
+const PATIENCE: Duration = Duration::from_millis(500);
+/// What a form may wait at least: its faults are shown in its acknowledgement.
+const FORM_PATIENCE: Duration = Duration::from_millis(200);
+/// A frame that is read this soon after the last one was done had been waiting.
+const AT_ONCE: Duration = Duration::from_millis(5);
 
 type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 type Manager = dyn SlackSocketModeClientsManager + Send + Sync;
@@ -49,6 +54,7 @@ impl Socket {
             slack: slack.clone(),
             manager: OnceLock::new(),
             open: Mutex::default(),
+            waited: Mutex::default(),
         });
         // It is set once, here.
         let _ = listener.manager.set(Arc::downgrade(&manager));
@@ -76,6 +82,8 @@ struct Listener {
     manager: OnceLock<Weak<Manager>>,
     // The connections that said hello and no goodbye.
     open: Mutex<BTreeSet<String>>,
+    // By connection: when its last frame was done, and how long its frames waited since it was idle.
+    waited: Mutex<BTreeMap<String, (Instant, Duration)>>,
 }
 
 impl Listener {
@@ -86,10 +94,21 @@ impl Listener {
             open.insert(id);
         } else {
             open.remove(&id);
+            self.waits().remove(&id);
         }
         metrics::gauge!("nightjar_chat_connections", "platform" => "slack").set(open.len() as f64);
         let why = open.is_empty().then(|| super::NOT_CONNECTED.to_owned());
         self.slack.mark(Cause::Socket, why);
+    }
+
+    fn waits(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, (Instant, Duration)>> {
+        self.waited.lock().expect("no code panics while it holds this lock")
+    }
+
+    /// How long the frames before this one kept it waiting.
+    fn used(&self, id: &SlackSocketModeWssClientId, now: Instant) -> Duration {
+        let waited = self.waits().get(&id.to_string()).copied();
+        waited.filter(|(done, _)| now - *done < AT_ONCE).map_or(Duration::ZERO, |(_, used)| used)
     }
 
     async fn again(&self, id: &SlackSocketModeWssClientId) {
@@ -124,7 +143,13 @@ impl Listener {
             _ => Happened::Nothing,
         };
         let envelope = frame["envelope_id"].as_str()?;
-        let payload = self.slack.queue(happened, &payload["view"], PATIENCE).await.ok()?;
+        let least = if payload["view"].is_object() { FORM_PATIENCE } else { Duration::ZERO };
+        let used = self.used(id, started);
+        let patience = PATIENCE.saturating_sub(used).max(least);
+        let payload = self.slack.queue(happened, &payload["view"], patience).await;
+        let waited = (Instant::now(), used + started.elapsed());
+        self.waits().insert(id.to_string(), waited);
+        let payload = payload.ok()?;
         let mut ack = json!({ "envelope_id": envelope });
         if let Some(payload) = payload
             && frame["accepts_response_payload"] == true

@@ -1,0 +1,243 @@
+//! What people do in Slack, through Socket Mode, and how soon it is acknowledged.
+
+use std::time::Instant;
+
+use futures_util::future::join_all;
+use nightjar::chat::Said;
+
+use super::*;
+use crate::support::eventually;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+async fn connected() -> Stage {
+    let stage = stage(Some(APP_TOKEN)).await;
+    eventually("two connections", PATIENCE, async || stage.fake.n_sockets() == 2).await;
+    eventually("health", PATIENCE, async || stage.slack.health() == Health::Up).await;
+    stage
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_mention_is_heard_once_however_often_it_comes() {
+    let Stage { fake, recorder, .. } = &connected().await;
+    let mut said = fake.say(ANN, CHANNEL, None, "<@U0BOT> why is it &lt;slow&gt;?");
+    let message = fake.event(&said);
+    said["type"] = "app_mention".into();
+    let mention = fake.event(&said);
+    for (n, payload) in [&message, &mention, &mention, &message].into_iter().enumerate() {
+        // The same envelope again, another one, and one whose first try was lost.
+        let attempt = u32::try_from(n).expect("small") % 2;
+        let envelope = format!("same-{}", n / 3);
+        let ack = fake.deliver_as(&envelope, attempt, "events_api", payload.clone()).await;
+        assert!(ack.expect("is acknowledged").after < Duration::from_secs(1));
+    }
+    let heard = recorder.heard();
+    assert_eq!(heard.len(), 1);
+    let inbound = &heard[0];
+    assert_eq!(inbound.actor.role, Role::Approver, "by her group");
+    assert_eq!((inbound.actor.name.as_str(), inbound.platform.as_str()), ("ann", "slack"));
+    assert_eq!(inbound.message.as_deref(), said["ts"].as_str());
+    let words = Said::Message { text: "why is it <slow>?".into(), addressed: true };
+    assert_eq!(inbound.said, words);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn replies_in_threads_commands_and_direct_messages_are_heard() {
+    let Stage { fake, slack, recorder, .. } = &connected().await;
+    let root = slack.post(draft("INC-1/card", "one")).await.expect("is posted");
+    let reply = fake.say(BO, CHANNEL, Some(&root.message), "is it over?");
+    let direct = fake.say(CY, "D0CY", None, "status");
+    let chatter = fake.say(CY, CHANNEL, None, "lunch?");
+    for said in [&reply, &direct, &chatter] {
+        assert!(fake.deliver("events_api", fake.event(said)).await.is_some());
+    }
+    assert!(fake.deliver("slash_commands", fake.command(BO, OTHER, "oncall")).await.is_some());
+    let heard = recorder.heard();
+    let said: Vec<(Role, &Said)> = heard.iter().map(|h| (h.actor.role, &h.said)).collect();
+    let message = |text: &str, addressed| Said::Message { text: text.into(), addressed };
+    assert_eq!(
+        said,
+        [
+            (Role::Responder, &message("is it over?", false)),
+            (Role::Viewer, &message("status", true)),
+            (Role::Responder, &Said::Command { text: "oncall".into() }),
+        ]
+    );
+    assert_eq!(heard[0].thread.as_deref(), Some(&*root.message));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_button_that_asks_nothing_is_handed_on_once() {
+    let Stage { fake, slack, recorder, .. } = &connected().await;
+    let card = Card { buttons: vec![button(Verb::Acknowledge)], ..Card::words("a", "b") };
+    let place = slack.post(Draft::new("k", CHANNEL, Content::card(card))).await.expect("is posted");
+    let click = fake.click(CY, CHANNEL, &place.message, 0);
+    for _ in 0..3 {
+        assert!(fake.deliver("interactive", click.clone()).await.is_some());
+    }
+    let heard = recorder.heard();
+    assert_eq!(heard.len(), 1);
+    assert_eq!(heard[0].said, Said::Click { code: button(Verb::Acknowledge).code() });
+    assert_eq!(heard[0].thread.as_deref(), Some(&*place.message));
+    // What is answered to a click on a card in the channel is seen in the channel.
+    slack.ephemeral(heard[0].address(), Content::text("Taken.")).await.expect("is said");
+    assert_eq!(fake.look().ephemeral[0]["thread_ts"], Value::Null);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_form_opens_at_once_shows_its_faults_and_is_handed_on() {
+    let Stage { fake, slack, recorder, .. } = &connected().await;
+    let card = Card { buttons: vec![button(Verb::Resolve)], ..Card::words("a", "b") };
+    let place = slack.post(Draft::new("k", CHANNEL, Content::card(card))).await.expect("is posted");
+    let click = fake.click(ANN, CHANNEL, &place.message, 0);
+    assert!(fake.deliver("interactive", click).await.is_some());
+    eventually("a form", PATIENCE, async || !fake.look().views.is_empty()).await;
+    let text = |value: &str| json!({ "type": "plain_text_input", "value": value });
+    let at = json!({ "type": "datetimepicker", "selected_date_time": 1_795_147_200 });
+    let sent = fake.submit(ANN, &[("reason", text("x")), ("at", at.clone())]);
+    let ack = fake.deliver("interactive", sent).await.expect("is acknowledged");
+    let errors = json!({
+        "response_action": "errors", "errors": { "reason": "Say more than that. And this." },
+    });
+    assert_eq!(ack.payload, Some(errors));
+    assert_eq!(recorder.heard(), []);
+    let sent = fake.submit(ANN, &[("reason", text("it was the cache")), ("at", at)]);
+    let ack = fake.deliver("interactive", sent.clone()).await.expect("is acknowledged");
+    assert_eq!(ack.payload, None, "the form closes");
+    fake.deliver("interactive", sent).await.expect("is acknowledged");
+    let heard = recorder.heard();
+    assert_eq!(heard.len(), 1);
+    let Said::Submit { code, values } = &heard[0].said else { panic!("a form") };
+    assert_eq!(*code, button(Verb::Resolve).code());
+    assert_eq!(values["reason"], "it was the cache");
+    assert_eq!(values["at"], "2026-11-20T04:00:00.000Z");
+    assert_eq!(heard[0].channel, CHANNEL);
+    assert_eq!(heard[0].thread.as_deref(), Some(&*place.message));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_may_not_is_told_alone_and_a_late_form_is_explained() {
+    let Stage { fake, slack, recorder, .. } = &connected().await;
+    let card = Card { buttons: vec![button(Verb::Resolve)], ..Card::words("a", "b") };
+    let place = slack.post(Draft::new("k", CHANNEL, Content::card(card))).await.expect("is posted");
+    let click = fake.click(CY, CHANNEL, &place.message, 0);
+    assert!(fake.deliver("interactive", click).await.is_some());
+    eventually("a refusal", PATIENCE, async || !fake.look().ephemeral.is_empty()).await;
+    let told = fake.look().ephemeral[0].clone();
+    assert_eq!(
+        (told["user"].as_str(), told["text"].as_str()),
+        (Some(CY), Some("A viewer may not do this; ask a responder."))
+    );
+    let mut click = fake.click(ANN, CHANNEL, &place.message, 0);
+    click["trigger_id"] = "T.long-gone".into();
+    fake.trouble("views.open", Trouble::Error("expired_trigger_id"));
+    assert!(fake.deliver("interactive", click).await.is_some());
+    eventually("a word", PATIENCE, async || fake.look().ephemeral.len() == 2).await;
+    let told = fake.look().ephemeral[1]["text"].as_str().unwrap_or_default().to_owned();
+    assert!(told.contains("press the button again"), "{told}");
+    assert_eq!(recorder.heard(), []);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn shortcuts_home_and_links() {
+    let Stage { fake, recorder, .. } = &connected().await;
+    let said = fake.say(CY, CHANNEL, None, "the shop is slow");
+    let shortcut = |callback: &str| {
+        json!({
+            "type": "message_action", "callback_id": callback, "user": { "id": ANN },
+            "team": { "id": "T0" }, "channel": { "id": CHANNEL }, "message": said,
+            "trigger_id": fake.trigger(), "action_ts": "5.000001",
+        })
+    };
+    assert!(fake.deliver("interactive", shortcut("ask_about")).await.is_some());
+    let heard = recorder.heard();
+    assert_eq!(heard[0].said, Said::Message { text: "the shop is slow".into(), addressed: true });
+    assert!(fake.deliver("interactive", shortcut("open_from")).await.is_some());
+    eventually("a form", PATIENCE, async || !fake.look().views.is_empty()).await;
+    let blocks = fake.look().views[0]["blocks"].clone();
+    assert_eq!(blocks[1]["element"]["initial_value"], "the shop is slow");
+    let home = json!({ "type": "app_home_opened", "user": BO, "channel": "D0BO", "tab": "home" });
+    assert!(fake.deliver("events_api", fake.event(&home)).await.is_some());
+    eventually("a home", PATIENCE, async || fake.look().homes.contains_key(BO)).await;
+    let title = fake.look().homes[BO]["blocks"][0]["text"]["text"].clone();
+    assert_eq!(title, "bo has the watch");
+    let links = json!({
+        "type": "link_shared", "user": BO, "channel": CHANNEL, "message_ts": said["ts"],
+        "links": [
+            { "url": "https://bot.example/incidents/INC-1", "domain": "bot.example" },
+            { "url": "https://bot.example/other", "domain": "bot.example" },
+        ],
+    });
+    assert!(fake.deliver("events_api", fake.event(&links)).await.is_some());
+    eventually("a preview", PATIENCE, async || !fake.look().unfurls.is_empty()).await;
+    let unfurls = fake.look().unfurls[0]["unfurls"].clone();
+    assert_eq!(unfurls.as_object().map(serde_json::Map::len), Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn acknowledgements_are_prompt_however_slow_the_store_is() {
+    let Stage { fake, recorder, .. } = &connected().await;
+    *recorder.slow.lock().expect("not poisoned") = Duration::from_millis(1_500);
+    *recorder.fails.lock().expect("not poisoned") = 1;
+    let direct = |n: usize| fake.event(&fake.say(ANN, "D0ANN", None, &format!("question {n}")));
+    let payloads: Vec<Value> = (0..120).map(direct).collect();
+    let started = Instant::now();
+    let acks = join_all(payloads.into_iter().map(|p| fake.deliver("events_api", p))).await;
+    let mut after: Vec<Duration> = acks.into_iter().flatten().map(|a| a.after).collect();
+    after.sort();
+    assert_eq!(after.len(), 120, "every envelope is acknowledged");
+    println!(
+        "acknowledged: p50 {:?}, p99 {:?}, all within {:?}",
+        after[60],
+        after[118],
+        started.elapsed()
+    );
+    assert!(after[119] < Duration::from_secs(1), "{:?}", after[119]);
+    eventually("all to be kept", PATIENCE, async || recorder.heard().len() == 120).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_are_renewed_or_cut_come_back() {
+    let Stage { fake, slack, recorder, .. } = &connected().await;
+    fake.renew();
+    eventually("a new connection", PATIENCE, async || {
+        fake.n_calls("apps.connections.open") >= 4 && fake.n_sockets() == 2
+    })
+    .await;
+    assert_eq!(slack.health(), Health::Up, "the other connection stood");
+    fake.drop_sockets();
+    eventually("new connections", PATIENCE, async || fake.n_sockets() == 2).await;
+    eventually("health", PATIENCE, async || slack.health() == Health::Up).await;
+    let payload = fake.event(&fake.say(ANN, "D0ANN", None, "still there?"));
+    assert!(fake.deliver("events_api", payload).await.is_some());
+    assert_eq!(recorder.heard().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_wrong_app_token_is_told() {
+    let stage = stage(Some(BOT_TOKEN)).await;
+    eventually(
+        "the reason",
+        PATIENCE,
+        async || matches!(stage.slack.health(), Health::Down { why } if why.contains("xapp-")),
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_slow_directory_keeps_no_click_waiting() {
+    let Stage { fake, slack, recorder, .. } = &connected().await;
+    let card = Card { buttons: vec![button(Verb::Acknowledge)], ..Card::words("a", "b") };
+    let place = slack.post(Draft::new("k", CHANNEL, Content::card(card))).await.expect("is posted");
+    fake.trouble("users.info", Trouble::Late(Duration::from_secs(5)));
+    let started = Instant::now();
+    let ack = fake.deliver("interactive", fake.click(ANN, CHANNEL, &place.message, 0)).await;
+    assert!(ack.expect("is acknowledged").after < Duration::from_secs(1));
+    eventually("the click", PATIENCE, async || !recorder.heard().is_empty()).await;
+    assert!(started.elapsed() < Duration::from_secs(3), "a form would still open");
+    // Who she is was not told in time: she has what everybody has, and is asked for next time.
+    assert_eq!(recorder.heard()[0].actor.role, Role::Viewer);
+    let ack = fake.deliver("interactive", fake.click(ANN, CHANNEL, &place.message, 0)).await;
+    assert!(ack.is_some());
+    assert_eq!(recorder.heard()[1].actor.role, Role::Approver);
+}
