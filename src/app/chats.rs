@@ -8,7 +8,7 @@ use crate::chat::console::Console;
 use crate::chat::{Chat, Routing};
 use crate::config::Config;
 use crate::model::SharedClock;
-use crate::notify::{Deliver, Notify, Platform};
+use crate::notify::{Charts, Deliver, Notify, Platform};
 use crate::store::Store;
 
 /// Each platform with its routing.
@@ -28,9 +28,14 @@ impl App {
             .iter()
             .map(|(c, routing)| Platform::of(c.as_ref(), routing.clone()))
             .collect();
+        let drawn = platforms.clone();
         let (store, bus, clock) = (self.store.clone(), self.bus.clone(), self.clock.clone());
         self.tasks.stage(&self.bus, move || {
             Notify::new(store.clone(), bus.clone(), clock.clone(), platforms.clone())
+        });
+        let (store, bus, clock) = (self.store.clone(), self.bus.clone(), self.clock.clone());
+        self.tasks.stage(&self.bus, move || {
+            Charts::new(store.clone(), bus.clone(), clock.clone(), &drawn)
         });
         for (chat, _) in &self.chats {
             // Platforms are as many as the configuration names: their names are kept for good.

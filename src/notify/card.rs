@@ -168,8 +168,12 @@ fn capitalised(text: &str) -> String {
 
 fn chart(facts: &Facts) -> Option<Block> {
     let evidence = *facts.diagnosis.as_ref()?.charts.first()?;
-    let alt = format!("The leading signal with its expected band: {}", facts.incident.title);
-    Some(Block::Chart { evidence, alt })
+    Some(Block::Chart { evidence, alt: chart_alt(&facts.incident) })
+}
+
+/// What an incident's chart shows, for people who can't see it.
+pub(super) fn chart_alt(incident: &Incident) -> String {
+    format!("The leading signal with its expected band: {}", incident.title)
 }
 
 fn what_changed(facts: &Facts) -> Option<Block> {

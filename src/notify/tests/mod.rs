@@ -1,5 +1,6 @@
 //! Cards in each state; what is wanted where; delivery against a platform in memory.
 
+mod charts;
 mod crashes;
 mod delivery;
 mod platform;

@@ -11,17 +11,17 @@ use crate::stage::Stage as _;
 use crate::store::{Filter, Record};
 
 impl World {
-    async fn put<R: Record>(&self, records: Vec<R>) {
+    pub(super) async fn put<R: Record>(&self, records: Vec<R>) {
         let write = move |tx: &crate::store::Tx<'_>| records.iter().try_for_each(|r| tx.put(r));
         self.store.write(write).await.expect("writes");
     }
 
-    fn notify(&self, platforms: Vec<Platform>) -> Notify {
+    pub(super) fn notify(&self, platforms: Vec<Platform>) -> Notify {
         Notify::new(self.store.clone(), self.bus.clone(), self.clock.clone(), platforms)
     }
 }
 
-fn platform(name: &str, channel: &str) -> Platform {
+pub(super) fn platform(name: &str, channel: &str) -> Platform {
     let routing = Config { channel: channel.into(), routes: Vec::new() };
     Platform { name: name.into(), routing, charts_as_files: false }
 }

@@ -8,10 +8,10 @@ use utoipa::IntoParams;
 
 use super::{State, VIEWER};
 use crate::chart::{self, Chart, Theme};
-use crate::model::diagnosis::Finding;
 use crate::model::time::{DAY_MS, HOUR_MS};
-use crate::model::{Change, Diagnosis, Evidence, EvidenceId, Fault, Incident, Run, SeriesId, Time};
-use crate::store::{Filter, Rows};
+use crate::model::{Change, EvidenceId, Fault, SeriesId, Time};
+use crate::notify::picture;
+use crate::store::Filter;
 use crate::web::Failure;
 use crate::web::extract::{Id, Params, found};
 use crate::web::table::Route;
@@ -108,24 +108,5 @@ async fn series(
 
 async fn drawn_from(state: &State, id: EvidenceId) -> Result<Chart, Failure> {
     let now = state.shared.clock.now();
-    found(state.shared.store.read(move |r| read(r, id, now)).await?, "chart")
-}
-
-/// The chart of metric evidence; `None` where there is no such evidence, or nothing to draw.
-fn read(rows: &Rows<'_>, id: EvidenceId, now: Time) -> Result<Option<Chart>, Fault> {
-    let Some(mut evidence) = rows.get::<Evidence>(id)? else { return Ok(None) };
-    let incident = evidence.incident.map(|id| rows.get::<Incident>(id)).transpose()?.flatten();
-    let Some(incident) = incident else { return Ok(chart::of_evidence(&evidence, &[], &[])) };
-    if let Finding::Metric { series, points, .. } = &mut evidence.finding {
-        let (since, until) = chart::range(incident.onset_at, incident.resolved_at, now);
-        let stored = rows.points(series.id, since, until.plus_ms(1))?;
-        // Points that retention has taken still stand in the evidence.
-        if stored.len() >= points.len() {
-            *points = stored;
-            (evidence.since, evidence.until) = (since, until);
-        }
-    }
-    let changes = rows.get::<Diagnosis>(incident.id)?.map(|d| d.changes).unwrap_or_default();
-    let runs = rows.list::<Run>(&Filter::parent(incident.id))?;
-    Ok(chart::of_evidence(&evidence, &changes, &runs))
+    found(state.shared.store.read(move |r| picture(r, id, now)).await?, "chart")
 }

@@ -1,0 +1,115 @@
+//! The chart as a picture in the thread of the card.
+
+use serde_json::json;
+
+use super::platform::{Memory, World};
+use super::telling::platform;
+use super::*;
+use crate::bus::Event;
+use crate::chat::StoredFile;
+use crate::model::diagnosis::Finding;
+use crate::stage::Stage as _;
+use crate::store::Filter;
+
+fn evidence(incident: &Incident) -> Evidence {
+    let series: Series = serde_json::from_value(json!({
+        "id": "00000000000000a1", "source": "shop", "entity": "service.name=checkout",
+        "metric": "duration p99", "labels": {}, "indicator": "duration", "unit": "s",
+        "direction": "high", "query": null, "limit": null, "step_ms": time::MINUTE_MS,
+    }))
+    .expect("a series");
+    let at = |m: i64| t0().plus_ms(m * time::MINUTE_MS);
+    let points = (0..30).map(|m| Point { at: at(m), value: if m < 20 { 0.1 } else { 2.0 } });
+    Evidence {
+        id: EvidenceId::derive(t0(), &["latency"]),
+        incident: Some(incident.id),
+        at: at(30),
+        summary: "it rose".into(),
+        source: "shop".into(),
+        query: "q".into(),
+        since: at(0),
+        until: at(30),
+        finding: Finding::Metric {
+            series,
+            points: points.collect(),
+            expected: None,
+            bands: Vec::new(),
+            before: 0.1,
+            after: 2.0,
+            onset: Some(at(20)),
+        },
+    }
+}
+
+fn diagnosis(incident: &Incident, changes: Vec<Change>) -> Diagnosis {
+    Diagnosis {
+        incident: incident.id,
+        revision: 1,
+        at: t0(),
+        summary: String::new(),
+        hypotheses: vec![],
+        conclusive: false,
+        evidence: vec![],
+        gaps: vec![],
+        changes,
+        similar: vec![],
+        runbooks: vec![],
+        charts: vec![evidence(incident).id],
+    }
+}
+
+fn change() -> Change {
+    serde_json::from_value(json!({
+        "id": ChangeId::derive(t0(), &["c"]), "kind": "deploy", "entity": "service.name=checkout",
+        "at": t0(), "title": "checkout 4.7.2", "version": null, "previous": null, "author": null,
+        "url": null, "source": "test", "status": "success", "attributes": {},
+    }))
+    .expect("a change")
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_chart_is_uploaded_once_for_each_revision_of_what_it_shows() {
+    let world = World::new();
+    let (first, chat) = (incident(), Memory::new("slack", 0));
+    let id = first.id;
+    let slack = Platform { charts_as_files: true, ..platform("slack", "ops") };
+    let both = [slack.clone(), platform("console", "incidents")];
+    let charts = || Charts::new(world.store.clone(), world.bus.clone(), world.clock.clone(), &both);
+    world.put(vec![first.clone()]).await;
+    world.put(vec![evidence(&first)]).await;
+    world.put(vec![diagnosis(&first, vec![])]).await;
+    let mut stage = charts();
+    stage.handle(Event::Diagnosis(first.id)).await.expect("looks");
+    assert!(world.posts("slack").await.is_empty(), "nothing hangs on a card that is not there");
+    world.notify(both.to_vec()).sweep().await.expect("wants");
+    stage.sweep().await.expect("draws");
+    assert_eq!(world.posts("console").await.len(), 1, "the console draws charts itself");
+    world.settle(&chat).await;
+    let picture = |key: &str| -> bool { key.contains("/chart/") };
+    let pictures = || chat.messages().into_iter().filter(|m| picture(&m.key)).collect::<Vec<_>>();
+    let [uploaded] = pictures().try_into().expect("one picture");
+    assert!(uploaded.text.starts_with("incident-12.png "), "{uploaded:?}");
+    assert_eq!(uploaded.thread.as_deref(), Some("0"), "in the thread of the card");
+    let kept = world.store.read(|r| r.list::<StoredFile>(&Filter::all())).await.expect("reads");
+    assert!(kept.is_empty(), "its bytes are let go");
+
+    // New points, a new revision of the ranking, a start anew: the same picture.
+    world.put(vec![Diagnosis { revision: 2, ..diagnosis(&first, vec![]) }]).await;
+    stage.sweep().await.expect("looks");
+    charts().sweep().await.expect("looks");
+    world.settle(&chat).await;
+    assert_eq!(pictures().len(), 1);
+
+    // A change that is marked makes another; one that was not sent yet gives way to the newest.
+    world.put(vec![diagnosis(&first, vec![change()])]).await;
+    stage.sweep().await.expect("draws");
+    let over = Incident { state: IncidentState::Resolved, resolved_at: Some(t0()), ..first };
+    world.put(vec![over]).await;
+    stage.sweep().await.expect("draws");
+    let kept = world.store.read(|r| r.list::<StoredFile>(&Filter::all())).await.expect("reads");
+    assert_eq!(kept.len(), 1);
+    assert_eq!(kept[0].bytes().expect("digits")[..4], *b"\x89PNG");
+    world.settle(&chat).await;
+    assert_eq!(pictures().len(), 2);
+    assert!(world.posts("slack").await.contains_key(&format!("{id}/chart/2")));
+}
