@@ -9,6 +9,10 @@ use crate::app::MetricsText;
 use crate::config::{self, Config};
 use crate::observe;
 
+/// Threads for blocking work at most: pictures, names looked up, the simulated shop. The store has
+/// its own. Each keeps the memory that it once needed, so a pool of the usual hundreds would make
+/// the process grow for hours.
+const BLOCKING: usize = 4;
 /// How often the recorder of metrics is drained.
 const UPKEEP: Duration = Duration::from_secs(5);
 
@@ -72,7 +76,10 @@ pub(super) fn bot(
     let handle = observe::start_metrics()?;
     let upkeep = handle.clone();
     let metrics: MetricsText = Box::new(move || handle.render());
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(BLOCKING)
+        .build()?;
     let good = runtime.block_on(async {
         tokio::select! {
             result = work(metrics) => result,

@@ -38,12 +38,17 @@ pub struct Store {
 /// A read-only door to the store.
 #[derive(Clone)]
 pub struct Reader {
-    // Guards the idle read-only connections; held only while one is taken or given back.
-    idle: Arc<Mutex<Vec<Connection>>>,
-    // One permit for each connection, so that `idle` is never empty for whoever holds one.
+    // Guards the ways to idle reading threads; held only while one is taken or given back.
+    idle: Arc<Mutex<Vec<Line>>>,
+    // One permit for each thread, so that `idle` is never empty for whoever holds one.
     permits: Arc<Semaphore>,
     path: Arc<PathBuf>,
 }
+
+/// A read, done by a thread with its own connection.
+type Read = Box<dyn FnOnce(&mut Connection) + Send>;
+/// The way to one reading thread, which ends with it.
+type Line = std::sync::mpsc::Sender<Read>;
 
 /// Reads within one consistent view of the database.
 pub struct Rows<'a> {
@@ -178,18 +183,16 @@ impl Reader {
     pub fn open(path: &Path) -> Result<Self, Fault> {
         let opened = || {
             anyhow::ensure!(path.exists(), "there is none");
-            let reader = Self::connect(path)?;
-            let conn = reader.idle.lock().expect("nothing panics under this lock");
-            let version = |c: &Connection| c.pragma_query_value(None, "user_version", |r| r.get(0));
-            let version: u32 = conn.first().map_or(Ok(0), version)?;
+            let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+            let conn = open(path, flags, READER_KIB)?;
+            let version: u32 = conn.pragma_query_value(None, "user_version", |r| r.get(0))?;
             anyhow::ensure!(
                 version as usize == MIGRATIONS.len(),
                 "it has schema {version} and this nightjar reads {}; start the version that wrote \
                  it, or let `nightjar run` bring an older one up to date",
                 MIGRATIONS.len()
             );
-            drop(conn);
-            Ok(reader)
+            Self::connect(path)
         };
         opened()
             .map_err(|e| Fault::permanent(format!("can't read the store {}", path.display()), e))
@@ -197,9 +200,17 @@ impl Reader {
 
     fn connect(path: &Path) -> anyhow::Result<Self> {
         let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let idle = (0..READERS)
-            .map(|_| open(path, flags, READER_KIB))
-            .collect::<anyhow::Result<Vec<_>>>()?;
+        let mut idle = Vec::with_capacity(READERS);
+        for _ in 0..READERS {
+            let mut conn = open(path, flags, READER_KIB)?;
+            let (line, reads) = std::sync::mpsc::channel::<Read>();
+            // Threads of its own, because memory that a thread has used stays with it: in a large
+            // pool every thread would in time hold what the largest read needs.
+            std::thread::Builder::new()
+                .name("store-reader".into())
+                .spawn(move || reads.into_iter().for_each(|read| read(&mut conn)))?;
+            idle.push(line);
+        }
         Ok(Self {
             idle: Arc::new(Mutex::new(idle)),
             permits: Arc::new(Semaphore::new(READERS)),
@@ -218,39 +229,33 @@ impl Reader {
     {
         let permit = self.permits.clone().acquire_owned().await;
         let permit = permit.expect("the semaphore is never closed");
-        let idle = self.idle.clone();
-        let task = tokio::task::spawn_blocking(move || {
-            let mut lent = Lent { conn: None, idle };
-            lent.conn = lent.idle.lock().expect("nothing panics under this lock").pop();
-            let conn = lent.conn.as_mut().expect("a permit stands for a connection");
-            let tx = conn.transaction().map_err(|e| fault("opening a read view", e))?;
-            let result = work(&Rows { conn: &tx });
-            drop(tx);
-            drop(lent);
+        let line = self.idle.lock().expect("nothing panics under this lock").pop();
+        let line = line.expect("a permit stands for a thread");
+        let (answer, result) = oneshot::channel();
+        let (idle, back) = (self.idle.clone(), line.clone());
+        let read: Read = Box::new(move |conn| {
+            // A panic in a closure must not end the thread: it is reported.
+            let run = std::panic::AssertUnwindSafe(|| {
+                let tx = conn.transaction().map_err(|e| fault("opening a read view", e))?;
+                work(&Rows { conn: &tx })
+            });
+            let result = std::panic::catch_unwind(run)
+                .unwrap_or_else(|_| Err(Fault::because("a read of the store panicked")));
+            // The thread is free again before anybody may take its permit.
+            idle.lock().expect("nothing panics under this lock").push(back);
             drop(permit);
-            result
+            // Whoever asked may have gone away.
+            let _ = answer.send(result);
         });
-        task.await.map_err(|e| Fault::permanent("a read of the store panicked", e))?
+        let gone = || Fault::because("a reader of the store has stopped");
+        line.send(read).map_err(|_| gone())?;
+        result.await.map_err(|_| gone())?
     }
 
     /// Size of the database file in bytes, without its write-ahead log.
     #[must_use]
     pub fn size_bytes(&self) -> u64 {
         std::fs::metadata(&*self.path).map_or(0, |m| m.len())
-    }
-}
-
-/// A connection on loan; it goes back even when the work panics.
-struct Lent {
-    conn: Option<Connection>,
-    idle: Arc<Mutex<Vec<Connection>>>,
-}
-
-impl Drop for Lent {
-    fn drop(&mut self) {
-        if let Some(conn) = self.conn.take() {
-            self.idle.lock().expect("nothing panics under this lock").push(conn);
-        }
     }
 }
 
