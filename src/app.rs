@@ -25,6 +25,7 @@ use tokio_util::sync::CancellationToken;
 use crate::approve::{self, Observe};
 use crate::assist::Assistant;
 use crate::bus::{Bus, Event};
+use crate::chat::Inlet;
 use crate::chat::console::Console;
 use crate::command::{Attend, Clerk};
 use crate::config::Config;
@@ -74,6 +75,7 @@ pub struct App {
     assistant: Assistant,
     presence: Presence,
     chats: chats::Chats,
+    adapters: chats::Adapters,
 }
 
 /// Newest progress of each source.
@@ -117,7 +119,8 @@ impl App {
         let shard = SharedShard::new(settings.detect.clone());
         let progress = Sources::default();
         let counter = talk::counter(settings, (&store, &bus, &clock), &library);
-        let chats = chats::connect(settings, &store, &bus, &clock);
+        let inlet: Arc<dyn Inlet> = Arc::new(counter.clone());
+        let (chats, adapters) = chats::connect(settings, (&store, &bus, &clock), &inlet)?;
         let (clerk, assistant) = talk::clerk(settings, &store, counter, &chats)?;
         let console = Console::new(store.clone(), bus.clone(), clock.clone());
         console.ensure_channels(&settings.notify).await?;
@@ -134,6 +137,7 @@ impl App {
             assistant,
             presence,
             chats,
+            adapters,
         };
         app.start_stages(settings)?;
         app.start_clockwork(settings.retention.clone());

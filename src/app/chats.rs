@@ -5,19 +5,42 @@ use std::sync::Arc;
 use super::App;
 use crate::bus::Bus;
 use crate::chat::console::Console;
-use crate::chat::{Chat, Routing};
+use crate::chat::slack::Slack;
+use crate::chat::{Chat, Inlet, Routing};
 use crate::config::Config;
-use crate::model::SharedClock;
+use crate::model::{Fault, SharedClock};
 use crate::notify::{Charts, Deliver, Notify, Platform};
 use crate::store::Store;
 
 /// Each platform with its routing.
 pub(super) type Chats = Vec<(Arc<dyn Chat>, Routing)>;
 
-/// The platforms of a configuration, the console first.
-pub(super) fn connect(settings: &Config, store: &Store, bus: &Bus, clock: &SharedClock) -> Chats {
+/// The adapters that keep a connection of their own.
+#[derive(Default)]
+pub(super) struct Adapters {
+    slack: Vec<Slack>,
+}
+
+/// The platforms of a configuration, the console first; what people say goes to `inlet`. Nothing
+/// is connected yet.
+///
+/// # Errors
+/// The machine can't make encrypted connections.
+pub(super) fn connect(
+    settings: &Config,
+    (store, bus, clock): (&Store, &Bus, &SharedClock),
+    inlet: &Arc<dyn Inlet>,
+) -> Result<(Chats, Adapters), Fault> {
     let console = Console::new(store.clone(), bus.clone(), clock.clone());
-    vec![(Arc::new(console), settings.notify.clone())]
+    let mut chats: Chats = vec![(Arc::new(console), settings.notify.clone())];
+    let mut adapters = Adapters::default();
+    for config in &settings.chat.slack {
+        let slack = Slack::new(config.clone(), inlet.clone(), clock.clone())?;
+        let routing = Routing { channel: config.channel.clone(), routes: config.routes.clone() };
+        chats.push((Arc::new(slack.clone()), routing));
+        adapters.slack.push(slack);
+    }
+    Ok((chats, adapters))
 }
 
 impl App {
@@ -44,6 +67,16 @@ impl App {
             let (clock, chat) = (self.clock.clone(), chat.clone());
             self.tasks.start(name, move |shutdown| {
                 Deliver::new(store.clone(), bus.clone(), clock.clone(), chat.clone()).run(shutdown)
+            });
+        }
+        for slack in &self.adapters.slack {
+            let slack = slack.clone();
+            self.tasks.start("slack", move |shutdown| {
+                let slack = slack.clone();
+                async move {
+                    slack.run(shutdown).await;
+                    Ok(())
+                }
             });
         }
     }

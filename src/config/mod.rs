@@ -11,6 +11,8 @@
 //! tree is held against the schema, secrets are put in, and what is right is read; what the types
 //! can't say is judged last.
 
+#[cfg(test)]
+mod chat_tests;
 mod check;
 #[cfg(test)]
 mod example_tests;
@@ -38,7 +40,7 @@ use tree::{Node, Path};
 use crate::store::Retention;
 use crate::telemetry::prometheus::PrometheusConfig;
 use crate::telemetry::{changes, graph, otlp};
-use crate::{approve, assist, command, correlate, detect, llm, notify, remediate, web};
+use crate::{approve, assist, chat, command, correlate, detect, llm, notify, remediate, web};
 
 /// Mistakes of values, such as a date that is none, that are told of at once.
 const MOST_READS: usize = 100;
@@ -71,6 +73,8 @@ pub struct Config {
     pub changes: changes::Config,
     /// Where incidents are told.
     pub notify: notify::Config,
+    /// Chat platforms besides the console.
+    pub chat: chat::Config,
     /// Policy of approvals.
     pub approve: approve::Config,
     /// What executors may touch.
@@ -108,6 +112,7 @@ impl Default for Config {
             graph: graph::Config::default(),
             changes: changes::Config::default(),
             notify: notify::Config::default(),
+            chat: chat::Config::default(),
             approve: approve::Config::default(),
             remediate: remediate::Config::default(),
             runbooks: Runbooks::default(),

@@ -18,6 +18,35 @@ pub(super) fn judge(config: &Config, mut say: impl FnMut(&str, String)) {
     model(config, &mut say);
     graph(config, &mut say);
     times(config, &mut say);
+    chats(config, &mut say);
+}
+
+/// Each platform has a name of its own and a way by which events come.
+fn chats(config: &Config, say: &mut impl FnMut(&str, String)) {
+    let mut names = BTreeSet::new();
+    for (i, slack) in config.chat.slack.iter().enumerate() {
+        if !names.insert(&slack.name) {
+            let text = match slack.name.as_str() {
+                "" => "is missing; where several workspaces are connected each needs one".into(),
+                name => format!("\"{name}\" is used twice; messages are told apart by it"),
+            };
+            say(&format!("chat.slack[{i}].name"), text);
+        }
+        if let Err(text) = http(&slack.api_url) {
+            say(&format!("chat.slack[{i}].api_url"), text);
+        }
+        if slack.app_token.is_none() && slack.signing_secret.is_none() {
+            let text = "give app_token for Socket Mode, or signing_secret for events by HTTP; \
+                        without either no click would arrive";
+            say(&format!("chat.slack[{i}].app_token"), text.into());
+        }
+        for (n, rule) in slack.people.iter().enumerate() {
+            if rule.user.is_none() && rule.email.is_none() && rule.group.is_none() {
+                let text = "names nobody; give user, email or group";
+                say(&format!("chat.slack[{i}].people[{n}]"), text.into());
+            }
+        }
+    }
 }
 
 fn prometheus(config: &Config, say: &mut impl FnMut(&str, String)) {

@@ -111,7 +111,7 @@ impl Secrets<'_> {
                 Err(text) => {
                     self.say(&place, &path.key(&file), text);
                     // Something must stand there, or it would be called missing too.
-                    let node = Node { place: key.clone(), kind: Kind::Text(String::new()) };
+                    let node = Node { place: Place::Nowhere, kind: Kind::Text(String::new()) };
                     entries.insert(name, Entry { key, node });
                 }
             }

@@ -53,9 +53,9 @@ struct Inner {
     known: Mutex<people::Known>,
     // Who the bot is, once Slack said it.
     me: RwLock<events::Me>,
-    // What came from Slack, and its other end until the adapter runs.
+    // What came from Slack, and its other end.
     queue: mpsc::Sender<handle::Work>,
-    works: tokio::sync::Mutex<Option<mpsc::Receiver<handle::Work>>>,
+    works: tokio::sync::Mutex<mpsc::Receiver<handle::Work>>,
 }
 
 /// What is said while no connection stands.
@@ -96,7 +96,7 @@ impl Slack {
             known: Mutex::default(),
             me: RwLock::default(),
             queue,
-            works: tokio::sync::Mutex::new(Some(works)),
+            works: tokio::sync::Mutex::new(works),
         };
         Ok(Self { inner: Arc::new(inner) })
     }

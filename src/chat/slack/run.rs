@@ -20,17 +20,14 @@ const LONGEST: Duration = Duration::from_secs(60);
 impl Slack {
     /// Connects and serves until told to end, and connects again whenever that fails. What was
     /// acknowledged is handed over before it returns.
-    ///
-    /// # Panics
-    /// It runs once.
+    /// Run again after a failure, it goes on with what still waits.
     pub async fn run(&self, shutdown: CancellationToken) {
-        let queue = self.inner.works.lock().await.take();
-        let queue = queue.expect("an adapter runs once");
-        tokio::join!(self.serve(queue, shutdown.clone()), self.connect(shutdown));
+        let mut queue = self.inner.works.lock().await;
+        tokio::join!(self.serve(&mut queue, shutdown.clone()), self.connect(shutdown));
     }
 
     /// Does the work, at most [`AT_ONCE`] pieces at once.
-    async fn serve(&self, mut queue: mpsc::Receiver<Work>, shutdown: CancellationToken) {
+    async fn serve(&self, queue: &mut mpsc::Receiver<Work>, shutdown: CancellationToken) {
         let mut working = FuturesUnordered::new();
         loop {
             tokio::select! {
