@@ -10,6 +10,8 @@ mod content;
 mod crash;
 mod demo;
 mod deploy;
+mod discord;
+mod discord_fake;
 mod discovery;
 mod durability;
 mod ending;

@@ -22,6 +22,10 @@ pub struct Config {
     /// Base address of the REST API.
     #[serde(default = "discord_api")]
     pub api_url: String,
+    /// Whether words without a mention are heard in threads of incidents. It needs the Message
+    /// Content Intent, switched on in the Developer Portal.
+    #[serde(default)]
+    pub message_content: bool,
     /// Channel id of whatever no route takes; a text or forum channel.
     #[schemars(length(min = 1))]
     pub channel: String,

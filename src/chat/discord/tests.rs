@@ -4,7 +4,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 
 use super::text::{fit, length, line};
-use super::{modal, render};
+use super::{commands, modal, render};
 use crate::chat::*;
 use crate::model::{EvidenceId, IncidentId, ProposalId, Time};
 
@@ -233,6 +233,22 @@ fn a_form_is_a_modal_and_its_answers_are_read_back() {
         (again.fields[2].value.as_str(), again.fields[3].value.as_str()),
         (" slow ", "cause")
     );
+}
+
+#[test]
+fn the_command_is_one_that_discord_takes_and_its_uses_read_back() {
+    assert_eq!(rules::commands(&commands::table()), []);
+    let option = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+    let used = |sub, options: &[(String, String)]| commands::used(sub, options).text;
+    assert_eq!(used("ask", &option("question", "why \"so\" slow?")), "ask why \"so\" slow?");
+    assert_eq!(used("status", &option("service", "orders")), "status orders");
+    assert_eq!(used("status", &[]), "status");
+    assert_eq!(used("runbook", &option("id", "a \"b\"")), r#"runbook "a \"b\"""#);
+    for form in ["silence", "declare"] {
+        let code = commands::used(form, &[]).form.expect("a form");
+        assert!(Button::parse(code).is_ok(), "{code}");
+    }
+    assert_eq!(commands::completes("incident", "id"), Some(Completion::Incident));
 }
 
 fn any_field() -> impl Strategy<Value = FormField> {

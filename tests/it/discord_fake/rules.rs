@@ -1,4 +1,4 @@
-//! What Discord's API refuses in a message, or a modal, as values: the path of
+//! What Discord's API refuses in a message, a modal or a set of commands, as values: the path of
 //! each fault with its code and sentence, in the shape of error 50035. The fake answers with it,
 //! and the renderer's own tests hold every message against it.
 
@@ -194,4 +194,42 @@ pub(crate) fn modal(body: &Value) -> Vec<Wrong> {
         seen.push(id);
     }
     faults.0
+}
+/// The faults of a set of commands: names, descriptions, options and their order.
+pub(crate) fn commands(body: &Value) -> Vec<Wrong> {
+    let mut faults = Faults::default();
+    for (i, command) in faults.list("", body, 100).iter().enumerate() {
+        let n = option(&mut faults, &i.to_string(), command);
+        if n > 8_000 {
+            let words = "Command exceeds maximum size (8000)";
+            faults.add(&i.to_string(), "APPLICATION_COMMAND_TOO_LARGE", words);
+        }
+    }
+    faults.0
+}
+
+fn option(faults: &mut Faults, path: &str, value: &Value) -> usize {
+    let name = value["name"].as_str().unwrap_or_default();
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c);
+    if name.is_empty() || name.len() > 32 || !name.chars().all(good) {
+        let words = "Command name is invalid";
+        faults.add(&format!("{path}.name"), "APPLICATION_COMMAND_INVALID_NAME", words);
+    }
+    faults.text(&format!("{path}.description"), &value["description"], 1, 100);
+    let mut n = name.len() + value["description"].as_str().map_or(0, units);
+    let mut optional = false;
+    let most = 25;
+    for (i, inner) in
+        faults.list(&format!("{path}.options"), &value["options"], most).iter().enumerate()
+    {
+        let at = format!("{path}.options.{i}");
+        let required = inner["required"] == true;
+        if optional && required {
+            let words = "Required options must be placed before non-required options";
+            faults.add(&at, "APPLICATION_COMMAND_OPTIONS_REQUIRED_INVALID", words);
+        }
+        optional |= !required;
+        n += option(faults, &at, inner);
+    }
+    n
 }

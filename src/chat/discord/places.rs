@@ -1,0 +1,287 @@
+//! Channels, threads and forum posts: where a message goes, and where it is found again.
+//!
+//! A thread that was opened from a message has that message's id, and so has the post of a forum:
+//! the root's id names the thread, and nothing needs to be remembered. A place is told as the
+//! channel that was configured (or the thread) and the message, so that what people say in a thread
+//! is found by `channel/root`.
+
+use serde_json::{Value, json};
+use serenity::http::{LightMethod, Route};
+use serenity::model::id::{ChannelId, GuildId, MessageId};
+
+use super::rest::{Ask, Rest};
+use super::trouble::{Trouble, code};
+use super::{Inner, render};
+use crate::chat::Place;
+
+/// Messages read for a key, newest first, in pages of 100.
+const PAGES: usize = 5;
+/// Forum posts looked into for a key, newest first.
+const POSTS: usize = 50;
+/// Characters of a thread's name.
+const NAME: usize = 100;
+/// Minutes without a message after which a thread is archived: a week.
+const ARCHIVE_AFTER: u32 = 10_080;
+
+/// What kind of channel it is, as far as it matters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Messages stand in it and threads are opened from them.
+    Text {
+        /// Its guild.
+        guild: u64,
+    },
+    /// Posts stand in it, each a thread.
+    Forum {
+        /// Its guild.
+        guild: u64,
+    },
+    /// A thread or a forum's post.
+    Thread {
+        /// The channel or forum it belongs to.
+        parent: String,
+        /// Its guild.
+        guild: u64,
+    },
+    /// A direct conversation: no threads.
+    Direct,
+}
+
+impl Kind {
+    fn of(channel: &Value) -> Self {
+        let guild = channel["guild_id"].as_str().and_then(|id| id.parse().ok()).unwrap_or(0);
+        match channel["type"].as_u64() {
+            Some(1 | 3) => Self::Direct,
+            Some(10..=12) => Self::Thread {
+                parent: channel["parent_id"].as_str().unwrap_or_default().into(),
+                guild,
+            },
+            Some(15 | 16) => Self::Forum { guild },
+            _ => Self::Text { guild },
+        }
+    }
+}
+
+/// Where a message is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Target {
+    /// Into this channel or thread that is there.
+    Channel(u64),
+    /// A new post of this forum.
+    Post(u64),
+    /// Into the thread of this message, which may not be opened yet.
+    ThreadOf {
+        /// The channel.
+        channel: u64,
+        /// The message.
+        root: u64,
+    },
+    /// Beneath this message of a direct conversation.
+    Reply {
+        /// The conversation.
+        channel: u64,
+        /// The message.
+        to: u64,
+    },
+}
+
+impl Target {
+    /// The channel that messages are sent to and read from.
+    pub(super) fn channel(&self) -> u64 {
+        match self {
+            Self::Channel(id) | Self::Post(id) | Self::ThreadOf { root: id, .. } => *id,
+            Self::Reply { channel, .. } => *channel,
+        }
+    }
+}
+
+/// An id of Discord, or why it is none.
+pub(super) fn id(text: &str) -> Result<u64, Trouble> {
+    let bad = || Trouble::Refused {
+        status: 404,
+        code: code::UNKNOWN_CHANNEL,
+        text: format!("`{text}` is not an id of Discord"),
+    };
+    text.parse().ok().filter(|id| *id > 0).ok_or_else(bad)
+}
+
+impl Inner {
+    /// What kind of channel this is; asked once.
+    pub(super) async fn kind(&self, channel: u64) -> Result<Kind, Trouble> {
+        let known =
+            self.kinds.lock().expect("nothing panics under this lock").get(&channel).cloned();
+        if let Some(kind) = known {
+            return Ok(kind);
+        }
+        let route = Route::Channel { channel_id: ChannelId::new(channel) };
+        let found = self.rest.ask(Ask::new(LightMethod::Get, route)).await?;
+        let kind = Kind::of(&found);
+        let mut kinds = self.kinds.lock().expect("nothing panics under this lock");
+        if kinds.len() > 10_000 {
+            kinds.clear();
+        }
+        kinds.insert(channel, kind.clone());
+        Ok(kind)
+    }
+
+    /// Where a message for a channel, or for the thread of a root, goes.
+    pub(super) async fn target(
+        &self,
+        channel: &str,
+        thread: Option<&Place>,
+    ) -> Result<Target, Trouble> {
+        let Some(root) = thread else {
+            let channel = id(channel)?;
+            return Ok(match self.kind(channel).await? {
+                Kind::Forum { .. } => Target::Post(channel),
+                _ => Target::Channel(channel),
+            });
+        };
+        let (channel, root) = (id(&root.channel)?, id(&root.message)?);
+        Ok(match self.kind(channel).await? {
+            // A reply to a reply stands in the same thread.
+            Kind::Thread { .. } => Target::Channel(channel),
+            Kind::Forum { .. } => Target::Channel(root),
+            Kind::Text { .. } => Target::ThreadOf { channel, root },
+            Kind::Direct => Target::Reply { channel, to: root },
+        })
+    }
+
+    /// The channel in which a place's message really stands: a forum's post is its own channel.
+    pub(super) async fn standing(&self, place: &Place) -> Result<(u64, u64), Trouble> {
+        let (channel, message) = (id(&place.channel)?, id(&place.message)?);
+        Ok(match self.kind(channel).await? {
+            Kind::Forum { .. } => (message, message),
+            _ => (channel, message),
+        })
+    }
+
+    /// Opens the thread of a message unless it is there. Its name is the message's headline.
+    pub(super) async fn open_thread(&self, channel: u64, root: u64) -> Result<(), Trouble> {
+        let (channel_id, message_id) = (ChannelId::new(channel), MessageId::new(root));
+        let route = Route::ChannelMessage { channel_id, message_id };
+        let found = self.rest.ask(Ask::new(LightMethod::Get, route)).await?;
+        let name = thread_name(found["content"].as_str().unwrap_or_default());
+        let body = json!({ "name": name, "auto_archive_duration": ARCHIVE_AFTER });
+        let route = Route::ChannelMessageThreads { channel_id, message_id };
+        match self.rest.ask(Ask::new(LightMethod::Post, route).body(&body)).await {
+            Err(trouble) if trouble.is(code::HAS_THREAD) => Ok(()),
+            other => other.map(|_| ()),
+        }
+    }
+
+    /// Makes a new post of a forum; gives its id, which is that of its first message too.
+    pub(super) async fn open_post(&self, forum: u64, message: &Value) -> Result<u64, Trouble> {
+        let name = thread_name(message["content"].as_str().unwrap_or_default());
+        let body = json!({
+            "name": name, "auto_archive_duration": ARCHIVE_AFTER, "message": message,
+        });
+        let route = Route::ChannelForumPosts { channel_id: ChannelId::new(forum) };
+        let made = self.rest.ask(Ask::new(LightMethod::Post, route).body(&body)).await?;
+        given_id(&made)
+    }
+
+    /// Takes a thread out of the archive.
+    pub(super) async fn unarchive(&self, thread: u64) -> Result<(), Trouble> {
+        let route = Route::Channel { channel_id: ChannelId::new(thread) };
+        let body = json!({ "archived": false });
+        self.rest.ask(Ask::new(LightMethod::Patch, route).body(&body)).await.map(|_| ())
+    }
+
+    /// The message with this key, where our history has one.
+    pub(super) async fn find(&self, target: &Target, key: &str) -> Result<Option<u64>, Trouble> {
+        let me = self.me().await?;
+        if let Target::Post(forum) = target {
+            return self.find_post(*forum, me.user, key).await;
+        }
+        let mut before: Option<u64> = None;
+        for _ in 0..PAGES {
+            let route = Route::ChannelMessages { channel_id: ChannelId::new(target.channel()) };
+            let mut ask = Ask::new(LightMethod::Get, route);
+            ask.params.push(("limit", "100".into()));
+            ask.params.extend(before.map(|id| ("before", id.to_string())));
+            let page = match self.rest.ask(ask).await {
+                // A thread that was never opened holds nothing.
+                Err(trouble) if trouble.is(code::UNKNOWN_CHANNEL) => return Ok(None),
+                other => other?,
+            };
+            let page = page.as_array().map(Vec::as_slice).unwrap_or_default();
+            let ours = |m: &&Value| is(&m["author"]["id"], me.user);
+            let found = page.iter().filter(ours).find(|m| render::carries(m, key));
+            if let Some(found) = found {
+                return given_id(found).map(Some);
+            }
+            let Some(last) = page.last().filter(|_| page.len() == 100) else { break };
+            before = Some(given_id(last)?);
+        }
+        Ok(None)
+    }
+
+    async fn find_post(&self, forum: u64, me: u64, key: &str) -> Result<Option<u64>, Trouble> {
+        let Kind::Forum { guild } = self.kind(forum).await? else { return Ok(None) };
+        let route = Route::GuildThreadsActive { guild_id: GuildId::new(guild.max(1)) };
+        let active = self.rest.ask(Ask::new(LightMethod::Get, route)).await?;
+        let route = Route::ChannelArchivedPublicThreads { channel_id: ChannelId::new(forum) };
+        let archived = self.rest.ask(Ask::new(LightMethod::Get, route)).await?;
+        let both = [&active["threads"], &archived["threads"]];
+        let mut posts: Vec<u64> = both
+            .iter()
+            .filter_map(|threads| threads.as_array())
+            .flatten()
+            .filter(|t| is(&t["parent_id"], forum) && is(&t["owner_id"], me))
+            .filter_map(|t| given_id(t).ok())
+            .collect();
+        posts.sort_unstable_by(|a, b| b.cmp(a));
+        posts.dedup();
+        for post in posts.into_iter().take(POSTS) {
+            let (channel_id, message_id) = (ChannelId::new(post), MessageId::new(post));
+            let route = Route::ChannelMessage { channel_id, message_id };
+            match self.rest.ask(Ask::new(LightMethod::Get, route)).await {
+                Ok(message) if render::carries(&message, key) => return Ok(Some(post)),
+                Err(trouble) if !trouble.is(code::UNKNOWN_MESSAGE) => return Err(trouble),
+                _ => {}
+            }
+        }
+        Ok(None)
+    }
+}
+
+/// Whether a value is this id.
+fn is(value: &Value, id: u64) -> bool {
+    value.as_str().is_some_and(|v| v.parse() == Ok(id))
+}
+
+/// The id in an answer.
+pub(super) fn given_id(answer: &Value) -> Result<u64, Trouble> {
+    let given = answer["id"].as_str().and_then(|id| id.parse().ok()).filter(|id| *id > 0);
+    given.ok_or_else(|| Trouble::Down("its answer has no id".into()))
+}
+
+/// The name of a thread: the headline of its message without markdown.
+fn thread_name(content: &str) -> String {
+    let first = content.lines().next().unwrap_or_default();
+    let plain: String =
+        first.chars().filter(|c| !matches!(c, '*' | '\\' | '\u{200b}' | '`')).collect();
+    let name = super::text::line(&plain, NAME);
+    if name.trim().is_empty() { "nightjar".into() } else { name }
+}
+
+/// A request for the REST API, so that callers need not name the client.
+impl Rest {
+    /// Sends a message into a channel.
+    pub(super) async fn send_message(&self, channel: u64, body: &Value) -> Result<u64, Trouble> {
+        let route = Route::ChannelMessages { channel_id: ChannelId::new(channel) };
+        given_id(&self.ask(Ask::new(LightMethod::Post, route).body(body)).await?)
+    }
+
+    /// Replaces a message.
+    pub(super) async fn edit_message(
+        &self,
+        (channel, message): (u64, u64),
+        body: &Value,
+    ) -> Result<(), Trouble> {
+        let (channel_id, message_id) = (ChannelId::new(channel), MessageId::new(message));
+        let route = Route::ChannelMessage { channel_id, message_id };
+        self.ask(Ask::new(LightMethod::Patch, route).body(body)).await.map(|_| ())
+    }
+}

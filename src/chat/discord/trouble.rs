@@ -1,0 +1,143 @@
+//! What the API answers when it does not do what was asked, and what that means for us.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::model::Fault;
+
+/// Codes of the API that are looked at by name.
+pub(super) mod code {
+    /// The channel (or thread) does not exist.
+    pub(in super::super) const UNKNOWN_CHANNEL: i64 = 10_003;
+    /// The message does not exist.
+    pub(in super::super) const UNKNOWN_MESSAGE: i64 = 10_008;
+    /// The bot can't see the place.
+    pub(in super::super) const MISSING_ACCESS: i64 = 50_001;
+    /// The bot may not do it there.
+    pub(in super::super) const MISSING_PERMISSIONS: i64 = 50_013;
+    /// The thread is archived.
+    pub(in super::super) const ARCHIVED: i64 = 50_083;
+    /// The message has a thread already.
+    pub(in super::super) const HAS_THREAD: i64 = 160_004;
+}
+
+/// Why a request was not done.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum Trouble {
+    /// Too much at once: nothing may be sent on this route before.
+    #[error("Discord asks for a pause of {} ms", after.as_millis())]
+    Limited {
+        /// How long.
+        after: Duration,
+    },
+    /// The token is not valid (any more).
+    #[error(
+        "Discord does not accept the bot token; put the token of the Developer Portal (Bot, Reset Token) into chat.discord.token and restart"
+    )]
+    Token,
+    /// It was understood and refused.
+    #[error("Discord refused with status {status}, code {code}: {text}")]
+    Refused {
+        /// The status.
+        status: u16,
+        /// The API's own code; 0 where it gave none.
+        code: i64,
+        /// Its sentence, with the paths of what is wrong.
+        text: String,
+    },
+    /// It is not reached, slow, broken, or something else answers in its place.
+    #[error("Discord is not reached: {0}")]
+    Down(String),
+}
+
+impl Trouble {
+    /// Whether the API gave this code.
+    pub(super) fn is(&self, wanted: i64) -> bool {
+        matches!(self, Self::Refused { code, .. } if *code == wanted)
+    }
+
+    /// The answer to a request, read.
+    pub(super) fn of(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
+        let json: Option<Value> = serde_json::from_slice(body).ok().filter(Value::is_object);
+        match (status, json) {
+            (429, json) => {
+                let told = json.as_ref().and_then(|j| j["retry_after"].as_f64());
+                let told = told.filter(|s| (0.0..=86_400.0).contains(s));
+                // A ban of the address answers 429 with a page: an hour is what it lasts.
+                let otherwise = if json.is_some() { 1 } else { 3_600 };
+                let after = told.map(Duration::from_secs_f64).or(retry_after);
+                Self::Limited { after: after.unwrap_or(Duration::from_secs(otherwise)) }
+            }
+            // An interaction whose time is over is refused with 401 too, by its own code.
+            (401, Some(json)) if json["code"] != 50_027 => Self::Token,
+            (400..=499, Some(json)) => Self::Refused {
+                status,
+                code: json["code"].as_i64().unwrap_or(0),
+                text: sentence(&json),
+            },
+            (_, Some(_)) => Self::Down(format!("it answered with status {status}")),
+            (_, None) => {
+                Self::Down(format!("status {status} without JSON came, from a proxy perhaps"))
+            }
+        }
+    }
+
+    /// What it means for whoever asked. `what` was tried, as in "post into channel 7".
+    pub(super) fn fault(self, what: &str) -> Fault {
+        let next = match &self {
+            Self::Limited { after } => {
+                let (context, after) = (format!("{what}: {self}"), Some(*after));
+                return Fault::Transient { context, after, source: None };
+            }
+            Self::Token | Self::Down(_) => {
+                let context = format!("{what}: {self}");
+                return Fault::Transient { context, after: None, source: None };
+            }
+            Self::Refused { code, status, .. } => match *code {
+                code::UNKNOWN_CHANNEL => {
+                    "the channel does not exist: put its id (Developer Mode, Copy Channel ID) \
+                     into chat.discord"
+                }
+                code::MISSING_ACCESS => {
+                    "the bot can't see the place: invite it to the guild and give its role View \
+                     Channel there"
+                }
+                code::MISSING_PERMISSIONS => {
+                    "the bot lacks a permission there: `nightjar check` names which"
+                }
+                30_003 => "the channel holds no more pins: remove some",
+                40_005 => "the file is too large for Discord",
+                _ if *status == 403 => "the bot may not do that: `nightjar check` names why",
+                _ => "this will not pass by itself",
+            },
+        };
+        Fault::because(format!("{what}: {self}; {next}"))
+    }
+}
+
+/// The API's message, with the first faults of the form and where they are.
+fn sentence(json: &Value) -> String {
+    let mut text = json["message"].as_str().unwrap_or("no reason given").to_owned();
+    let mut found = Vec::new();
+    collect(&json["errors"], "", &mut found);
+    for fault in found.iter().take(3) {
+        text.push_str("; ");
+        text.push_str(fault);
+    }
+    text.chars().take(500).collect()
+}
+
+fn collect(errors: &Value, path: &str, found: &mut Vec<String>) {
+    let Some(map) = errors.as_object() else { return };
+    for (name, inner) in map {
+        if name == "_errors" {
+            let first = inner[0]["message"].as_str().unwrap_or_default();
+            found.push(format!("{path}: {first}"));
+        } else if path.is_empty() {
+            collect(inner, name, found);
+        } else {
+            collect(inner, &format!("{path}.{name}"), found);
+        }
+    }
+}

@@ -1,0 +1,168 @@
+//! What tests let people do: write, press buttons, fill in forms, use the command.
+
+use std::time::Instant;
+
+use serde_json::{Value, json};
+
+use super::interactions::{COMMAND, COMPLETE, COMPONENT, MODAL};
+use super::{Act, BOT, Fake, World};
+
+impl Fake {
+    /// Lets somebody write; gives the message's id.
+    pub(crate) fn say(&self, user: u64, channel: u64, text: &str) -> u64 {
+        let mut world = self.world();
+        let mut message = world.message(channel, user, &json!({ "content": text }), &[]);
+        let guild = world.channels[&channel].guild;
+        if text.contains(&format!("<@{BOT}>")) {
+            message["mentions"] = json!([World::user(BOT)]);
+        }
+        if let Some(guild) = guild {
+            message["guild_id"] = json!(guild.to_string());
+            message["member"] = World::member(user);
+        }
+        world.dispatch("MESSAGE_CREATE", &message);
+        message["id"].as_str().and_then(|id| id.parse().ok()).expect("an id")
+    }
+
+    /// Lets somebody press the button with this label.
+    pub(crate) fn press(&self, user: u64, channel: u64, message: u64, label: &str) -> u64 {
+        let mut world = self.world();
+        let found = world.find(channel, message).expect("the message is there").clone();
+        let rows = found["components"].as_array().into_iter().flatten();
+        let mut buttons = rows.flat_map(|row| row["components"].as_array().into_iter().flatten());
+        let button = buttons.find(|b| b["label"] == label).expect("the button is there").clone();
+        let data = json!({ "component_type": 2, "custom_id": button["custom_id"], "values": [] });
+        world.act(COMPONENT, (user, channel), data, Some(found))
+    }
+
+    /// Lets somebody press the button of what only they saw.
+    pub(crate) fn press_whispered(&self, user: u64, act: u64, label: &str) -> u64 {
+        let mut world = self.world();
+        let seen = world.acts[&act].clone();
+        let mut found = seen.whispers.last().expect("something was whispered").clone();
+        let rows = found["components"].as_array().into_iter().flatten();
+        let mut buttons = rows.flat_map(|row| row["components"].as_array().into_iter().flatten());
+        let button = buttons.find(|b| b["label"] == label).expect("the button is there").clone();
+        let id = world.id();
+        let whole = world.message(seen.channel, BOT, &json!({ "content": "x" }), &[]);
+        world.messages.entry(seen.channel).or_default().pop();
+        for (name, value) in whole.as_object().expect("an object") {
+            if found[name].is_null() {
+                found[name] = value.clone();
+            }
+        }
+        (found["id"], found["flags"]) = (json!(id.to_string()), json!(64));
+        let data = json!({ "component_type": 2, "custom_id": button["custom_id"], "values": [] });
+        world.act(COMPONENT, (user, seen.channel), data, Some(found))
+    }
+
+    /// Lets somebody send the form that an interaction was answered with; fields by label.
+    pub(crate) fn submit(&self, opened: u64, fields: &[(&str, &str)]) -> u64 {
+        let mut world = self.world();
+        let act = world.acts[&opened].clone();
+        let (response, _) = act.response.expect("a form was opened");
+        assert_eq!(response["type"], 9, "a form was opened: {response}");
+        let mut form = response["data"].clone();
+        for row in form["components"].as_array_mut().into_iter().flatten() {
+            let input = &mut row["components"][0];
+            let typed = fields.iter().find(|(label, _)| input["label"] == *label);
+            let before = input["value"].as_str().unwrap_or_default().to_owned();
+            let value = typed.map_or(before, |(_, value)| (*value).to_owned());
+            assert!(!value.is_empty() || input["required"] != true, "{input} must be filled in");
+            *input = json!({ "type": 4, "custom_id": input["custom_id"], "value": value, "id": 1 });
+        }
+        let data = json!({ "custom_id": form["custom_id"], "components": form["components"] });
+        world.act(MODAL, (act.user, act.channel), data, act.message)
+    }
+
+    /// Lets somebody use `/nightjar`.
+    pub(crate) fn command(
+        &self,
+        user: u64,
+        channel: u64,
+        sub: &str,
+        options: &[(&str, &str)],
+    ) -> u64 {
+        let given =
+            |(name, value): &(&str, &str)| json!({ "type": 3, "name": name, "value": value });
+        let options: Vec<Value> = options.iter().map(given).collect();
+        self.world().act(COMMAND, (user, channel), command(sub, options), None)
+    }
+
+    /// Lets somebody type an option of `/nightjar`.
+    pub(crate) fn complete(&self, channel: u64, sub: &str, option: &str, typed: &str) -> u64 {
+        let option = json!({ "type": 3, "name": option, "value": typed, "focused": true });
+        let data = command(sub, vec![option]);
+        self.world().act(COMPLETE, (super::ADA, channel), data, None)
+    }
+
+    /// The first response to an interaction, with the milliseconds until it.
+    pub(crate) async fn response(&self, act: u64) -> (Value, u128) {
+        self.until("a first response", |w| w.acts[&act].response.clone()).await
+    }
+
+    /// The newest message that only the person of an interaction saw.
+    pub(crate) async fn whispered(&self, act: u64) -> Value {
+        self.until("a word for one person", |w| w.acts[&act].whispers.last().cloned()).await
+    }
+}
+
+fn command(sub: &str, options: Vec<Value>) -> Value {
+    json!({
+        "id": "1", "name": "nightjar", "type": 1,
+        "options": [{ "type": 1, "name": sub, "options": options }],
+    })
+}
+
+impl World {
+    fn act(
+        &mut self,
+        kind: u64,
+        (user, channel): (u64, u64),
+        data: Value,
+        message: Option<Value>,
+    ) -> u64 {
+        let id = self.id();
+        let token = format!("interaction-token-{id}");
+        let guild = self.channels[&channel].guild;
+        let permissions = self.permissions.to_string();
+        let mut event = json!({
+            "id": id.to_string(), "application_id": BOT.to_string(), "type": kind, "token": token,
+            "version": 1, "data": data, "channel_id": channel.to_string(),
+            "channel": self.channel(channel), "locale": "en-US", "guild_locale": "en-US",
+            "app_permissions": permissions, "entitlements": [], "context": 0,
+            "authorizing_integration_owners": {}, "attachment_size_limit": 10_485_760,
+        });
+        if let Some(guild) = guild {
+            let mut member = World::member(user);
+            member["user"] = World::user(user);
+            member["permissions"] = json!(permissions);
+            event["guild_id"] = json!(guild.to_string());
+            event["member"] = member;
+        } else {
+            event["user"] = World::user(user);
+        }
+        if let Some(message) = &message {
+            event["message"] = message.clone();
+        }
+        self.acts.insert(
+            id,
+            Act {
+                token,
+                kind,
+                channel,
+                user,
+                from_message: message.is_some(),
+                message,
+                begun: Instant::now(),
+                response: None,
+                original: None,
+                loading: false,
+                own: false,
+                whispers: Vec::new(),
+            },
+        );
+        self.dispatch("INTERACTION_CREATE", &event);
+        id
+    }
+}
