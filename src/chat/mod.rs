@@ -41,6 +41,8 @@ pub use message::{Channel, Content, Message, StoredFile};
 pub use outbox::{Post, PostState, Urgency, Within};
 pub use route::{Route, Routing};
 
+use std::collections::BTreeMap;
+
 use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -185,10 +187,39 @@ pub trait Chat: Send + Sync + 'static {
         Box::pin(std::future::ready(()))
     }
 
+    /// A call of the platform at one of our addresses; `None`: it makes no such calls.
+    fn hook(&self, _hook: Hook) -> BoxFuture<'_, Option<Hooked>> {
+        Box::pin(std::future::ready(None))
+    }
+
     /// Marks the message of an incident as the one to find (a pin, a bookmark), or no more.
     fn dress(&self, _place: Place, _on: bool) -> BoxFuture<'_, Result<(), Fault>> {
         Box::pin(std::future::ready(Ok(())))
     }
+}
+
+/// A call of a platform at one of our addresses, for platforms that send what people do by HTTP.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hook {
+    /// Which address, without `/hooks/`: `slack/events`.
+    pub door: String,
+    /// Its headers by name in small letters.
+    pub headers: BTreeMap<String, String>,
+    /// Its body as it came: signatures are over the bytes.
+    pub body: Vec<u8>,
+}
+
+/// What came of a call.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Hooked {
+    /// It is handed over; what the platform is to be told.
+    Taken(Option<serde_json::Value>),
+    /// It is not signed by this platform, with the reason.
+    Unsigned(&'static str),
+    /// It is signed and makes no sense, with the reason.
+    Refused(&'static str),
+    /// It is to be sent again.
+    Busy,
 }
 
 /// Where an adapter stands with its platform.

@@ -11,6 +11,7 @@ mod document;
 mod extract;
 mod failure;
 mod health;
+mod hooks;
 mod ingest;
 mod login;
 mod origin;
@@ -182,7 +183,7 @@ impl State {
 
 /// Every route but the console's files.
 fn routes() -> Vec<table::Route> {
-    [ingest::routes(), api::routes(), login::routes(), health::routes()]
+    [ingest::routes(), hooks::routes(), api::routes(), login::routes(), health::routes()]
         .into_iter()
         .flatten()
         .collect()

@@ -4,6 +4,7 @@ mod channels;
 mod chaos;
 mod charts;
 mod document;
+mod hooks;
 mod incidents;
 mod input;
 mod login;

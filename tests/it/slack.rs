@@ -22,6 +22,7 @@ use crate::slack_fake::{
 use crate::support::{install_tls, piped, serve};
 
 mod hearing;
+mod hooks;
 
 /// Keeps what it is handed, and opens a form for `approve`.
 #[derive(Default)]

@@ -10,6 +10,7 @@ mod advice;
 mod config;
 mod events;
 mod handle;
+mod http;
 mod people;
 mod render;
 mod run;
@@ -27,10 +28,13 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 pub use config::Config;
+pub use http::verify;
 pub use scopes::{NEEDED, Scope};
 
 use self::web::{Failure, Web};
-use crate::chat::{Address, Chat, Content, Draft, File, Health, Inlet, Limits, Place};
+use crate::chat::{
+    Address, Chat, Content, Draft, File, Health, Hook, Hooked, Inlet, Limits, Place,
+};
 use crate::model::{Fault, SharedClock};
 
 /// One Slack workspace. Cheap to clone.
@@ -194,5 +198,9 @@ impl Chat for Slack {
 
     fn dress(&self, place: Place, on: bool) -> BoxFuture<'_, Result<(), Fault>> {
         self.pin(place, on).boxed()
+    }
+
+    fn hook(&self, hook: Hook) -> BoxFuture<'_, Option<Hooked>> {
+        self.called(hook).boxed()
     }
 }
