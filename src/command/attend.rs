@@ -21,15 +21,15 @@ use crate::store::Filter;
 /// Things said that are looked at in one round, oldest first.
 const ROUND: usize = 4_096;
 /// Questions that are answered at once.
-const QUESTIONS: usize = 16;
+pub(super) const QUESTIONS: usize = 16;
 /// Failures after which something is given up, with a word to whoever said it.
-const PATIENCE: u32 = 5;
+pub(super) const PATIENCE: u32 = 5;
 
 /// The attend stage.
 pub struct Attend {
     clerk: Clerk,
     tasks: Tasks,
-    turns: Arc<Semaphore>,
+    pub(super) turns: Arc<Semaphore>,
 }
 
 impl Attend {

@@ -27,6 +27,14 @@ impl Claims {
     }
 }
 
+#[cfg(test)]
+impl Claims {
+    /// Whether nothing is under way.
+    pub(super) fn is_empty(&self) -> bool {
+        self.inner.lock().expect("nothing panics under this lock").under_way.is_empty()
+    }
+}
+
 /// The right to handle what was said under one key; given back when it is dropped.
 pub struct Claim {
     key: String,

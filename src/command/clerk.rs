@@ -53,6 +53,12 @@ impl Clerk {
         self.claims.take(key)
     }
 
+    /// Whether nothing is under way.
+    #[cfg(test)]
+    pub(super) fn is_idle(&self) -> bool {
+        self.claims.is_empty()
+    }
+
     pub(super) fn chat(&self, platform: &str) -> Option<&Arc<dyn Chat>> {
         self.chats.iter().find(|chat| chat.platform() == platform)
     }

@@ -50,7 +50,7 @@ impl Clerk {
         result
     }
 
-    async fn submission(
+    pub(super) async fn submission(
         &self,
         actor: &Actor,
         button: &Button,

@@ -1,8 +1,11 @@
 //! What people may do, what is left behind when they do it, and that nothing is when they may not.
 
+mod attend;
+mod commands;
 mod forms;
 mod incidents;
 mod policy;
+mod submits;
 mod why;
 
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 mod apart;
 mod closed;
+mod declared;
 mod ends;
 mod told;
 

@@ -10,6 +10,7 @@ mod input;
 mod login;
 mod origin;
 mod outbox;
+mod press;
 mod proposals;
 mod reading;
 mod sample;

@@ -22,6 +22,7 @@ mod otlp;
 mod pipeline;
 mod prometheus;
 mod promql;
+mod questions;
 mod retention;
 mod scenarios;
 mod slack;
