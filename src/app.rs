@@ -27,7 +27,7 @@ use crate::assist::Assistant;
 use crate::bus::{Bus, Event};
 use crate::chat::Inlet;
 use crate::chat::console::Console;
-use crate::command::{Attend, Clerk};
+use crate::command::Clerk;
 use crate::config::Config;
 use crate::correlate::{self, Correlate, Maintenance};
 use crate::detect::{Detect, SharedShard};
@@ -162,8 +162,7 @@ impl App {
         self.start_diagnosis();
         self.start_actions(settings)?;
         self.start_notify();
-        let (clerk, tasks) = (self.clerk.clone(), self.tasks.clone());
-        self.tasks.stage(&self.bus, move || Attend::new(clerk.clone(), tasks.clone()));
+        self.start_talk();
         Ok(())
     }
 

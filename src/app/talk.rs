@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use super::App;
 use super::chats::Chats;
 use crate::approve::Workshop;
 use crate::assist::{Assistant, Ledger};
 use crate::bus::Bus;
-use crate::command::{Clerk, Counter, Desk};
+use crate::command::{Attend, Clerk, Counter, Desk};
 use crate::config::Config;
 use crate::llm::Llm;
 use crate::model::{Fault, SharedClock};
@@ -43,4 +44,12 @@ pub(super) fn clerk(
         .audited(Ledger::new(store.clone()));
     let chats = chats.iter().map(|(chat, _)| chat.clone()).collect();
     Ok((Clerk::new(counter, assistant.clone(), chats), assistant))
+}
+
+impl App {
+    /// Starts whoever handles what people say.
+    pub(super) fn start_talk(&self) {
+        let (clerk, tasks) = (self.clerk.clone(), self.tasks.clone());
+        self.tasks.stage(&self.bus, move || Attend::new(clerk.clone(), tasks.clone()));
+    }
 }
