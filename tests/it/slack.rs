@@ -21,6 +21,7 @@ use crate::slack_fake::{
 };
 use crate::support::{install_tls, piped, serve};
 
+mod checking;
 mod hearing;
 mod hooks;
 

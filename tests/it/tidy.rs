@@ -72,7 +72,8 @@ fn foreign_crates_stay_in_their_folder() {
         ("rusqlite", &["store"]),
         ("axum", &["web", "demo"]),
         ("async_openai", &["llm"]),
-        ("reqwest", &["telemetry", "remediate", "llm", "demo", "cli", "app"]),
+        // `chat`: Slack tells the granted scopes in a header that its library does not show.
+        ("reqwest", &["telemetry", "remediate", "llm", "demo", "cli", "app", "chat"]),
         ("opentelemetry_proto", &["telemetry", "demo"]),
         ("promql_parser", &["demo", "telemetry"]),
         ("resvg", &["chart"]),

@@ -7,6 +7,7 @@
 //! is down are told by [`Chat::health`] and stop nothing else.
 
 mod advice;
+mod check;
 mod config;
 mod events;
 mod handle;
@@ -27,6 +28,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
+pub use check::Finding;
 pub use config::Config;
 pub use http::verify;
 pub use scopes::{NEEDED, Scope};
