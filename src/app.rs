@@ -442,14 +442,7 @@ async fn upkeep(
         }
         let (now, kept) = (clock.now(), retention.clone());
         let trimmed = store.write(move |tx| tx.enforce(&kept, now)).await?;
-        if trimmed.by_size {
-            tracing::warn!("the store is above its size cap: the oldest telemetry goes early");
-        }
-        let over = trimmed.above_cap.map_or(0, |a| a.used_bytes - a.cap_bytes);
-        metrics::gauge!("nightjar_store_above_cap_bytes").set(over as f64);
-        if let Some(above) = trimmed.above_cap.filter(|_| !was_above) {
-            tracing::error!(reason = %above, "the size cap of the store can't be reached");
-        }
+        trimmed.tell(was_above);
         was_above = trimmed.above_cap.is_some();
         metrics::gauge!("nightjar_store_size_bytes").set(store.reader().size_bytes() as f64);
         let pause = clock.wall(MAINTENANCE).clamp(Duration::from_secs(10), MAINTENANCE);

@@ -97,6 +97,21 @@ pub struct Trimmed {
     pub above_cap: Option<AboveCap>,
 }
 
+impl Trimmed {
+    /// Says in metric and log what the size cap did. `was_above`: the round before already found
+    /// that it can't be reached, which is logged once.
+    pub fn tell(&self, was_above: bool) {
+        if self.by_size {
+            tracing::warn!("the store is above its size cap: the oldest telemetry goes early");
+        }
+        let over = self.above_cap.map_or(0, |a| a.used_bytes - a.cap_bytes);
+        metrics::gauge!("nightjar_store_above_cap_bytes").set(over as f64);
+        if let Some(above) = self.above_cap.filter(|_| !was_above) {
+            tracing::error!(reason = %above, "the size cap of the store can't be reached");
+        }
+    }
+}
+
 /// Key of the newest [`AboveCap`] in the store.
 const ABOVE_CAP: &str = "store_above_cap";
 /// The newest telemetry (ms), which the size cap spares: detection and diagnosis live on it.

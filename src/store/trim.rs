@@ -146,7 +146,7 @@ impl Tx<'_> {
              AND NOT EXISTS (SELECT 1 FROM record root WHERE root.kind = 'message' \
              AND root.id = record.subject AND root.body ->> 'incident' IN {of_active})"
         );
-        let post = format!("{spares} AND state NOT IN ('due', 'trying')");
+        let post = format!("{spares} AND state IN ('sent', 'refused')");
         Ok(self.trim("message", &message, before, pinned)?
             + self.trim("post", &post, before, pinned)?
             + self.trim("file", "1", before, pinned)?
