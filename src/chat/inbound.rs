@@ -74,7 +74,7 @@ pub enum Said {
         /// Its words, without the mention of the bot.
         text: String,
         /// Whether it was meant for the bot beyond doubt: a mention or a direct message. One that
-        /// was not is a question only in the thread of an incident.
+        /// was not is a question only in the thread of an incident, and where it sounds like one.
         addressed: bool,
     },
     /// A button that asks nothing.

@@ -20,6 +20,9 @@ use crate::store::{Filter, Rows, Tx};
 /// Longest question, in characters; what follows is not read.
 pub(super) const MOST_QUESTION: usize = 2_000;
 
+/// Sentences of an answer in the making that may wait to be shown.
+const DEPTH: usize = 64;
+
 /// Handles what people said. Cheap to clone; clones know of each other's work.
 #[derive(Clone)]
 pub struct Clerk {
@@ -67,7 +70,9 @@ impl Clerk {
     pub(super) async fn asks(&self, inbound: &Inbound) -> Result<Asked, Fault> {
         let incident = self.incident_of(inbound).await?;
         Ok(match &inbound.said {
-            Said::Message { addressed: false, .. } if incident.is_none() => Asked::Nothing,
+            Said::Message { addressed: false, text } if incident.is_none() || !asks(text) => {
+                Asked::Nothing
+            }
             Said::Message { text, .. } if text.trim().is_empty() => Asked::Other,
             Said::Message { text, .. } => Asked::Question(said(text, MOST_QUESTION), incident),
             Said::Command { text } => match super::asked::question(text) {
@@ -93,8 +98,10 @@ impl Clerk {
         match (asked, &inbound.said) {
             (Asked::Nothing, _) => self.finish(&inbound.key).await.map(|_| ()),
             (Asked::Question(text, incident), _) => {
-                let (progress, _nobody) = mpsc::channel(1);
-                self.answer(inbound, (text, incident), progress).await.map(|_| ())
+                let (progress, told) = mpsc::channel(DEPTH);
+                let answer = self.answer(inbound, (text, incident), progress);
+                let (answer, ()) = tokio::join!(answer, self.unfold(inbound, incident, told));
+                answer.map(|_| ())
             }
             (Asked::Other, Said::Click { code }) => {
                 self.deed(inbound, code, &BTreeMap::new()).await
@@ -193,11 +200,24 @@ impl Clerk {
         incident: Option<IncidentId>,
     ) -> Result<(), Fault> {
         let (post, key) = (self.reply(inbound, content, incident), inbound.key.clone());
+        // What was clicked may be seen by one person only, or stand on a page of their own: what
+        // everybody is to know of an incident goes to its own thread.
+        let clicked = matches!(inbound.said, Said::Click { .. } | Said::Submit { .. });
+        let home = incident.filter(|_| clicked).map(|id| format!("{id}/card"));
         self.desk()
             .store
             .write(move |tx| {
                 heard::finish(tx, &key)?;
-                post.want(tx)
+                let card = match &home {
+                    Some(key) => tx.get::<Post>(Post::row(&post.platform, key))?,
+                    None => None,
+                };
+                match (card, home) {
+                    (Some(card), Some(key)) => {
+                        Post { channel: card.channel, within: Within::Post(key), ..post }.want(tx)
+                    }
+                    _ => post.want(tx),
+                }
             })
             .await?;
         self.desk().bus.publish(Event::Outbox);
@@ -262,7 +282,12 @@ impl Clerk {
         format!("answer:{}", inbound.key)
     }
 
-    fn reply(&self, inbound: &Inbound, content: Content, incident: Option<IncidentId>) -> Post {
+    pub(super) fn reply(
+        &self,
+        inbound: &Inbound,
+        content: Content,
+        incident: Option<IncidentId>,
+    ) -> Post {
         let within = match (&inbound.thread, &inbound.message, &inbound.said) {
             (Some(root), ..) => Within::Message(root.clone()),
             (None, Some(own), Said::Message { .. }) => Within::Message(own.clone()),
@@ -291,6 +316,21 @@ pub(super) enum Asked {
     Question(String, Option<IncidentId>),
     /// Anything else: it is done at once.
     Other,
+}
+
+/// Words with which people begin a question or a wish for an answer.
+const ASKING: &str = " are can compare could did do does explain has have help how is list may show                       should status summarise summarize tell was were what whats when where which                       who whom whose why will would ";
+
+/// Whether words in a thread that name nobody ask something: people also talk to each other there.
+fn asks(text: &str) -> bool {
+    let text = text.trim().to_lowercase();
+    // Said to somebody else.
+    if text.starts_with(['@', '<']) {
+        return false;
+    }
+    let first: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '\'').collect();
+    let first = first.replace('\'', "");
+    text.contains('?') || (!first.is_empty() && ASKING.contains(&format!(" {first} ")))
 }
 
 /// The incident whose thread hangs on a message.

@@ -25,6 +25,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod unfold;
 mod why;
 mod wish;
 mod words;

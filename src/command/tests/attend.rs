@@ -178,6 +178,12 @@ async fn a_question_is_answered_once_where_it_was_asked() {
     assert!(!process.hear(in_thread.clone()).await, "delivered twice");
     process.hear(inbound("q2", Role::Viewer, words("status?", true))).await;
     process.hear(inbound("q3", Role::Viewer, words("lunch, anybody?", false))).await;
+    for (n, text) in
+        ["I have a look", "@bea can you look?", "<@U7> what is this?", "is it"].iter().enumerate()
+    {
+        let heard = inbound(&format!("t{n}"), Role::Viewer, words(text, false));
+        process.hear(Inbound { thread: Some("root".into()), ..heard }).await;
+    }
     process.attend(&world).await;
     assert!(!process.hear(in_thread).await, "delivered again after it was answered");
     process.attend(&world).await;
@@ -189,6 +195,7 @@ async fn a_question_is_answered_once_where_it_was_asked() {
         [
             ("answer:slack:q1", &Within::Message("root".into()), Some(incident.id)),
             ("answer:slack:q2", &Within::Message("m-q2".into()), None),
+            ("answer:slack:t3", &Within::Message("root".into()), Some(incident.id)),
         ],
         "talk that is not for us is left alone"
     );
@@ -202,7 +209,9 @@ async fn a_question_is_answered_once_where_it_was_asked() {
             ("m-q1".to_owned(), false),
             ("m-q1".into(), true),
             ("m-q2".into(), false),
-            ("m-q2".into(), true)
+            ("m-q2".into(), true),
+            ("m-t3".into(), false),
+            ("m-t3".into(), true)
         ]
     );
     assert_eq!(process.chat.said(), []);
@@ -331,6 +340,8 @@ async fn why_and_silence_are_told_in_the_thread() {
     let found = posts(&world).await;
     let of = |key: &str| found.iter().find(|p| p.key == key).expect("it is told");
     assert!(card_of(of("answer:slack:w")).title.starts_with("Why: #1"), "{found:?}");
+    let home = Within::Post(format!("{}/card", incident.id));
+    assert!([of("answer:slack:w"), of("answer:slack:s")].iter().all(|p| p.within == home));
     let Content::Text { text } = &of("answer:slack:s").content else { panic!("{found:?}") };
     assert!(
         text.starts_with("Silenced until 2026-11-20 05:00 UTC by ada: service=\"orders\""),
@@ -381,4 +392,40 @@ async fn the_next_process_goes_on_with_a_thread_of_another_platform() {
     let found = posts(&world).await;
     let post = found.iter().find(|p| p.platform == "discord").expect("it waits there");
     assert_eq!(post.key, "answer:discord:x");
+}
+
+#[tokio::test]
+async fn an_answer_unfolds_in_its_own_message_and_its_end_stands() {
+    let world = World::new();
+    carded(&world).await;
+    let mut process = Process::of(&world);
+    let question = inbound("q", Role::Viewer, words("status?", true));
+    process.hear(question.clone()).await;
+    let question = process.clerk.counter().stamped(question);
+    let tell = async |texts: &[&str]| {
+        let (progress, heard) = tokio::sync::mpsc::channel(8);
+        for text in texts {
+            let text = (*text).to_owned();
+            progress.send(assist::Progress::Sentence { text }).await.expect("there is room");
+        }
+        drop(progress);
+        process.clerk.unfold(&question, None, heard).await;
+        let found = posts(&world).await;
+        found.into_iter().find(|p| p.key == "answer:slack:q").expect("it is shown")
+    };
+    let making = tell(&["orders is slow [1].", "So is auth [2]."]).await;
+    assert_eq!(card_of(&making).footer, "Being answered …");
+    let text = card_of(&making).text();
+    assert!(text.contains("orders is slow") && !text.contains("auth"), "not faster: {text}");
+    assert_eq!(due(&world).await, 1, "what is shown is not the answer yet");
+    process.attend(&world).await;
+    let (progress, heard) = tokio::sync::mpsc::channel(8);
+    let late = assist::Progress::Sentence { text: "Late words.".into() };
+    progress.send(late).await.expect("there is room");
+    drop(progress);
+    process.clerk.unfold(&question, None, heard).await;
+    let found = posts(&world).await;
+    let answers: Vec<&Post> = found.iter().filter(|p| p.key == "answer:slack:q").collect();
+    assert_eq!(answers.len(), 1);
+    assert!(card_of(answers[0]).footer.contains("No model used"), "{answers:?}");
 }

@@ -1,0 +1,70 @@
+//! An answer as it unfolds: each sentence that was verified is shown where the answer will stand,
+//! in the same message, not faster than people read and platforms take edits.
+
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::Instant;
+
+use super::heard::{self, Handled};
+use super::{Clerk, said};
+use crate::assist::Progress;
+use crate::bus::Event;
+use crate::chat::{Block, Card, Content, Inbound};
+use crate::model::{Fault, IncidentId};
+
+/// Least wall time between two states of an answer in the making.
+const PACE: Duration = Duration::from_secs(2);
+/// What stands beneath an answer in the making.
+const MAKING: &str = "Being answered …";
+/// Longest text of an answer in the making, in characters.
+const MOST_CHARS: usize = 8_000;
+
+impl Clerk {
+    /// Shows sentences as they are heard, until nobody says any more. Without a model none is
+    /// said, and the answer comes in one piece.
+    pub(super) async fn unfold(
+        &self,
+        inbound: &Inbound,
+        incident: Option<IncidentId>,
+        mut heard: mpsc::Receiver<Progress>,
+    ) {
+        let (mut sentences, mut shown_at) = (Vec::new(), None::<Instant>);
+        while let Some(progress) = heard.recv().await {
+            let Progress::Sentence { text } = progress else { continue };
+            sentences.push(text);
+            if shown_at.is_some_and(|at| at.elapsed() < PACE) {
+                continue;
+            }
+            shown_at = Some(Instant::now());
+            if let Err(fault) = self.show(inbound, incident, &sentences).await {
+                tracing::warn!(error = fault.chain(), "a part of an answer was not shown");
+            }
+        }
+    }
+
+    async fn show(
+        &self,
+        inbound: &Inbound,
+        incident: Option<IncidentId>,
+        sentences: &[String],
+    ) -> Result<(), Fault> {
+        let text = said(&sentences.join("\n"), MOST_CHARS);
+        let blocks = vec![Block::Text { heading: None, text, evidence: Vec::new() }];
+        let card = Card { blocks, footer: MAKING.into(), ..Card::words("", "") };
+        let card = Card { fallback: MAKING.into(), ..card };
+        let post = self.reply(inbound, Content::card(card), incident);
+        let key = inbound.key.clone();
+        let write = move |tx: &crate::store::Tx<'_>| {
+            // The whole answer may stand by now: it stays.
+            if heard::state(tx, &key)? != Handled::Due {
+                return Ok(false);
+            }
+            post.want(tx)
+        };
+        if self.desk().store.write(write).await? {
+            self.desk().bus.publish(Event::Outbox);
+        }
+        Ok(())
+    }
+}
