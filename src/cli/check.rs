@@ -4,6 +4,7 @@
 //! It changes nothing but for one file of a few bytes that is written to the data folder and
 //! removed again; a model is asked for one word.
 
+mod chat;
 mod local;
 mod remote;
 #[cfg(test)]
@@ -88,15 +89,17 @@ pub(super) async fn all(config: &Config, file: &Path, patience: Duration) -> Vec
     rows.extend(local::data_folder(config));
     rows.extend(local::doors(config));
     let (runbooks, library) = local::runbooks(config);
-    let (servers, model, hosts) = tokio::join!(
+    let (servers, model, hosts, chats) = tokio::join!(
         remote::prometheus(config, patience),
         remote::model(config, patience),
         remote::hosts(config, patience),
+        chat::slack(config, patience),
     );
     rows.extend(servers);
     rows.extend(model);
     rows.extend(runbooks);
     rows.extend(hosts);
+    rows.extend(chats);
     rows.extend(local::programs(config));
     rows.extend(library.iter().flat_map(|library| local::actions(config, library)));
     rows

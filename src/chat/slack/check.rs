@@ -1,13 +1,20 @@
 //! What `nightjar check` tries of a workspace: tokens, permissions, channels and groups, each with
 //! what to do where it is not right.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::future::ready;
+use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::Slack;
 use super::scopes::NEEDED;
+use super::{Config, Slack};
+use crate::chat::{Card, Completion, Inbound, Inlet, Pressed};
+use crate::model::clock::SystemClock;
+use crate::model::{Actor, Fault};
 
 /// How long the permissions may take to be told.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -26,6 +33,49 @@ pub struct Finding {
 impl Finding {
     fn new(what: impl Into<String>, essential: bool, result: Result<String, String>) -> Self {
         Self { what: what.into(), result, essential }
+    }
+}
+
+/// Tries a workspace by its settings alone.
+///
+/// # Errors
+/// The machine can't make encrypted connections.
+pub async fn check(config: &Config) -> Result<Vec<Finding>, Fault> {
+    let slack = Slack::new(config.clone(), Arc::new(Nobody), Arc::new(SystemClock))?;
+    Ok(slack.check().await)
+}
+
+/// Hears nothing: a check listens to nobody.
+struct Nobody;
+
+impl Inlet for Nobody {
+    fn press(&self, _: Actor, _: String) -> BoxFuture<'_, Result<Pressed, Fault>> {
+        ready(Ok(Pressed::Nothing)).boxed()
+    }
+
+    fn faults(
+        &self,
+        _: Actor,
+        _: String,
+        _: BTreeMap<String, String>,
+    ) -> BoxFuture<'_, Result<BTreeMap<String, String>, Fault>> {
+        ready(Ok(BTreeMap::new())).boxed()
+    }
+
+    fn accept(&self, _: Inbound) -> BoxFuture<'_, Result<bool, Fault>> {
+        ready(Ok(false)).boxed()
+    }
+
+    fn complete(
+        &self,
+        _: Completion,
+        _: String,
+    ) -> BoxFuture<'_, Result<Vec<(String, String)>, Fault>> {
+        ready(Ok(Vec::new())).boxed()
+    }
+
+    fn home(&self, _: Actor) -> BoxFuture<'_, Result<Vec<Card>, Fault>> {
+        ready(Ok(Vec::new())).boxed()
     }
 }
 

@@ -28,7 +28,7 @@ use futures_util::future::BoxFuture;
 use serde_json::Value;
 use tokio::sync::mpsc;
 
-pub use check::Finding;
+pub use check::{Finding, check};
 pub use config::Config;
 pub use http::verify;
 pub use scopes::{NEEDED, Scope};

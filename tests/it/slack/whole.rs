@@ -1,0 +1,137 @@
+//! The real binary with a Slack workspace: an incident is told, talked about and taken there.
+
+use nightjar::model::wall_now;
+
+use super::*;
+use crate::bot::Bot;
+use crate::support::{eventually, free_port};
+
+const PATIENCE: Duration = Duration::from_secs(40);
+
+fn settings(fake: &Fake) -> String {
+    format!(
+        "[correlate]\ngroup_wait_s = 1\n[[chat.slack]]\nbot_token = {BOT_TOKEN:?}\n\
+         app_token = {APP_TOKEN:?}\napi_url = {:?}\nchannel = \"#incidents\"\n\
+         [[chat.slack.people]]\ngroup = {GROUP:?}\nrole = \"approver\"\n",
+        fake.api()
+    )
+}
+
+async fn alert(bot: &Bot, name: &str, service: &str) {
+    let labels = json!({ "alertname": name, "service": service, "severity": "critical" });
+    let alert = json!({ "status": "firing", "startsAt": wall_now(), "labels": labels });
+    let body = json!({ "version": "4", "alerts": [alert] });
+    assert_eq!(bot.door().send("/ingest/alertmanager", &body).await.ok(), Some(200));
+}
+
+/// The cards of incidents: roots with our key.
+fn cards(fake: &Fake) -> Vec<Value> {
+    let mut roots = fake.messages(CHANNEL);
+    roots.retain(|m| {
+        let root = m["thread_ts"].is_null() || m["thread_ts"] == m["ts"];
+        root && m["metadata"]["event_payload"]["key"].is_string()
+    });
+    roots
+}
+
+/// Which button of a message asks for this.
+fn nth(message: &Value, verb: Verb) -> usize {
+    let start = format!("v1:{}:", verb.as_str());
+    let blocks = message["blocks"].as_array().expect("blocks");
+    let mut buttons = blocks
+        .iter()
+        .filter(|b| b["type"] == "actions")
+        .flat_map(|b| b["elements"].as_array().expect("buttons"));
+    let asks = |b: &Value| b["value"].as_str().is_some_and(|v| v.starts_with(&start));
+    buttons.position(asks).unwrap_or_else(|| panic!("no button {start} on {message}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_is_told_asked_about_and_taken_in_slack() {
+    install_tls();
+    let fake = Fake::start().await;
+    let bot = Bot::on(free_port(), &settings(&fake)).await;
+    eventually("connections", PATIENCE, async || fake.n_sockets() == 2).await;
+    alert(&bot, "CheckoutSlow", "checkout").await;
+    eventually("a card", PATIENCE, async || cards(&fake).len() == 1).await;
+    let card = cards(&fake).remove(0);
+    let ts = card["ts"].as_str().expect("a text").to_owned();
+
+    // Who may not is told so alone, who may takes it; both at once, and delivered twice.
+    let n = nth(&card, Verb::Acknowledge);
+    let (cy, ann) = (fake.click(CY, CHANNEL, &ts, n), fake.click(ANN, CHANNEL, &ts, n));
+    for click in [&cy, &ann, &ann] {
+        let ack = fake.deliver("interactive", click.clone()).await.expect("is acknowledged");
+        assert!(ack.after < Duration::from_secs(1), "{:?}", ack.after);
+    }
+    eventually("the incident to be Ann's", PATIENCE, async || {
+        bot.list("incidents").await[0]["owner"]["id"] == ANN
+    })
+    .await;
+    eventually("a refusal", PATIENCE, async || {
+        fake.look().ephemeral.iter().any(|e| e["user"] == CY)
+    })
+    .await;
+    eventually("the card to say so", PATIENCE, async || {
+        cards(&fake)[0]["blocks"].to_string().contains("ann")
+    })
+    .await;
+
+    // A question in the thread, without a mention, is answered in the thread.
+    let asked = fake.say(CY, CHANNEL, Some(&ts), "what changed?");
+    assert!(fake.deliver("events_api", fake.event(&asked)).await.is_some());
+    let asked_at = asked["ts"].as_str().expect("a text").to_owned();
+    eventually("an answer", PATIENCE, async || {
+        let key = |m: &Value| m["metadata"]["event_payload"]["key"].as_str().map(str::to_owned);
+        fake.messages(CHANNEL)
+            .iter()
+            .any(|m| m["thread_ts"] == *ts && key(m).is_some_and(|k| k.contains(&asked_at)))
+    })
+    .await;
+    eventually("the sign to go", PATIENCE, async || fake.look().signs.is_empty()).await;
+    assert!(fake.n_calls("reactions.add") >= 1);
+
+    // A command is answered to its author alone.
+    let before = fake.look().ephemeral.len();
+    assert!(fake.deliver("slash_commands", fake.command(ANN, CHANNEL, "help")).await.is_some());
+    eventually("help", PATIENCE, async || fake.look().ephemeral.len() > before).await;
+
+    // A form: silence, with what is wrong shown in it.
+    let card = cards(&fake).remove(0);
+    let click = fake.click(ANN, CHANNEL, &ts, nth(&card, Verb::Silence));
+    assert!(fake.deliver("interactive", click).await.is_some());
+    eventually("a form", PATIENCE, async || !fake.look().views.is_empty()).await;
+    let text = |value: &str| json!({ "type": "plain_text_input", "value": value });
+    let sent = fake.submit(ANN, &[("duration", text("soon")), ("reason", text("known"))]);
+    let ack = fake.deliver("interactive", sent).await.expect("is acknowledged");
+    let errors = ack.payload.expect("a fault is shown");
+    assert!(errors["errors"]["duration"].as_str().is_some_and(|e| e.contains("length of time")));
+    assert_eq!(fake.look().pinged, [""; 0]);
+    assert_eq!(cards(&fake).len(), 1);
+    drop(bot);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn after_kill_9_every_incident_has_one_card() {
+    install_tls();
+    let fake = Fake::start().await;
+    let mut bot = Bot::on(free_port(), &settings(&fake)).await;
+    for n in 0..6 {
+        // The answer to every second card is lost with the process.
+        if n % 2 == 0 {
+            fake.trouble("chat.postMessage", Trouble::DoneUnsaid);
+        }
+        alert(&bot, &format!("Slow{n}"), &format!("service-{n}")).await;
+        let stands = async || fake.messages(CHANNEL).len() > n;
+        eventually("a message", PATIENCE, stands).await;
+        bot.kill();
+        bot.again().await;
+    }
+    let incidents = bot.list("incidents").await.len();
+    println!("{incidents} incidents");
+    assert!(incidents > 0);
+    eventually("a card for each", PATIENCE, async || cards(&fake).len() == incidents).await;
+    let keys: std::collections::BTreeSet<String> =
+        cards(&fake).iter().map(|m| m["metadata"]["event_payload"]["key"].to_string()).collect();
+    assert_eq!(keys.len(), incidents, "no incident has two");
+}
