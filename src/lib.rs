@@ -8,7 +8,9 @@
 //! incident to every [`chat`] platform; [`approve`] offers actions from [`runbook`]s and makes, after
 //! people's decisions ([`command`]), the one [`approve::ApprovedAction`] that [`remediate`] carries
 //! out and measures; [`learn`] lets what was measured order the next suggestions. [`assist`]
-//! answers questions through read-only doors. [`web`] has the front doors, the API and the console; [`app`] puts it all together; [`demo`] is a shop to try it on.
+//! answers questions through read-only doors. What people say, press and send comes from every
+//! platform through one counter in [`command`] and is handled once. [`web`] has the front doors, the
+//! API and the console; [`app`] puts it all together; [`demo`] is a shop to try it on.
 //!
 //! # Who may use whom
 //!

@@ -28,7 +28,7 @@ pub struct NewIncident {
 }
 
 impl Desk {
-    /// Opens an incident by hand. Alerts about its service, and about what depends on it, join it.
+    /// Opens an incident by hand. Alerts about its service join it, and those related to them.
     ///
     /// # Errors
     /// The role does not allow it, or it has no title.

@@ -3,6 +3,12 @@
 //! Takes an actor and a wish; gives the changed thing, or a [`Refused`] whose text is shown as it
 //! stands. Publishes the doorbells of what changed. Guarantees: a decision, its timeline entry
 //! and its audit record are one transaction; what a role may not do is refused, naming who may.
+//!
+//! Every platform comes in the same way, the web console included. [`Counter`] opens forms at once
+//! and keeps what is said; [`Clerk`] handles each thing that was kept, once: deeds through the
+//! [`Desk`], marked as handled in the transaction of the deed; questions through the assistant,
+//! marked with the answer's place in the outbox. [`Attend`], which hears `Inbound` and sweeps, has
+//! the clerk handle what is due, so that what a dead process left is done by the next one.
 
 mod answer;
 mod asked;

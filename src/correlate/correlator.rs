@@ -323,9 +323,10 @@ impl Correlator {
             .filter(|g| active || g.incident.state == IncidentState::Resolved)
             .filter_map(|g| {
                 let (entity, onset) = (&alert.entity, alert.starts_at);
-                let link =
-                    relate::link(&self.config, here, entity, onset, &g.entities, &g.explained)?;
-                Some((g.incident.id, link))
+                let link = g.named(entity, onset).or_else(|| {
+                    relate::link(&self.config, here, entity, onset, &g.entities, &g.explained)
+                });
+                Some((g.incident.id, link?))
             })
             .collect();
         links.sort_by_key(|(id, l)| (l.kind, l.hops, l.gap_ms, *id));

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::Config;
-use super::relate;
+use super::relate::{self, Kind, Link};
 use crate::model::{
     Alert, AlertId, EntityRef, Fingerprint, Graph, Incident, IncidentId, IncidentState, Indicator,
     Severity, Time,
@@ -112,19 +112,28 @@ impl Group {
     /// A stored incident; its members are added by [`Group::put`].
     pub(super) fn of(incident: Incident) -> Self {
         let listed = incident.alerts.iter().copied().collect();
-        // What a person named is part of it before any alert is.
-        let declared = incident.declared_by.is_some();
-        let named = incident.entities.iter().take(usize::from(declared));
-        let entities = named.map(|e| (e.clone(), incident.onset_at)).collect();
         Self {
             incident,
             own: BTreeMap::new(),
             listed,
             members: BTreeMap::new(),
-            entities,
+            entities: BTreeMap::new(),
             explained: BTreeSet::new(),
             dirty: false,
         }
+    }
+
+    /// Why an alert belongs to what a person opened: it is about what they named. Nothing else
+    /// follows from their word, so that a wrong guess draws no other fault's alerts in.
+    pub(super) fn named(&self, entity: &EntityRef, onset: Time) -> Option<Link> {
+        let by = self.incident.declared_by.as_ref()?;
+        let named = self.incident.entities.first() == Some(entity);
+        named.then(|| Link {
+            kind: Kind::Same,
+            hops: 0,
+            gap_ms: onset.ms_since(self.incident.onset_at).abs(),
+            reason: format!("{} opened the incident about {}", by.name, entity.name()),
+        })
     }
 
     /// Adds or renews a member. Says whether its entity is new to the incident.
