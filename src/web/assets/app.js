@@ -207,6 +207,7 @@ async function start() {
   document.addEventListener("stale", draw);
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) return event.target.form?.requestSubmit();
     const typing = event.target.closest?.("input,textarea,select,dialog");
     if (event.key !== "/" || typing || event.ctrlKey || event.metaKey) return;
     const say = document.getElementById("say");

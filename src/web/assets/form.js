@@ -84,7 +84,4 @@ export function values(made) {
   return found;
 }
 
-/** UTC time of a `datetime-local` control. */
-export const utc = (text) => new Date(`${text}Z`).toISOString();
-
 addEventListener("DOMContentLoaded", () => dialog().addEventListener("close", () => returnTo?.focus?.()));

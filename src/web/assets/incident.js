@@ -1,13 +1,13 @@
 // One incident beside the list: card, thread, story, evidence, alerts, actions.
 import { el, state, badge, button, minute, clock, entity, n_of, table } from "/assets/dom.js";
 import { api } from "/assets/net.js";
-import { form, field, toast } from "/assets/form.js";
 import { card } from "/assets/card.js";
 import { thread } from "/assets/message.js";
 import { side, active, home } from "/assets/side.js";
 import { chart, cites, bar } from "/assets/evidence.js";
-import { decide, ignore, past, run } from "/assets/proposal.js";
-import { verbs, assign, merge, split, review, silence, matchersOfIncident, why } from "/assets/actions.js";
+import { past, run } from "/assets/proposal.js";
+import { press } from "/assets/press.js";
+import { split, review } from "/assets/actions.js";
 import { box, pending, follow } from "/assets/ask.js";
 
 const TABS = { thread: "Thread", story: "Timeline", evidence: "Evidence", alerts: "Alerts", actions: "Actions" };
@@ -24,31 +24,18 @@ const dated = (text) => el("time", { datetime: text, title: `${minute(text)} UTC
 const parts = {
   thread: (found) => {
     const i = found.incident;
-    const press = (b) => {
-      const p = found.proposals.find((o) => o.id === b.subject);
-      if (b.digest && !p?.digest.startsWith(b.digest)) {
-        toast("The plan has changed since this card was written. Read the newest card and decide there.");
-        return document.dispatchEvent(new CustomEvent("stale"));
-      }
-      if (b.verb === "approve" || b.verb === "schedule") return decide(p, b.verb === "schedule");
-      if (b.verb === "ignore") return ignore(p);
-      if (b.verb === "why") return why(b.subject);
-      if (b.verb === "silence") return silence(matchersOfIncident(found));
-      return verbs[b.verb]?.(i);
-    };
-    const more = active(i) ? [button("Assign…", () => assign(i)), button("Merge…", () => merge(i))]
+    const own = (verb, label) => button(label, () => press({ verb, subject: i.id }), { "data-verb": verb });
+    const more = active(i) ? [own("assign", "Assign…"), own("merge", "Merge…")]
       : i.state === "resolved" ? [button("Review…", () => review(i))] : null;
     return [el("div", { class: "messages" }, card(found, press, more), thread(found.messages), pending(i.id))];
   },
   story: (found) => {
     const i = found.incident;
     const entries = [...found.timeline].sort((a, b) => a.at.localeCompare(b.at));
-    const note = () => form(`Note on #${i.number}`, [field("text", "Note", "lines", { required: true, maxlength: 4000 })],
-      { submit: "Write", send: (v) => api(`/incidents/${i.id}/notes`, v), done: "Noted." });
     return [el("section", { class: "panel" }, el("h1", {}, "Timeline"), el("ol", { class: "story" },
       entries.map((e) => el("li", { "data-key": e.id, class: e.kind }, dated(e.at), badge(e.kind), el("span", {}, e.text,
         e.actor.via === "nightjar" ? "" : el("span", { class: "soft" }, ` (${e.actor.name})`))))),
-    el("div", { class: "buttons" }, button("Write a note…", note)))];
+    el("div", { class: "buttons" }, button("Write a note…", () => press({ verb: "note", subject: found.incident.id }))))];
   },
   evidence: (found) => {
     const d = found.diagnosis;
@@ -69,7 +56,7 @@ const parts = {
   },
   alerts: (found) => {
     const rows = found.alerts.map((a) => [dated(a.starts_at), state(a), entity(a.entity),
-      a.annotations.summary || a.labels.alertname || "", a.decision || "", button("Why?", () => why(a.id), { class: "quiet" })]);
+      a.annotations.summary || a.labels.alertname || "", a.decision || "", button("Why?", () => press({ verb: "why", subject: a.id }), { class: "quiet" })]);
     return [el("section", { class: "panel wide" }, el("h1", {}, n_of(found.n_alerts, "alert")),
       table("Alerts of this incident", ["Since", "Status", "Entity", "Alert", "Decision", ""], rows, "It has no alert."),
       found.n_alerts > rows.length ? el("p", { class: "soft" }, `The first ${rows.length} are shown.`) : null,

@@ -2,7 +2,8 @@
 import { el, state as firing, button, minute, entity, badge, table } from "/assets/dom.js";
 import { api } from "/assets/net.js";
 import { toast } from "/assets/form.js";
-import { silence, matchersOf, why as ask, explained } from "/assets/actions.js";
+import { silence, matchersOf, explained } from "/assets/actions.js";
+import { press } from "/assets/press.js";
 
 const heading = (title, words, ...more) => el("div", { class: "head" }, el("div", {}, el("h1", {}, title), el("p", { class: "soft" }, words)), ...more);
 
@@ -23,7 +24,7 @@ export async function alerts(status) {
   const rows = all.map((a) => [minute(a.starts_at), firing(a), a.severity, entity(a.entity),
     a.annotations.summary || a.labels.alertname, decision(a),
     el("div", { class: "row" }, a.incident ? el("a", { href: `#/incidents/${a.incident}` }, "Incident") : null,
-      button("Why?", () => ask(a.id), { class: "quiet" }), button("Silence…", () => silence(matchersOf(a)), { class: "quiet" }))]);
+      button("Why?", () => press({ verb: "why", subject: a.id }), { class: "quiet" }), button("Silence…", () => silence(matchersOf(a)), { class: "quiet" }))]);
   return { title: "Alerts", nodes: [heading("Alerts", "Every alert, with what was decided about it and why. Times are UTC."),
     choice("alerts", [["", "All"], ["firing", "Firing"], ["resolved", "Resolved"]], status),
     table("Alerts", ["Since", "Status", "Severity", "Entity", "Alert", "Decision", ""], rows, "No alert here.")] };

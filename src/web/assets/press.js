@@ -27,12 +27,32 @@ function told(done, subject) {
   stale();
 }
 
+const PARAMETER = "parameter.";
+
+/** Parameters that were changed make another plan: it is made first, and its form is shown, so that
+ * nobody approves what they have not read. Gives the new form; null where nothing was changed. */
+async function replanned(form, values) {
+  const asked = form.fields.filter((f) => f.name.startsWith(PARAMETER));
+  if (asked.every((f) => values[f.name] === f.value)) return null;
+  const [, , subject, digest] = form.code.split(":");
+  const parameters = Object.fromEntries(asked.map((f) => [f.name.slice(PARAMETER.length), values[f.name]]));
+  let next;
+  try {
+    next = await api(`/proposals/${subject}/edit`, { digest, parameters, reason: values.reason });
+  } catch (error) {
+    const wrong = asked.filter((f) => values[f.name] !== f.value);
+    if (error.status === 422 && wrong.length === 1) error.fields = { [wrong[0].name]: error.message };
+    throw error;
+  }
+  return (await api("/press", { code: code({ verb: "approve", subject, digest: next.digest.slice(0, 16) }) })).form;
+}
+
 /** The form with its fields, refusals beside them, and the buttons; `after` is told what came of
  * it. */
 function made(form, prefix, after, more) {
-  const mine = key();
+  let mine = key();
   const refused = el("p", { class: "refused", role: "alert" });
-  const go = el("button", { type: "submit", class: form.danger ? "danger" : "primary", id: prefix === "f" ? "confirm" : `${prefix}-confirm` }, form.submit);
+  const go = el("button", { type: "submit", class: "primary", id: prefix === "f" ? "confirm" : `${prefix}-confirm` }, form.submit);
   const send = async (event) => {
     event.preventDefault();
     const own = event.target;
@@ -44,8 +64,17 @@ function made(form, prefix, after, more) {
     confirm.disabled = true;
     own.setAttribute("aria-busy", "true");
     try {
-      after(await api("/submit", { code: form.code, values: answers(own, form), key: mine }));
+      const values = answers(own, form);
+      const next = await replanned(form, values);
+      if (next) {
+        ask(next, "", values);
+        toast("The plan was changed: read it again before you decide.");
+        return stale();
+      }
+      after(await api("/submit", { code: form.code, values, key: mine }));
     } catch (error) {
+      // What was answered was handled; what was lost on the way may have been, and keeps its key.
+      if (!error.away) mine = key();
       const rest = mark(own, error.fields || {});
       say.textContent = [error.fields && Object.keys(error.fields).length ? "" : error.message, ...rest].filter(Boolean).join(" ");
       if (gone(error)) {
@@ -57,14 +86,18 @@ function made(form, prefix, after, more) {
     own.removeAttribute("aria-busy");
     confirm.disabled = false;
   };
-  return el("form", { onsubmit: send, novalidate: true }, inputs(form, prefix), refused, el("div", { class: "buttons" }, go, more));
+  return el("form", { onsubmit: send, novalidate: true }, inputs(form, prefix),
+    form.danger ? el("p", { class: "soft small" }, "This has an effect on the systems that are watched.") : null, refused, el("div", { class: "buttons" }, go, more));
 }
 
-/** A form in the dialog. */
-function ask(form, subject) {
-  const own = made(form, "f", (done) => { close(); told(done, subject); }, button("Cancel", close));
+/** A form in the dialog; what was typed into one before it stays. */
+function ask(form, subject, typed = {}) {
+  const kept = form.fields.map((f) => (f.name === "reason" && typed.reason ? { ...f, value: typed.reason } : f));
+  const own = made({ ...form, fields: kept }, "f", (done) => { close(); told(done, subject); }, button("Cancel", close));
   open(form.title, own);
-  (own.querySelector("input,textarea,select") || own.querySelector("#confirm")).focus();
+  // What is still empty comes first; what is to be read stays in sight.
+  const asked = [...own.querySelectorAll("input,textarea,select")];
+  (asked.find((c) => !c.value) || asked[0] || own.querySelector("#confirm")).focus({ preventScroll: true });
 }
 
 /** A form in the thread. */
