@@ -24,6 +24,7 @@ use crate::support::{install_tls, piped, serve};
 mod checking;
 mod hearing;
 mod hooks;
+mod storm;
 mod whole;
 
 /// Keeps what it is handed, and opens a form for `approve`.

@@ -91,3 +91,35 @@ fn the_manifest_asks_for_what_the_code_needs_and_no_more() {
         assert!(lines[at - 1].starts_with("# "), "{scope} is not explained");
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_command_line_checks_every_workspace() {
+    let stage = stage(None).await;
+    stage.fake.look().scopes.remove("pins:write");
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let file = folder.path().join("nightjar.toml");
+    let text = format!(
+        "data_dir = {:?}\n[[chat.slack]]\nbot_token = {BOT_TOKEN:?}\napp_token = {APP_TOKEN:?}\n\
+         api_url = {:?}\nchannel = \"#other\"\n",
+        folder.path().join("data"),
+        stage.fake.api()
+    );
+    std::fs::write(&file, text).expect("written");
+    let binary = PathBuf::from(env!("CARGO_BIN_EXE_nightjar"));
+    let file = file.display().to_string();
+    let run = move || piped(&binary, &["check", "--config", &file], "");
+    let (status, said) = tokio::task::spawn_blocking(run).await.expect("it ran");
+    assert_ne!(status, 0, "the bot is not in its channel");
+    for part in [
+        "slack: bot_token",
+        "knows the bot as @nightjar",
+        "slack: scope pins:write",
+        "install the app again",
+        "Socket Mode opens",
+        "the bot is not in #other",
+        "write /invite @nightjar there",
+    ] {
+        assert!(said.contains(part), "{part} is missing in\n{said}");
+    }
+    assert!(!said.contains(BOT_TOKEN) && !said.contains(APP_TOKEN));
+}

@@ -6,9 +6,9 @@ use super::*;
 use crate::bot::Bot;
 use crate::support::{eventually, free_port};
 
-const PATIENCE: Duration = Duration::from_secs(40);
+pub(super) const PATIENCE: Duration = Duration::from_secs(40);
 
-fn settings(fake: &Fake) -> String {
+pub(super) fn settings(fake: &Fake) -> String {
     format!(
         "[correlate]\ngroup_wait_s = 1\n[[chat.slack]]\nbot_token = {BOT_TOKEN:?}\n\
          app_token = {APP_TOKEN:?}\napi_url = {:?}\nchannel = \"#incidents\"\n\
@@ -25,7 +25,7 @@ async fn alert(bot: &Bot, name: &str, service: &str) {
 }
 
 /// The cards of incidents: roots with our key.
-fn cards(fake: &Fake) -> Vec<Value> {
+pub(super) fn cards(fake: &Fake) -> Vec<Value> {
     let mut roots = fake.messages(CHANNEL);
     roots.retain(|m| {
         let root = m["thread_ts"].is_null() || m["thread_ts"] == m["ts"];
