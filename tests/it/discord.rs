@@ -18,6 +18,7 @@ use crate::support::{install_tls, serve};
 
 mod delivery;
 mod hearing;
+mod official;
 
 /// Stands behind the adapter: records what it is given and answers as it is told.
 #[derive(Clone, Default)]

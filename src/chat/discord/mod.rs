@@ -18,6 +18,7 @@
 //! history before a doubtful send); a first response to every interaction within 2 s, whatever is
 //! slow; nobody is pinged; limits of the API are kept and waited out; no token in the log.
 
+mod check;
 mod commands;
 mod config;
 mod events;
@@ -46,6 +47,7 @@ use serenity::http::{LightMethod, Route};
 use serenity::model::id::{ChannelId, MessageId};
 use tokio::sync::OnceCell;
 
+pub use check::Finding;
 pub use config::Config;
 
 use super::{Address, Chat, Content, Draft, File, Health, Inlet, Limits, Place};

@@ -267,3 +267,28 @@ async fn a_question_shows_that_it_was_taken() {
     discord.working(address(None), question.to_string(), false).await;
     assert!(fake.world().reactions.is_empty());
 }
+
+#[tokio::test]
+async fn a_check_names_the_permission_that_a_feature_lacks() {
+    let (fake, _desk, discord) = adapter().await;
+    let bad = |found: &[nightjar::chat::discord::Finding]| {
+        let wrong = found.iter().filter_map(|(what, r)| r.as_ref().err().map(|e| (what, e)));
+        wrong.map(|(what, e)| format!("{what}: {e}")).collect::<Vec<_>>()
+    };
+    let found = discord.check().await;
+    assert_eq!(bad(&found), Vec::<String>::new());
+    assert!(
+        found[0].1.as_ref().expect("good").contains("permissions=2252109051448384"),
+        "{found:?}"
+    );
+    fake.world().permissions &= !(1 << 15 | 1 << 35);
+    let found = discord.check().await;
+    insta::assert_snapshot!(bad(&found).join("\n"), @"
+    discord: channel 1400000000000000010: in incidents the bot's role lacks Create Public Threads (for threads of incidents), Attach Files (for charts); give it these there
+    discord: channel 1400000000000000011: in incident-posts the bot's role lacks Attach Files (for charts); give it these there
+    ");
+    let (fake, _desk, discord) = adapter().await;
+    fake.world().token_is_bad = true;
+    let found = discord.check().await;
+    assert!(found.len() == 1 && bad(&found)[0].contains("Reset Token"), "{found:?}");
+}

@@ -35,6 +35,7 @@ pub(super) fn application(world: &World) -> Value {
     json!({
         "id": BOT.to_string(), "name": "nightjar", "icon": null, "description": "", "bot_public": true,
         "bot_require_code_grant": false, "verify_key": "00", "summary": "", "team": null,
+        "owner": World::user(super::ADA),
         "flags": if world.content_granted { 1 << 19 } else { 0 },
     })
 }

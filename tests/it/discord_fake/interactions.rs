@@ -29,7 +29,7 @@ impl World {
         id: u64,
         token: &str,
         body: &Value,
-        _query: &str,
+        query: &str,
     ) -> (Answer, Events) {
         let Some(act) = self.acts.get(&id).filter(|a| a.token == token).cloned() else {
             return unknown();
@@ -67,20 +67,45 @@ impl World {
         }
         let own = data["flags"].as_u64().unwrap_or(0) & 64 != 0;
         let mut events = Vec::new();
-        let mut original = None;
-        if matches!(kind, 4 | 5) && !own {
-            let shown =
+        let (mut original, mut shown) = (None, Value::Null);
+        if matches!(kind, 4 | 5) {
+            let body =
                 if kind == 5 { json!({ "content": "", "flags": 128 }) } else { data.clone() };
-            let message = self.message(act.channel, BOT, &shown, &[]);
-            original = message["id"].as_str().and_then(|i| i.parse().ok());
-            events.push(("MESSAGE_CREATE", message));
+            shown = self.message(act.channel, BOT, &body, &[]);
+            if own {
+                // It stands nowhere but before one person.
+                self.messages.entry(act.channel).or_default().pop();
+            } else {
+                original = shown["id"].as_str().and_then(|i| i.parse().ok());
+                events.push(("MESSAGE_CREATE", shown.clone()));
+            }
         }
+        let told = json!({
+            "interaction": {
+                "id": id.to_string(), "type": act.kind, "response_message_id": shown["id"],
+                "response_message_loading": kind == 5, "response_message_ephemeral": own,
+            },
+            "resource": { "type": kind, "message": shown.clone() },
+        });
         let act = self.acts.get_mut(&id).expect("it is there");
         (act.own, act.loading, act.original) = (own, kind == 5, original);
         if kind == 4 && own {
             act.whispers.push(data);
         }
         act.response = Some((body.clone(), act.begun.elapsed().as_millis()));
+        // Clients spell a yes as true, True or 1.
+        let asked = query.split_once("with_response=").map(|(_, value)| value.to_lowercase());
+        if asked.is_some_and(|value| value.starts_with(['t', '1'])) {
+            let mut told = told;
+            if shown.is_null() {
+                told["interaction"]
+                    .as_object_mut()
+                    .expect("an object")
+                    .remove("response_message_id");
+                told["resource"].as_object_mut().expect("an object").remove("message");
+            }
+            return ((200, told), events);
+        }
         ((204, Value::Null), events)
     }
 
@@ -125,9 +150,8 @@ impl World {
                 if asked.body["flags"].as_u64().unwrap_or(0) & 64 != 0 {
                     let found = self.acts.get_mut(&id).expect("it is there");
                     found.whispers.push(asked.body.clone());
-                    let answer = json!({
-                        "id": self.id().to_string(), "channel_id": act.channel.to_string(),
-                    });
+                    let answer = self.message(act.channel, BOT, &asked.body, &[]);
+                    self.messages.entry(act.channel).or_default().pop();
                     return quiet((200, answer));
                 }
                 let message = self.message(act.channel, BOT, &asked.body, &[]);
@@ -144,7 +168,8 @@ impl World {
         act.loading = false;
         let Some(message) = original else {
             act.whispers.push(body.clone());
-            let answer = json!({ "id": id.to_string(), "channel_id": channel.to_string() });
+            let answer = self.message(channel, BOT, body, &[]);
+            self.messages.entry(channel).or_default().pop();
             return ((200, answer), Vec::new());
         };
         let Some(found) = self.find(channel, message) else {

@@ -145,7 +145,8 @@ impl Fake {
         };
         let world = World {
             channels: [(TEXT, chan(0, "incidents")), (FORUM, chan(15, "incident-posts"))].into(),
-            permissions: u64::MAX >> 8,
+            // All but to be an administrator, who needs no other.
+            permissions: u64::MAX >> 8 & !8,
             takes_whispers: true,
             limits: true,
             heartbeat_ms: 20_000,
@@ -164,6 +165,11 @@ impl Fake {
     /// Its base address.
     pub(crate) fn base(&self) -> String {
         format!("http://127.0.0.1:{}", self.world().rest_port)
+    }
+
+    /// The address of its gateway.
+    pub(crate) fn gateway(&self) -> String {
+        format!("ws://127.0.0.1:{}", self.world().gateway_port)
     }
 
     /// All that it knows. Whoever changes something calls [`Fake::changed`].

@@ -109,7 +109,7 @@ impl Fake {
 
 fn command(sub: &str, options: Vec<Value>) -> Value {
     json!({
-        "id": "1", "name": "nightjar", "type": 1,
+        "id": "1", "name": "nightjar", "type": 1, "guild_id": super::GUILD.to_string(),
         "options": [{ "type": 1, "name": sub, "options": options }],
     })
 }
