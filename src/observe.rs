@@ -21,7 +21,9 @@ pub enum LogFormat {
 /// The filter can't be read.
 pub fn start_log(format: LogFormat, filter: &str) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(filter)
-        .map_err(|e| anyhow::anyhow!("the log filter `{filter}` can't be read: {e}"))?;
+        .map_err(|e| anyhow::anyhow!("the log filter `{filter}` can't be read: {e}"))?
+        // It writes the addresses of its sockets, tickets and all; the adapter says how it stands.
+        .add_directive("slack_morphism=off".parse()?);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_ansi(std::io::stderr().is_terminal())

@@ -108,7 +108,16 @@ async fn an_incident_is_told_asked_about_and_taken_in_slack() {
     assert!(errors["errors"]["duration"].as_str().is_some_and(|e| e.contains("length of time")));
     assert_eq!(fake.look().pinged, [""; 0]);
     assert_eq!(cards(&fake).len(), 1);
-    drop(bot);
+
+    // Connections that break and are refused leave no secret in the log.
+    fake.trouble("socket", Trouble::Error("refused"));
+    fake.drop_sockets();
+    eventually("new connections", PATIENCE, async || fake.n_sockets() == 2).await;
+    let log = std::fs::read_to_string(bot.log()).expect("a log");
+    assert!(log.contains("Slack's health changed"), "{log}");
+    for secret in [BOT_TOKEN, APP_TOKEN, "ticket-"] {
+        assert!(!log.contains(secret), "{secret} in {log}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -40,7 +40,9 @@ async fn connection(stream: TcpStream, fake: Fake) {
     let check = move |request: &Request, response: Response| {
         let query = request.uri().query().unwrap_or_default().to_owned();
         let ticket = query.strip_prefix("ticket=").and_then(|t| t.split('&').next());
-        let known = ticket.is_some_and(|t| tickets.look().tickets.remove(t));
+        let mut workspace = tickets.look();
+        let troubled = workspace.take_trouble("socket").is_some();
+        let known = ticket.is_some_and(|t| workspace.tickets.remove(t)) && !troubled;
         if known {
             Ok(response)
         } else {
