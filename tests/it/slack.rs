@@ -24,6 +24,7 @@ use crate::support::{install_tls, piped, serve};
 mod checking;
 mod hearing;
 mod hooks;
+mod several;
 mod storm;
 mod whole;
 

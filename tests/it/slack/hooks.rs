@@ -9,7 +9,7 @@ use sha2::Sha256;
 use super::*;
 use crate::support::eventually;
 
-fn hook(door: &str, body: &str, secret: &str) -> Hook {
+pub(super) fn hook(door: &str, body: &str, secret: &str) -> Hook {
     let at = (wall_now().ms() / 1_000).to_string();
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key");
     mac.update(format!("v0:{at}:{body}").as_bytes());
@@ -21,7 +21,7 @@ fn hook(door: &str, body: &str, secret: &str) -> Hook {
     Hook { door: format!("slack/{door}"), headers, body: body.as_bytes().to_vec() }
 }
 
-fn form(name: &str, payload: &Value) -> String {
+pub(super) fn form(name: &str, payload: &Value) -> String {
     url::form_urlencoded::Serializer::new(String::new())
         .append_pair(name, &payload.to_string())
         .finish()

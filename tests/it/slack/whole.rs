@@ -17,7 +17,7 @@ pub(super) fn settings(fake: &Fake) -> String {
     )
 }
 
-async fn alert(bot: &Bot, name: &str, service: &str) {
+pub(super) async fn alert(bot: &Bot, name: &str, service: &str) {
     let labels = json!({ "alertname": name, "service": service, "severity": "critical" });
     let alert = json!({ "status": "firing", "startsAt": wall_now(), "labels": labels });
     let body = json!({ "version": "4", "alerts": [alert] });
@@ -35,7 +35,7 @@ pub(super) fn cards(fake: &Fake) -> Vec<Value> {
 }
 
 /// Which button of a message asks for this.
-fn nth(message: &Value, verb: Verb) -> usize {
+pub(super) fn nth(message: &Value, verb: Verb) -> usize {
     let start = format!("v1:{}:", verb.as_str());
     let blocks = message["blocks"].as_array().expect("blocks");
     let mut buttons = blocks
