@@ -3,10 +3,10 @@
 use super::carry::{self, Done, carry_out};
 use super::wish::Wish;
 use super::words::{self, Command};
-use super::{Clerk, NewIncident, NewSilence, Problem, lists};
+use super::{Category, Clerk, NewIncident, NewSilence, Problem, lists};
 use crate::chat::form::parse_duration;
 use crate::chat::{Content, Inbound, Subject};
-use crate::model::{AlertId, Fault, Matcher, Refused, Severity};
+use crate::model::{AlertId, Fault, IncidentId, Matcher, Refused, Severity};
 
 /// The question that a command asks, where it is one for the assistant.
 pub(super) fn question(text: &str) -> Option<String> {
@@ -91,8 +91,44 @@ impl Clerk {
             Command::Help | Command::Ask { .. } | Command::Status => {
                 return Ok(Came::Shown(Content::text(words::help())));
             }
+            Command::Ack { incident } => {
+                let wish = Wish::Acknowledge(self.incident(incident).await?);
+                return self.wished(inbound, wish).await;
+            }
+            Command::Assign { incident, to } => {
+                let wish = Wish::Assign { incident: self.incident(incident).await?, to };
+                return self.wished(inbound, wish).await;
+            }
+            Command::Note { incident, text } => {
+                let incident = self.incident(incident).await?;
+                let wish = Wish::Note { incident, text: text.join(" ") };
+                return self.wished(inbound, wish).await;
+            }
+            Command::Resolve { incident, category, text } => {
+                let incident = self.incident(incident).await?;
+                let known = Category::ALL.iter().find(|(c, _)| c.as_str() == category);
+                let category = known.map_or(Category::Fixed, |(category, _)| *category);
+                let wish = Wish::Resolve { incident, category, reason: text.join(" ") };
+                return self.wished(inbound, wish).await;
+            }
+            Command::Reopen { incident, text } => {
+                let incident = self.incident(incident).await?;
+                let wish = Wish::Reopen { incident, reason: text.join(" ") };
+                return self.wished(inbound, wish).await;
+            }
+            Command::Merge { incident, into, text } => {
+                let (from, into) = (self.incident(incident).await?, self.incident(into).await?);
+                let wish = Wish::Merge { from, into, reason: text.join(" ") };
+                return self.wished(inbound, wish).await;
+            }
         };
         Ok(Came::Shown(Content::card(card)))
+    }
+
+    /// The incident that somebody names.
+    async fn incident(&self, name: String) -> Result<IncidentId, Problem> {
+        let read = self.desk().store.read(move |r| lists::incident_named(r, &name));
+        Ok(read.await?.ok_or_else(super::desk::gone)?.id)
     }
 
     async fn wished(&self, inbound: &Inbound, wish: Wish) -> Result<Came, Problem> {

@@ -2,10 +2,11 @@
 
 use super::plan;
 use super::wish::{Decide, Wish};
-use super::{Desk, Problem, people};
+use super::{Desk, Problem, need, people};
 use crate::chat::{Block, Card, Item, Subject};
 use crate::model::{
-    Actor, AlertId, Incident, IncidentId, Proposal, ProposalId, ProposalState, Refused, Verdict,
+    Actor, AlertId, Incident, IncidentId, Proposal, ProposalId, ProposalState, Refused, Role,
+    Verdict,
 };
 
 /// Lines of an explanation that a card shows.
@@ -131,13 +132,19 @@ async fn decide(
 }
 
 async fn assign(desk: &Desk, actor: &Actor, id: IncidentId, to: &str) -> Result<Done, Problem> {
+    need(actor, Role::Responder, "assign an incident")?;
     let owner = match to {
         "me" => Some(actor.clone()),
         "nobody" => None,
         name => {
             let keyed = desk.people.clone();
             let known = desk.store.read(move |r| people::known(r, keyed.as_ref())).await?;
-            let found = known.into_iter().find(|p| format!("{}:{}", p.via, p.id) == name);
+            let id = |p: &&Actor| format!("{}:{}", p.via, p.id) == name;
+            // A name will do where only one person has it.
+            let alike: Vec<&Actor> =
+                known.iter().filter(|p| p.name.eq_ignore_ascii_case(name)).collect();
+            let only = if alike.len() == 1 { alike.first().copied() } else { None };
+            let found = known.iter().find(id).or(only).cloned();
             Some(found.ok_or_else(|| {
                 let shown: String = name.chars().take(60).collect();
                 Refused::Invalid(format!(

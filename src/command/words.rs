@@ -88,6 +88,60 @@ pub(super) enum Command {
         #[arg(long, default_value = "critical", value_parser = ["critical", "warning", "info"])]
         severity: String,
     },
+    /// Takes an incident: ack 12
+    #[command(disable_help_flag = true)]
+    Ack {
+        /// Its number or id
+        incident: String,
+    },
+    /// Gives an incident to somebody: assign 12 --to ada
+    #[command(disable_help_flag = true)]
+    Assign {
+        /// Its number or id
+        incident: String,
+        /// me, nobody, a name, or via:id
+        #[arg(long, default_value = "me")]
+        to: String,
+    },
+    /// Writes into an incident's thread and story: note 12 the pool is full
+    #[command(disable_help_flag = true)]
+    Note {
+        /// Its number or id
+        incident: String,
+        /// What to write
+        #[arg(required = true)]
+        text: Vec<String>,
+    },
+    /// Ends an incident: resolve 12 --as fixed the pool was full
+    #[command(disable_help_flag = true)]
+    Resolve {
+        /// Its number or id
+        incident: String,
+        /// How it ended
+        #[arg(long = "as", default_value = "fixed",
+              value_parser = ["fixed", "recovered", "external", "planned", "not_an_incident"])]
+        category: String,
+        /// What it was
+        text: Vec<String>,
+    },
+    /// Opens an incident again: reopen 12 it is back
+    #[command(disable_help_flag = true)]
+    Reopen {
+        /// Its number or id
+        incident: String,
+        /// Why
+        text: Vec<String>,
+    },
+    /// Folds an incident into another: merge 12 11 the same fault
+    #[command(disable_help_flag = true)]
+    Merge {
+        /// The number or id of what is folded in
+        incident: String,
+        /// The number or id of what goes on
+        into: String,
+        /// Why
+        text: Vec<String>,
+    },
     /// Lists the commands
     #[command(disable_help_flag = true)]
     Help,

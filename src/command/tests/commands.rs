@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::attend::{Platform, Process, inbound, posts};
 use super::{World, person};
-use crate::chat::{Completion, Content, Inlet as _, Said};
+use crate::chat::{Completion, Content, Inlet as _, Kept, Said};
 use crate::command::words::{Command, parse, split};
 use crate::model::{Incident, IncidentState, Role, Silence};
 use crate::store::Filter;
@@ -83,7 +83,8 @@ proptest! {
 /// What a command shows to whoever types it.
 async fn shown(world: &World, role: Role, text: &str) -> String {
     let mut process = Process::of(world);
-    let key = format!("{role}:{text}");
+    let n = world.store.read(|r| r.count::<Kept>(&Filter::all())).await.expect("reads");
+    let key = format!("typed:{n}");
     process.hear(inbound(&key, role, Said::Command { text: text.into() })).await;
     process.attend(world).await;
     let said = process.chat.said();
@@ -151,6 +152,44 @@ async fn deeds_by_command_keep_to_roles_and_are_done_once() {
     assert_eq!(all.len(), 1);
     assert_eq!(all[0].declared_by.as_ref().map(|a| a.name.as_str()), Some("ada"));
     assert_eq!(all[0].entities[0].to_string(), "service.name=checkout");
+}
+
+#[tokio::test]
+async fn an_incident_is_worked_on_by_command_as_by_button() {
+    let mut world = World::new();
+    let bea = person("bea", Role::Responder);
+    world.desk =
+        world.desk.clone().with_people(std::sync::Arc::new(move |_| Ok(vec![bea.clone()])));
+    let incident = world.incident(1, IncidentState::Open, 1).await;
+    world.incident(2, IncidentState::Open, 1).await;
+    let id = incident.id;
+    for (line, words, state) in [
+        ("ack 1", "Incident #1 is yours.", IncidentState::Acknowledged),
+        ("assign #1 --to Bea", "Incident #1 is bea's now.", IncidentState::Acknowledged),
+        (
+            "assign 1 --to zed",
+            "Nobody who may respond is known as `zed`",
+            IncidentState::Acknowledged,
+        ),
+        ("note 1 @everyone look", "Your update stands in the thread.", IncidentState::Acknowledged),
+        ("resolve 1 --as external it was DNS", "Incident #1 is resolved.", IncidentState::Resolved),
+        ("ack 1", "so it can't become acknowledged", IncidentState::Resolved),
+        ("reopen 1 it is back", "Incident #1 is open again.", IncidentState::Open),
+        ("merge 1 2 the same", "It is part of incident #2 now.", IncidentState::Merged),
+        ("note 77 hello", "does not exist", IncidentState::Merged),
+    ] {
+        let before = world.read(id).await;
+        let refused = shown(&world, Role::Viewer, line).await;
+        assert!(
+            refused.contains("you need the role responder") || refused.contains("does not"),
+            "{refused}"
+        );
+        assert_eq!(world.read(id).await, before);
+        let text = shown(&world, Role::Responder, line).await;
+        assert!(text.contains(words), "{line}: {text}");
+        assert_eq!(world.read(id).await.state, state, "{line}");
+    }
+    assert!(world.timeline(id).await.iter().any(|e| e.text == "ada: @everyone look"));
 }
 
 #[tokio::test]
