@@ -21,7 +21,7 @@ pub use standing::{Ledger, Standing, Unsent};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Content, Place};
+use super::{Content, Mark, Place};
 use crate::model::{Fault, IncidentId, Time};
 use crate::store::{Index, Record, Tx};
 
@@ -144,6 +144,9 @@ pub struct Post {
     pub n_tries: u32,
     /// Why the last try failed.
     pub error: Option<String>,
+    /// Whether it is marked on its platform as the one to find: [`Chat::dress`](super::Chat::dress).
+    #[serde(default)]
+    pub dressed: bool,
 }
 
 impl Post {
@@ -171,6 +174,7 @@ impl Post {
             due_at: at,
             n_tries: 0,
             error: None,
+            dressed: false,
         }
     }
 
@@ -224,6 +228,16 @@ impl Post {
         let content = self.content;
         tx.put(&Self { content, urgency, state, due_at, n_tries: 0, error: None, ..before })?;
         Ok(true)
+    }
+
+    /// How it should be marked on its platform, where that differs from how it is: the card of an
+    /// incident that is not over is the one to find.
+    #[must_use]
+    pub fn dress(&self) -> Option<bool> {
+        let Content::Card { card } = &self.content else { return None };
+        let is_card = self.within == Within::Channel && self.incident.is_some();
+        let on = !matches!(card.mark, Mark::Over | Mark::Plain);
+        (is_card && on != self.dressed).then_some(on)
     }
 
     /// The channel of what is in line, from the row's subject.

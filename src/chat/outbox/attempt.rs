@@ -98,6 +98,18 @@ impl Attempt {
         Ledger::failed(tx, &self.post.platform, fault, now)
     }
 
+    /// Keeps how the post is marked on its platform now.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn dressed(&self, tx: &Tx<'_>, on: bool) -> Result<(), Fault> {
+        let row = Post::row(&self.post.platform, &self.post.key);
+        match tx.get::<Post>(row)? {
+            Some(post) => tx.put(&Post { dressed: on, ..post }),
+            None => Ok(()),
+        }
+    }
+
     /// Bytes that were kept for this post alone are not needed once they stand.
     fn forget_file(&self, tx: &Tx<'_>, row: &str) -> Result<(), Fault> {
         match &self.post.content {

@@ -30,7 +30,10 @@ impl World {
     /// Delivers until the process dies at its n-th step.
     async fn die_after(&self, chat: &std::sync::Arc<Memory>, polls: usize) {
         let running = self.deliver(chat).run(CancellationToken::new());
-        Dies { inner: Box::pin(running), polls }.await;
+        tokio::select! {
+            died = Dies { inner: Box::pin(running), polls } => assert!(died.is_none(), "{died:?}"),
+            () = async { loop { self.pass(Duration::from_millis(200)).await } } => {}
+        }
     }
 }
 
@@ -80,10 +83,11 @@ async fn live(steps: Vec<Step>) {
     for step in steps {
         match step {
             Step::Dies(polls) => world.die_after(&chat, polls).await,
-            Step::Lasts(seconds) => {
-                let running = world.deliver(&chat).run(CancellationToken::new());
-                let ended = tokio::time::timeout(Duration::from_secs(seconds), running).await;
-                assert!(ended.is_err(), "it ended by itself: {ended:?}");
+            Step::Lasts(looks) => {
+                let left = std::cell::Cell::new(looks);
+                world
+                    .deliver_until(&chat, async || left.replace(left.get().saturating_sub(1)) == 0)
+                    .await;
             }
             Step::Goes(mood) => chat.next(&[mood; 3]),
             Step::Wants(n, words) => {

@@ -175,7 +175,7 @@ async fn content_that_changes_while_a_call_is_under_way_is_sent_after_it() {
         }
         world.want([text("slack", "card", Urgency::Delta, "2")]).await;
         while !all_sent(&world.posts("slack").await) {
-            tokio::time::sleep(S).await;
+            world.pass(S).await;
         }
         stop.cancel();
     };

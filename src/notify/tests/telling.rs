@@ -246,3 +246,22 @@ async fn a_platform_connected_today_is_not_told_of_what_is_long_over() {
     assert!(Platform::of(chat.as_ref(), Config::default()).charts_as_files);
     assert_eq!(chat.platform(), "a");
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_card_is_the_one_to_find_until_its_incident_is_over() {
+    let world = World::new();
+    let (first, chat) = (incident(), Memory::new("slack", 0));
+    world.put(vec![first.clone()]).await;
+    world.put(vec![entry(&first, "opened", t0())]).await;
+    let mut notify = world.notify(vec![platform("slack", "ops")]);
+    notify.sweep().await.expect("wants");
+    world.settle(&chat).await;
+    let taken = Incident { state: IncidentState::Acknowledged, ..first.clone() };
+    let over = Incident { state: IncidentState::Resolved, resolved_at: Some(t0()), ..first };
+    for next in [taken, over] {
+        world.put(vec![next]).await;
+        notify.sweep().await.expect("wants");
+        world.settle(&chat).await;
+    }
+    assert_eq!(chat.dressed(), [("0".to_owned(), true), ("0".to_owned(), false)]);
+}
