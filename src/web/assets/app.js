@@ -35,6 +35,9 @@ let still = false;
 // The redraw that is under way.
 let busy = Promise.resolve();
 
+// Charts that were brought to their newest end; from there on they are where a person left them.
+const ended = new WeakSet();
+
 const hidden = (node) => !node || node === document.body || !node.getClientRects().length;
 
 /** Draws the page that the address names; a page that is drawn again keeps what a person does. */
@@ -72,6 +75,10 @@ async function draw() {
   still = made.still === true;
   document.title = made.title ? `${made.title} · nightjar` : "nightjar";
   if (fresh) for (const here of document.querySelectorAll("header nav [aria-current], .tabs [aria-current], .channels [aria-current]")) here.scrollIntoView({ block: "nearest", inline: "nearest" });
+  for (const frame of view.querySelectorAll(".frame")) {
+    if (!ended.has(frame)) frame.scrollLeft = frame.scrollWidth;
+    ended.add(frame);
+  }
   made.after?.(view);
 }
 

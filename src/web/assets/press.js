@@ -24,6 +24,8 @@ function told(done, subject) {
     const page = subject && /^(INC|ALT)-/.test(subject) ? el("p", { class: "small" }, el("a", { href: `#/why/${subject}`, onclick: close }, "Open as a page")) : null;
     show(done.card.title || done.words, blocks(done.card), done.card.footer ? el("p", { class: "soft small" }, done.card.footer) : null, page);
   } else toast(done.words || "Done.");
+  // What was opened by hand is what its opener wants to see.
+  if (subject === "none" && done.incident) location.hash = `#/incidents/${done.incident}`;
   stale();
 }
 

@@ -1,5 +1,6 @@
 // What stands beside an incident: channels, and the incidents that are told in the one chosen.
-import { el, mark, minute, n_of } from "/assets/dom.js";
+import { el, mark, button, minute, n_of } from "/assets/dom.js";
+import { press } from "/assets/press.js";
 
 const WORKED_ON = ["open", "acknowledged", "mitigating", "monitoring"];
 
@@ -38,5 +39,6 @@ export function side({ channels, incidents, channel, shown }) {
   const topic = channels.find((c) => c.name === channel)?.topic;
   return el("div", { class: "side", "data-key": "side" }, channelList(channels, channel),
     el("nav", { "data-key": "list", "aria-label": "Incidents" }, topic ? el("p", { class: "soft small topic" }, topic) : null,
-      group("Now", now, channel ? "No incident here is worked on." : "Nothing is wrong that is known."), group("Before", before, "None yet.")));
+      group("Now", now, channel ? "No incident here is worked on." : "Nothing is wrong that is known."), group("Before", before, "None yet.")),
+    el("div", { class: "buttons", "data-key": "declare" }, button("Open an incident…", () => press({ verb: "declare", subject: "none" }), { class: "quiet", "data-verb": "declare" })));
 }
