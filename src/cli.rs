@@ -53,6 +53,9 @@ enum Command {
         /// Do not open the console in a browser.
         #[arg(long)]
         no_browser: bool,
+        /// A configuration whose chats, model and policies the demo takes; the rest is its own.
+        #[arg(long)]
+        config: Option<PathBuf>,
         #[command(flatten)]
         log: Log,
     },
@@ -274,9 +277,10 @@ pub fn main() -> ExitCode {
 
 fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Demo { speed, scenario, seed, port, data_dir, no_browser, log } => {
+        Command::Demo { speed, scenario, seed, port, data_dir, no_browser, config, log } => {
             let browser = !no_browser;
-            let options = DemoOptions { speed, scenario, seed, port, data_dir, browser };
+            let settings = config.as_deref().map(start::loaded).transpose()?.unwrap_or_default();
+            let options = DemoOptions { speed, scenario, seed, port, data_dir, browser, settings };
             start::bot(&log, async |metrics| app::demo(options, metrics).await.map(|()| true))
         }
         Command::Replay { scenario, speed, seed, approve, json, data_dir, log } => {

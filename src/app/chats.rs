@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::App;
 use crate::bus::Bus;
 use crate::chat::console::Console;
+use crate::chat::discord::Discord;
 use crate::chat::slack::Slack;
 use crate::chat::{Chat, Inlet, Routing};
 use crate::config::Config;
@@ -19,6 +20,7 @@ pub(super) type Chats = Vec<(Arc<dyn Chat>, Routing)>;
 #[derive(Default)]
 pub(super) struct Adapters {
     slack: Vec<Slack>,
+    discord: Vec<Discord>,
 }
 
 /// The platforms of a configuration, the console first; what people say goes to `inlet`. Nothing
@@ -39,6 +41,12 @@ pub(super) fn connect(
         let routing = Routing { channel: config.channel.clone(), routes: config.routes.clone() };
         chats.push((Arc::new(slack.clone()), routing));
         adapters.slack.push(slack);
+    }
+    for config in &settings.chat.discord {
+        let discord = Discord::new(config.clone(), inlet.clone(), clock.clone())?;
+        let routing = Routing { channel: config.channel.clone(), routes: config.routes.clone() };
+        chats.push((Arc::new(discord.clone()), routing));
+        adapters.discord.push(discord);
     }
     Ok((chats, adapters))
 }
@@ -75,6 +83,16 @@ impl App {
                 let slack = slack.clone();
                 async move {
                     slack.run(shutdown).await;
+                    Ok(())
+                }
+            });
+        }
+        for discord in &self.adapters.discord {
+            let discord = discord.clone();
+            self.tasks.start("discord", move |shutdown| {
+                let discord = discord.clone();
+                async move {
+                    discord.run(shutdown).await;
                     Ok(())
                 }
             });

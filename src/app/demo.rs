@@ -41,6 +41,8 @@ pub struct DemoOptions {
     pub data_dir: PathBuf,
     /// Open the console in a browser.
     pub browser: bool,
+    /// Settings of which chats, model and policies are taken; the rest is the demo's own.
+    pub settings: Config,
 }
 
 /// The bot and the shop before it, ready to play.
@@ -145,7 +147,17 @@ pub async fn demo(options: DemoOptions, metrics: MetricsText) -> anyhow::Result<
 }
 
 fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
-    let mut config = Config { data_dir: options.data_dir.clone(), ..Config::default() };
+    let given = options.settings.clone();
+    let mut config = Config {
+        data_dir: options.data_dir.clone(),
+        chat: given.chat,
+        llm: given.llm,
+        assist: given.assist,
+        approve: given.approve,
+        notify: given.notify,
+        silences: given.silences,
+        ..Config::default()
+    };
     config.web.bind = format!("127.0.0.1:{}", options.port);
     config.web.hook_secret = Some(secret.into());
     config.prometheus =

@@ -15,6 +15,7 @@ use super::demo::Play;
 use super::{DemoOptions, MetricsText, asked_to_end, finish, say};
 use crate::chat::Message;
 use crate::command::Desk;
+use crate::config::Config;
 use crate::demo::scenario::{Scenario, scenario, scenarios};
 use crate::model::time::{MINUTE_MS, SECOND_MS};
 use crate::model::{
@@ -74,6 +75,7 @@ pub async fn replay(options: ReplayOptions, metrics: MetricsText) -> anyhow::Res
         port: 0,
         data_dir: scratch.folder.clone(),
         browser: false,
+        settings: Config::default(),
     };
     let started = Instant::now();
     let play = Play::ready(&demo, metrics, told).await?;

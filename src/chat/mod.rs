@@ -55,6 +55,8 @@ use crate::model::{Fault, IncidentId};
 pub struct Config {
     /// Slack workspaces.
     pub slack: Vec<slack::Config>,
+    /// Discord bots.
+    pub discord: Vec<discord::Config>,
 }
 
 /// What a platform can carry; renderers split or move to the thread what does not fit.

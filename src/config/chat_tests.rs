@@ -24,7 +24,7 @@ role = "approver"
     2 | [[chat.slack]]
       | ^^^^^^^^^^^^^^
 
-    nightjar.toml:5:1: chat.slack[1].name: is missing; where several workspaces are connected each needs one
+    nightjar.toml:5:1: chat.slack[1].name: is missing; where several are connected each needs one
       |
     5 | [[chat.slack]]
       | ^^^^^^^^^^^^^^
@@ -34,7 +34,7 @@ role = "approver"
     8 | api_url = "slack.example"
       |           ^^^^^^^^^^^^^^^
 
-    nightjar.toml:10:1: chat.slack[1].people[0]: names nobody; give user, email or group
+    nightjar.toml:10:1: chat.slack[1].people[0]: names nobody; give a user or a group
        |
     10 | [[chat.slack.people]]
        | ^^^^^^^^^^^^^^^^^^^^^
@@ -48,4 +48,15 @@ role = "approver"
         .replace("role = \"app", "email = \"ada@example.com\"\nrole = \"app");
     let config = load(&right, &[]).unwrap_or_else(|w| panic!("{}", w.render("right", &right)));
     assert_eq!(config.chat.slack.len(), 2);
+}
+
+#[test]
+fn ids_of_discord_are_numbers() {
+    let text = "[[chat.discord]]\ntoken = \"x\"\nguilds = [\"shop\"]\nchannel = \"1\"\n";
+    let wrong = load(text, &[]).expect_err("it is wrong").render("nightjar.toml", text);
+    assert!(
+        wrong.contains("chat.discord[0]: `shop` is no id; switch on Developer Mode"),
+        "{wrong}"
+    );
+    assert!(load(&text.replace("shop", "7"), &[]).is_ok());
 }

@@ -61,6 +61,7 @@ fn the_example_is_complete_and_tells_the_defaults() {
     assert_eq!(
         other,
         [
+            "chat.discord[].routes[].severity",
             "chat.slack[].routes[].severity",
             "maintenance[].time_zone",
             "notify.routes[].severity",

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use super::Config;
+use crate::chat::people::Person;
 use crate::model::{EntityRef, Matcher, Role, Secret};
 use crate::web;
 
@@ -25,26 +26,52 @@ pub(super) fn judge(config: &Config, mut say: impl FnMut(&str, String)) {
 fn chats(config: &Config, say: &mut impl FnMut(&str, String)) {
     let mut names = BTreeSet::new();
     for (i, slack) in config.chat.slack.iter().enumerate() {
-        if !names.insert(&slack.name) {
-            let text = match slack.name.as_str() {
-                "" => "is missing; where several workspaces are connected each needs one".into(),
-                name => format!("\"{name}\" is used twice; messages are told apart by it"),
-            };
-            say(&format!("chat.slack[{i}].name"), text);
-        }
-        if let Err(text) = http(&slack.api_url) {
-            say(&format!("chat.slack[{i}].api_url"), text);
-        }
+        let path = format!("chat.slack[{i}]");
+        chat(&path, (&slack.name, &slack.api_url, &slack.people), &mut names, say);
         if slack.app_token.is_none() && slack.signing_secret.is_none() {
             let text = "give app_token for Socket Mode, or signing_secret for events by HTTP; \
                         without either no click would arrive";
-            say(&format!("chat.slack[{i}].app_token"), text.into());
+            say(&format!("{path}.app_token"), text.into());
         }
-        for (n, rule) in slack.people.iter().enumerate() {
-            if rule.user.is_none() && rule.email.is_none() && rule.group.is_none() {
-                let text = "names nobody; give user, email or group";
-                say(&format!("chat.slack[{i}].people[{n}]"), text.into());
+    }
+    let mut names = BTreeSet::new();
+    for (i, discord) in config.chat.discord.iter().enumerate() {
+        let path = format!("chat.discord[{i}]");
+        chat(&path, (&discord.name, &discord.api_url, &discord.people), &mut names, say);
+        let channels = discord.routes.iter().map(|r| &r.channel).chain([&discord.channel]);
+        for id in channels.chain(&discord.guilds) {
+            if !id.bytes().all(|b| b.is_ascii_digit()) {
+                let text = format!(
+                    "`{id}` is no id; switch on Developer Mode in Discord and copy the id of the \
+                     server or channel"
+                );
+                say(&path, text);
             }
+        }
+    }
+}
+
+/// What is asked of every platform.
+fn chat<'a>(
+    path: &str,
+    (name, api_url, people): (&'a String, &str, &[impl Clone + Into<Person>]),
+    names: &mut BTreeSet<&'a String>,
+    say: &mut impl FnMut(&str, String),
+) {
+    if !names.insert(name) {
+        let text = match name.as_str() {
+            "" => "is missing; where several are connected each needs one".into(),
+            name => format!("\"{name}\" is used twice; messages are told apart by it"),
+        };
+        say(&format!("{path}.name"), text);
+    }
+    if let Err(text) = http(api_url) {
+        say(&format!("{path}.api_url"), text);
+    }
+    for (n, rule) in people.iter().cloned().map(Into::into).enumerate() {
+        if rule.user.is_none() && rule.email.is_none() && rule.group.is_none() {
+            let text = "names nobody; give a user or a group";
+            say(&format!("{path}.people[{n}]"), text.into());
         }
     }
 }

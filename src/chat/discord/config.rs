@@ -4,7 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::chat::Route;
-use crate::chat::people::Person;
+use crate::chat::people::Member;
 use crate::model::{Role, Secret};
 
 /// One Discord bot and the guilds it serves.
@@ -34,7 +34,7 @@ pub struct Config {
     pub routes: Vec<Route>,
     /// Who may do what; the highest role that fits counts.
     #[serde(default)]
-    pub people: Vec<Person>,
+    pub people: Vec<Member>,
     /// The role of everybody else.
     #[serde(default = "viewer")]
     pub role: Role,
