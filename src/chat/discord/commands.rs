@@ -18,80 +18,76 @@ struct Opt {
     about: &'static str,
     required: bool,
     completes: Option<Completion>,
+    /// What stands before it in the line, where it is no plain word.
+    flag: Option<&'static str>,
+}
+
+const fn opt(name: &'static str, about: &'static str) -> Opt {
+    Opt { name, about, required: true, completes: None, flag: None }
 }
 
 /// One sub-command.
 struct Sub {
     name: &'static str,
     about: &'static str,
-    /// The code of the form that it opens.
+    /// What the line begins with, as `command` reads it.
+    line: &'static str,
+    /// The code of the form that it opens where an option is left out.
     form: Option<&'static str>,
     options: &'static [Opt],
 }
 
 const fn sub(name: &'static str, about: &'static str, options: &'static [Opt]) -> Sub {
-    Sub { name, about, form: None, options }
+    Sub { name, about, line: name, form: None, options }
 }
+
+const INCIDENT: Opt =
+    Opt { completes: Some(Completion::Incident), ..opt("incident", "Its number or id") };
 
 /// What there is, in the order that Discord shows.
 const SUBS: &[Sub] = &[
     sub(
         "ask",
         "Ask about your systems; the answer is for everybody here",
-        &[Opt {
-            name: "question",
-            about: "For example: why is checkout slow?",
-            required: true,
-            completes: None,
-        }],
+        &[opt("question", "For example: why is checkout slow?")],
     ),
-    sub(
-        "status",
-        "What is going on, over all or for one service",
-        &[Opt {
-            name: "service",
-            about: "One service",
-            required: false,
-            completes: Some(Completion::Service),
-        }],
-    ),
-    sub("incidents", "Incidents that are open", &[]),
-    sub(
-        "incident",
-        "One incident",
-        &[Opt {
-            name: "id",
-            about: "Its id",
-            required: true,
-            completes: Some(Completion::Incident),
-        }],
-    ),
-    sub("approve-list", "What waits for a decision", &[]),
+    sub("status", "How things stand", &[]),
+    sub("incidents", "Active incidents", &[]),
+    sub("incident", "One incident", &[INCIDENT]),
+    sub("why", "Why an incident was told", &[INCIDENT]),
+    sub("approvals", "What waits for a decision", &[]),
     Sub {
-        name: "silence",
-        about: "Silence alerts (opens a form)",
         form: Some("v1:silence:none"),
-        options: &[],
+        ..sub(
+            "silence",
+            "Silence alerts; a form asks for what you leave out",
+            &[
+                Opt {
+                    required: false,
+                    completes: Some(Completion::Service),
+                    ..opt("service", "A service, or a matcher such as alertname=~\"Disk.*\"")
+                },
+                Opt {
+                    required: false,
+                    flag: Some("--for"),
+                    ..opt("for", "For how long: 30 min, 2 h, 1 d")
+                },
+                Opt { required: false, flag: Some("--reason"), ..opt("reason", "Why") },
+            ],
+        )
     },
     sub("silences", "Silences in force", &[]),
+    Sub { form: Some("v1:declare:none"), ..sub("declare", "Open an incident (opens a form)", &[]) },
     Sub {
-        name: "declare",
-        about: "Open an incident (opens a form)",
-        form: Some("v1:declare:none"),
-        options: &[],
+        line: "ask runbook",
+        ..sub(
+            "runbook",
+            "What a runbook says; the answer is for everybody here",
+            &[Opt { completes: Some(Completion::Runbook), ..opt("id", "Its id") }],
+        )
     },
-    sub(
-        "runbook",
-        "One runbook",
-        &[Opt {
-            name: "id",
-            about: "Its id",
-            required: true,
-            completes: Some(Completion::Runbook),
-        }],
-    ),
-    sub("oncall", "Who is on call", &[]),
-    sub("help", "What can be asked and done", &[]),
+    sub("oncall", "Who has which incident and who may decide", &[]),
+    sub("help", "The commands", &[]),
 ];
 
 /// The command as the API takes it: usable in guilds and in direct conversations.
@@ -137,23 +133,29 @@ pub(super) struct Used {
     pub(super) form: Option<&'static str>,
 }
 
-/// Reads a sub-command with its options by name.
+/// Reads a sub-command with its options by name. A form opens where something that it asks for was
+/// left out.
 pub(super) fn used(name: &str, options: &[(String, String)]) -> Used {
     let Some(sub) = SUBS.iter().find(|s| s.name == name) else {
         return Used { text: name.to_owned(), form: None };
     };
-    let mut text = sub.name.to_owned();
+    let mut text = sub.line.to_owned();
     for opt in sub.options {
         let Some((_, value)) = options.iter().find(|(n, _)| n == opt.name) else { continue };
         text.push(' ');
+        if let Some(flag) = opt.flag {
+            text.push_str(flag);
+            text.push(' ');
+        }
         // A question is the rest of the line; everything else is one word.
-        if sub.name == "ask" || !value.contains([' ', '"', '\\']) {
+        if sub.line.starts_with("ask") || !value.contains(|c: char| c.is_whitespace() || c == '"') {
             text.push_str(value);
         } else {
-            text.push_str(&format!("\"{}\"", value.replace('\\', "\\\\").replace('"', "\\\"")));
+            text.push_str(&format!("\"{}\"", value.replace('"', "'")));
         }
     }
-    Used { text, form: sub.form }
+    let whole = !options.is_empty() && options.len() == sub.options.len();
+    Used { text, form: sub.form.filter(|_| !whole) }
 }
 
 /// What an option is completed from.

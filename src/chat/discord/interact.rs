@@ -2,7 +2,7 @@
 //!
 //! A click opens a form (which must be the first response), or is taken and acknowledged silently,
 //! or is refused before the person's eyes alone. A command is put off: `ask` openly, because its
-//! answer takes the place of the response, all others for that person alone.
+//! answer takes the place of the response (and so do `status` and `runbook`), all others for that person alone.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -41,8 +41,8 @@ mod kind {
 /// Responses that were put off and forms that were faulty.
 #[derive(Default)]
 pub(super) struct Open {
-    /// Tokens of openly put-off responses by the key of what was said.
-    waiting: BTreeMap<String, String>,
+    /// Tokens of put-off responses by the key of what was said, and whether all see them.
+    waiting: BTreeMap<String, (String, bool)>,
     /// What was typed into forms that were not taken, by interaction.
     typed: BTreeMap<u64, BTreeMap<String, String>>,
 }
@@ -217,11 +217,11 @@ impl Inner {
         if let Some(code) = form {
             return self.clicked(deed, actor, code.to_owned()).await;
         }
-        let open = text.split_whitespace().next() == Some("ask");
+        let open = matches!(text.split_whitespace().next(), Some("ask" | "status"));
         let inbound = self.inbound(deed, actor, Said::Command { text });
-        if open {
+        {
             let mut all = self.open.lock().expect("nothing panics under this lock");
-            all.waiting.insert(inbound.key.clone(), deed.token.clone());
+            all.waiting.insert(inbound.key.clone(), (deed.token.clone(), open));
             all.trim();
         }
         let body = if open { json!({}) } else { for_one(json!({})) };
@@ -390,22 +390,28 @@ impl Inner {
         let application_id = ApplicationId::new(self.me().await?.application);
         let was_open = {
             let mut open = self.open.lock().expect("nothing panics under this lock");
-            let key = open.waiting.iter().find(|(_, t)| *t == token).map(|(key, _)| key.clone());
-            key.is_some_and(|key| open.waiting.remove(&key).is_some())
+            let key =
+                open.waiting.iter().find(|(_, (t, _))| t == token).map(|(key, _)| key.clone());
+            key.and_then(|key| open.waiting.remove(&key)).is_some_and(|(_, open)| open)
         };
         if was_open {
             // The first message after an open response would take its place before everybody.
-            let route = Route::WebhookOriginalInteractionResponse { application_id, token };
-            match self.rest.ask(Ask::new(LightMethod::Delete, route)).await {
-                Ok(_) | Err(Trouble::Refused { .. }) => {}
-                Err(other) => return Err(other),
-            }
+            self.take_back(application_id, token).await?;
         }
         let body = for_one(render::message(None, content));
         let route = Route::WebhookFollowupMessages { application_id, token };
         match self.rest.ask(Ask::new(LightMethod::Post, route).body(&body)).await {
             Ok(_) => Ok(true),
             Err(Trouble::Refused { .. }) => Ok(false),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Takes a response that was put off away again.
+    async fn take_back(&self, application_id: ApplicationId, token: &str) -> Result<(), Trouble> {
+        let route = Route::WebhookOriginalInteractionResponse { application_id, token };
+        match self.rest.ask(Ask::new(LightMethod::Delete, route)).await {
+            Ok(_) | Err(Trouble::Refused { .. }) => Ok(()),
             Err(other) => Err(other),
         }
     }
@@ -422,8 +428,14 @@ impl Inner {
             let open = self.open.lock().expect("nothing panics under this lock");
             open.waiting.get(key).cloned()
         };
-        let Some(token) = token else { return Ok(None) };
+        let Some((token, open)) = token else { return Ok(None) };
         let application_id = ApplicationId::new(self.me().await?.application);
+        if !open {
+            // The answer is for all, and only one person would see it there.
+            self.take_back(application_id, &token).await?;
+            self.open.lock().expect("nothing panics under this lock").waiting.remove(key);
+            return Ok(None);
+        }
         let route = Route::WebhookOriginalInteractionResponse { application_id, token: &token };
         let answer = self.rest.ask(Ask::new(LightMethod::Patch, route).body(body)).await;
         let place = match answer {

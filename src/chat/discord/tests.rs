@@ -241,14 +241,19 @@ fn the_command_is_one_that_discord_takes_and_its_uses_read_back() {
     let option = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
     let used = |sub, options: &[(String, String)]| commands::used(sub, options).text;
     assert_eq!(used("ask", &option("question", "why \"so\" slow?")), "ask why \"so\" slow?");
-    assert_eq!(used("status", &option("service", "orders")), "status orders");
     assert_eq!(used("status", &[]), "status");
-    assert_eq!(used("runbook", &option("id", "a \"b\"")), r#"runbook "a \"b\"""#);
+    assert_eq!(used("runbook", &option("id", "pool")), "ask runbook pool");
+    assert_eq!(used("incident", &option("incident", "a \"b\"")), "incident \"a 'b'\"");
+    let all = [("service", "orders"), ("for", "2 h"), ("reason", "planned")];
+    let all: Vec<_> = all.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+    let silence = commands::used("silence", &all);
+    assert_eq!(silence.text, "silence orders --for \"2 h\" --reason planned");
+    assert_eq!(silence.form, None, "nothing is left to be asked");
     for form in ["silence", "declare"] {
         let code = commands::used(form, &[]).form.expect("a form");
         assert!(Button::parse(code).is_ok(), "{code}");
     }
-    assert_eq!(commands::completes("incident", "id"), Some(Completion::Incident));
+    assert_eq!(commands::completes("incident", "incident"), Some(Completion::Incident));
 }
 
 fn any_field() -> impl Strategy<Value = FormField> {

@@ -90,7 +90,7 @@ async fn whatever_is_slow_the_first_response_is_not() {
         fake.press(ADA, TEXT, id(&place), "Resolve"),
         fake.command(ADA, TEXT, "status", &[]),
         fake.command(ADA, TEXT, "ask", &[("question", "why?")]),
-        fake.complete(TEXT, "status", "service", "che"),
+        fake.complete(TEXT, "silence", "service", "che"),
     ];
     for act in acts {
         let (response, ms) = fake.response(act).await;
@@ -174,11 +174,11 @@ async fn the_answer_to_a_question_takes_the_place_of_its_response() {
 async fn answers_of_commands_are_for_the_person_who_used_them() {
     let (fake, desk) = (Fake::start().await, Desk::default());
     let (discord, _guard) = listening(&fake, &desk, config(&fake)).await;
-    let act = fake.command(ADA, TEXT, "incident", &[("id", "INC-1 \"x\"")]);
+    let act = fake.command(ADA, TEXT, "incident", &[("incident", "INC-1 x")]);
     let (response, _) = fake.response(act).await;
     assert_eq!(response, json!({ "type": 5, "data": { "flags": 64 } }));
     let heard = desk.nth(0).await;
-    assert_eq!(said(&heard).0, r#"incident "INC-1 \"x\"""#);
+    assert_eq!(said(&heard).0, "incident \"INC-1 x\"");
     discord.ephemeral(heard.address(), Content::text("No such incident.")).await.expect("says");
     assert_eq!(fake.whispered(act).await["content"], "No such incident.");
     assert!(fake.messages(TEXT).is_empty(), "nobody else sees it");
@@ -200,7 +200,7 @@ async fn the_command_is_registered_once_and_its_options_are_completed() {
     fake.until("the command", |w| (w.n_registered == 1).then_some(())).await;
     drop(guard);
     let (_two, _guard) = listening(&fake, &desk, config(&fake)).await;
-    let act = fake.complete(TEXT, "status", "service", "che");
+    let act = fake.complete(TEXT, "silence", "service", "che");
     let (response, ms) = fake.response(act).await;
     let choices = response["data"]["choices"].as_array().expect("choices");
     assert_eq!((choices.len(), &choices[0]["value"]), (25, &json!("che-0")));
