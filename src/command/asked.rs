@@ -12,7 +12,8 @@ use crate::model::{AlertId, Fault, IncidentId, Matcher, Refused, Severity};
 pub(super) fn question(text: &str) -> Option<String> {
     match words::parse(text).ok()? {
         Command::Ask { question } => Some(question.join(" ")),
-        Command::Status => Some("status".into()),
+        Command::Status { service: None } => Some("status".into()),
+        Command::Status { service: Some(name) } => Some(format!("how is {name}?")),
         // What names an incident or alert is explained from the records.
         Command::Why { what } if named(&what).is_none() => Some(format!("why {}", what.join(" "))),
         _ => None,
@@ -88,7 +89,12 @@ impl Clerk {
                 let new = NewIncident { title, service, severity, text };
                 return self.wished(inbound, Wish::Declare(new)).await;
             }
-            Command::Help | Command::Ask { .. } | Command::Status => {
+            Command::Runbook { id } => lists::runbook(&desk, &id).ok_or_else(|| {
+                let shown: String = id.chars().take(60).collect();
+                let text = format!("No runbook is called `{shown}`; ask which there is for it.");
+                Refused::NotFound(text)
+            })?,
+            Command::Help | Command::Ask { .. } | Command::Status { .. } => {
                 return Ok(Came::Shown(Content::text(words::help())));
             }
             Command::Ack { incident } => {

@@ -12,6 +12,8 @@ use crate::store::{Filter, Rows};
 
 /// Lines of one list.
 const MOST: usize = 20;
+/// Characters of a runbook that a card shows.
+const MOST_BODY: usize = 2_500;
 /// Proposals that a list brings buttons for.
 const MOST_OFFERS: usize = 5;
 /// Completions that every platform takes (Discord's autocomplete).
@@ -185,6 +187,19 @@ pub(super) fn on_call(rows: &Rows<'_>, desk: &Desk, now: Time) -> Result<Card, F
     }
     card.footer = "No duty roster is kept here.".into();
     Ok(card)
+}
+
+/// A runbook as people read it; `None` where there is none of that id.
+pub(super) fn runbook(desk: &Desk, id: &str) -> Option<Card> {
+    let found = desk.workshop.as_ref()?.library.get(id.trim())?;
+    let n = found.body.chars().count();
+    let mut text: String = found.body.trim().chars().take(MOST_BODY).collect();
+    if n > MOST_BODY {
+        text.push_str(" … the console shows all of it.");
+    }
+    let card = Card::words(found.front.title.clone(), text);
+    let footer = format!("{} · owner: {}", found.front.id, found.front.owner);
+    Some(Card { fallback: card.title.clone(), footer, ..card })
 }
 
 /// A person's own page: open incidents, what waits for a decision, their silences.

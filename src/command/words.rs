@@ -30,9 +30,18 @@ pub(super) enum Command {
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         question: Vec<String>,
     },
-    /// Says how things stand
+    /// Says how things stand, over all or for one service
     #[command(disable_help_flag = true)]
-    Status,
+    Status {
+        /// One service
+        service: Option<String>,
+    },
+    /// Shows a runbook
+    #[command(disable_help_flag = true)]
+    Runbook {
+        /// Its id
+        id: String,
+    },
     /// Lists active incidents
     #[command(disable_help_flag = true)]
     Incidents {
@@ -162,10 +171,9 @@ pub(super) fn split(text: &str) -> Vec<String> {
         while at < chars.len() && !chars[at].is_whitespace() {
             let c = chars[at];
             let shut = closes(c).filter(|_| opens);
-            let end = shut.and_then(|s| chars[at + 1..].iter().position(|c| s.contains(c)));
-            if let Some(n) = end {
-                word.extend(&chars[at + 1..=at + n]);
-                at += n + 2;
+            if let Some((text, n)) = shut.and_then(|shut| quoted(&chars[at + 1..], shut)) {
+                word.push_str(&text);
+                at += n + 1;
                 opens = false;
             } else {
                 word.push(c);
@@ -176,6 +184,26 @@ pub(super) fn split(text: &str) -> Vec<String> {
         words.push(word);
     }
     words
+}
+
+/// What stands up to the closing quote, and how many characters that took; `None` without one. A
+/// backslash keeps a quote or another backslash as a letter.
+fn quoted(chars: &[char], shut: &[char]) -> Option<(String, usize)> {
+    let (mut text, mut at) = (String::new(), 0);
+    while let Some(c) = chars.get(at) {
+        match (c, chars.get(at + 1)) {
+            ('\\', Some(next)) if *next == '\\' || shut.contains(next) => {
+                text.push(*next);
+                at += 2;
+            }
+            (c, _) if shut.contains(c) => return Some((text, at + 1)),
+            (c, _) => {
+                text.push(*c);
+                at += 1;
+            }
+        }
+    }
+    None
 }
 
 /// The quotes that close what this one opens.

@@ -19,6 +19,7 @@ fn words_are_split_as_people_type_them() {
         ("what's up", vec!["what's", "up"]),
         ("'open for ever", vec!["'open", "for", "ever"]),
         ("\"\" x", vec!["", "x"]),
+        (r#"a "b \"c\" \\ \.d" e"#, vec!["a", r#"b "c" \ \.d"#, "e"]),
         (" \t\n ", vec![]),
     ] {
         assert_eq!(split(text), words, "{text}");
@@ -47,7 +48,8 @@ fn each_command_is_read_and_mistakes_are_told_with_help() {
         ("silence orders", "--reason"),
         ("silence", "required"),
         ("incident", "required"),
-        ("status now", "unexpected argument"),
+        ("status now please", "unexpected argument"),
+        ("runbook", "required"),
         ("declare", "required"),
         ("declare x --severity apocalyptic", "apocalyptic"),
         ("ask", "required"),
@@ -120,6 +122,8 @@ async fn lists_show_what_there_is_to_that_person_alone() {
     let text = shown(&world, Role::Viewer, "why 1").await;
     assert!(text.contains("Why: #1") && text.contains("decision 0"), "{text}");
     assert!(shown(&world, Role::Viewer, "oncall").await.contains("nobody has it"));
+    let text = shown(&world, Role::Viewer, "runbook restart-everything").await;
+    assert!(text.contains("No runbook is called `restart-everything`"), "{text}");
     let text = shown(&world, Role::Viewer, "help").await;
     assert!(text.contains("silence:") && text.contains("approvals:"), "{text}");
     assert_eq!(posts(&world).await, []);
@@ -196,13 +200,14 @@ async fn an_incident_is_worked_on_by_command_as_by_button() {
 async fn questions_by_command_are_answered_in_the_channel() {
     let world = World::new();
     let mut process = Process::with(&world, Platform::default());
-    for (n, text) in ["ask what is going on?", "status", "why is orders slow"].iter().enumerate() {
+    let asked = ["ask what is going on?", "status", "why is orders slow", "status orders"];
+    for (n, text) in asked.iter().enumerate() {
         let said = Said::Command { text: (*text).to_owned() };
         process.hear(inbound(&n.to_string(), Role::Viewer, said)).await;
     }
     process.attend(&world).await;
     let found = posts(&world).await;
-    assert_eq!(found.len(), 3, "{found:?}");
+    assert_eq!(found.len(), 4, "{found:?}");
     assert!(found.iter().all(|p| p.within == crate::chat::Within::Channel));
     assert_eq!(process.chat.said(), []);
 }

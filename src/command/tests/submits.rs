@@ -152,6 +152,9 @@ async fn changed_parameters_make_a_new_plan_that_is_what_is_approved() {
         let faults = clerk.counter().check(&code, &given).await.expect("a button");
         assert!(faults["parameter.value"].contains("between 1 and 64"), "{bad}: {faults:?}");
     }
+    let found =
+        super::super::lists::runbook(clerk.counter().desk(), "two-ways").expect("it is there");
+    assert!(found.text().contains("Steps for people.") && found.text().contains("platform team"));
     let given = [("parameter.value", "24"), ("parameter.other", "x"), ("reason", "half of it")];
     let done = send(&clerk, Role::Approver, (&code, &given), "").await.expect("she may");
     assert!(done.words.starts_with("Approved: Set orders to 24"), "{}", done.words);
