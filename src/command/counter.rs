@@ -9,9 +9,11 @@ use super::wish::{self, Faults, Wish};
 use super::{Desk, Problem, forms, lists, plan};
 use crate::bus::Event;
 use crate::chat::{
-    Button, Card, Completion, Form, HeardState, Inbound, Inlet, Kept, Pressed, Subject, Verb,
+    Button, Card, Completion, Content, Form, HeardState, Inbound, Inlet, Kept, Pressed, Subject,
+    Verb,
 };
 use crate::model::{Actor, Fault, Proposal};
+use crate::store::Rows;
 
 /// Where people's words and clicks are taken in, the same for every platform. Cheap to clone.
 #[derive(Clone)]
@@ -192,5 +194,21 @@ impl Inlet for Counter {
     fn home(&self, actor: Actor) -> BoxFuture<'_, Result<Vec<Card>, Fault>> {
         let now = self.desk.clock.now();
         self.desk.store.read(move |r| lists::home(r, &actor, now)).boxed()
+    }
+
+    fn preview(&self, url: String) -> BoxFuture<'_, Result<Option<Card>, Fault>> {
+        let now = self.desk.clock.now();
+        let named = move |r: &Rows<'_>| {
+            let Some(id) = url.find("INC-").and_then(|at| url.get(at..at + 30)) else {
+                return Ok(None);
+            };
+            let Some(incident) = lists::incident_named(r, id)? else { return Ok(None) };
+            // A preview is to be read: what is pressed stands on the card itself.
+            Ok(match lists::incident(r, &incident, "console", now)? {
+                Content::Card { card } => Some(Card { buttons: Vec::new(), ..card }),
+                _ => None,
+            })
+        };
+        self.desk.store.read(named).boxed()
     }
 }

@@ -96,6 +96,21 @@ async fn an_incident_is_told_asked_about_and_taken_in_slack() {
     assert!(fake.deliver("slash_commands", fake.command(ANN, CHANNEL, "help")).await.is_some());
     eventually("help", PATIENCE, async || fake.look().ephemeral.len() > before).await;
 
+    // A link to the incident shows what it is about, one to another page shows nothing.
+    let id = bot.list("incidents").await[0]["id"].as_str().expect("a text").to_owned();
+    let links = json!({
+        "type": "link_shared", "user": CY, "channel": CHANNEL, "message_ts": asked["ts"],
+        "links": [
+            { "url": format!("https://bot.example/#/incidents/{id}"), "domain": "bot.example" },
+            { "url": "https://bot.example/#/incidents/INC-x", "domain": "bot.example" },
+        ],
+    });
+    assert!(fake.deliver("events_api", fake.event(&links)).await.is_some());
+    eventually("a preview", PATIENCE, async || !fake.look().unfurls.is_empty()).await;
+    let unfurls = fake.look().unfurls[0]["unfurls"].clone();
+    assert_eq!(unfurls.as_object().map(serde_json::Map::len), Some(1));
+    assert!(unfurls.to_string().contains("CheckoutSlow"), "{unfurls}");
+
     // A form: silence, with what is wrong shown in it.
     let card = cards(&fake).remove(0);
     let click = fake.click(ANN, CHANNEL, &ts, nth(&card, Verb::Silence));
