@@ -4,8 +4,9 @@
 //!
 //! Sources ([`telemetry`]) give redacted batches to the journal in the [`store`]; [`detect`] reads
 //! the journal in order and writes anomalies and alerts; [`correlate`] groups alerts into
-//! incidents; [`diagnose`] ranks hypotheses with evidence and gaps; [`notify`] writes one card per
-//! incident to every [`chat`] platform; [`approve`] offers actions from [`runbook`]s and makes, after
+//! incidents; [`diagnose`] ranks hypotheses with evidence and gaps; [`notify`] wants one card per
+//! incident on every [`chat`] platform, in a durable outbox ([`chat::outbox`]), and delivers what
+//! anybody wants there; [`approve`] offers actions from [`runbook`]s and makes, after
 //! people's decisions ([`command`]), the one [`approve::ApprovedAction`] that [`remediate`] carries
 //! out and measures; [`learn`] lets what was measured order the next suggestions. [`assist`]
 //! answers questions through read-only doors. What people say, press and send comes from every
