@@ -89,17 +89,19 @@ pub(super) async fn all(config: &Config, file: &Path, patience: Duration) -> Vec
     rows.extend(local::data_folder(config));
     rows.extend(local::doors(config));
     let (runbooks, library) = local::runbooks(config);
-    let (servers, model, hosts, chats) = tokio::join!(
+    let (servers, model, hosts, slack, discord) = tokio::join!(
         remote::prometheus(config, patience),
         remote::model(config, patience),
         remote::hosts(config, patience),
         chat::slack(config, patience),
+        chat::discord(config, patience),
     );
     rows.extend(servers);
     rows.extend(model);
     rows.extend(runbooks);
     rows.extend(hosts);
-    rows.extend(chats);
+    rows.extend(slack);
+    rows.extend(discord);
     rows.extend(local::programs(config));
     rows.extend(library.iter().flat_map(|library| local::actions(config, library)));
     rows

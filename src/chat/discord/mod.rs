@@ -47,7 +47,7 @@ use serenity::http::{LightMethod, Route};
 use serenity::model::id::{ChannelId, MessageId};
 use tokio::sync::OnceCell;
 
-pub use check::Finding;
+pub use check::{Finding, check};
 pub use config::Config;
 
 use super::{Address, Chat, Content, Draft, File, Health, Inlet, Limits, Place};

@@ -5,6 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 
 use super::Row;
+use crate::chat::discord;
 use crate::chat::slack::{self, Finding};
 use crate::config::Config;
 
@@ -17,6 +18,23 @@ pub(super) async fn slack(config: &Config, patience: Duration) -> Vec<Row> {
             Err(_) => vec![Row::failed(what, "Slack takes too long to answer", mend)],
             Ok(Err(fault)) => vec![Row::failed(what, fault.chain(), mend)],
             Ok(Ok(found)) => found.into_iter().map(row).collect(),
+        }
+    });
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+/// Every Discord bot.
+pub(super) async fn discord(config: &Config, patience: Duration) -> Vec<Row> {
+    let asked = config.chat.discord.iter().enumerate().map(|(i, bot)| async move {
+        let what = format!("chat.discord[{i}]");
+        let mend = format!("mend {what}, or the way to {}", bot.api_url);
+        match tokio::time::timeout(patience * 6, discord::check(bot)).await {
+            Err(_) => vec![Row::failed(what, "Discord takes too long to answer", mend)],
+            Ok(Err(fault)) => vec![Row::failed(what, fault.chain(), mend)],
+            Ok(Ok(found)) => {
+                let row = |(what, result)| row(Finding { what, result, essential: true });
+                found.into_iter().map(row).collect()
+            }
         }
     });
     join_all(asked).await.into_iter().flatten().collect()
