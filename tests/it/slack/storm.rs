@@ -1,4 +1,4 @@
-//! A storm: 2,000 alerts in 20 s with Slack taking one message a second in a channel.
+//! A storm: 2,000 alerts in 60 s with Slack taking one message a second in a channel.
 
 use std::time::Instant;
 
@@ -9,52 +9,78 @@ use super::*;
 use crate::bot::Bot;
 use crate::support::{eventually, free_port};
 
-const ALERTS: usize = 2_000;
-const A_CALL: usize = 20;
-const EVERY: Duration = Duration::from_millis(200);
-
-fn batch(call: usize) -> Value {
-    let alert = |i: usize| {
-        let n = call * A_CALL + i;
-        let labels = json!({
-            "alertname": format!("Slow{}", n % 7), "service": format!("service-{}", n % 40),
-            "instance": format!("i-{n}"), "severity": "critical",
-        });
-        json!({ "status": "firing", "startsAt": wall_now(), "labels": labels })
-    };
-    json!({ "version": "4", "alerts": (0..A_CALL).map(alert).collect::<Vec<_>>() })
+fn alert(service: &str, name: &str) -> Value {
+    let labels = json!({ "alertname": name, "service": service, "severity": "critical" });
+    json!({ "status": "firing", "startsAt": wall_now(), "labels": labels })
 }
 
+async fn alerts(bot: &Bot, alerts: Vec<Value>) {
+    let body = json!({ "version": "4", "alerts": alerts });
+    assert_eq!(bot.door().send("/ingest/alertmanager", &body).await.ok(), Some(200));
+}
+
+/// The value at a share of the sorted figures.
+fn share(figures: &mut [Duration], share: f64) -> Duration {
+    figures.sort();
+    figures[((figures.len() - 1) as f64 * share) as usize]
+}
+
+/// 2,000 alerts in 60 s while Slack takes one message a second in the channel: nothing that a
+/// person does waits for it, the offer of a fix overtakes it, and the cards end up right.
 #[tokio::test(flavor = "multi_thread")]
-async fn in_a_storm_acknowledgements_stay_prompt_and_new_incidents_come_first() {
-    install_tls();
+async fn a_storm_delays_no_click_and_no_offer() {
+    const SERVICES: usize = 10;
+    const BATCHES: usize = 60;
     let fake = Fake::start().await;
     fake.look().paced = true;
-    let bot = Bot::on(free_port(), &settings(&fake)).await;
+    let more = "[runbooks.settings]\nadmin_url = \"http://127.0.0.1:9/admin\"\n";
+    let bot = Bot::on(free_port(), &format!("{}{more}", settings(&fake))).await;
     eventually("connections", PATIENCE, async || fake.n_sockets() == 2).await;
 
-    let door = bot.door();
-    let sends = async {
-        let mut tick = tokio::time::interval(EVERY);
-        for call in 0..ALERTS / A_CALL {
+    let storm = async {
+        let mut tick = tokio::time::interval(Duration::from_secs(1));
+        for batch in 0..BATCHES {
             tick.tick().await;
-            let status = door.send("/ingest/alertmanager", &batch(call)).await;
-            assert_eq!(status.ok(), Some(200));
+            let n = 2_000 * (batch + 1) / BATCHES - 2_000 * batch / BATCHES;
+            let many = (0..n).map(|i| {
+                let service = format!("service-{}", (batch + i) % SERVICES);
+                alert(&service, &format!("Wrong{batch}x{i}"))
+            });
+            alerts(&bot, many.collect()).await;
         }
     };
-    let talks = async {
-        let (mut after, mut tick) = (Vec::new(), tokio::time::interval(EVERY));
-        for n in 0..ALERTS / A_CALL {
-            tick.tick().await;
-            let command = fake.command([ANN, BO, CY][n % 3], CHANNEL, "help");
-            let ack = fake.deliver("slash_commands", command).await;
-            after.push(ack.expect("every envelope is acknowledged").after);
+    let people = async {
+        let mut waits = Vec::new();
+        for n in 0..100 {
+            tokio::time::sleep(Duration::from_millis(500)).await;
+            let (kind, payload) = if n % 2 == 0 {
+                ("slash_commands", fake.command(CY, CHANNEL, "incidents"))
+            } else {
+                let said = fake.say(CY, CHANNEL, None, "just talk");
+                ("events_api", fake.event(&said))
+            };
+            waits.push(fake.deliver(kind, payload).await.expect("it is acknowledged").after);
         }
-        after
+        waits
     };
-    let opens = async {
-        // In the middle of it somebody opens an incident by hand.
-        tokio::time::sleep(Duration::from_secs(10)).await;
+    // In the midst of it a deploy goes wrong, and there is something to decide.
+    let offer = async {
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        let deploy = json!({ "kind": "deploy", "service": "orders", "title": "orders 4.7.2",
+            "version": "4.7.2", "previous": "4.7.1" });
+        assert_eq!(bot.door().send("/hooks/deploy", &deploy).await.ok(), Some(200));
+        alerts(&bot, vec![alert("orders", "TooSlow")]).await;
+        eventually("a proposal", PATIENCE, async || !bot.list("proposals").await.is_empty()).await;
+        let made = Instant::now();
+        eventually("the offer in Slack", PATIENCE, async || {
+            cards(&fake).iter().any(|c| c["blocks"].to_string().contains("v1:approve:"))
+        })
+        .await;
+        made.elapsed()
+    };
+    let by_hand = async {
+        // A new incident is opened by hand in the midst of it.
+        tokio::time::sleep(Duration::from_secs(20)).await;
         let values = json!({ "title": "It is slow by hand", "severity": "critical" });
         let form = json!({ "code": "v1:declare:none", "values": values, "key": "hand" });
         assert_eq!(bot.door().send("/api/v1/submit", &form).await.ok(), Some(200));
@@ -65,34 +91,26 @@ async fn in_a_storm_acknowledgements_stay_prompt_and_new_incidents_come_first() 
         .await;
         started.elapsed()
     };
-    let ((), mut after, card_after) = tokio::join!(sends, talks, opens);
-    after.sort();
-    let at = |share: usize| after[(after.len() - 1) * share / 100];
+    let ((), mut waits, offered, opened) = tokio::join!(storm, people, offer, by_hand);
+    let (p50, p99) = (share(&mut waits, 0.5), share(&mut waits, 0.99));
     println!(
-        "acknowledged: p50 {:?}, p99 {:?}, most {:?}; a new incident's card after {card_after:?}",
-        at(50),
-        at(99),
-        at(100)
+        "acknowledged: p50 {p50:?}, p99 {p99:?}; offer after {offered:?}, a new card after {opened:?}"
     );
-    assert!(at(100) < Duration::from_secs(1), "{:?}", at(100));
-    assert!(card_after < Duration::from_secs(3), "{card_after:?}");
-
+    assert!(waits.iter().all(|w| *w < Duration::from_secs(1)), "{waits:?}");
+    assert!(offered < Duration::from_secs(3), "{offered:?}");
+    assert!(opened < Duration::from_secs(3), "{opened:?}");
     // When it is over everything stands, once, in its newest form.
     bot.judged().await;
-    eventually("nothing to be due", Duration::from_secs(60), async || {
-        let outbox = bot.get("/api/v1/outbox?platform=slack").await;
-        outbox["platforms"]
-            .as_array()
-            .is_some_and(|all| all.iter().all(|p| p["n_due"] == 0 && p["n_refused"] == 0))
+    eventually("every card to be right", Duration::from_secs(120), async || {
+        let stand = cards(&fake);
+        bot.list("incidents").await.iter().all(|incident| {
+            let word = |name: &str| incident[name].as_str().unwrap_or_default().to_owned();
+            let own = stand.iter().filter(|c| c["metadata"].to_string().contains(&word("id")));
+            let own: Vec<&str> = own.filter_map(|c| c["text"].as_str()).collect();
+            own.len() == 1 && own[0].contains(&word("title")) && own[0].contains(&word("state"))
+        })
     })
     .await;
-    let incidents = bot.list("incidents").await;
-    let stand = cards(&fake);
-    assert_eq!(stand.len(), incidents.len());
-    for incident in &incidents {
-        let id = incident["id"].as_str().expect("a text");
-        let n = stand.iter().filter(|c| c["metadata"].to_string().contains(id)).count();
-        assert_eq!(n, 1, "{id}");
-    }
+    assert_eq!(cards(&fake).len(), bot.list("incidents").await.len());
     assert_eq!(fake.look().pinged, [""; 0]);
 }
