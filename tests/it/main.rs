@@ -5,6 +5,7 @@ mod bad_input;
 mod bad_sources;
 mod bot;
 mod browser;
+mod chats;
 mod cli;
 mod content;
 mod crash;

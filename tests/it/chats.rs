@@ -1,0 +1,149 @@
+//! Slack and Discord at once: an incident stands in both, a click in one changes all, and no kill
+//! makes two messages of one or leaves one behind.
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::bot::Bot;
+use crate::support::{eventually, free_port, install_tls};
+use crate::{discord_fake as discord, slack_fake as slack};
+
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct Both {
+    slack: slack::Fake,
+    discord: discord::Fake,
+    bot: Bot,
+}
+
+async fn both() -> Both {
+    install_tls();
+    let (slack, discord) = (slack::Fake::start().await, discord::Fake::start().await);
+    let settings = format!(
+        "[[chat.slack]]\nbot_token = {:?}\napp_token = {:?}\napi_url = {:?}\n\
+         channel = \"#incidents\"\nrole = \"responder\"\n\
+         [[chat.discord]]\ntoken = {:?}\nguilds = [\"{}\"]\napi_url = {:?}\nchannel = \"{}\"\n\
+         role = \"responder\"\n",
+        slack::BOT_TOKEN,
+        slack::APP_TOKEN,
+        slack.api(),
+        discord::TOKEN,
+        discord::GUILD,
+        discord.base(),
+        discord::TEXT,
+    );
+    let bot = Bot::on(free_port(), &settings).await;
+    Both { slack, discord, bot }
+}
+
+impl Both {
+    /// Opens an incident by hand; gives its title.
+    async fn declare(&self, n: usize) -> String {
+        let title = format!("It is slow, number {n}.");
+        let values = json!({ "title": title, "severity": "critical" });
+        let form = json!({ "code": "v1:declare:none", "values": values, "key": format!("k{n}") });
+        assert_eq!(self.bot.door().send("/api/v1/submit", &form).await.ok(), Some(200));
+        title
+    }
+
+    /// What Slack shows of an incident: the roots that have its title.
+    fn in_slack(&self, title: &str) -> Vec<Value> {
+        let mut all = self.slack.messages(slack::CHANNEL);
+        all.retain(|m| m["thread_ts"].is_null() || m["thread_ts"] == m["ts"]);
+        all.retain(|m| m["text"].as_str().is_some_and(|t| t.contains(title)));
+        all
+    }
+
+    /// The same of Discord.
+    fn in_discord(&self, title: &str) -> Vec<Value> {
+        let mut all = self.discord.messages(discord::TEXT);
+        all.retain(|m| m["embeds"].to_string().contains(title));
+        all
+    }
+
+    async fn everywhere(&self, title: &str, word: &str) {
+        eventually(&format!("{title} {word} in both"), PATIENCE, async || {
+            let (a, b) = (self.in_slack(title), self.in_discord(title));
+            a.len() == 1
+                && b.len() == 1
+                && a[0].to_string().contains(word)
+                && b[0].to_string().contains(word)
+        })
+        .await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_incident_stands_in_both_and_a_click_in_one_changes_all() {
+    let both = both().await;
+    let title = both.declare(1).await;
+    both.everywhere(&title, "open").await;
+    let card = both.in_discord(&title).remove(0);
+    let message = card["id"].as_str().and_then(|id| id.parse().ok()).expect("an id");
+    both.discord.press(discord::ADA, discord::TEXT, message, "Acknowledge");
+    both.everywhere(&title, "acknowledged").await;
+    assert_eq!(both.bot.list("incidents").await[0]["owner"]["id"], discord::ADA.to_string());
+    // And the other way round: the form of Slack ends it in Discord.
+    let card = both.in_slack(&title).remove(0);
+    let blocks = card["blocks"].as_array().cloned().unwrap_or_default();
+    let buttons = blocks.iter().filter(|b| b["type"] == "actions");
+    let mut buttons = buttons.flat_map(|b| b["elements"].as_array().cloned().unwrap_or_default());
+    let resolve = buttons.position(|b| b.to_string().contains("v1:resolve:")).expect("a button");
+    let ts = card["ts"].as_str().expect("a text");
+    let click = both.slack.click(slack::BO, slack::CHANNEL, ts, resolve);
+    both.slack.deliver("interactive", click).await.expect("it is acknowledged");
+    eventually("a form", PATIENCE, async || !both.slack.look().views.is_empty()).await;
+    let reason = json!({ "type": "plain_text_input", "value": "the cache was cold" });
+    let sent = both.slack.submit(slack::BO, &[("reason", reason)]);
+    let ack = both.slack.deliver("interactive", sent).await.expect("it is acknowledged");
+    assert_eq!(ack.payload, None, "nothing is wrong with it");
+    both.everywhere(&title, "resolved").await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_hundred_kills_leave_one_message_on_each_platform_in_the_right_state() {
+    const KILLS: u64 = 100;
+    let mut both = both().await;
+    both.discord.world().limits = false;
+    let mut titles = Vec::new();
+    let mut random = 0x2545_F491_4F6C_DD1D_u64;
+    for n in 0..KILLS {
+        if n % 4 == 0 {
+            titles.push(both.declare(titles.len() + 1).await);
+        }
+        if n % 4 == 2 {
+            // What stands, or is on its way, changes under the kill.
+            let incidents = both.bot.list("incidents").await;
+            let open = incidents.iter().find(|i| i["state"] == "open").expect("one is open");
+            let path =
+                format!("/api/v1/incidents/{}/acknowledge", open["id"].as_str().expect("id"));
+            assert_eq!(both.bot.door().send(&path, &json!({})).await.ok(), Some(200));
+        }
+        if n % 3 == 0 {
+            // The platform has it, and the process ends before it knows.
+            both.slack.trouble("chat.postMessage", slack::Trouble::DoneUnsaid);
+            both.discord.fail("/messages", discord::Fail::Swallow);
+        }
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        tokio::time::sleep(Duration::from_millis(random % 400)).await;
+        both.bot.kill();
+        both.bot.again().await;
+    }
+    assert_eq!(both.bot.list("incidents").await.len(), titles.len());
+    for title in &titles {
+        both.everywhere(title, "acknowledged").await;
+    }
+    // Whatever was tried twice stood once all the time: nothing was taken back.
+    let removed = both.slack.n_calls("chat.delete");
+    assert_eq!(removed, 0);
+    let said = |m: &Value| m["metadata"]["event_payload"]["key"].as_str().map(str::to_owned);
+    let mut keys: Vec<String> =
+        both.slack.messages(slack::CHANNEL).iter().filter_map(said).collect();
+    let n = keys.len();
+    keys.sort();
+    keys.dedup();
+    assert_eq!(keys.len(), n, "no key stands twice in Slack, threads included");
+}
