@@ -234,16 +234,21 @@ fn open_proposals(facts: &Facts, now: Time) -> Vec<&Proposal> {
 }
 
 fn suggested(facts: &Facts, now: Time) -> Option<Block> {
-    let items = open_proposals(facts, now)
+    let open = open_proposals(facts, now);
+    let several = open.len() > 1;
+    let items = open
         .into_iter()
-        .map(|p| {
+        .zip(1..)
+        .map(|(p, n)| {
+            // Chats show all buttons together: the number says which belong to what.
+            let number = if several { format!("{n}. ") } else { String::new() };
             let have = p.decisions.len() as u64;
             let need = u64::from(p.requires.n_approvals);
             let approvals =
                 if need > 1 { format!(" {have} of {need} approvals.") } else { String::new() };
             let chance = p.chance_text().map(|t| format!(" {t}")).unwrap_or_default();
             Item::plain(format!(
-                "{}. Risk {}; expected: {} {}{chance} Open until {} UTC.{approvals}",
+                "{number}{}. Risk {}; expected: {} {}{chance} Open until {} UTC.{approvals}",
                 p.title.trim_end_matches('.'),
                 risk_text(p.risk),
                 p.expected_effect,
@@ -309,17 +314,23 @@ fn buttons(facts: &Facts, now: Time) -> Vec<Button> {
     if incident.owner.is_none() {
         buttons.push(own(Verb::Acknowledge, "Acknowledge", Style::Primary));
     }
-    for proposal in open_proposals(facts, now).into_iter().take(3) {
-        let of = |verb, label: &str, style| Button {
+    let open = open_proposals(facts, now);
+    let several = open.len() > 1;
+    for (proposal, n) in open.into_iter().take(3).zip(1..) {
+        let of = |verb, (before, after): (&str, &str), style| Button {
             verb,
-            label: label.into(),
+            label: if several {
+                format!("{before} {n}{after}")
+            } else {
+                format!("{before}{after}")
+            },
             style,
             subject: Subject::Proposal(proposal.id),
             digest: Some(proposal.digest.short().to_owned()),
         };
-        buttons.push(of(Verb::Approve, "Approve…", Style::Primary));
-        buttons.push(of(Verb::Schedule, "Schedule…", Style::Plain));
-        buttons.push(of(Verb::Ignore, "Ignore", Style::Plain));
+        buttons.push(of(Verb::Approve, ("Approve", "…"), Style::Primary));
+        buttons.push(of(Verb::Schedule, ("Schedule", "…"), Style::Plain));
+        buttons.push(of(Verb::Ignore, ("Ignore", ""), Style::Plain));
     }
     buttons.extend([
         own(Verb::Why, "Why?", Style::Plain),

@@ -90,6 +90,23 @@ fn facts(incident: Incident) -> Facts {
 }
 
 #[test]
+fn where_several_are_offered_a_number_says_which_buttons_are_whose() {
+    let mut facts = facts(incident());
+    let second = Proposal {
+        id: ProposalId::derive(t0(), &["second"]),
+        title: "Roll orders back".into(),
+        worth: 0.1,
+        ..proposal(&facts.incident)
+    };
+    facts.proposals.push(second);
+    let text = incident_card(&facts, t0()).text();
+    assert!(text.contains("- 1. Set orders worker concurrency to 16."), "{text}");
+    assert!(text.contains("- 2. Roll orders back."), "{text}");
+    let labels = "[Approve 1…] [Schedule 1…] [Ignore 1] [Approve 2…] [Schedule 2…] [Ignore 2]";
+    assert!(text.contains(labels), "{text}");
+}
+
+#[test]
 fn an_open_incident_offers_what_can_be_done() {
     let card = incident_card(&facts(incident()), t0().plus_ms(120_000));
     insta::assert_snapshot!(card.text(), @r"

@@ -4,13 +4,15 @@ import { el, badge, button, minute, entity, n_of } from "/assets/dom.js";
 /** One offered action with the buttons that the card gives it. */
 export function offer(p, buttons, press) {
   const have = p.decisions.length;
+  // The number tells buttons of a chat apart; here they stand with what they are about.
+  const label = (b) => b.label.replace(/ \d+/, "");
   return el("section", { class: "offer", "data-key": p.id, "aria-label": p.title },
     el("h3", {}, p.title), el("p", {}, p.expected_effect),
     el("p", { class: "small" }, badge(`risk ${p.risk}`, `risk-${p.risk}`), p.rollback_of || p.past.startsWith("Not tried") ? null : badge(`expected to help in ${Math.round(p.chance * 100)} % of cases`),
       p.past ? badge(p.past) : null,
       p.requires.n_approvals > 1 ? badge(`${have} of ${p.requires.n_approvals} approvals`) : null,
       p.rollback_of ? badge("the way back") : null, el("span", { class: "soft" }, ` open until ${minute(p.expires_at)} UTC`)),
-    el("div", { class: "buttons" }, buttons.map((b) => button(b.label, () => press(b), { class: b.style, "data-verb": b.verb }))));
+    el("div", { class: "buttons" }, buttons.map((b) => button(label(b), () => press(b), { class: b.style, "data-verb": b.verb }))));
 }
 
 /** One proposal of the past: what was decided by whom. */
