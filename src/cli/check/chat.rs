@@ -17,7 +17,7 @@ pub(super) async fn slack(config: &Config, patience: Duration) -> Vec<Row> {
         match tokio::time::timeout(patience * 6, slack::check(workspace)).await {
             Err(_) => vec![Row::failed(what, "Slack takes too long to answer", mend)],
             Ok(Err(fault)) => vec![Row::failed(what, fault.chain(), mend)],
-            Ok(Ok(found)) => found.into_iter().map(row).collect(),
+            Ok(Ok(found)) => found.into_iter().map(|finding| row(finding, &mend)).collect(),
         }
     });
     join_all(asked).await.into_iter().flatten().collect()
@@ -32,7 +32,7 @@ pub(super) async fn discord(config: &Config, patience: Duration) -> Vec<Row> {
             Err(_) => vec![Row::failed(what, "Discord takes too long to answer", mend)],
             Ok(Err(fault)) => vec![Row::failed(what, fault.chain(), mend)],
             Ok(Ok(found)) => {
-                let row = |(what, result)| row(Finding { what, result, essential: true });
+                let row = |(what, result)| row(Finding { what, result, essential: true }, &mend);
                 found.into_iter().map(row).collect()
             }
         }
@@ -40,11 +40,13 @@ pub(super) async fn discord(config: &Config, patience: Duration) -> Vec<Row> {
     join_all(asked).await.into_iter().flatten().collect()
 }
 
-/// What is wrong says what to do after its last semicolon, colon or full stop.
-fn row(finding: Finding) -> Row {
+/// What is wrong says what to do after its last semicolon, colon or full stop; a platform that is
+/// not reached says nothing, and `way` does.
+fn row(finding: Finding, way: &str) -> Row {
     let Finding { what, result, essential } = finding;
     match result {
         Ok(said) => Row::ok(what, said),
+        Err(why) if why.contains("not reached") => Row::failed(what, why, way),
         Err(why) => {
             let ends = ["; ", ": ", ". "];
             let at = ends.iter().filter_map(|end| why.rfind(end)).max().unwrap_or(why.len());
