@@ -120,7 +120,10 @@ impl Server {
             clerk,
             assistant,
             console: Console::new(store.clone(), bus.clone(), clock.clone()),
-            chats: vec![Arc::new(Console::new(store.clone(), bus.clone(), clock.clone()))],
+            chats: vec![
+                Arc::new(Console::new(store.clone(), bus.clone(), clock.clone())),
+                Arc::new(outbox::Unserved),
+            ],
             tasks: tasks.clone(),
             library,
             events: EventLog::new(1),

@@ -4,8 +4,32 @@ use serde_json::json;
 
 use super::*;
 use crate::chat::outbox::Attempt;
-use crate::chat::{Content, Post, Within};
+use crate::chat::{Address, Chat, Content, Draft, File, Limits, Place, Post, Within};
 use crate::model::{Fault, IncidentId};
+use futures_util::future::BoxFuture;
+
+/// A platform that nobody delivers to: what is wanted there stays as the test put it.
+pub(super) struct Unserved;
+
+type Answer<'a, T> = BoxFuture<'a, Result<T, Fault>>;
+
+impl Chat for Unserved {
+    fn platform(&self) -> &'static str {
+        "unserved"
+    }
+    fn limits(&self) -> Limits {
+        unreachable!("nothing is written for it")
+    }
+    fn post(&self, _: Draft) -> Answer<'_, Place> {
+        unreachable!("nothing is delivered to it")
+    }
+    fn upload(&self, _: File) -> Answer<'_, Place> {
+        unreachable!("nothing is delivered to it")
+    }
+    fn ephemeral(&self, _: Address, _: Content) -> Answer<'_, ()> {
+        unreachable!("nobody speaks there")
+    }
+}
 
 #[tokio::test]
 async fn what_could_not_be_sent_is_listed_with_its_reason_and_the_platform_named_as_down() {
@@ -13,7 +37,7 @@ async fn what_could_not_be_sent_is_listed_with_its_reason_and_the_platform_named
     let incident = IncidentId::derive(t0(), &["x"]);
     let post = move |key: &str, within: Within, text: &str| {
         let content = Content::text(text);
-        let post = Post::new(key, ("console", "incidents"), within, content, t0());
+        let post = Post::new(key, ("unserved", "incidents"), within, content, t0());
         Post { incident: Some(incident), ..post }
     };
     let write = move |tx: &crate::store::Tx<'_>| {
@@ -21,7 +45,7 @@ async fn what_could_not_be_sent_is_listed_with_its_reason_and_the_platform_named
         post("reply", Within::Post("card".into()), "it got slower").want(tx)?;
         post("refused", Within::Channel, "too long").want(tx)?;
         Post { incident: None, ..post("answer", Within::Channel, "for you alone") }.want(tx)?;
-        let tried = |key: &str| Attempt::begin(tx, &Post::row("console", key));
+        let tried = |key: &str| Attempt::begin(tx, &Post::row("unserved", key));
         let fault = Fault::because("it does not fit");
         tried("refused")?.expect("it is due").failed(tx, &fault, t0())?;
         for _ in 0..3 {
@@ -54,14 +78,14 @@ async fn what_could_not_be_sent_is_listed_with_its_reason_and_the_platform_named
         ]
     );
     assert_eq!(told["posts"][1]["n_tries"], 3);
-    let platform = &server.get("/api/v1/status").await["platforms"][0];
-    assert_eq!((&platform["platform"], &platform["up"]), (&json!("console"), &json!(false)));
+    let platform = &server.get("/api/v1/status").await["platforms"][1];
+    assert_eq!((&platform["platform"], &platform["up"]), (&json!("unserved"), &json!(false)));
     assert_eq!((&platform["n_due"], &platform["n_refused"]), (&json!(3), &json!(1)));
     assert_eq!(platform["oldest_due_at"], json!(t0()));
     let ready = server.open(Method::GET, "/readyz").send().await.expect("an answer");
     assert_eq!(ready.status(), StatusCode::OK, "the pipeline goes on");
     let ready: Value = ready.json().await.expect("JSON");
-    let why = "console does not take messages: posting failed: 503; 3 messages wait";
+    let why = "unserved does not take messages: posting failed: 503; 3 messages wait";
     assert_eq!(ready["degraded"], json!([why]));
     let elsewhere = server.get("/api/v1/outbox?platform=slack").await;
     assert_eq!(elsewhere["posts"], json!([]));
