@@ -16,7 +16,9 @@ pub struct Config {
     pub name: String,
     /// The bot token.
     pub token: Secret,
-    /// Ids of the guilds it serves; others are not listened to.
+    /// Ids of the guilds it serves; others are not listened to, and direct messages are taken from
+    /// their members alone. Switch Public Bot off in the Developer Portal, so that nobody else can
+    /// invite it.
     #[schemars(length(min = 1))]
     pub guilds: Vec<String>,
     /// Base address of the REST API.
@@ -35,7 +37,7 @@ pub struct Config {
     /// Who may do what; the highest role that fits counts.
     #[serde(default)]
     pub people: Vec<Member>,
-    /// The role of everybody else.
+    /// The role of every other member of these guilds.
     #[serde(default = "viewer")]
     pub role: Role,
 }

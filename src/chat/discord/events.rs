@@ -11,11 +11,12 @@ use serenity::model::guild::Member;
 use serenity::model::user::User;
 use tokio::time::Instant;
 
-use super::Inner;
 use super::commands::{completes, used};
 use super::interact::{Deed, THINK, What};
 use super::places::Kind;
-use crate::chat::{Inbound, Said};
+use super::roles::STRANGER;
+use super::{Inner, render};
+use crate::chat::{Content, Inbound, Said};
 
 /// One event of the gateway.
 pub(super) struct Event {
@@ -80,7 +81,11 @@ impl Inner {
             .fold(message.content.clone(), |text, mention| text.replace(mention, " "));
         let roles = match (&message.member, guild) {
             (Some(member), _) => member.roles.iter().map(|r| r.to_string()).collect(),
-            (None, _) => self.roles_of(message.author.id.get()).await,
+            (None, Some(_)) => self.roles_of(message.author.id.get()).await.unwrap_or_default(),
+            (None, None) => match self.roles_of(message.author.id.get()).await {
+                Some(roles) => roles,
+                None => return self.turned_away(channel).await,
+            },
         };
         let name = message.author.global_name.as_ref().unwrap_or(&message.author.name);
         let name = message.member.as_ref().and_then(|m| m.nick.as_ref()).unwrap_or(name);
@@ -98,6 +103,15 @@ impl Inner {
         };
         if let Err(fault) = self.accept(inbound).await {
             tracing::error!(error = %fault.chain(), "a message was not kept");
+        }
+    }
+
+    /// Tells somebody in a direct conversation that only members are answered.
+    async fn turned_away(&self, channel: u64) {
+        metrics::counter!("nightjar_discord_strangers_total").increment(1);
+        let body = render::message(None, &Content::text(STRANGER));
+        if let Err(trouble) = self.rest.send_message(channel, &body).await {
+            tracing::debug!(reason = %trouble, "a stranger was not told");
         }
     }
 }

@@ -14,6 +14,7 @@ use tokio::time::Instant;
 
 use super::modal;
 use super::rest::Ask;
+use super::roles::STRANGER;
 use super::trouble::Trouble;
 use super::{Inner, for_one, render};
 use crate::chat::{Completion, Content, Draft, Form, Inbound, Place, Pressed, Said, people};
@@ -100,7 +101,7 @@ impl Inner {
         Actor { via: "discord".into(), id, name: name.to_owned(), role }
     }
 
-    /// Whether the guild is one that this bot serves; direct conversations are.
+    /// Whether the guild is one that this bot serves; direct conversations are, with its members.
     pub(super) fn serves(&self, guild: Option<u64>) -> bool {
         guild.is_none_or(|guild| self.config.guilds.iter().any(|g| *g == guild.to_string()))
     }
@@ -118,7 +119,12 @@ impl Inner {
         if deed.guild.is_none() {
             let known =
                 tokio::time::timeout_at(deed.by - THINK / 2, self.roles_of(deed.user)).await;
-            deed.roles = known.unwrap_or_default();
+            let Some(roles) = known.ok().flatten() else {
+                metrics::counter!("nightjar_discord_strangers_total").increment(1);
+                self.refuse(&deed, STRANGER).await;
+                return;
+            };
+            deed.roles = roles;
         }
         let actor = self.actor(deed.user, &deed.name, &deed.roles);
         match deed.what.clone() {

@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::delivery::{card, draft, incident};
 use super::{Desk, config, listening, said};
-use crate::discord_fake::{ADA, BOB, BOT, FORUM, Fail, Fake, TEXT};
+use crate::discord_fake::{ADA, BOB, BOT, FORUM, Fail, Fake, STRANGER, TEXT};
 
 /// Within so long the first response must be there.
 const FIRST_MS: u128 = 2_000;
@@ -46,6 +46,49 @@ async fn a_mention_a_direct_message_and_nothing_else_is_heard() {
     let bob = fake.world().direct(BOB);
     fake.say(BOB, bob, "status");
     assert_eq!(desk.nth(2).await.actor.role, Role::Viewer);
+}
+
+#[tokio::test]
+async fn a_stranger_in_a_direct_conversation_gets_one_sentence_and_nothing_else() {
+    let (fake, desk) = (Fake::start().await, Desk::default());
+    let (_discord, _guard) = listening(&fake, &desk, config(&fake)).await;
+    let direct = fake.world().direct(STRANGER);
+    fake.say(STRANGER, direct, "why is checkout slow?");
+    let refusal = fake
+        .until("a refusal", |w| {
+            w.messages[&direct].iter().find(|m| m["author"]["bot"] == true).cloned()
+        })
+        .await;
+    let why = "This bot answers only members of the servers that it serves, and you were not found in one: join one, or if you are a member, try again in a moment.";
+    assert_eq!(refusal["content"], why);
+    for (sub, options) in [("status", [].as_slice()), ("ask", &[("question", "why?")])] {
+        let act = fake.command(STRANGER, direct, sub, options);
+        let (response, ms) = fake.response(act).await;
+        assert_eq!((&response["type"], &response["data"]["flags"]), (&json!(4), &json!(64)));
+        assert_eq!(response["data"]["content"], why);
+        assert!(ms < FIRST_MS, "{ms} ms");
+    }
+    // What a member says afterwards is the first thing that is heard.
+    let bob = fake.world().direct(BOB);
+    fake.say(BOB, bob, "status");
+    assert_eq!(desk.nth(0).await.actor.id, BOB.to_string());
+    assert_eq!(desk.heard().len(), 1);
+}
+
+#[tokio::test]
+async fn a_member_who_could_not_be_looked_up_is_heard_the_next_time() {
+    let (fake, desk) = (Fake::start().await, Desk::default());
+    let (_discord, _guard) = listening(&fake, &desk, config(&fake)).await;
+    let direct = fake.world().direct(ADA);
+    for _ in 0..5 {
+        fake.fail("/members/", Fail::Html(502));
+    }
+    fake.say(ADA, direct, "status");
+    fake.until("a refusal", |w| (w.messages[&direct].len() == 2).then_some(())).await;
+    assert!(desk.heard().is_empty());
+    fake.world().fails.clear();
+    fake.say(ADA, direct, "status");
+    assert_eq!(desk.nth(0).await.actor.role, Role::Approver);
 }
 
 #[tokio::test]

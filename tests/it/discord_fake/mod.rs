@@ -31,6 +31,8 @@ pub(crate) const FORUM: u64 = 1_400_000_000_000_000_011;
 /// Two people; the first one has the role.
 pub(crate) const ADA: u64 = 1_400_000_000_000_000_021;
 pub(crate) const BOB: u64 = 1_400_000_000_000_000_022;
+/// Somebody who is no member of the guild.
+pub(crate) const STRANGER: u64 = 1_400_000_000_000_000_023;
 /// The role of people who are on call.
 pub(crate) const ON_CALL: u64 = 1_400_000_000_000_000_031;
 

@@ -8,7 +8,7 @@ use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
 use serde_json::{Value, json};
 
-use super::{ADA, BOT, Fail, Fake, GUILD, Seen, TOKEN, World, rules};
+use super::{ADA, BOT, Fail, Fake, GUILD, STRANGER, Seen, TOKEN, World, rules};
 
 /// An answer: status and body.
 pub(super) type Answer = (u16, Value);
@@ -227,6 +227,11 @@ fn route(world: &mut World, method: &Method, parts: &[&str], asked: &Asked) -> (
         ("GET", ["guilds", guild]) if number(guild) == GUILD => quiet((200, world.guild())),
         ("GET", ["guilds", guild, "roles"]) if number(guild) == GUILD => {
             quiet((200, world.guild()["roles"].clone()))
+        }
+        ("GET", ["guilds", guild, "members", user])
+            if number(guild) == GUILD && number(user) == STRANGER =>
+        {
+            quiet(error(404, 10007, "Unknown Member"))
         }
         ("GET", ["guilds", guild, "members", user]) if number(guild) == GUILD => {
             let user = if *user == "@me" { BOT } else { number(user) };
