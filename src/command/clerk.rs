@@ -334,7 +334,7 @@ fn asks(text: &str) -> bool {
 }
 
 /// The incident whose thread hangs on a message.
-fn thread_of(
+pub(super) fn thread_of(
     rows: &Rows<'_>,
     platform: &str,
     channel: &str,

@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use super::clerk::thread_of;
 use super::wish::{self, Faults, Wish};
 use super::{Desk, Problem, forms, lists, plan};
 use crate::bus::Event;
 use crate::chat::{
-    Button, Card, Completion, Content, Form, HeardState, Inbound, Inlet, Kept, Pressed, Subject,
-    Verb,
+    Button, Card, Completion, Content, Form, HeardState, Inbound, Inlet, Kept, Pressed, Said,
+    Subject, Verb,
 };
 use crate::model::{Actor, Fault, Proposal};
 use crate::store::Rows;
+use crate::telemetry::redact::redact;
 
 /// Where people's words and clicks are taken in, the same for every platform. Cheap to clone.
 #[derive(Clone)]
@@ -95,20 +97,39 @@ impl Counter {
         Ok(self.wish(code, values).await?.err().unwrap_or_default())
     }
 
-    /// What was said, with the key and the time under which it is kept.
+    /// What was said, with the key and the time under which it is kept, and without the secrets that
+    /// people paste into chats. Codes of buttons and forms stay as they are: they hold none.
     pub(super) fn stamped(&self, inbound: Inbound) -> Inbound {
         // Two platforms may give the same key to two things.
         let own = format!("{}:", inbound.platform);
         let key = if inbound.key.starts_with(&own) { inbound.key } else { own + &inbound.key };
-        Inbound { key, at: self.desk.clock.now(), ..inbound }
+        Inbound { key, at: self.desk.clock.now(), said: masked(inbound.said), ..inbound }
+    }
+
+    /// Whether something is for the bot: all but talk without a mention elsewhere than in the thread
+    /// of an incident.
+    async fn concerns(&self, inbound: &Inbound) -> Result<bool, Fault> {
+        if !matches!(inbound.said, Said::Message { addressed: false, .. }) {
+            return Ok(true);
+        }
+        let Some(thread) = inbound.thread.clone() else { return Ok(false) };
+        let (platform, channel) = (inbound.platform.clone(), inbound.channel.clone());
+        let read = move |r: &Rows<'_>| thread_of(r, &platform, &channel, &thread);
+        Ok(self.desk.store.read(read).await?.is_some())
     }
 
     /// Keeps what was said. Its time becomes the event time of now: platforms know only the wall
     /// clock, and what is kept is trimmed by event time.
     ///
+    /// Talk that is not for the bot, outside the threads of incidents, is nobody's business: it is
+    /// not kept.
+    ///
     /// # Errors
     /// The store failed; nothing was kept.
     pub async fn keep(&self, inbound: Inbound) -> Result<bool, Fault> {
+        if !self.concerns(&inbound).await? {
+            return Ok(false);
+        }
         let inbound = self.stamped(inbound);
         let kept = Kept { inbound, state: HeardState::Due };
         let platform = kept.inbound.platform.clone();
@@ -119,6 +140,25 @@ impl Counter {
         // Also for a repeated one: the bell of the first may have been lost with the process.
         self.desk.bus.publish(Event::Inbound);
         Ok(new)
+    }
+}
+
+/// What people said, with secrets masked.
+fn masked(said: Said) -> Said {
+    let mask = |text: String| redact(&text).into_owned();
+    match said {
+        Said::Message { text, addressed } => Said::Message { text: mask(text), addressed },
+        Said::Command { text } => Said::Command { text: mask(text) },
+        Said::Submit { code, values } => {
+            // A parameter is part of a plan, which holds no secrets and is shown as it is carried out.
+            let mask = |(name, value): (String, String)| {
+                let value = if name.starts_with(wish::PARAMETER) { value } else { mask(value) };
+                (name, value)
+            };
+            let values = values.into_iter().map(mask).collect();
+            Said::Submit { code, values }
+        }
+        Said::Click { code } => Said::Click { code },
     }
 }
 

@@ -375,6 +375,15 @@ async fn talk_of_any_kind_is_handled_and_kept_within_bounds() {
     for post in posts(&world).await {
         assert!(!format!("{:?}", post.content).contains("hunter2"), "{post:?}");
     }
+    // Nor does what was said itself, a form's values included; what a click carries is a code.
+    let values = [("reason".to_owned(), key.to_owned())].into();
+    let sent = Said::Submit { code: "v1:declare:none".into(), values };
+    process.hear(inbound("form", Role::Viewer, sent)).await;
+    let all = world.store.read(|r| r.list::<Kept>(&Filter::all())).await.expect("reads");
+    let words = all.iter().filter(|k| !matches!(k.inbound.said, Said::Click { .. }));
+    for kept in words {
+        assert!(!format!("{:?}", kept.inbound.said).contains("hunter2"), "{kept:?}");
+    }
 }
 
 #[tokio::test]
