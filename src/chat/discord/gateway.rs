@@ -28,6 +28,8 @@ const HOPELESS: Duration = Duration::from_secs(60);
 const MOST_SESSIONS: usize = 30;
 /// Events that wait to be handled.
 const MOST_EVENTS: usize = 10_000;
+/// Events that are handled side by side; the others wait.
+const MOST_UNDER_WAY: usize = 256;
 /// How long what is under way may take after the end was asked for.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -40,7 +42,34 @@ impl Discord {
             self.inner.listen(&sender, &shutdown).await;
             drop(sender);
         };
-        tokio::join!(listen, self.inner.handle(receiver, &shutdown));
+        let handle = side_by_side(receiver, &shutdown, |event| self.inner.happened(event));
+        tokio::join!(listen, handle);
+    }
+}
+
+/// Handles events side by side: a slow one holds up no other, until [`MOST_UNDER_WAY`] are slow.
+async fn side_by_side<E, F: Future<Output = ()>>(
+    mut events: mpsc::Receiver<E>,
+    shutdown: &CancellationToken,
+    handle: impl Fn(E) -> F,
+) {
+    let mut under_way = FuturesUnordered::new();
+    let mut open = true;
+    // One for the whole run: made anew at each turn, it would not end while events end.
+    let over = async {
+        shutdown.cancelled().await;
+        tokio::time::sleep(DRAIN).await;
+    };
+    tokio::pin!(over);
+    while open || !under_way.is_empty() {
+        tokio::select! {
+            event = events.recv(), if open && under_way.len() < MOST_UNDER_WAY => match event {
+                Some(event) => under_way.push(handle(event)),
+                None => open = false,
+            },
+            Some(()) = under_way.next() => {}
+            () = &mut over => return,
+        }
     }
 }
 
@@ -54,25 +83,6 @@ impl Inner {
     fn deafened(&self, why: &str) {
         let text = format!("Discord sends no events: {why}");
         *self.deaf.lock().expect("nothing panics under this lock") = Some(text);
-    }
-
-    /// Handles events side by side: a slow one holds up no other.
-    async fn handle(&self, mut events: mpsc::Receiver<Event>, shutdown: &CancellationToken) {
-        let mut under_way = FuturesUnordered::new();
-        let mut open = true;
-        while open || !under_way.is_empty() {
-            tokio::select! {
-                event = events.recv(), if open => match event {
-                    Some(event) => under_way.push(self.happened(event)),
-                    None => open = false,
-                },
-                Some(()) = under_way.next() => {}
-                () = async {
-                    shutdown.cancelled().await;
-                    tokio::time::sleep(DRAIN).await;
-                } => return,
-            }
-        }
     }
 
     async fn listen(&self, events: &mpsc::Sender<Event>, shutdown: &CancellationToken) {
@@ -168,5 +178,45 @@ impl Inner {
             found["url"].as_str().filter(|u| u.starts_with("ws://") || u.starts_with("wss://"));
         let none = || ("it told no address of the gateway".to_owned(), Duration::ZERO);
         url.map(str::to_owned).ok_or_else(none)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_so_many_events_are_under_way_and_the_others_wait() {
+        let (sender, receiver) = mpsc::channel(MOST_EVENTS);
+        for n in 0..2 * MOST_UNDER_WAY {
+            sender.try_send(n).expect("there is room");
+        }
+        drop(sender);
+        let (now, most, done) = (Cell::new(0), Cell::new(0), Cell::new(0));
+        let handle = |_| async {
+            now.set(now.get() + 1);
+            most.set(now.get().max(most.get()));
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            now.set(now.get() - 1);
+            done.set(done.get() + 1);
+        };
+        side_by_side(receiver, &CancellationToken::new(), handle).await;
+        assert_eq!((most.get(), done.get()), (MOST_UNDER_WAY, 2 * MOST_UNDER_WAY));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_end_comes_in_time_though_one_after_another_ends() {
+        let (sender, receiver) = mpsc::channel(MOST_EVENTS);
+        for second in 1..60 {
+            sender.try_send(second).expect("there is room");
+        }
+        let shutdown = CancellationToken::new();
+        shutdown.cancel();
+        let begun = Instant::now();
+        let handle = |second| tokio::time::sleep(Duration::from_secs(second));
+        side_by_side(receiver, &shutdown, handle).await;
+        assert!(begun.elapsed() < DRAIN + Duration::from_millis(100), "{:?}", begun.elapsed());
     }
 }
