@@ -43,6 +43,8 @@ const fn sub(name: &'static str, about: &'static str, options: &'static [Opt]) -
 
 const INCIDENT: Opt =
     Opt { completes: Some(Completion::Incident), ..opt("incident", "Its number or id") };
+/// Words that may be left out.
+const WORDS: Opt = Opt { required: false, ..opt("text", "Why, in your words") };
 
 /// What there is, in the order that Discord shows.
 const SUBS: &[Sub] = &[
@@ -55,6 +57,46 @@ const SUBS: &[Sub] = &[
     sub("incidents", "Active incidents", &[]),
     sub("incident", "One incident", &[INCIDENT]),
     sub("why", "Why an incident was told", &[INCIDENT]),
+    sub("ack", "Take an incident", &[INCIDENT]),
+    sub(
+        "assign",
+        "Give an incident to somebody",
+        &[
+            INCIDENT,
+            Opt {
+                required: false,
+                flag: Some("--to"),
+                ..opt("to", "me (when left out), nobody, a name, or via:id")
+            },
+        ],
+    ),
+    sub(
+        "note",
+        "Write into an incident's thread and story",
+        &[INCIDENT, opt("text", "What to write")],
+    ),
+    sub(
+        "resolve",
+        "End an incident",
+        &[
+            INCIDENT,
+            Opt {
+                required: false,
+                flag: Some("--as"),
+                ..opt(
+                    "as",
+                    "fixed (when left out), recovered, external, planned or not_an_incident",
+                )
+            },
+            Opt { about: "What it was", ..WORDS },
+        ],
+    ),
+    sub("reopen", "Open an incident again", &[INCIDENT, WORDS]),
+    sub(
+        "merge",
+        "Fold an incident into another",
+        &[INCIDENT, Opt { name: "into", about: "The one that goes on", ..INCIDENT }, WORDS],
+    ),
     sub("approvals", "What waits for a decision", &[]),
     Sub {
         form: Some("v1:silence:none"),
@@ -90,7 +132,8 @@ const SUBS: &[Sub] = &[
     sub("help", "The commands", &[]),
 ];
 
-/// The command as the API takes it: usable in guilds and in direct conversations.
+/// The command as the API takes it. It is registered for each guild, so it is there and not in
+/// direct conversations, where people write without it.
 fn wanted() -> Value {
     let option = |o: &Opt| {
         json!({

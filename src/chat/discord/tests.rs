@@ -256,6 +256,40 @@ fn the_command_is_one_that_discord_takes_and_its_uses_read_back() {
     assert_eq!(commands::completes("incident", "incident"), Some(Completion::Incident));
 }
 
+#[test]
+fn what_is_done_with_an_incident_is_a_sub_command_that_reads_as_its_line() {
+    let used = |sub: &str, options: &[(&str, &str)]| {
+        let given = options.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned()));
+        let used = commands::used(sub, &given.collect::<Vec<_>>());
+        assert_eq!(used.form, None);
+        assert_eq!(commands::completes(sub, "incident"), Some(Completion::Incident), "{sub}");
+        used.text
+    };
+    let one = ("incident", "12");
+    // Discord sends options in the order in which they were typed.
+    let lines = [
+        used("ack", &[one]),
+        used("assign", &[one]),
+        used("assign", &[("to", "ada l"), one]),
+        used("note", &[one, ("text", "the pool is full")]),
+        used("resolve", &[one]),
+        used("resolve", &[("text", "the pool was full"), ("as", "recovered"), one]),
+        used("reopen", &[one, ("text", "back")]),
+        used("merge", &[("into", "11"), one, ("text", "the same fault")]),
+    ];
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    ack 12
+    assign 12
+    assign 12 --to "ada l"
+    note 12 "the pool is full"
+    resolve 12
+    resolve 12 --as recovered "the pool was full"
+    reopen 12 back
+    merge 12 11 "the same fault"
+    "#);
+    assert_eq!(commands::completes("merge", "into"), Some(Completion::Incident));
+}
+
 fn any_field() -> impl Strategy<Value = FormField> {
     let options = || proptest::collection::vec((any_text(), any_text()), 0..60);
     let kind = prop_oneof![
