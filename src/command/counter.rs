@@ -7,7 +7,7 @@ use futures_util::future::BoxFuture;
 
 use super::clerk::thread_of;
 use super::wish::{self, Faults, Wish};
-use super::{Desk, Problem, forms, lists, plan};
+use super::{Desk, Problem, forms, lists, plan, said};
 use crate::bus::Event;
 use crate::chat::{
     Button, Card, Completion, Content, Form, HeardState, Inbound, Inlet, Kept, Pressed, Said,
@@ -15,7 +15,6 @@ use crate::chat::{
 };
 use crate::model::{Actor, Fault, Proposal};
 use crate::store::Rows;
-use crate::telemetry::redact::redact;
 
 /// Where people's words and clicks are taken in, the same for every platform. Cheap to clone.
 #[derive(Clone)]
@@ -144,9 +143,9 @@ impl Counter {
 }
 
 /// What people said, with secrets masked.
-fn masked(said: Said) -> Said {
-    let mask = |text: String| redact(&text).into_owned();
-    match said {
+fn masked(heard: Said) -> Said {
+    let mask = |text: String| said(&text, usize::MAX);
+    match heard {
         Said::Message { text, addressed } => Said::Message { text: mask(text), addressed },
         Said::Command { text } => Said::Command { text: mask(text) },
         Said::Submit { code, values } => {
