@@ -76,7 +76,11 @@ impl Stage for Attend {
 async fn attend(clerk: &Clerk, claim: &Claim, inbound: Inbound, turns: &Semaphore) {
     let Err(fault) = attempt(clerk, &inbound, turns).await else { return claim.done() };
     metrics::counter!("nightjar_command_failed_total").increment(1);
-    let n = claim.failed();
+    let pause = match &fault {
+        Fault::Transient { after, .. } => *after,
+        Fault::Permanent { .. } => None,
+    };
+    let n = claim.failed(pause);
     tracing::warn!(error = fault.chain(), key = inbound.key, n, "what was said was not handled");
     if n >= PATIENCE && clerk.give_up(&inbound, &fault).await.is_ok() {
         claim.done();

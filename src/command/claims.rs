@@ -3,6 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Rest after one failure; doubled with each further one.
+const REST: Duration = Duration::from_secs(1);
+/// The longest rest, also where a platform asks for a longer pause.
+const MOST_REST: Duration = Duration::from_secs(60);
 
 /// What is under way. Cheap to clone.
 #[derive(Clone, Default)]
@@ -14,16 +22,30 @@ pub(super) struct Claims {
 #[derive(Default)]
 struct Inner {
     under_way: BTreeSet<String>,
-    /// How often each one failed that is to be tried again.
-    failures: BTreeMap<String, u32>,
+    /// What failed and is to be tried again.
+    failures: BTreeMap<String, Failures>,
+}
+
+struct Failures {
+    n: u32,
+    rests_until: Instant,
 }
 
 impl Claims {
-    /// The right to handle a key; `None` while somebody has it.
+    /// The right to handle a key; `None` while somebody has it, or while it rests after a failure.
     pub(super) fn take(&self, key: &str) -> Option<Claim> {
         let mut inner = self.inner.lock().expect("nothing panics under this lock");
+        if inner.failures.get(key).is_some_and(|f| Instant::now() < f.rests_until) {
+            return None;
+        }
         let free = inner.under_way.insert(key.to_owned());
         free.then(|| Claim { key: key.to_owned(), claims: self.clone() })
+    }
+
+    /// How often what was said under a key failed until now.
+    pub(super) fn n_failed(&self, key: &str) -> u32 {
+        let inner = self.inner.lock().expect("nothing panics under this lock");
+        inner.failures.get(key).map_or(0, |f| f.n)
     }
 }
 
@@ -42,12 +64,17 @@ pub struct Claim {
 }
 
 impl Claim {
-    /// Notes a failure; gives how many there were.
-    pub(super) fn failed(&self) -> u32 {
+    /// Notes a failure, after which the other side may have asked for a pause; gives how many
+    /// there were.
+    pub(super) fn failed(&self, pause: Option<Duration>) -> u32 {
         let mut inner = self.claims.inner.lock().expect("nothing panics under this lock");
-        let n = inner.failures.entry(self.key.clone()).or_default();
-        *n += 1;
-        *n
+        let now = Instant::now();
+        let first = Failures { n: 0, rests_until: now };
+        let failures = inner.failures.entry(self.key.clone()).or_insert(first);
+        let rest = REST * (1 << failures.n.min(6));
+        failures.rests_until = now + rest.max(pause.unwrap_or_default()).min(MOST_REST);
+        failures.n += 1;
+        failures.n
     }
 
     /// Forgets the failures: it was handled.

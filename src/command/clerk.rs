@@ -6,6 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use super::answer::{answer_card, keep_evidence};
+use super::attend::PATIENCE;
 use super::carry::{Done, carry_out};
 use super::claims::{Claim, Claims};
 use super::heard::{self, Handled};
@@ -231,7 +232,10 @@ impl Clerk {
     }
 
     /// Says something to one person, and marks what they said as handled. Where their platform
-    /// can't, it stands in the thread and names them.
+    /// can't, or fails until our patience ends, it stands in the thread and names them.
+    ///
+    /// # Errors
+    /// It may work later; what they said stays due.
     pub(super) async fn whisper(&self, inbound: &Inbound, content: Content) -> Result<(), Fault> {
         if !self.is_due(&inbound.key).await? {
             return Ok(());
@@ -241,6 +245,10 @@ impl Clerk {
             None => Err(Fault::because(format!("{} is not connected", inbound.platform))),
         };
         let Err(fault) = sent else { return self.finish(&inbound.key).await.map(|_| ()) };
+        // What one person is to see is not said in the open because of a pause or a hiccup.
+        if fault.is_transient() && self.claims.n_failed(&inbound.key) + 1 < PATIENCE {
+            return Err(fault);
+        }
         tracing::info!(error = fault.chain(), "said in the open what one person was to see");
         metrics::counter!("nightjar_command_unwhispered_total").increment(1);
         let name = &inbound.actor.name;
@@ -255,12 +263,28 @@ impl Clerk {
         self.post(inbound, named, None).await
     }
 
-    /// Says that something can't be done for a reason of ours, and gives it up.
+    /// Says that something can't be done for a reason of ours, and gives it up. Half an answer that
+    /// stands gives way to it.
+    ///
+    /// # Errors
+    /// The store failed; it stays due.
     pub(super) async fn give_up(&self, inbound: &Inbound, fault: &Fault) -> Result<(), Fault> {
         let reference = MessageId::random(wall_now()).short();
         tracing::error!(reference, error = fault.chain(), key = inbound.key, "given up");
         metrics::counter!("nightjar_command_given_up_total").increment(1);
         let text = format!("Internal error, reference {reference}; it was not done.");
+        let half = self.reply(inbound, Content::text(&text), None);
+        let key = inbound.key.clone();
+        let replace = move |tx: &Tx<'_>| {
+            if tx.get::<Post>(Post::row(&half.platform, &half.key))?.is_none() {
+                return Ok(false);
+            }
+            Ok(heard::finish(tx, &key)? && half.want(tx)?)
+        };
+        if self.desk().store.write(replace).await? {
+            self.desk().bus.publish(Event::Outbox);
+        }
+        // Nothing is said twice: what was replaced is no longer due.
         self.whisper(inbound, Content::text(text)).await
     }
 

@@ -2,6 +2,7 @@
 
 mod attend;
 mod commands;
+mod failing;
 mod forms;
 mod incidents;
 mod policy;

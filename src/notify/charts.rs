@@ -5,7 +5,7 @@
 //! `Incident`, rings `Outbox`. A revision is another leading signal, other changes, a run that was
 //! measured, or the end; points alone make none.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::card::chart_alt;
@@ -32,6 +32,8 @@ pub struct Charts {
     platforms: Vec<String>,
     /// What each incident was like when its picture was last looked at. Only saves work.
     seen: BTreeMap<IncidentId, Stamp>,
+    /// Whose picture could not be drawn when it was last tried.
+    failed: BTreeSet<IncidentId>,
 }
 
 /// A picture that is to be drawn.
@@ -47,7 +49,7 @@ impl Charts {
     pub fn new(store: Store, bus: Bus, clock: SharedClock, platforms: &[Platform]) -> Self {
         let needy = platforms.iter().filter(|p| p.charts_as_files);
         let platforms = needy.map(|p| p.name.clone()).collect();
-        Self { store, bus, clock, platforms, seen: BTreeMap::new() }
+        Self { store, bus, clock, platforms, seen: BTreeMap::new(), failed: BTreeSet::new() }
     }
 
     /// Draws an incident's chart where a platform lacks it; says whether it did.
@@ -185,14 +187,31 @@ impl Stage for Charts {
         let now = self.clock.now();
         let ids = self.store.read(move |r| due(r, now)).await?;
         self.seen.retain(|id, _| ids.contains(id));
-        let mut n_drawn = 0;
-        for id in ids {
-            n_drawn += usize::from(self.draw(id).await?);
+        self.failed.retain(|id| ids.contains(id));
+        let (mut n_drawn, mut failed) = (0, None);
+        // What failed last is tried last: it holds up no other chart.
+        let (later, first): (Vec<_>, Vec<_>) =
+            ids.into_iter().partition(|id| self.failed.contains(id));
+        for id in first.into_iter().chain(later) {
+            match self.draw(id).await {
+                Ok(drawn) => {
+                    self.failed.remove(&id);
+                    n_drawn += usize::from(drawn);
+                }
+                // A failed try costs as much as a picture.
+                Err(fault) => {
+                    metrics::counter!("nightjar_notify_charts_failed_total").increment(1);
+                    tracing::warn!(incident.id = %id, error = fault.chain(), "no chart was drawn");
+                    self.failed.insert(id);
+                    n_drawn += 1;
+                    failed.get_or_insert(fault);
+                }
+            }
             if n_drawn == ROUND {
                 break;
             }
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Fault> {

@@ -1,5 +1,7 @@
 //! What was said is handled once, whatever dies in between, and answered where it was said.
 
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -23,6 +25,8 @@ use crate::store::Filter;
 pub(super) struct Platform {
     /// Whether it can say nothing to one person alone.
     pub(super) mute: bool,
+    /// How often it fails before it says anything to one person alone.
+    pub(super) n_faults: AtomicU32,
     // Guards what was said to whom, and the signs of work, in order.
     said: Mutex<Vec<(String, Content)>>,
     signs: Mutex<Vec<(String, bool)>>,
@@ -56,8 +60,11 @@ impl Chat for Platform {
     }
 
     fn ephemeral(&self, to: Address, content: Content) -> BoxFuture<'_, Result<(), Fault>> {
+        let count = |n: u32| n.checked_sub(1);
         let said = if self.mute {
             Err(Fault::because("it has no interaction"))
+        } else if self.n_faults.fetch_update(SeqCst, SeqCst, count).is_ok() {
+            Err(Fault::transient("it is busy", anyhow::anyhow!("503")))
         } else {
             self.said.lock().expect("no panic").push((to.actor.name, content));
             Ok(())
@@ -118,6 +125,12 @@ impl Process {
 
     pub(super) async fn hear(&self, inbound: Inbound) -> bool {
         self.clerk.counter().accept(inbound).await.expect("kept")
+    }
+
+    /// Looks once at what is due; what fails stays.
+    pub(super) async fn round(&mut self) {
+        self.stage.sweep().await.expect("the store works");
+        until(async || self.clerk.is_idle()).await;
     }
 
     /// Handles all that is due.

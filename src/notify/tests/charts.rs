@@ -1,5 +1,6 @@
 //! The chart as a picture in the thread of the card.
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::json;
 
 use super::platform::{Memory, World};
@@ -9,7 +10,7 @@ use crate::bus::Event;
 use crate::chat::StoredFile;
 use crate::model::diagnosis::Finding;
 use crate::stage::Stage as _;
-use crate::store::Filter;
+use crate::store::{Filter, Index, Record};
 
 fn evidence(incident: &Incident) -> Evidence {
     let series: Series = serde_json::from_value(json!({
@@ -112,4 +113,59 @@ async fn the_chart_is_uploaded_once_for_each_revision_of_what_it_shows() {
     world.settle(&chat).await;
     assert_eq!(pictures().len(), 2);
     assert!(world.posts("slack").await.contains_key(&format!("{id}/chart/2")));
+}
+
+/// Evidence that can't be read: it has lost all that it was.
+struct Torn(String);
+
+impl Record for Torn {
+    const KIND: &'static str = Evidence::KIND;
+    fn key(&self) -> String {
+        self.0.clone()
+    }
+    fn index(&self) -> Index {
+        Index { at: t0(), ..Index::default() }
+    }
+}
+
+impl Serialize for Torn {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str("torn")
+    }
+}
+
+impl<'de> Deserialize<'de> for Torn {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Ok(Self(String::new()))
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn charts_that_cannot_be_drawn_hold_up_no_other() {
+    let world = World::new();
+    let slack = Platform { charts_as_files: true, ..platform("slack", "ops") };
+    let mut stage = Charts::new(
+        world.store.clone(),
+        world.bus.clone(),
+        world.clock.clone(),
+        std::slice::from_ref(&slack),
+    );
+    let good = incident();
+    let torn = EvidenceId::derive(t0(), &["torn"]);
+    world.put(vec![Torn(torn.to_string())]).await;
+    for n in 0..9_u64 {
+        let id = IncidentId::derive(t0(), &["bad", &n.to_string()]);
+        let bad = Incident { id, number: 100 + n, ..good.clone() };
+        world.put(vec![Diagnosis { charts: vec![torn], ..diagnosis(&bad, vec![]) }]).await;
+        world.put(vec![bad]).await;
+    }
+    world.put(vec![good.clone()]).await;
+    world.put(vec![evidence(&good)]).await;
+    world.put(vec![diagnosis(&good, vec![])]).await;
+    world.notify(vec![slack]).sweep().await.expect("wants");
+    for _ in 0..3 {
+        stage.sweep().await.expect_err("the fault is told");
+    }
+    let key = format!("{}/chart/1", good.id);
+    assert!(world.posts("slack").await.contains_key(&key), "three rounds get past nine bad ones");
 }
