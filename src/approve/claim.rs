@@ -4,13 +4,13 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::offer::end;
-use super::policy::{Config, n_approved};
+use super::policy::{Config, approvers, n_approved};
 use super::rest::{busy, recent, resting};
 use crate::model::action::Step;
 use crate::model::time::MINUTE_MS;
 use crate::model::{
     Actor, Fault, Incident, Plan, Proposal, ProposalId, ProposalState, Refused, Run, RunId,
-    RunState, Time, Verdict,
+    RunState, Time,
 };
 use crate::store::Tx;
 
@@ -215,14 +215,6 @@ fn action_of(plan: &Plan) -> String {
 }
 
 fn run_of(proposal: &Proposal, now: Time) -> Run {
-    let mut approved_by: Vec<Actor> = Vec::new();
-    for decision in &proposal.decisions {
-        let known = approved_by.iter().any(|a| a.same_as(&decision.actor))
-            || decision.digest != proposal.digest;
-        if decision.verdict != Verdict::Ignore && !known {
-            approved_by.push(decision.actor.clone());
-        }
-    }
     Run {
         id: RunId::derive(proposal.created_at, &[&proposal.id.to_string(), &proposal.digest.0]),
         proposal: proposal.id,
@@ -234,7 +226,7 @@ fn run_of(proposal: &Proposal, now: Time) -> Run {
         started_at: now,
         finished_at: None,
         output: Vec::new(),
-        approved_by,
+        approved_by: approvers(proposal).into_iter().cloned().collect(),
         verify_at: None,
         outcome: None,
     }

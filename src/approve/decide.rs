@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::policy::{may_decide, n_approved};
+use super::policy::{another, may_decide, n_approved};
 use crate::model::action::Decision;
 use crate::model::{
     Actor, EntryKind, Fault, Proposal, ProposalId, ProposalState, Refused, Time, TimelineEntry,
@@ -173,11 +173,5 @@ pub fn admissible(proposal: &Proposal, choice: &Choice, now: Time) -> Result<(),
         )));
     }
     may_decide(proposal, &choice.actor, choice.verdict)?;
-    let again = proposal.decisions.iter().any(|d| d.actor.same_as(&choice.actor));
-    if again && choice.verdict != Verdict::Ignore {
-        return Err(Refused::Conflict(
-            "You have already approved this; another person's approval is needed.".into(),
-        ));
-    }
-    Ok(())
+    if choice.verdict == Verdict::Ignore { Ok(()) } else { another(proposal, &choice.actor) }
 }

@@ -75,9 +75,31 @@ impl Actor {
         self.via == "nightjar"
     }
 
-    /// Whether both are the same person on the same platform.
+    /// Whether both are the same account of the same platform.
     #[must_use]
     pub fn same_as(&self, other: &Self) -> bool {
         self.via == other.via && self.id == other.id
+    }
+
+    /// Whether the two are known to be different people: they have two accounts of one platform.
+    /// Accounts of two platforms may be one person's, so of those it is not known.
+    #[must_use]
+    pub fn is_other_than(&self, other: &Self) -> bool {
+        self.via == other.via && self.id != other.id
+    }
+
+    /// Where they came from, in words that stand behind `in`: `Slack (acme)`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let (platform, name) = self.via.split_once(':').unwrap_or((&self.via, ""));
+        let platform = match platform {
+            "slack" => "Slack",
+            "discord" => "Discord",
+            "console" => "the console (opened by a login link)",
+            "token" => "the console or API (with a token)",
+            "cli" => "the command line",
+            other => other,
+        };
+        if name.is_empty() { platform.to_owned() } else { format!("{platform} ({name})") }
     }
 }

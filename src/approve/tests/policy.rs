@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::offers::World;
 use super::sample::{person, proposal, t0};
-use super::{approve, say, store_with};
+use super::{approve, say, store_with, take};
 use crate::approve::{Config, Edit, Workshop, amend, may_decide, requirement};
 use crate::model::*;
 
@@ -184,4 +184,83 @@ async fn edits_stay_within_the_declared_bounds() {
     assert!(refused.to_string().contains("since this form was shown"));
     let all = world.proposals().await;
     assert!(all.contains(&p), "nothing of it was changed");
+}
+
+/// The same person on another platform, as far as anybody can tell.
+fn on(via: &str, name: &str) -> Actor {
+    Actor { via: via.into(), ..person(name, Role::Approver) }
+}
+
+#[tokio::test]
+async fn one_person_on_two_platforms_is_never_counted_as_two() {
+    let mut p = proposal();
+    p.requires.n_approvals = 2;
+    for (first, second, from) in [
+        ("slack", "discord", "Ann approved this in Slack"),
+        ("slack:acme", "slack:beta", "Ann approved this in Slack (acme)"),
+        ("console", "token", "Ann approved this in the console (opened by a login link)"),
+        ("token", "slack", "Ann approved this in the console or API (with a token)"),
+    ] {
+        let (_folder, store) = store_with(&p).await;
+        let open = say(&store, p.id, approve(&on(first, "Ann"), &p.digest.0), t0()).await;
+        assert_eq!(open.expect("the first of two").state, ProposalState::Open);
+        let again = say(&store, p.id, approve(&on(second, "ann-on-call"), &p.digest.0), t0()).await;
+        let refused = again.expect_err("she may be the same").to_string();
+        assert!(
+            refused.starts_with(from) && refused.contains("decide on one platform"),
+            "{refused}"
+        );
+        let bob = say(&store, p.id, approve(&on(first, "bob"), &p.digest.0), t0()).await;
+        assert_eq!(bob.expect("an account of the first platform").state, ProposalState::Approved);
+        let run = take(&store, p.id, Some("4.7.2"), t0()).await.expect("claimed");
+        let run = store.read(move |r| r.get::<Run>(run)).await.expect("reads").expect("kept");
+        let by: Vec<&str> = run.approved_by.iter().map(|a| a.name.as_str()).collect();
+        assert_eq!(by, ["Ann", "bob"]);
+    }
+    let (_folder, store) = store_with(&p).await;
+    say(&store, p.id, approve(&on("slack", "ann"), &p.digest.0), t0()).await.expect("the first");
+    let mut no = approve(&on("discord", "bob"), &p.digest.0);
+    no.verdict = Verdict::Ignore;
+    let off = say(&store, p.id, no, t0()).await.expect("declining is never too few");
+    assert_eq!(off.state, ProposalState::Ignored);
+}
+
+#[tokio::test]
+async fn approvals_of_two_platforms_that_are_in_the_store_run_nothing() {
+    let mut p = proposal();
+    p.requires.n_approvals = 2;
+    let by = |actor: Actor| crate::model::action::Decision {
+        actor,
+        verdict: Verdict::Approve,
+        digest: p.digest.clone(),
+        reason: String::new(),
+        at: t0(),
+    };
+    let decisions = vec![by(on("slack", "ann")), by(on("discord", "bob"))];
+    let p = Proposal { state: ProposalState::Approved, decisions, ..p.clone() };
+    let (_folder, store) = store_with(&p).await;
+    let refused = take(&store, p.id, Some("4.7.2"), t0()).await.expect_err("one counts");
+    assert!(refused.to_string().starts_with("1 of 2 approvals count"), "{refused}");
+}
+
+#[test]
+fn who_edited_on_one_platform_can_t_approve_on_another() {
+    let mut p = proposal();
+    p.requires.no_self_approval = true;
+    p.edited_by = vec![on("token", "Ann")];
+    let from = |via: &str, name: &str| may_decide(&p, &on(via, name), Verdict::Approve);
+    assert_eq!(
+        from("slack", "bob").expect_err("he may be Ann").to_string(),
+        "Ann edited its parameters in the console or API (with a token); whether you are \
+         somebody else can't be known from Slack, and policy asks for another person's approval. \
+         Ask a colleague with the role approver to decide there."
+    );
+    assert_eq!(from("token", "bob"), Ok(()), "another account of the same platform");
+    assert_eq!(may_decide(&p, &on("slack", "bob"), Verdict::Ignore), Ok(()));
+    p.edited_by.clear();
+    assert_eq!(p.requested_by, Actor::nightjar());
+    for via in ["console", "slack", "discord", "token"] {
+        let any = may_decide(&p, &on(via, "bob"), Verdict::Approve);
+        assert_eq!(any, Ok(()), "the bot's own offer is nobody's");
+    }
 }
