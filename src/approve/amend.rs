@@ -6,11 +6,12 @@ use std::sync::Arc;
 
 use serde_json::json;
 
+use super::decide::{Choice, admissible, decide};
 use super::offer::exact;
 use super::policy::may_edit;
 use crate::model::{
     Actor, Alert, Diagnosis, EntryKind, Evidence, Fault, Incident, Plan, Proposal, ProposalId,
-    ProposalState, Refused, Time, TimelineEntry,
+    ProposalState, Refused, Time, TimelineEntry, Verdict,
 };
 use crate::runbook::{self, Library, Situation, schema::Parameter};
 use crate::store::{Filter, Rows, Tx};
@@ -93,6 +94,72 @@ pub fn amend(
     edit: &Edit,
     now: Time,
 ) -> Result<Result<Proposal, Refused>, Fault> {
+    let made = match prepared(tx, workshop, id, edit, now)? {
+        Ok((before, after)) => write(tx, edit, &before, after, now)?,
+        Err(refused) => Err(refused),
+    };
+    if let Err(refused) = &made {
+        let detail = json!({ "parameters": edit.parameters, "reason": refused.to_string() });
+        tx.audit(now, &edit.actor, "edit.refuse", &id.to_string(), &detail)?;
+    }
+    Ok(made)
+}
+
+/// Changes the parameters of an open proposal and approves what comes of it, both or neither: who
+/// may not approve the plan that they ask for changes nothing. `now` is event time.
+///
+/// # Errors
+/// The store failed. What a person can't have is the inner `Err`; then nothing but the record of
+/// the refusal was written.
+pub fn approve_changed(
+    tx: &Tx<'_>,
+    workshop: &Workshop,
+    id: ProposalId,
+    edit: &Edit,
+    wall: Time,
+    now: Time,
+) -> Result<Result<Proposal, Refused>, Fault> {
+    let choice = |after: &Proposal| Choice {
+        actor: edit.actor.clone(),
+        verdict: Verdict::Approve,
+        digest: after.digest.0.clone(),
+        reason: edit.reason.clone(),
+        wall,
+    };
+    let made = prepared(tx, workshop, id, edit, now)?.and_then(|(before, after)| {
+        let all = |e: Refused| match e {
+            Refused::Forbidden(why) => {
+                Refused::Forbidden(format!("{why} Nothing was changed or approved."))
+            }
+            other => other,
+        };
+        admissible(&after, &choice(&after), now).map_err(all).map(|()| (before, after))
+    });
+    let written = match made {
+        Ok((before, after)) => write(tx, edit, &before, after, now)?,
+        Err(refused) => Err(refused),
+    };
+    match written {
+        Ok(after) => decide(tx, id, &choice(&after), now),
+        Err(refused) => {
+            let detail = json!({
+                "verdict": Verdict::Approve, "parameters": edit.parameters,
+                "digest": edit.digest, "reason": refused.to_string(),
+            });
+            tx.audit(now, &edit.actor, "decision.refuse", &id.to_string(), &detail)?;
+            Ok(Err(refused))
+        }
+    }
+}
+
+/// The proposal as it stands and as the edit would make it.
+fn prepared(
+    tx: &Tx<'_>,
+    workshop: &Workshop,
+    id: ProposalId,
+    edit: &Edit,
+    now: Time,
+) -> Result<Result<(Proposal, Proposal), Refused>, Fault> {
     let Some(before) = tx.get::<Proposal>(id)? else {
         return Ok(Err(Refused::NotFound(
             "This proposal does not exist any more; look at the incident for the newest one."
@@ -101,22 +168,13 @@ pub fn amend(
     };
     let situation = situation(tx, &before)?;
     let made = check(&before, edit, now)
-        .and_then(|()| workshop.filled(&before.plan, &edit.parameters, situation))
-        .and_then(|made| {
-            let same = made.0.digest() == before.digest;
-            if same {
-                Err(Refused::Invalid("These are its parameters already.".into()))
-            } else {
-                Ok(made)
-            }
-        });
+        .and_then(|()| workshop.filled(&before.plan, &edit.parameters, situation));
     let (plan, title) = match made {
-        Ok(made) => made,
-        Err(refused) => {
-            let detail = json!({ "parameters": edit.parameters, "reason": refused.to_string() });
-            tx.audit(now, &edit.actor, "edit.refuse", &id.to_string(), &detail)?;
-            return Ok(Err(refused));
+        Ok((plan, _)) if plan.digest() == before.digest => {
+            return Ok(Err(Refused::Invalid("These are its parameters already.".into())));
         }
+        Ok(made) => made,
+        Err(refused) => return Ok(Err(refused)),
     };
     let mut after = Proposal {
         digest: plan.digest(),
@@ -130,6 +188,17 @@ pub fn amend(
     if !after.edited_by.iter().any(|e| e.same_as(&edit.actor)) {
         after.edited_by.push(edit.actor.clone());
     }
+    Ok(Ok((before, after)))
+}
+
+/// Puts the edited proposal in the place of the open one, with what was changed on record.
+fn write(
+    tx: &Tx<'_>,
+    edit: &Edit,
+    before: &Proposal,
+    after: Proposal,
+    now: Time,
+) -> Result<Result<Proposal, Refused>, Fault> {
     if !tx.replace_in_state(&after, ProposalState::Open.as_str())? {
         return Ok(Err(Refused::Conflict(
             "Somebody decided on this at the same moment; look at it again.".into(),
@@ -157,14 +226,14 @@ pub fn amend(
         now,
         EntryKind::Proposal,
         text,
-        Some(id.to_string()),
+        Some(after.id.to_string()),
     ))?;
     let detail = json!({
         "parameters": after.plan.parameters, "before": before.plan.parameters,
         "digest": after.digest.0, "digest_before": before.digest.0, "exact": after.exact,
         "reason": edit.reason,
     });
-    tx.audit(now, &edit.actor, "proposal.edit", &id.to_string(), &detail)?;
+    tx.audit(now, &edit.actor, "proposal.edit", &after.id.to_string(), &detail)?;
     Ok(Ok(after))
 }
 

@@ -19,7 +19,7 @@ pub(crate) mod tests;
 mod undo;
 mod withhold;
 
-pub use amend::{Edit, Workshop, amend};
+pub use amend::{Edit, Workshop, amend, approve_changed};
 pub use claim::{ApprovedAction, HALT, Halt, claim, refuse};
 pub use decide::{Choice, admissible, decide};
 pub use policy::{Config, may_decide, may_edit, n_approved, requirement};

@@ -98,22 +98,23 @@ async fn decide(
     how: Decide,
     reason: &str,
 ) -> Result<Done, Problem> {
-    let (verdict, given) = match how {
-        Decide::Approve(given) => (Verdict::Approve, given),
-        Decide::Schedule(at) => (Verdict::Schedule { at }, std::collections::BTreeMap::new()),
-        Decide::Ignore => (Verdict::Ignore, std::collections::BTreeMap::new()),
-    };
-    let mut digest = digest.to_owned();
     let found = desk.store.read(move |r| r.get::<Proposal>(id)).await?;
-    if let Some(proposal) = found {
-        let changed = plan::changed(&proposal, &given);
-        if !changed.is_empty() {
-            // What was said is done only once the decision stands: the edit marks nothing.
-            let editing = Desk { handles: None, ..desk.clone() };
-            digest = editing.edit(actor, id, &digest, changed, reason).await?.digest.0;
+    let changed = |given| found.as_ref().map(|p| plan::changed(p, &given)).unwrap_or_default();
+    let proposal = match how {
+        Decide::Change(given) => {
+            let proposal = desk.edit(actor, id, digest, changed(given), reason).await?;
+            let words = format!("Changed: {} A colleague can approve it now.", sentence(&proposal));
+            return Ok(Done::about(proposal.incident, words));
         }
-    }
-    let proposal = desk.decide(actor, id, verdict, &digest, reason).await?;
+        Decide::Approve(given) => match changed(given) {
+            none if none.is_empty() => desk.approve(actor, id, digest, reason).await?,
+            given => desk.approve_changed(actor, id, digest, given, reason).await?,
+        },
+        Decide::Schedule(at) => {
+            desk.decide(actor, id, Verdict::Schedule { at }, digest, reason).await?
+        }
+        Decide::Ignore => desk.decide(actor, id, Verdict::Ignore, digest, reason).await?,
+    };
     let title = proposal.title.trim_end_matches('.');
     let words = match proposal.state {
         ProposalState::Ignored => format!("Declined: {title}."),
@@ -129,6 +130,11 @@ async fn decide(
         _ => format!("Approved: {title}."),
     };
     Ok(Done::about(proposal.incident, words))
+}
+
+/// What a proposal would do, as a sentence.
+fn sentence(proposal: &Proposal) -> String {
+    format!("{}.", proposal.title.trim_end_matches('.'))
 }
 
 async fn assign(desk: &Desk, actor: &Actor, id: IncidentId, to: &str) -> Result<Done, Problem> {

@@ -74,7 +74,9 @@ impl Counter {
         };
         let mut faults = Faults::new();
         match how {
-            wish::Decide::Approve(given) => faults = plan::faults(&self.desk, &proposal, given),
+            wish::Decide::Approve(given) | wish::Decide::Change(given) => {
+                faults = plan::faults(&self.desk, &proposal, given);
+            }
             wish::Decide::Schedule(at) if *at > proposal.expires_at => {
                 let until = proposal.expires_at.minute_text();
                 faults.insert("at".into(), format!("The proposal is open until {until} only."));

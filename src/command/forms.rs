@@ -342,8 +342,7 @@ fn decide(
         }
         Verb::Ignore => ("Decline", "Decline"),
         _ => {
-            let most = Form::MAX_FIELDS - 1;
-            fields.extend(super::plan::inputs(desk, proposal, most));
+            fields.extend(super::plan::choices(desk, proposal, Form::MAX_FIELDS - 1));
             ("Approve", "Approve")
         }
     };

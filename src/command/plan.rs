@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::Desk;
-use super::wish::{Faults, PARAMETER};
+use super::wish::{CHANGE_ONLY, Faults, PARAMETER, THEN};
 use crate::chat::{FormField, FormKind};
 use crate::model::{Proposal, Risk, Verdict};
 
@@ -24,7 +24,7 @@ pub(super) fn shown(proposal: &Proposal) -> Vec<FormField> {
     let requires = &proposal.requires;
     let who = match requires.n_approvals {
         0 | 1 => format!("role {}", requires.role),
-        n => format!("{n} different people with role {}", requires.role),
+        n => format!("{n} different people with role {}, all on one platform", requires.role),
     };
     let other = if requires.no_self_approval {
         ", none of whom asked for it, edited it or authored the change"
@@ -63,8 +63,26 @@ fn observed(state: &BTreeMap<String, String>) -> String {
     if pairs.is_empty() { String::new() } else { format!(" (now {})", pairs.join(", ")) }
 }
 
+/// The inputs of an approval, at most `most`: parameters that can be chosen, and, where nobody may
+/// approve what they edited, whether the plan is only to be changed, for a colleague to approve.
+pub(super) fn choices(desk: &Desk, proposal: &Proposal, most: usize) -> Vec<FormField> {
+    let alone = proposal.requires.no_self_approval;
+    let mut fields = inputs(desk, proposal, most - usize::from(alone));
+    if alone && !fields.is_empty() {
+        let options = [
+            ("approve", "Approve the plan as it stands"),
+            (CHANGE_ONLY, "Change it only; a colleague approves"),
+        ];
+        let options = options.map(|(value, label)| (value.to_owned(), label.to_owned())).into();
+        let field = FormField::input(THEN, "What to do", FormKind::Choice { options });
+        let hint = "Policy: whoever changes a parameter can't approve the plan.";
+        fields.push(field.required().with("approve").hint(hint));
+    }
+    fields
+}
+
 /// Inputs for the parameters that the plan's runbook lets people choose, at most `most`.
-pub(super) fn inputs(desk: &Desk, proposal: &Proposal, most: usize) -> Vec<FormField> {
+fn inputs(desk: &Desk, proposal: &Proposal, most: usize) -> Vec<FormField> {
     let Some(workshop) = &desk.workshop else { return Vec::new() };
     let declared = workshop.parameters(&proposal.plan).iter();
     let own = declared.filter_map(|p| {

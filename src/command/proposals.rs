@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::json;
 
 use super::{Desk, Problem, need, said};
-use crate::approve::{self, Choice, Edit, HALT, Halt};
+use crate::approve::{self, Choice, Edit, HALT, Halt, Workshop};
 use crate::bus::Event;
 use crate::model::{
     Actor, Proposal, ProposalId, ProposalState, Refused, Role, Time, Verdict, wall_now,
@@ -34,12 +34,7 @@ impl Desk {
         };
         let now = self.clock.now();
         let proposal = self.transact(move |tx| approve::decide(tx, id, &choice, now)).await?;
-        metrics::counter!("nightjar_approve_decisions_total").increment(1);
-        self.bus.publish(Event::Proposal(id));
-        if proposal.state == ProposalState::Approved {
-            self.bus.publish(Event::Decided(id));
-        }
-        Ok(proposal)
+        Ok(self.decided(proposal))
     }
 
     /// Approves a proposal.
@@ -97,20 +92,57 @@ impl Desk {
         parameters: BTreeMap<String, String>,
         reason: &str,
     ) -> Result<Proposal, Problem> {
-        let Some(workshop) = self.workshop.clone() else {
-            return Err(Refused::Invalid("Plans can't be edited here.".into()).into());
-        };
-        let edit = Edit {
-            actor: actor.clone(),
-            digest: digest.to_owned(),
-            parameters,
-            reason: said(reason, 1_000),
-        };
+        let (workshop, edit) = self.editing(actor, digest, parameters, reason)?;
         let now = self.clock.now();
         let proposal =
             self.transact(move |tx| approve::amend(tx, &workshop, id, &edit, now)).await?;
         self.bus.publish(Event::Proposal(id));
         Ok(proposal)
+    }
+
+    /// Changes the parameters of an open proposal and approves it so, both or neither.
+    ///
+    /// # Errors
+    /// As [`Desk::edit`] and [`Desk::decide`].
+    pub async fn approve_changed(
+        &self,
+        actor: &Actor,
+        id: ProposalId,
+        digest: &str,
+        parameters: BTreeMap<String, String>,
+        reason: &str,
+    ) -> Result<Proposal, Problem> {
+        let (workshop, edit) = self.editing(actor, digest, parameters, reason)?;
+        let now = self.clock.now();
+        let work = move |tx: &crate::store::Tx<'_>| {
+            approve::approve_changed(tx, &workshop, id, &edit, wall_now(), now)
+        };
+        let proposal = self.transact(work).await?;
+        Ok(self.decided(proposal))
+    }
+
+    fn editing(
+        &self,
+        actor: &Actor,
+        digest: &str,
+        parameters: BTreeMap<String, String>,
+        reason: &str,
+    ) -> Result<(Workshop, Edit), Problem> {
+        let Some(workshop) = self.workshop.clone() else {
+            return Err(Refused::Invalid("Plans can't be edited here.".into()).into());
+        };
+        let (actor, digest) = (actor.clone(), digest.to_owned());
+        Ok((workshop, Edit { actor, digest, parameters, reason: said(reason, 1_000) }))
+    }
+
+    /// Tells of a decision that stands.
+    fn decided(&self, proposal: Proposal) -> Proposal {
+        metrics::counter!("nightjar_approve_decisions_total").increment(1);
+        self.bus.publish(Event::Proposal(proposal.id));
+        if proposal.state == ProposalState::Approved {
+            self.bus.publish(Event::Decided(proposal.id));
+        }
+        proposal
     }
 
     /// Stops all actions until [`Desk::unhalt`].

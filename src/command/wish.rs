@@ -9,6 +9,10 @@ use crate::model::{IncidentId, Matcher, ProposalId, Refused, RunId, Severity, Ti
 
 /// What precedes a parameter's name in a form.
 pub(super) const PARAMETER: &str = "parameter.";
+/// The field that says whether a plan with other parameters is approved at once.
+pub(super) const THEN: &str = "then";
+/// Its value that leaves the approval to somebody else.
+pub(super) const CHANGE_ONLY: &str = "change";
 /// Most matchers of one silence.
 const MOST_MATCHERS: usize = 20;
 
@@ -47,6 +51,8 @@ pub(super) enum Wish {
 pub(super) enum Decide {
     /// Yes, with these parameters (only those that a form asks for).
     Approve(BTreeMap<String, String>),
+    /// Not yet: other parameters, for somebody else to approve.
+    Change(BTreeMap<String, String>),
     /// Later.
     Schedule(Time),
     /// No.
@@ -76,6 +82,9 @@ pub(super) fn read(
         (Verb::Approve | Verb::Schedule | Verb::Ignore, Subject::Proposal(proposal)) => {
             let digest = button.digest.clone().unwrap_or_default();
             let how = match button.verb {
+                Verb::Approve if form.text(THEN) == CHANGE_ONLY => {
+                    Some(Decide::Change(form.parameters()))
+                }
                 Verb::Approve => Some(Decide::Approve(form.parameters())),
                 Verb::Schedule => form.time("at", now).map(Decide::Schedule),
                 _ => Some(Decide::Ignore),

@@ -128,7 +128,10 @@ async fn what_a_request_left_behind_is_done_by_the_stage() {
 
 /// A clerk over the offers' world, whose runbook lets people choose `value`.
 async fn workshop() -> (offers::World, Clerk, Proposal) {
-    let mut world = offers::World::new().await;
+    workshop_of(offers::World::new().await).await
+}
+
+async fn workshop_of(mut world: offers::World) -> (offers::World, Clerk, Proposal) {
     let proposal = world.diagnosed().await.remove(0);
     let library = world.stage.library.clone();
     let desk = crate::command::Desk::new(world.store.clone(), Bus::default(), world.clock.clone())
@@ -166,6 +169,40 @@ async fn changed_parameters_make_a_new_plan_that_is_what_is_approved() {
     assert_eq!(now.edited_by, [ada]);
     let text = refusal(send(&clerk, Role::Approver, (&code, &given), "").await).to_string();
     assert!(text.contains("already approved"), "{text}");
+}
+
+#[tokio::test]
+async fn who_may_not_approve_what_they_change_changes_nothing_unless_they_say_so() {
+    let mut world = offers::World::new().await;
+    world.stage.policy.no_self_approval = true;
+    let (world, clerk, p) = workshop_of(world).await;
+    let ada = person("ada", Role::Approver);
+    let code = format!("v1:approve:{}:{}", p.id, p.digest.short());
+    let form = clerk.counter().open(&ada, &code).await.expect("she may").expect("a form");
+    let then = form.fields.iter().find(|f| f.name == "then").expect("it is asked");
+    assert_eq!(then.value, "approve");
+
+    let at_once = [("parameter.value", "24"), ("then", "approve")];
+    let text = refusal(send(&clerk, Role::Approver, (&code, &at_once), "").await).to_string();
+    assert!(text.starts_with("You edited its parameters"), "{text}");
+    assert!(text.ends_with("Nothing was changed or approved."), "{text}");
+    let all = world.proposals().await;
+    assert!(all.contains(&p), "neither edited nor decided");
+    let refused = world.audit().await.into_iter().find(|(a, _)| a == "decision.refuse");
+    assert!(refused.expect("on record").1.contains("24"));
+
+    let alone = [("parameter.value", "24"), ("then", "change")];
+    let done = send(&clerk, Role::Approver, (&code, &alone), "").await.expect("she may");
+    assert_eq!(done.words, "Changed: Set orders to 24. A colleague can approve it now.");
+    let all = world.proposals().await;
+    let now = all.iter().find(|q| q.id == p.id).expect("kept");
+    assert_eq!((now.state, now.decisions.len()), (ProposalState::Open, 0));
+    let code = format!("v1:approve:{}:{}", p.id, now.digest.short());
+    let own = refusal(clerk.counter().open(&ada, &code).await).to_string();
+    assert!(own.starts_with("You edited its parameters"), "{own}");
+    let bob = person("bob", Role::Approver);
+    let done = clerk.submit(&bob, (&code, BTreeMap::new()), "").await.expect("he may");
+    assert!(done.words.starts_with("Approved: Set orders to 24"), "{}", done.words);
 }
 
 #[tokio::test]
