@@ -11,8 +11,11 @@ use tokio::sync::{Semaphore, mpsc, oneshot};
 use crate::model::Fault;
 
 /// Migrations in order; the database's `user_version` counts those that were applied.
-const MIGRATIONS: &[&str] =
-    &[include_str!("migrations/0001.sql"), include_str!("migrations/0002.sql")];
+const MIGRATIONS: &[&str] = &[
+    include_str!("migrations/0001.sql"),
+    include_str!("migrations/0002.sql"),
+    include_str!("migrations/0003.sql"),
+];
 
 /// Writes that may wait for the writer before callers have to.
 const QUEUE: usize = 1_024;

@@ -61,17 +61,17 @@ fn row_id(id: SeriesId) -> i64 {
     i64::from_ne_bytes(id.0.to_ne_bytes())
 }
 
+/// Bodies of all that belongs to an incident. Each part is found by an index of its own.
+const AROUND: &str = "SELECT body FROM record WHERE kind = 'incident' AND id = ?1 UNION ALL \
+    SELECT body FROM record WHERE parent = ?1 AND kind IN ('alert', 'diagnosis', 'evidence', \
+    'proposal', 'run', 'timeline') UNION ALL \
+    SELECT body FROM record WHERE kind IN ('message', 'post') AND body ->> 'incident' = ?1";
+
 impl Rows<'_> {
     /// Bodies of all that belongs to an incident: the records under it, and what was said of it.
     fn bodies_around(&self, incident: &str) -> Result<Vec<String>, Fault> {
         self.conn
-            .prepare_cached(
-                "SELECT body FROM record WHERE kind = 'incident' AND id = ?1 UNION ALL \
-                 SELECT body FROM record WHERE parent = ?1 AND kind IN ('alert', 'diagnosis', \
-                 'evidence', 'proposal', 'run', 'timeline') UNION ALL \
-                 SELECT body FROM record WHERE kind IN ('message', 'post') \
-                 AND body ->> 'incident' = ?1",
-            )
+            .prepare_cached(AROUND)
             .and_then(|mut s| s.query_map([incident], |r| r.get(0))?.collect())
             .map_err(|e| fault("reading what an incident cites", e))
     }
@@ -213,5 +213,28 @@ impl Tx<'_> {
             Ok(old.len())
         };
         run().map_err(|e| fault("trimming records", e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn what_belongs_to_an_incident_is_found_without_reading_everything_else() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let store = Store::open(&folder.path().join("a.sqlite")).expect("opens");
+        let plan = store.read(|rows| {
+            let explain = format!("EXPLAIN QUERY PLAN {AROUND}");
+            let steps = rows
+                .conn
+                .prepare(&explain)
+                .and_then(|mut s| s.query_map(["i"], |r| r.get::<_, String>("detail"))?.collect());
+            steps.map_err(|e| fault("explaining", e))
+        });
+        let plan: Vec<String> = plan.await.expect("reads");
+        assert!(plan.iter().any(|step| step.contains("record_incident")), "{plan:?}");
+        assert!(plan.iter().all(|step| !step.starts_with("SCAN")), "{plan:?}");
     }
 }
