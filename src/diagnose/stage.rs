@@ -12,6 +12,7 @@ use super::rank::rank;
 use crate::bus::{Bus, Event};
 use crate::detect::SharedShard;
 use crate::learn::Ledger;
+use crate::model::figure::{count_text, n_of};
 use crate::model::time::{MINUTE_MS, SECOND_MS};
 use crate::model::{
     Actor, Change, Diagnosis, EntryKind, Fault, Incident, IncidentId, IncidentState, SharedClock,
@@ -159,10 +160,17 @@ impl Diagnose {
             .collect();
         let firing = input.alerts.iter().filter(|a| a.is_firing()).count();
         let summary = format!(
-            "{}. {firing} of {} alerts fire, on {} entities.",
+            "{}. {}, on {}.",
             input.incident.title.trim_end_matches('.'),
-            input.alerts.len(),
-            input.incident.entities.len()
+            match (firing, input.alerts.len()) {
+                (1, 1) => "1 alert fires".to_owned(),
+                (n, all) =>
+                    format!("{} of {} fire", count_text(n as u64), n_of(all as u64, "alert")),
+            },
+            match input.incident.entities.len() {
+                1 => "1 entity".to_owned(),
+                n => format!("{} entities", count_text(n as u64)),
+            }
         );
         Diagnosis {
             incident: input.incident.id,

@@ -70,9 +70,35 @@ fn trimmed(value: f64, digits: usize) -> String {
     }
 }
 
+/// A count with separators: `1,204`.
+#[must_use]
+pub fn count_text(n: u64) -> String {
+    let digits = n.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (i, digit) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// A count with its noun: `1 alert`, `1,204 alerts`.
+#[must_use]
+pub fn n_of(n: u64, noun: &str) -> String {
+    format!("{} {noun}{}", count_text(n), if n == 1 { "" } else { "s" })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_read_as_people_write_them() {
+        assert_eq!(count_text(1_234_567), "1,234,567");
+        assert_eq!((n_of(1, "alert"), n_of(0, "alert")), ("1 alert".into(), "0 alerts".into()));
+    }
 
     #[test]
     fn figures_read_as_people_write_them() {

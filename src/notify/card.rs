@@ -2,9 +2,10 @@
 //! how bad and since when, what is going on, why, the chart, what changed, what helped before,
 //! what could be done, the buttons of its state, and what all of it rests on.
 
-use super::figures::{confidence_text, count_text, n_of};
+use super::figures::confidence_text;
 use crate::chat::{Block, Button, Card, Item, Mark, Style, Subject, Verb};
 use crate::model::figure::figure;
+use crate::model::figure::{count_text, n_of};
 use crate::model::time::duration_text;
 use crate::model::{
     Alert, Diagnosis, Incident, IncidentState, Proposal, ProposalState, Risk, Run, RunState,

@@ -349,6 +349,13 @@ impl<S: Send + Sync> FromRequestParts<S> for Key {
     }
 }
 
+/// Whether the browser holds the cookie of a session that lasts.
+pub(super) async fn has_session(state: &State, headers: &HeaderMap) -> Result<bool, Fault> {
+    let Some(given) = cookie(headers) else { return Ok(false) };
+    let key = Key::Session(secret::digest(given).to_string());
+    Ok(key.holder(state).await?.is_some())
+}
+
 async fn identify(state: &State, request: &Parts) -> Result<(Actor, Key), Failure> {
     let headers = &request.headers;
     if let Some(given) = bearer(headers) {

@@ -122,12 +122,18 @@ async fn log_in(
         ),
     };
     let Some(actor) = actor else {
+        let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
+        let page = accepts.is_some_and(|kinds| kinds.contains("text/html"));
+        // Whoever opens their link once more is in already.
+        if page && auth::has_session(state, headers).await? {
+            let kind = (header::CONTENT_TYPE, "text/html; charset=utf-8");
+            return Ok(([kind], ENTERED).into_response());
+        }
         keys.failed(from, now);
         let text = "This link was used already, has expired, or is wrong.";
         let next =
             "Get a new one with `nightjar login`, ask an admin for one, or use an API token.";
-        let accepts = headers.get(header::ACCEPT).and_then(|v| v.to_str().ok());
-        if accepts.is_some_and(|kinds| kinds.contains("text/html")) {
+        if page {
             return Ok(form(StatusCode::UNAUTHORIZED, &format!("{text} {next}")));
         }
         return Err(Failure::new(StatusCode::UNAUTHORIZED, "unauthorized", text).instead(next));

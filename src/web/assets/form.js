@@ -8,7 +8,7 @@ let returnTo = null;
 export function open(title, ...content) {
   const d = dialog();
   if (!d.open) returnTo = document.activeElement;
-  d.replaceChildren(el("h1", { id: "dialog-title" }, title), ...content.flat());
+  d.replaceChildren(el("h1", { id: "dialog-title" }, title), ...content.flat().filter((c) => c !== null && c !== undefined));
   d.setAttribute("aria-labelledby", "dialog-title");
   if (!d.open) d.showModal();
   d.scrollTop = 0;
@@ -19,7 +19,8 @@ export const close = () => dialog().close();
 /** Something to read, with a button to close it. */
 export function show(title, ...content) {
   open(title, ...content, el("div", { class: "buttons" }, button("Close", close)));
-  dialog().querySelector(".buttons button").focus();
+  // What is to be read begins at its top.
+  dialog().querySelector(".buttons button").focus({ preventScroll: true });
 }
 
 export function toast(text) {

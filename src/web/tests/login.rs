@@ -32,6 +32,17 @@ async fn a_login_link_opens_one_session_with_its_name_and_role() {
     assert!(answer.text().await.expect("a page").contains("url=/"));
     let again = server.open(Method::GET, &path).send().await.expect("an answer");
     let (status, code, message) = failure(again).await;
+    // Who opens the link once more in the browser that it let in is in already.
+    let session = cookie.split(';').next().expect("a cookie");
+    let opened = |cookie: &str| {
+        let request = server.open(Method::GET, &path).header("Accept", "text/html");
+        request.header("Cookie", cookie.to_owned()).send()
+    };
+    let back = opened(session).await.expect("an answer");
+    assert!(back.status().is_success() && back.headers().get("set-cookie").is_none());
+    assert!(back.text().await.expect("a page").contains("url=/"));
+    let other = opened("nightjar_session=0123456789abcdef").await.expect("an answer");
+    assert_eq!(other.status(), StatusCode::UNAUTHORIZED, "not with just any cookie");
     assert_eq!((status, code.as_str()), (StatusCode::UNAUTHORIZED, "unauthorized"));
     assert!(message.contains("used already"), "{message}");
     let page = server.open(Method::GET, &path).header("Accept", "text/html,*/*");
