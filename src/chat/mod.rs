@@ -29,6 +29,7 @@ mod message;
 pub mod outbox;
 pub mod people;
 mod route;
+mod seek;
 pub mod slack;
 
 #[cfg(test)]
@@ -47,7 +48,7 @@ use futures_util::future::BoxFuture;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Fault, IncidentId};
+use crate::model::{Fault, IncidentId, Time};
 
 /// The chat platforms besides the console.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -111,6 +112,9 @@ pub struct Draft {
     /// Whether an earlier try may have reached the platform without our knowing: the channel is
     /// read for the key before anything new is written.
     pub doubtful: bool,
+    /// When it was first tried (wall time), where it is doubtful: how far back the channel is
+    /// read. `None`: to its beginning.
+    pub tried_at: Option<Time>,
     /// Whether the thread's message is shown in the channel too, where a platform can.
     pub broadcast: bool,
 }
@@ -127,6 +131,7 @@ impl Draft {
             incident: None,
             place: None,
             doubtful: false,
+            tried_at: None,
             broadcast: false,
         }
     }
@@ -153,6 +158,8 @@ pub struct File {
     pub place: Option<Place>,
     /// As [`Draft::doubtful`].
     pub doubtful: bool,
+    /// As [`Draft::tried_at`].
+    pub tried_at: Option<Time>,
 }
 
 /// One chat platform. The first adapter is [`console::Console`].

@@ -140,6 +140,10 @@ pub struct Post {
     /// Since when the platform lacks its newest content; of what stands, since when it last did.
     #[serde(default)]
     pub due_at: Time,
+    /// When it was first tried (wall time), as long as it does not stand: how far back its platform
+    /// is searched for it.
+    #[serde(default)]
+    pub tried_at: Option<Time>,
     /// Tries of the newest content.
     pub n_tries: u32,
     /// Why the last try failed.
@@ -172,6 +176,7 @@ impl Post {
             place: None,
             at,
             due_at: at,
+            tried_at: None,
             n_tries: 0,
             error: None,
             dressed: false,

@@ -17,6 +17,7 @@ use crate::discord_fake::{FORUM, Fake, GUILD, ON_CALL, TEXT, TOKEN};
 use crate::support::{install_tls, serve};
 
 mod delivery;
+mod doubt;
 mod hearing;
 mod official;
 

@@ -22,6 +22,7 @@ use crate::slack_fake::{
 use crate::support::{install_tls, piped, serve};
 
 mod checking;
+mod doubt;
 mod hearing;
 mod hooks;
 mod several;
@@ -283,6 +284,7 @@ async fn a_chart_stands_in_the_thread_once() {
         bytes: b"not a picture".to_vec(),
         place: None,
         doubtful: false,
+        tried_at: None,
     };
     fake.trouble("upload", Trouble::Html(502));
     assert!(slack.upload(file()).await.expect_err("a proxy answered").is_transient());

@@ -161,7 +161,7 @@ impl Inner {
             let least = match &trouble {
                 Trouble::Limited { after } => *after,
                 Trouble::Token | Trouble::Refused { .. } => HOPELESS,
-                Trouble::Down(_) => Duration::ZERO,
+                Trouble::Unread | Trouble::Down(_) => Duration::ZERO,
             };
             (trouble.to_string(), least)
         };

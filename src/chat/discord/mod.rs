@@ -22,6 +22,7 @@ mod check;
 mod commands;
 mod config;
 mod events;
+mod find;
 mod gateway;
 mod interact;
 mod modal;
@@ -50,6 +51,7 @@ use tokio::sync::OnceCell;
 pub use check::{Finding, check};
 pub use config::Config;
 
+use super::seek::Seeks;
 use super::{Address, Chat, Content, Draft, File, Health, Inlet, Limits, Place};
 use crate::model::{Fault, SharedClock};
 use places::{Kind, given_id, id};
@@ -78,6 +80,8 @@ struct Inner {
     me: OnceCell<Me>,
     // Guards what kind of channel each is.
     kinds: Mutex<BTreeMap<u64, Kind>>,
+    /// Searches for messages in doubt.
+    seeks: Seeks,
     // Guards the roles of people who were asked about.
     roles: Mutex<roles::Known>,
     // Guards responses that were put off and forms that were faulty.
@@ -105,6 +109,7 @@ impl Discord {
             clock,
             me: OnceCell::new(),
             kinds: Mutex::default(),
+            seeks: Seeks::default(),
             roles: Mutex::default(),
             open: Mutex::default(),
             deaf: Mutex::new(None),

@@ -1,4 +1,4 @@
-//! Channels, threads and forum posts: where a message goes, and where it is found again.
+//! Channels, threads and forum posts: where a message goes.
 //!
 //! A thread that was opened from a message has that message's id, and so has the post of a forum:
 //! the root's id names the thread, and nothing needs to be remembered. A place is told as the
@@ -7,17 +7,13 @@
 
 use serde_json::{Value, json};
 use serenity::http::{LightMethod, Route};
-use serenity::model::id::{ChannelId, GuildId, MessageId};
+use serenity::model::id::{ChannelId, MessageId};
 
+use super::Inner;
 use super::rest::{Ask, Rest};
 use super::trouble::{Trouble, code};
-use super::{Inner, render};
 use crate::chat::Place;
 
-/// Messages read for a key, newest first, in pages of 100.
-const PAGES: usize = 5;
-/// Forum posts looked into for a key, newest first.
-const POSTS: usize = 50;
 /// Characters of a thread's name.
 const NAME: usize = 100;
 /// Minutes without a message after which a thread is archived: a week.
@@ -187,67 +183,10 @@ impl Inner {
         let body = json!({ "archived": false });
         self.rest.ask(Ask::new(LightMethod::Patch, route).body(&body)).await.map(|_| ())
     }
-
-    /// The message with this key, where our history has one.
-    pub(super) async fn find(&self, target: &Target, key: &str) -> Result<Option<u64>, Trouble> {
-        let me = self.me().await?;
-        if let Target::Post(forum) = target {
-            return self.find_post(*forum, me.user, key).await;
-        }
-        let mut before: Option<u64> = None;
-        for _ in 0..PAGES {
-            let route = Route::ChannelMessages { channel_id: ChannelId::new(target.channel()) };
-            let mut ask = Ask::new(LightMethod::Get, route);
-            ask.params.push(("limit", "100".into()));
-            ask.params.extend(before.map(|id| ("before", id.to_string())));
-            let page = match self.rest.ask(ask).await {
-                // A thread that was never opened holds nothing.
-                Err(trouble) if trouble.is(code::UNKNOWN_CHANNEL) => return Ok(None),
-                other => other?,
-            };
-            let page = page.as_array().map(Vec::as_slice).unwrap_or_default();
-            let ours = |m: &&Value| is(&m["author"]["id"], me.user);
-            let found = page.iter().filter(ours).find(|m| render::carries(m, key));
-            if let Some(found) = found {
-                return given_id(found).map(Some);
-            }
-            let Some(last) = page.last().filter(|_| page.len() == 100) else { break };
-            before = Some(given_id(last)?);
-        }
-        Ok(None)
-    }
-
-    async fn find_post(&self, forum: u64, me: u64, key: &str) -> Result<Option<u64>, Trouble> {
-        let Kind::Forum { guild } = self.kind(forum).await? else { return Ok(None) };
-        let route = Route::GuildThreadsActive { guild_id: GuildId::new(guild.max(1)) };
-        let active = self.rest.ask(Ask::new(LightMethod::Get, route)).await?;
-        let route = Route::ChannelArchivedPublicThreads { channel_id: ChannelId::new(forum) };
-        let archived = self.rest.ask(Ask::new(LightMethod::Get, route)).await?;
-        let both = [&active["threads"], &archived["threads"]];
-        let mut posts: Vec<u64> = both
-            .iter()
-            .filter_map(|threads| threads.as_array())
-            .flatten()
-            .filter(|t| is(&t["parent_id"], forum) && is(&t["owner_id"], me))
-            .filter_map(|t| given_id(t).ok())
-            .collect();
-        posts.sort_unstable_by(|a, b| b.cmp(a));
-        posts.dedup();
-        for post in posts.into_iter().take(POSTS) {
-            let (channel_id, message_id) = (ChannelId::new(post), MessageId::new(post));
-            let route = Route::ChannelMessage { channel_id, message_id };
-            match self.rest.ask(Ask::new(LightMethod::Get, route)).await {
-                Ok(message) if render::carries(&message, key) => return Ok(Some(post)),
-                Err(trouble) if !trouble.is(code::UNKNOWN_MESSAGE) => return Err(trouble),
-                _ => {}
-            }
-        }
-        Ok(None)
-    }
 }
 
 /// Whether a value is this id.
-fn is(value: &Value, id: u64) -> bool {
+pub(super) fn is(value: &Value, id: u64) -> bool {
     value.as_str().is_some_and(|v| v.parse() == Ok(id))
 }
 

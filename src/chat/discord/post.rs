@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 use serenity::http::{LightMethod, Route};
 use serenity::model::id::ChannelId;
 
+use super::find::Sought;
 use super::places::{Target, given_id, id};
 use super::rest::Ask;
 use super::text::line;
@@ -30,8 +31,9 @@ impl Inner {
             return Ok(place);
         }
         let target = self.target(&draft.channel, draft.thread.as_ref()).await?;
+        let sought = Sought { key: &draft.key, tried_at: draft.tried_at };
         if draft.doubtful
-            && let Some(found) = self.find(&target, &draft.key).await?
+            && let Some(found) = self.find(&target, sought).await?
         {
             let place = self.place(&target, &draft.channel, found);
             let (channel, message) = self.standing(&place).await?;
@@ -97,8 +99,9 @@ impl Inner {
             return Ok(place.clone());
         }
         let target = self.target(&file.channel, file.thread.as_ref()).await?;
+        let sought = Sought { key: &file.key, tried_at: file.tried_at };
         if file.doubtful
-            && let Some(found) = self.find(&target, &file.key).await?
+            && let Some(found) = self.find(&target, sought).await?
         {
             return Ok(self.place(&target, &file.channel, found));
         }

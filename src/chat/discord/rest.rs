@@ -200,7 +200,7 @@ impl Rest {
                 *down = Some(trouble.to_string());
             }
             Trouble::Refused { .. } => self.up(),
-            Trouble::Limited { .. } => {}
+            Trouble::Limited { .. } | Trouble::Unread => {}
         }
         trouble
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
+use crate::chat::seek;
 use crate::model::Fault;
 
 /// Codes of the API that are looked at by name.
@@ -46,6 +47,9 @@ pub(super) enum Trouble {
         /// Its sentence, with the paths of what is wrong.
         text: String,
     },
+    /// The history since a doubtful try is not read to its end.
+    #[error("the history since the first try is not read to its end")]
+    Unread,
     /// It is not reached, slow, broken, or something else answers in its place.
     #[error("Discord is not reached: {0}")]
     Down(String),
@@ -86,8 +90,12 @@ impl Trouble {
     /// What it means for whoever asked. `what` was tried, as in "post into channel 7".
     pub(super) fn fault(self, what: &str) -> Fault {
         let next = match &self {
-            Self::Limited { after } => {
-                let (context, after) = (format!("{what}: {self}"), Some(*after));
+            Self::Limited { .. } | Self::Unread => {
+                let pause = match &self {
+                    Self::Limited { after } => *after,
+                    _ => seek::PAUSE,
+                };
+                let (context, after) = (format!("{what}: {self}"), Some(pause));
                 return Fault::Transient { context, after, source: None };
             }
             Self::Token | Self::Down(_) => {

@@ -20,11 +20,12 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// Marks the post with this row as being tried; `None` where nothing is to be sent (any more).
+    /// Marks the post with this row as being tried at `wall` (wall time); `None` where nothing is to
+    /// be sent (any more).
     ///
     /// # Errors
     /// The store failed.
-    pub fn begin(tx: &Tx<'_>, row: &str) -> Result<Option<Self>, Fault> {
+    pub fn begin(tx: &Tx<'_>, row: &str, wall: Time) -> Result<Option<Self>, Fault> {
         let Some(post) = tx.get::<Post>(row)? else { return Ok(None) };
         if !matches!(post.state, PostState::Due | PostState::Trying) {
             return Ok(None);
@@ -50,8 +51,12 @@ impl Attempt {
             Content::File { file, .. } => tx.get::<StoredFile>(file)?,
             _ => None,
         };
-        let doubtful = post.state == PostState::Trying && post.place.is_none();
-        let post = Post { state: PostState::Trying, n_tries: post.n_tries + 1, ..post };
+        let is_tried = post.state == PostState::Trying || post.tried_at.is_some();
+        let doubtful = is_tried && post.place.is_none();
+        // Rows of before have no such time: they were not tried before they were wanted.
+        let first = post.tried_at.unwrap_or(if doubtful { post.at } else { wall });
+        let tried_at = post.place.is_none().then_some(first);
+        let post = Post { state: PostState::Trying, tried_at, n_tries: post.n_tries + 1, ..post };
         tx.put(&post)?;
         Ok(Some(Self { post, doubtful, thread, file }))
     }
@@ -73,6 +78,7 @@ impl Attempt {
             state: if newest { PostState::Sent } else { PostState::Due },
             due_at: if newest { now } else { post.due_at },
             place: Some(place),
+            tried_at: None,
             error: None,
             ..post
         };
@@ -94,7 +100,10 @@ impl Attempt {
         let refused = newest && !fault.is_transient();
         let state = if refused { PostState::Refused } else { PostState::Trying };
         let error = newest.then(|| fault.chain());
-        tx.put(&Post { state, error, ..post })?;
+        // What was refused at its first try is not there.
+        let is_absent = !fault.is_transient() && !self.doubtful;
+        let tried_at = post.tried_at.filter(|_| !is_absent);
+        tx.put(&Post { state, tried_at, error, ..post })?;
         Ledger::failed(tx, &self.post.platform, fault, now)
     }
 
@@ -133,4 +142,54 @@ fn release(tx: &Tx<'_>, root: &Post) -> Result<usize, Fault> {
         tx.put(&Post { state: PostState::Due, ..post.clone() })?;
     }
     Ok(waiting.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    fn at(s: i64) -> Time {
+        Time::from_ms(s * 1_000)
+    }
+
+    #[tokio::test]
+    async fn what_may_stand_is_looked_for_back_to_its_first_try_whatever_came_since() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let store = Store::open(&folder.path().join("o.sqlite")).expect("a store");
+        let post = || Post::new("k", ("slack", "C1"), Within::Channel, Content::text("x"), at(5));
+        let row = Post::row("slack", "k");
+        let passing = || Fault::Transient { context: "down".into(), after: None, source: None };
+        let test = move |tx: &Tx<'_>| {
+            let begin = |s: i64| Attempt::begin(tx, &row, at(s)).map(|a| a.expect("it is in line"));
+            let again = || {
+                let post = tx.get::<Post>(&row)?.expect("it is kept");
+                tx.put(&Post { state: PostState::Due, ..post })
+            };
+            let seen = |a: &Attempt| (a.doubtful, a.post.tried_at);
+            post().want(tx)?;
+            let first = begin(10)?;
+            assert_eq!(seen(&first), (false, Some(at(10))));
+            // Refused at once: it is not there, and its next try is a first one.
+            first.failed(tx, &Fault::because("not in the channel"), at(11))?;
+            again()?;
+            let second = begin(20)?;
+            assert_eq!(seen(&second), (false, Some(at(20))));
+            second.failed(tx, &passing(), at(21))?;
+            let third = begin(30)?;
+            assert_eq!(seen(&third), (true, Some(at(20))));
+            // Refused while it is in doubt: it may stand all the same.
+            third.failed(tx, &Fault::because("the channel is archived"), at(31))?;
+            again()?;
+            Post { content: Content::text("newer"), ..post() }.want(tx)?;
+            let fourth = begin(40)?;
+            assert_eq!(seen(&fourth), (true, Some(at(20))));
+            let (platform, channel) = ("slack".to_owned(), "C1".to_owned());
+            fourth.stood(tx, Place { platform, channel, message: "1".into() }, at(41))?;
+            Post { content: Content::text("newest"), ..post() }.want(tx)?;
+            assert_eq!(seen(&begin(50)?), (false, None), "it is known where it stands");
+            Ok(())
+        };
+        store.write(test).await.expect("the store works");
+    }
 }

@@ -34,6 +34,7 @@ pub use http::verify;
 pub use scopes::{NEEDED, Scope};
 
 use self::web::{Failure, Web};
+use crate::chat::seek::Seeks;
 use crate::chat::{
     Address, Chat, Content, Draft, File, Health, Hook, Hooked, Inlet, Limits, Place,
 };
@@ -57,6 +58,8 @@ struct Inner {
     channels: tokio::sync::Mutex<BTreeMap<String, String>>,
     // People and groups as Slack told them.
     known: Mutex<people::Known>,
+    /// Searches for messages in doubt.
+    seeks: Seeks,
     // Who the bot is, once Slack said it.
     me: RwLock<events::Me>,
     // What came from Slack, and its other end.
@@ -100,6 +103,7 @@ impl Slack {
             down: Mutex::new(down),
             channels: tokio::sync::Mutex::default(),
             known: Mutex::default(),
+            seeks: Seeks::default(),
             me: RwLock::default(),
             queue,
             works: tokio::sync::Mutex::new(works),

@@ -6,19 +6,24 @@ use sha2::{Digest as _, Sha256};
 use super::Slack;
 use super::render::{self, Metadata};
 use super::web::Failure;
-use crate::chat::{Address, Content, Draft, File, Place};
+use crate::chat::{Address, Content, Draft, File, Place, seek};
 use crate::model::id::hex;
-use crate::model::time::HOUR_MS;
-use crate::model::{Fault, wall_now};
+use crate::model::{Fault, Time};
 
 /// What our metadata is called.
 const EVENT_TYPE: &str = "nightjar";
 /// What stands behind a trigger when its ephemeral answer belongs into the channel although a
 /// message of it was clicked on: an ephemeral reply to a message without a thread is not seen.
 pub(super) const IN_CHANNEL: &str = "#channel";
-/// How far back a channel is read for a message in doubt, and how many pages of 200.
-const BACK_MS: i64 = 48 * HOUR_MS;
+/// Pages of 200 messages that are read in one try for a message in doubt.
 const PAGES: usize = 10;
+
+/// A message in doubt.
+#[derive(Clone, Copy)]
+struct Sought<'a> {
+    key: &'a str,
+    tried_at: Option<Time>,
+}
 
 impl Slack {
     /// Writes or edits a message.
@@ -45,7 +50,8 @@ impl Slack {
                 m["metadata"]["event_type"] == EVENT_TYPE
                     && m["metadata"]["event_payload"]["key"] == draft.key.as_str()
             };
-            if let Some(found) = self.find(&channel, thread.as_deref(), key).await? {
+            let sought = Sought { key: &draft.key, tried_at: draft.tried_at };
+            if let Some(found) = self.find(sought, (&channel, thread.as_deref()), key).await? {
                 metrics::counter!("nightjar_chat_found_again_total", "platform" => "slack")
                     .increment(1);
                 return Ok(self.edit(&self.place(&channel, &found), &mut body).await?);
@@ -73,41 +79,58 @@ impl Slack {
         answer.map(|_| place.clone())
     }
 
-    /// The newest message of a channel or thread that fits, as its time stamp.
+    /// A message of a channel or thread that fits, as its time stamp. The history is read back to
+    /// the first try, over several calls of this where it is long: until it is read to there, it is
+    /// not known whether the message stands, and nothing may be written.
     async fn find(
         &self,
-        channel: &str,
-        thread: Option<&str>,
+        sought: Sought<'_>,
+        (channel, thread): (&str, Option<&str>),
         fits: impl Fn(&Value) -> bool,
     ) -> Result<Option<String>, Failure> {
-        let oldest = wall_now().plus_ms(-BACK_MS).ms() / 1_000;
-        let oldest = oldest.to_string();
-        let mut cursor = String::new();
+        let oldest = seek::oldest(sought.tried_at).map(|at| (at.ms() / 1_000).to_string());
+        let seeks = &self.inner.seeks;
+        let mut cursor = seeks.reached(sought.key).unwrap_or_default();
         for _ in 0..PAGES {
-            let mut arguments = vec![
-                ("channel", channel),
-                ("include_all_metadata", "true"),
-                ("limit", "200"),
-                ("oldest", &*oldest),
-            ];
+            let mut arguments =
+                vec![("channel", channel), ("include_all_metadata", "true"), ("limit", "200")];
+            arguments.extend(oldest.as_deref().map(|oldest| ("oldest", oldest)));
             arguments.extend((!cursor.is_empty()).then_some(("cursor", &*cursor)));
             let page = match thread {
                 Some(ts) => {
                     arguments.push(("ts", ts));
-                    self.get_call("conversations.replies", &arguments).await?
+                    self.get_call("conversations.replies", &arguments).await
                 }
-                None => self.get_call("conversations.history", &arguments).await?,
+                None => self.get_call("conversations.history", &arguments).await,
+            };
+            let page = match page {
+                // A page's mark lives for a while only: the search begins anew.
+                Err(f) if f.is(&["invalid_cursor"]) => {
+                    seeks.end(sought.key);
+                    break;
+                }
+                // Its root was deleted, and the replies with it.
+                Err(f) if f.is(&["thread_not_found"]) => {
+                    seeks.end(sought.key);
+                    return Ok(None);
+                }
+                page => page?,
             };
             let messages = page["messages"].as_array().into_iter().flatten();
-            if let Some(found) = messages.filter(|m| fits(m)).find_map(|m| m["ts"].as_str()) {
-                return Ok(Some(found.to_owned()));
-            }
+            let found = messages.filter(|m| fits(m)).find_map(|m| m["ts"].as_str());
             cursor = page["response_metadata"]["next_cursor"].as_str().unwrap_or_default().into();
-            if cursor.is_empty() {
-                break;
+            if found.is_some() || cursor.is_empty() {
+                seeks.end(sought.key);
+                return Ok(found.map(str::to_owned));
             }
+            seeks.note(sought.key, &cursor);
         }
-        Ok(None)
+        let fault = Fault::Transient {
+            context: "the channel's history since the first try is not read to its end".into(),
+            after: Some(seek::PAUSE),
+            source: None,
+        };
+        Err(Failure { code: String::new(), fault })
     }
 
     /// Shows a file in three steps: an address, the bytes, the message.
@@ -122,7 +145,8 @@ impl Slack {
             let shows = |m: &Value| {
                 m["files"].as_array().is_some_and(|all| all.iter().any(|f| f["name"] == *name))
             };
-            if let Some(found) = self.find(&channel, thread.as_deref(), shows).await? {
+            let sought = Sought { key: &file.key, tried_at: file.tried_at };
+            if let Some(found) = self.find(sought, (&channel, thread.as_deref()), shows).await? {
                 return Ok(self.place(&channel, &found));
             }
         }

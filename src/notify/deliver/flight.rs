@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::lanes::{Ended, Ticket};
 use crate::chat::outbox::Attempt;
 use crate::chat::{Chat, Content, Draft, File, Place};
-use crate::model::{Fault, SharedClock};
+use crate::model::{Fault, SharedClock, wall_now};
 use crate::store::Store;
 
 /// How long a platform may take to answer.
@@ -26,7 +26,7 @@ pub(super) async fn fly(
     ticket: &Ticket,
 ) -> Result<(Ended, Instant), Fault> {
     let row = ticket.row.clone();
-    let Some(attempt) = store.write(move |tx| Attempt::begin(tx, &row)).await? else {
+    let Some(attempt) = store.write(move |tx| Attempt::begin(tx, &row, wall_now())).await? else {
         return Ok((Ended::Nothing, Instant::now()));
     };
     let called = Instant::now();
@@ -85,6 +85,7 @@ async fn dress(chat: &dyn Chat, store: &Store, tried: Attempt, place: Place) -> 
 async fn call(chat: &dyn Chat, attempt: &Attempt) -> Result<Place, Fault> {
     let post = &attempt.post;
     let (thread, doubtful) = (attempt.thread.clone(), attempt.doubtful);
+    let tried_at = post.tried_at;
     let (key, channel, place) = (post.key.clone(), post.channel.clone(), post.place.clone());
     let Content::File { name, media_type, alt, .. } = &post.content else {
         let draft = Draft {
@@ -92,6 +93,7 @@ async fn call(chat: &dyn Chat, attempt: &Attempt) -> Result<Place, Fault> {
             incident: post.incident,
             place,
             doubtful,
+            tried_at,
             broadcast: post.broadcast,
             ..Draft::new(key, channel, post.content.clone())
         };
@@ -102,7 +104,9 @@ async fn call(chat: &dyn Chat, attempt: &Attempt) -> Result<Place, Fault> {
     };
     let bytes = stored.bytes()?;
     let (name, media_type, alt) = (name.clone(), media_type.clone(), alt.clone());
-    chat.upload(File { key, channel, thread, name, media_type, alt, bytes, place, doubtful }).await
+    let file =
+        File { key, channel, thread, name, media_type, alt, bytes, place, doubtful, tried_at };
+    chat.upload(file).await
 }
 
 fn count(platform: String, ended: Ended, ticket: &Ticket) {

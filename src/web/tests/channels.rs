@@ -88,6 +88,7 @@ async fn files_are_shown_or_saved_and_run_nothing() {
         bytes: bytes.to_vec(),
         place: None,
         doubtful: false,
+        tried_at: None,
     };
     let console = &server.state.shared.console;
     console.upload(file("p99.png", "image/png", PNG)).await.expect("written");

@@ -45,7 +45,7 @@ async fn what_could_not_be_sent_is_listed_with_its_reason_and_the_platform_named
         post("reply", Within::Post("card".into()), "it got slower").want(tx)?;
         post("refused", Within::Channel, "too long").want(tx)?;
         Post { incident: None, ..post("answer", Within::Channel, "for you alone") }.want(tx)?;
-        let tried = |key: &str| Attempt::begin(tx, &Post::row("unserved", key));
+        let tried = |key: &str| Attempt::begin(tx, &Post::row("unserved", key), wall_now());
         let fault = Fault::because("it does not fit");
         tried("refused")?.expect("it is due").failed(tx, &fault, t0())?;
         for _ in 0..3 {

@@ -155,6 +155,7 @@ async fn a_chart_is_a_picture_inside_an_embed_of_the_thread() {
         bytes: vec![1, 2, 3],
         place: None,
         doubtful: false,
+        tried_at: None,
     };
     let place = discord.upload(file.clone()).await.expect("uploads");
     let shown = fake.messages(id(&root))[0].clone();

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
+use nightjar::model::wall_now;
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -94,7 +95,7 @@ pub(crate) struct Act {
 
 #[derive(Default)]
 pub(crate) struct World {
-    n_ids: u64,
+    newest_id: u64,
     pub(crate) channels: BTreeMap<u64, Chan>,
     pub(crate) messages: BTreeMap<u64, Vec<Value>>,
     pub(crate) files: BTreeMap<u64, (String, Vec<u8>)>,
@@ -229,10 +230,11 @@ impl Fake {
 }
 
 impl World {
-    /// A new id that grows with time, as the real ones do.
+    /// A new id that tells when it was made, as the real ones do.
     pub(crate) fn id(&mut self) -> u64 {
-        self.n_ids += 1;
-        1_450_000_000_000_000_000 + self.n_ids * 4_194_304
+        let ms = u64::try_from(wall_now().ms() - 1_420_070_400_000).expect("after 2015");
+        self.newest_id = (self.newest_id + 1).max(ms << 22);
+        self.newest_id
     }
 
     pub(crate) fn user(id: u64) -> Value {
@@ -278,7 +280,7 @@ impl World {
             json["total_message_sent"] = json!(0);
             json["thread_metadata"] = json!({
                 "archived": chan.archived, "auto_archive_duration": 10080, "locked": false,
-                "archive_timestamp": "2026-01-01T00:00:00.000000+00:00",
+                "archive_timestamp": wall_now(),
             });
         }
         Some(json)
