@@ -161,7 +161,7 @@ impl App {
         });
         self.start_diagnosis();
         self.start_actions(settings)?;
-        self.start_notify();
+        self.start_notify(settings.web.public_url.as_deref());
         self.start_talk();
         Ok(())
     }

@@ -53,7 +53,8 @@ pub(super) fn connect(
 
 impl App {
     /// Starts what decides what to say, and one delivery for each platform.
-    pub(super) fn start_notify(&self) {
+    /// `console` is where people reach the console, where that is known.
+    pub(super) fn start_notify(&self, console: Option<&str>) {
         let platforms: Vec<Platform> = self
             .chats
             .iter()
@@ -61,8 +62,10 @@ impl App {
             .collect();
         let drawn = platforms.clone();
         let (store, bus, clock) = (self.store.clone(), self.bus.clone(), self.clock.clone());
+        let console = console.map(str::to_owned);
         self.tasks.stage(&self.bus, move || {
             Notify::new(store.clone(), bus.clone(), clock.clone(), platforms.clone())
+                .with_console(console.as_deref())
         });
         let (store, bus, clock) = (self.store.clone(), self.bus.clone(), self.clock.clone());
         self.tasks.stage(&self.bus, move || {

@@ -127,6 +127,9 @@ macro_rules! verbs {
         }
 
         impl Verb {
+            /// What stands on the menu of a card.
+            pub const MORE: &'static str = "More…";
+
             /// Every verb.
             pub const ALL: &'static [Self] = &[$(Self::$name),*];
 
@@ -329,6 +332,12 @@ pub struct Card {
     pub blocks: Vec<Block>,
     /// In order.
     pub buttons: Vec<Button>,
+    /// What else can be asked for, in one menu beside the buttons; each opens a form.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub menu: Vec<Button>,
+    /// Where the console shows the same, for people who read it elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub url: Option<String>,
     /// One line at the end.
     pub footer: String,
     /// The whole in one or two lines of plain text, for notifications and readers.
@@ -343,7 +352,8 @@ impl Card {
         let fallback = format!("{title}: {text}");
         let blocks = vec![Block::Text { heading: None, text, evidence: Vec::new() }];
         let (context, footer) = (String::new(), String::new());
-        Self { mark: Mark::Plain, title, context, blocks, buttons: Vec::new(), footer, fallback }
+        let (mark, buttons, menu, url) = (Mark::Plain, Vec::new(), Vec::new(), None);
+        Self { mark, title, context, blocks, buttons, menu, url, footer, fallback }
     }
 
     /// The whole card as plain text, as `nightjar ask` and logs show it.
@@ -378,6 +388,10 @@ impl Card {
             let labels: Vec<String> =
                 self.buttons.iter().map(|b| format!("[{}]", b.label)).collect();
             lines.extend([String::new(), labels.join(" ")]);
+        }
+        if !self.menu.is_empty() {
+            let labels: Vec<&str> = self.menu.iter().map(|b| b.label.as_str()).collect();
+            lines.push(format!("More: {}", labels.join(", ")));
         }
         lines.extend((!self.footer.is_empty()).then(|| self.footer.clone()));
         lines.join("\n")

@@ -1,7 +1,7 @@
 //! An answer of the assistant as a card, with the evidence that it cites.
 
 use crate::assist::Answer;
-use crate::chat::{Block, Card, Item, Mark};
+use crate::chat::{Block, Card, Item};
 use crate::model::Fault;
 use crate::store::Tx;
 
@@ -23,13 +23,10 @@ pub fn answer_card(answer: &Answer) -> Card {
         blocks.push(Block::List { heading, items: items.collect() });
     }
     Card {
-        mark: Mark::Plain,
-        title: String::new(),
-        context: String::new(),
         blocks,
-        buttons: Vec::new(),
         footer: answer.notes.join(" "),
         fallback: answer.text.chars().take(200).collect(),
+        ..Card::words("", "")
     }
 }
 

@@ -142,14 +142,20 @@ pub(super) fn approvals(rows: &Rows<'_>, now: Time) -> Result<Card, Fault> {
     let title = format!("{} to decide on", cards.len());
     let mut whole = Card { fallback: title.clone(), ..Card::words(title, String::new()) };
     whole.blocks.clear();
-    for card in cards {
+    let several = cards.len() > 1;
+    for (card, n) in cards.into_iter().zip(1..) {
         let text = card.fallback.trim_start_matches(&card.title).trim_start_matches(": ");
+        // Chats show all buttons together: the number says which belong to what.
+        let heading = if several { format!("{n}. {}", card.title) } else { card.title.clone() };
         whole.blocks.push(Block::Text {
-            heading: Some(card.title.clone()),
+            heading: Some(heading),
             text: text.to_owned(),
             evidence: Vec::new(),
         });
-        whole.buttons.extend(card.buttons);
+        whole.buttons.extend(card.buttons.into_iter().map(|b| match b.label.strip_suffix('…') {
+            Some(word) if several => Button { label: format!("{word} {n}…"), ..b },
+            _ => b,
+        }));
     }
     Ok(whole)
 }

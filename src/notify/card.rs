@@ -48,6 +48,8 @@ pub fn incident_card(facts: &Facts, now: Time) -> Card {
         context,
         blocks,
         buttons: buttons(facts, now),
+        menu: menu(incident),
+        url: None,
         footer: footer(facts),
     }
 }
@@ -293,15 +295,30 @@ pub fn run_text(run: &Run) -> String {
     )
 }
 
+fn own(incident: &Incident, verb: Verb, label: &str, style: Style) -> Button {
+    let subject = Subject::Incident(incident.id);
+    Button { verb, label: label.into(), style, subject, digest: None }
+}
+
+/// Everything else that can be asked of an incident in its state.
+fn menu(incident: &Incident) -> Vec<Button> {
+    let listed: &[(Verb, &str)] = match incident.state {
+        IncidentState::Merged => &[],
+        state if state.is_active() => &[
+            (Verb::Note, "Post an update…"),
+            (Verb::Assign, "Assign…"),
+            (Verb::Silence, "Silence…"),
+            (Verb::Merge, "Merge…"),
+            (Verb::Resolve, "Resolve as…"),
+        ],
+        _ => &[(Verb::Note, "Post an update…")],
+    };
+    listed.iter().map(|(verb, label)| own(incident, *verb, label, Style::Plain)).collect()
+}
+
 fn buttons(facts: &Facts, now: Time) -> Vec<Button> {
     let incident = &facts.incident;
-    let own = |verb, label: &str, style| Button {
-        verb,
-        label: label.into(),
-        style,
-        subject: Subject::Incident(incident.id),
-        digest: None,
-    };
+    let own = |verb, label: &str, style| own(incident, verb, label, style);
     if incident.state == IncidentState::Merged {
         return Vec::new();
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::card::{Facts, incident_card};
 use super::news::{Heart, delta, urgency};
 use crate::bus::{Bus, Event};
-use crate::chat::{Chat, Content, Post, Routing, Within};
+use crate::chat::{Card, Chat, Content, Post, Routing, Within};
 use crate::model::time::{DAY_MS, HOUR_MS};
 use crate::model::{
     Alert, Diagnosis, EntryId, Fault, Incident, IncidentId, IncidentState, Proposal, Run,
@@ -47,6 +47,8 @@ pub struct Notify {
     bus: Bus,
     clock: SharedClock,
     platforms: Vec<Platform>,
+    /// Where people reach the console.
+    console: Option<String>,
     /// What was wanted last for each incident. Only saves work: after a start everything is wanted
     /// again under the same keys, which changes nothing.
     told: BTreeMap<IncidentId, Told>,
@@ -85,7 +87,19 @@ impl Notify {
     /// The stage over a store and the platforms to tell.
     #[must_use]
     pub fn new(store: Store, bus: Bus, clock: SharedClock, platforms: Vec<Platform>) -> Self {
-        Self { store, bus, clock, platforms, told: BTreeMap::new() }
+        Self { store, bus, clock, platforms, console: None, told: BTreeMap::new() }
+    }
+
+    /// The same, with cards that lead to the console at this address.
+    #[must_use]
+    pub fn with_console(self, address: Option<&str>) -> Self {
+        let console = address.map(|url| url.trim_end_matches('/').to_owned());
+        Self { console, ..self }
+    }
+
+    fn card(&self, facts: &Facts, now: Time) -> Card {
+        let url = self.console.as_ref().map(|at| format!("{at}/#/incidents/{}", facts.incident.id));
+        Card { url, ..incident_card(facts, now) }
     }
 
     /// Wants an incident's card and thread on every platform, in one transaction.
@@ -102,7 +116,7 @@ impl Notify {
                 && facts.incident.updated_at < now.plus_ms(-PAST_MS),
             changed: known.is_none_or(|t| t.heart != heart),
             decidable: heart.is_decidable(),
-            card: Content::card(incident_card(&facts, now)),
+            card: Content::card(self.card(&facts, now)),
             platforms: self.platforms.clone(),
             until: heart.until(),
             entries: fresh.iter().map(|e| e.id).collect(),

@@ -20,10 +20,12 @@ struct Opt {
     completes: Option<Completion>,
     /// What stands before it in the line, where it is no plain word.
     flag: Option<&'static str>,
+    /// All that it can be, with what people read; empty: it is typed.
+    choices: &'static [(&'static str, &'static str)],
 }
 
 const fn opt(name: &'static str, about: &'static str) -> Opt {
-    Opt { name, about, required: true, completes: None, flag: None }
+    Opt { name, about, required: true, completes: None, flag: None, choices: &[] }
 }
 
 /// One sub-command.
@@ -45,6 +47,15 @@ const INCIDENT: Opt =
     Opt { completes: Some(Completion::Incident), ..opt("incident", "Its number or id") };
 /// Words that may be left out.
 const WORDS: Opt = Opt { required: false, ..opt("text", "Why, in your words") };
+
+/// How an incident ends: the words of the command's own reader, which a test holds these against.
+const ENDS: &[(&str, &str)] = &[
+    ("fixed", "Fixed"),
+    ("recovered", "Went away by itself"),
+    ("external", "Cause outside, such as a provider"),
+    ("planned", "Planned work"),
+    ("not_an_incident", "Not an incident"),
+];
 
 /// What there is, in the order that Discord shows.
 const SUBS: &[Sub] = &[
@@ -83,10 +94,8 @@ const SUBS: &[Sub] = &[
             Opt {
                 required: false,
                 flag: Some("--as"),
-                ..opt(
-                    "as",
-                    "fixed (when left out), recovered, external, planned or not_an_incident",
-                )
+                choices: ENDS,
+                ..opt("as", "How it ended; fixed when left out")
             },
             Opt { about: "What it was", ..WORDS },
         ],
@@ -135,11 +144,16 @@ const SUBS: &[Sub] = &[
 /// The command as the API takes it. It is registered for each guild, so it is there and not in
 /// direct conversations, where people write without it.
 fn wanted() -> Value {
+    let choice = |(value, name): &(&str, &str)| json!({ "name": name, "value": value });
     let option = |o: &Opt| {
-        json!({
+        let mut option = json!({
             "type": 3, "name": o.name, "description": o.about,
             "required": o.required, "autocomplete": o.completes.is_some(),
-        })
+        });
+        if !o.choices.is_empty() {
+            option["choices"] = o.choices.iter().map(choice).collect();
+        }
+        option
     };
     let sub = |s: &Sub| {
         let options: Vec<Value> = s.options.iter().map(option).collect();
@@ -160,6 +174,8 @@ fn essence(commands: &Value) -> Value {
             "name": value["name"], "description": value["description"],
             "required": value["required"] == true,
             "autocomplete": value["autocomplete"] == true,
+            "choices": value["choices"].as_array().into_iter().flatten()
+                .map(|c| json!([c["name"], c["value"]])).collect::<Vec<_>>(),
             "options": list.iter().map(of).collect::<Vec<_>>(),
         })
     }

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use serenity::model::application::{
-    ActionRowComponent, CommandDataOption, CommandDataOptionValue, CommandInteraction, Interaction,
+    ActionRowComponent, CommandDataOption, CommandDataOptionValue, CommandInteraction,
+    ComponentInteractionDataKind, Interaction,
 };
 use serenity::model::channel::{ChannelType, Message, MessageFlags, MessageType, PartialChannel};
 use serenity::model::guild::Member;
@@ -157,7 +158,12 @@ pub(super) fn deed(interaction: Interaction, by: Instant) -> Option<Deed> {
                 at: i.channel_id.get(),
             };
             let message = Some((i.message.id.get(), own(&i.message)));
-            let what = What::Click { code: i.data.custom_id.clone() };
+            // A menu carries the code of what was chosen in it.
+            let code = match &i.data.kind {
+                ComponentInteractionDataKind::StringSelect { values } => values.first().cloned(),
+                _ => Some(i.data.custom_id.clone()),
+            };
+            let what = What::Click { code: code.unwrap_or_default() };
             make((i.id.get(), i.token.clone()), who, message, what)
         }
         Interaction::Modal(i) => {

@@ -30,12 +30,27 @@ pub(super) fn modal(form: &Form) -> Value {
         form.fields.iter().filter(|f| !is_fixed(f)).take(Form::MAX_FIELDS).collect();
     let fixed: Vec<&FormField> = form.fields.iter().filter(is_fixed).collect();
     let room = Form::MAX_FIELDS - inputs.len();
-    let mut rows: Vec<Value> = shown(&fixed, room);
+    // Options that are too many for the help of their input stand beside it, to be read.
+    let listed: Vec<FormField> = inputs.iter().filter_map(|field| listed(field)).collect();
+    let read = fixed.into_iter().chain(&listed).collect::<Vec<_>>();
+    let mut rows: Vec<Value> = shown(&read, room);
     rows.extend(inputs.into_iter().map(input));
     if rows.is_empty() {
         rows = shown(&[&FormField::fixed("Press to confirm", form.title.as_str())], 1);
     }
     json!({ "title": named(&form.title, TITLE), "custom_id": form.code, "components": rows })
+}
+
+/// The options of a choice as text to read, where its help can't hold them.
+fn listed(field: &FormField) -> Option<FormField> {
+    let FormKind::Choice { options } = &field.kind else { return None };
+    let labels: Vec<&str> = options.iter().map(|(_, label)| label.as_str()).collect();
+    let long = one_of(&labels).chars().count() > HELP;
+    long.then(|| FormField::fixed(&format!("Choose for: {}", field.label), labels.join("\n")))
+}
+
+fn one_of(labels: &[&str]) -> String {
+    format!("One of: {}", labels.join(", "))
 }
 
 /// Discord refuses an empty title or label.
@@ -73,7 +88,7 @@ fn input(field: &FormField) -> Value {
             let labels: Vec<&str> = options.iter().map(|(_, label)| label.as_str()).collect();
             let label = options.iter().find(|(value, _)| *value == field.value);
             let value = label.map_or_else(String::new, |(_, label)| label.clone());
-            (1, format!("One of: {}", labels.join(", ")), value)
+            (1, one_of(&labels), value)
         }
         FormKind::DateTime => {
             (1, "2026-11-24 14:30 (UTC), or: in 30 min".into(), field.value.clone())
@@ -132,7 +147,14 @@ fn chosen<'a>(options: &'a [(String, String)], given: &str) -> Option<&'a str> {
     let begins = |(value, label): &&(String, String)| {
         value.to_lowercase().starts_with(&given) || label.to_lowercase().starts_with(&given)
     };
-    let exact = options.iter().find(same);
+    // `12` and `#12` are the incident of that number, not also #120.
+    let number = |label: &str| {
+        label.split(' ').next().map(|word| word.trim_start_matches('#').to_lowercase())
+    };
+    let numbered = |(_, label): &&(String, String)| {
+        label.starts_with('#') && number(label).as_deref() == Some(given.trim_start_matches('#'))
+    };
+    let exact = options.iter().find(same).or_else(|| options.iter().find(numbered));
     let mut alike = options.iter().filter(begins);
     let only = alike.next().filter(|_| alike.next().is_none());
     exact.or(only).map(|(value, _)| value.as_str())

@@ -13,7 +13,7 @@
 use serde_json::{Value, json};
 
 use super::text::{fit, length, line};
-use crate::chat::{Block, Button, Card, Content, Field, Mark, Style};
+use crate::chat::{Block, Button, Card, Content, Field, Mark, Style, Verb};
 use crate::model::id::hex;
 
 /// Characters of a message's content.
@@ -38,6 +38,11 @@ const MOST_EMBEDS: usize = 10;
 const ROWS: (usize, usize) = (5, 5);
 /// Characters of a button's label.
 const LABEL: usize = 80;
+/// Options of a menu, and characters of each label.
+const OPTIONS: usize = 25;
+const OPTION: usize = 100;
+/// Characters of a button's address.
+const URL: usize = 512;
 
 /// The reference that a message with this key ends with.
 pub(super) fn reference(key: &str) -> String {
@@ -197,7 +202,7 @@ fn of_card(mark: Option<&str>, card: &Card) -> Value {
     let title = line(&card.title, TITLE);
     let head = some(format!("{} {}", card.mark.sign(), fit(&title, TITLE * 2)).trim().to_owned());
     let content = format!("**{head}**");
-    let (rows, n_left) = rows(&card.buttons);
+    let (rows, n_left) = rows(card);
     let mut footer = line(&card.footer, FOOTER);
     if n_left > 0 {
         footer.push_str(&format!(" · {n_left} more buttons in the console"));
@@ -381,18 +386,22 @@ fn of_fields(fields: &[Field], room: usize) -> Vec<Value> {
     made
 }
 
-/// Rows of buttons, and how many found no place. Discord refuses a message with the same custom id
-/// twice: the first of them stands.
-fn rows(buttons: &[Button]) -> (Value, usize) {
+/// Rows of buttons, then the menu in a row of its own, and how many buttons found no place. Discord
+/// refuses a message with the same custom id twice: the first of them stands.
+fn rows(card: &Card) -> (Value, usize) {
+    let menu = menu(&card.menu);
+    let most = (ROWS.0 - usize::from(menu.is_some())) * ROWS.1;
+    let url = card.url.as_deref().filter(|url| length(url) <= URL);
+    let most = most - usize::from(url.is_some());
     let mut codes: Vec<String> = Vec::new();
     let mut made: Vec<Value> = Vec::new();
     let mut n_left = 0;
-    for button in buttons {
+    for button in &card.buttons {
         let code = button.code();
         if codes.contains(&code) {
             continue;
         }
-        if made.len() == ROWS.0 * ROWS.1 {
+        if made.len() == most {
             n_left += 1;
             continue;
         }
@@ -401,11 +410,38 @@ fn rows(buttons: &[Button]) -> (Value, usize) {
             Style::Plain => 2,
             Style::Danger => 4,
         };
-        let label = line(&button.label, LABEL);
-        let label = if label.trim().is_empty() { button.verb.as_str().to_owned() } else { label };
+        let label = labelled(button, LABEL);
         made.push(json!({ "type": 2, "style": style, "label": label, "custom_id": code }));
         codes.push(code);
     }
-    let rows = made.chunks(ROWS.1).map(|row| json!({ "type": 1, "components": row }));
-    (Value::Array(rows.collect()), n_left)
+    made.extend(
+        url.map(|url| json!({ "type": 2, "style": 5, "label": "Open in console", "url": url })),
+    );
+    let mut rows: Vec<Value> =
+        made.chunks(ROWS.1).map(|row| json!({ "type": 1, "components": row })).collect();
+    rows.extend(menu.map(|menu| json!({ "type": 1, "components": [menu] })));
+    (Value::Array(rows), n_left)
+}
+
+fn labelled(button: &Button, most: usize) -> String {
+    let label = line(&button.label, most);
+    if label.trim().is_empty() { button.verb.as_str().to_owned() } else { label }
+}
+
+/// What a menu is called; what was chosen in it comes back beside this.
+pub(super) const MENU: &str = "menu";
+
+/// A menu of what each opens a form.
+fn menu(choices: &[Button]) -> Option<Value> {
+    let mut options: Vec<Value> = Vec::new();
+    for choice in choices {
+        let value = choice.code();
+        if options.len() < OPTIONS && options.iter().all(|o| o["value"] != value) {
+            options.push(json!({ "label": labelled(choice, OPTION), "value": value }));
+        }
+    }
+    let menu = json!({
+        "type": 3, "custom_id": MENU, "placeholder": Verb::MORE, "options": options,
+    });
+    (!choices.is_empty()).then_some(menu)
 }

@@ -47,6 +47,8 @@ fn card() -> Card {
             },
         ],
         buttons: vec![button(Verb::Acknowledge, "Acknowledge"), button(Verb::Why, "Why?")],
+        menu: vec![button(Verb::Note, "Post an update…"), button(Verb::Merge, "Merge…")],
+        url: Some("https://nightjar.example/#/incidents/INC-7".into()),
         footer: "12 pieces of evidence · no model used".into(),
         fallback: "INC-7".into(),
     }
@@ -96,6 +98,32 @@ fn an_incident_is_a_headline_embeds_and_buttons() {
               "label": "Why?",
               "style": 2,
               "type": 2
+            },
+            {
+              "label": "Open in console",
+              "style": 5,
+              "type": 2,
+              "url": "https://nightjar.example/#/incidents/INC-7"
+            }
+          ],
+          "type": 1
+        },
+        {
+          "components": [
+            {
+              "custom_id": "menu",
+              "options": [
+                {
+                  "label": "Post an update…",
+                  "value": "v1:note:INC-0000000001W01K4PWES2JM7HTJ"
+                },
+                {
+                  "label": "Merge…",
+                  "value": "v1:merge:INC-0000000001W01K4PWES2JM7HTJ"
+                }
+              ],
+              "placeholder": "More…",
+              "type": 3
             }
           ],
           "type": 1
@@ -179,7 +207,10 @@ fn every_part_gets_its_share() {
         text("Suggested", "Roll orders back to 4.7.1. Risk low. Expires 03:40 UTC."),
     ];
     let buttons = (0..3).map(|_| button(Verb::Why, "Why?")).collect();
-    let message = render::message(Some("k"), &Content::card(Card { blocks, buttons, ..card() }));
+    let message = render::message(
+        Some("k"),
+        &Content::card(Card { blocks, buttons, menu: Vec::new(), url: None, ..card() }),
+    );
     assert_eq!(wrong(&message), Vec::<String>::new());
     let shown = message.to_string();
     assert!(shown.contains("Roll orders back to 4.7.1. Risk low. Expires 03:40 UTC."), "{shown}");
@@ -233,6 +264,32 @@ fn a_form_is_a_modal_and_its_answers_are_read_back() {
         (again.fields[2].value.as_str(), again.fields[3].value.as_str()),
         (" slow ", "cause")
     );
+}
+
+#[test]
+fn many_options_are_shown_beside_the_line_that_asks_for_one() {
+    let option = |n: usize| (format!("INC-{n}"), format!("#{n} Checkout is slow in region {n}"));
+    let into = FormKind::Choice { options: (1..=12).map(option).collect() };
+    let fields = vec![
+        FormField::fixed("Incident", "#13 Checkout is slow"),
+        FormField::input("into", "It becomes part of", into).required(),
+        FormField::input("reason", "Why they are one", FormKind::Lines),
+    ];
+    let form = Form { title: "Merge".into(), fields, ..form() };
+    let modal = modal::modal(&form);
+    assert_eq!(rules::modal(&modal), []);
+    let input = |i: usize| &modal["components"][i]["components"][0];
+    assert_eq!(input(1)["label"], "Choose for: It becomes part of");
+    assert!(input(1)["value"].as_str().is_some_and(|v| v.lines().count() == 12), "{modal}");
+    let chosen = |typed: &str| {
+        let typed = [("into".to_owned(), typed.to_owned())].into();
+        modal::answers(&form, &typed).0.get("into").cloned()
+    };
+    // The number alone is enough, and `1` is not also 10, 11 and 12.
+    for typed in ["1", "#1", "inc-1", "#1 checkout is slow in region 1"] {
+        assert_eq!(chosen(typed).as_deref(), Some("INC-1"), "{typed}");
+    }
+    assert_eq!(chosen("13"), None);
 }
 
 #[test]
@@ -360,8 +417,9 @@ proptest! {
             subject: Subject::Proposal(id),
             ..button(Verb::Approve, &label)
         });
-        let buttons = buttons.collect();
-        let card = Card { title, context, blocks, buttons, footer, ..card() };
+        let buttons: Vec<_> = buttons.collect();
+        let menu = buttons.iter().rev().take(40).cloned().collect();
+        let card = Card { title, context, blocks, buttons, menu, footer, ..card() };
         let message = render::message(Some("any"), &Content::card(card));
         prop_assert_eq!(wrong(&message), Vec::<String>::new());
         prop_assert!(render::carries(&message, "any"));

@@ -189,10 +189,15 @@ pub(super) fn interactive(payload: &Value) -> Happened {
 }
 
 fn pressed(payload: &Value, user: String, trigger: Option<String>) -> Happened {
-    let Some(action) = list(&payload["actions"]).find(|a| a["type"] == "button") else {
+    let carried =
+        |a: &&Value| matches!(a["type"].as_str(), Some("button" | "overflow" | "static_select"));
+    let Some(action) = list(&payload["actions"]).find(carried) else {
         return Happened::Nothing;
     };
-    let (code, when) = (text(&action["value"]), text(&action["action_ts"]));
+    // A button carries its code, a menu that of what was chosen.
+    let chosen = [&action["value"], &action["selected_option"]["value"]];
+    let code = chosen.into_iter().map(text).find(|code| !code.is_empty()).unwrap_or_default();
+    let when = text(&action["action_ts"]);
     if code.is_empty() {
         return Happened::Nothing;
     }

@@ -3,7 +3,7 @@
 use proptest::prelude::*;
 
 use super::attend::{Platform, Process, inbound, posts};
-use super::{World, person};
+use super::{World, person, t0};
 use crate::chat::{Completion, Content, Inlet as _, Kept, Said};
 use crate::command::words::{Command, parse, split};
 use crate::model::{Incident, IncidentState, Role, Silence};
@@ -114,6 +114,17 @@ async fn lists_show_what_there_is_to_that_person_alone() {
     world.store.write(move |tx| tx.put(&p)).await.expect("written");
     let text = shown(&world, Role::Viewer, "approvals").await;
     assert!(text.contains("Set it back") && text.contains("[Approve…]"), "{text}");
+    // Of two plans each button says to which one it belongs.
+    let other = crate::model::Proposal {
+        id: crate::model::ProposalId::derive(t0(), &["another"]),
+        incident: incident.id,
+        title: "Roll it back".into(),
+        ..crate::approve::tests::sample::proposal()
+    };
+    world.store.write(move |tx| tx.put(&other)).await.expect("written");
+    let text = shown(&world, Role::Viewer, "approvals").await;
+    assert!(text.contains("2. ") && text.contains("[Approve 1…] [Schedule 1…]"), "{text}");
+    assert!(text.contains("[Ignore 2…]"), "{text}");
     for name in ["incident 1", "incident #1", &format!("incident {}", incident.id)] {
         assert!(shown(&world, Role::Viewer, name).await.contains("#1 orders is slow"), "{name}");
     }

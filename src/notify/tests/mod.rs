@@ -109,7 +109,7 @@ fn where_several_are_offered_a_number_says_which_buttons_are_whose() {
 #[test]
 fn an_open_incident_offers_what_can_be_done() {
     let card = incident_card(&facts(incident()), t0().plus_ms(120_000));
-    insta::assert_snapshot!(card.text(), @r"
+    insta::assert_snapshot!(card.text(), @r#"
     🔴 #12 checkout p99 4.2 s, was 310 ms
     critical · open · since 03:00:00 UTC · nobody has it yet · checkout, orders
 
@@ -120,9 +120,10 @@ fn an_open_incident_offers_what_can_be_done() {
     - Set orders worker concurrency to 16. Risk low; expected: pool wait returns to its band within 2 min. Helped 3 of 4 times here. Expected chance to help 60 %. Open until 04:00:00 UTC. 0 of 2 approvals.
 
     [Acknowledge] [Approve…] [Schedule…] [Ignore] [Why?] [Silence…] [Not an incident] [Resolve]
+    More: Post an update…, Assign…, Silence…, Merge…, Resolve as…
     0 pieces of evidence · 0 alerts · no model used
-    ");
-    for button in &card.buttons {
+    "#);
+    for button in card.buttons.iter().chain(&card.menu) {
         let parsed = Button::parse(&button.code()).expect("every button can be pressed");
         assert_eq!((parsed.verb, parsed.subject), (button.verb, button.subject));
     }
@@ -134,9 +135,17 @@ fn buttons_follow_the_state() {
         incident_card(&facts(incident), now).buttons.iter().map(|b| b.verb).collect()
     };
     let over = Incident { state: IncidentState::Resolved, resolved_at: Some(t0()), ..incident() };
-    assert_eq!(verbs(over, t0()), [Verb::Reopen, Verb::Why]);
+    assert_eq!(verbs(over.clone(), t0()), [Verb::Reopen, Verb::Why]);
     let merged = Incident { state: IncidentState::Merged, ..incident() };
-    assert_eq!(verbs(merged, t0()), []);
+    assert_eq!(verbs(merged.clone(), t0()), []);
+    for (incident, menu) in [
+        (incident(), vec![Verb::Note, Verb::Assign, Verb::Silence, Verb::Merge, Verb::Resolve]),
+        (over, vec![Verb::Note]),
+        (merged, Vec::new()),
+    ] {
+        let card = incident_card(&facts(incident), t0());
+        assert_eq!(card.menu.iter().map(|b| b.verb).collect::<Vec<_>>(), menu);
+    }
     let expired = verbs(incident(), t0().plus_ms(3_600_000));
     assert!(!expired.contains(&Verb::Approve), "an expired proposal can't be approved");
 }

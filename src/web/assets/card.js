@@ -31,6 +31,10 @@ export const blocks = (c, version) => c.blocks.flatMap((b) => block(b, version))
 export const row = (buttons, press, more) => (buttons.length || more ? el("div", { class: "buttons" },
   buttons.map((b) => button(b.label, () => press(b), { class: b.style, "data-verb": b.verb })), more) : null);
 
+/** What else can be asked for; Tab reaches it, Enter opens it. It closes once something is chosen. */
+export const menu = (choices, press) => (choices?.length ? el("details", { class: "menu" }, el("summary", {}, "More…"),
+  el("div", {}, choices.map((b) => button(b.label, (event) => { event.target.closest("details").open = false; press(b); }, { "data-verb": b.verb })))) : null);
+
 /** The card of an incident. `press` is told of its buttons; `more` stands beside them. */
 export function card(found, press, more) {
   const root = found.messages.find((m) => !m.thread && m.content.content === "card");
@@ -47,6 +51,6 @@ export function card(found, press, more) {
     // What is suggested stands below with its buttons.
     c.blocks.filter((b) => !(offers.length && b.heading === "Suggested")).flatMap((b) => block(b, version)),
     offers.length ? [el("h2", {}, "Suggested"), offers.map(([p, buttons]) => offer(p, buttons, press))] : null,
-    row(own, press, more),
+    row(own, press, [menu(c.menu?.filter((b) => !own.some((o) => o.verb === b.verb)), press), more]),
     el("p", { class: "soft small" }, c.footer));
 }

@@ -24,9 +24,7 @@ const dated = (text) => el("time", { datetime: text, title: `${minute(text)} UTC
 const parts = {
   thread: (found) => {
     const i = found.incident;
-    const own = (verb, label) => button(label, () => press({ verb, subject: i.id }), { "data-verb": verb });
-    const more = active(i) ? [own("assign", "Assign…"), own("merge", "Merge…")]
-      : i.state === "resolved" ? [button("Review…", () => review(i))] : null;
+    const more = i.state === "resolved" ? [button("Review…", () => review(i))] : null;
     return [el("div", { class: "messages" }, card(found, press, more), thread(found.messages), pending(i.id))];
   },
   story: (found) => {

@@ -33,8 +33,9 @@ pub(super) fn card(title: &str) -> Card {
             evidence: Vec::new(),
         }],
         buttons: vec![button(Verb::Acknowledge, "Acknowledge"), button(Verb::Resolve, "Resolve")],
-        footer: String::new(),
+        menu: vec![button(Verb::Note, "Post an update…"), button(Verb::Merge, "Merge…")],
         fallback: title.into(),
+        ..Card::words("", "")
     }
 }
 

@@ -124,6 +124,38 @@ async fn a_click_is_taken_in_time_and_only_once() {
 }
 
 #[tokio::test]
+async fn resolve_offers_the_categories_that_the_command_reads() {
+    let (fake, desk) = (Fake::start().await, Desk::default());
+    let (_discord, _guard) = listening(&fake, &desk, config(&fake)).await;
+    let commands =
+        fake.until("commands", |w| w.commands.get(&crate::discord_fake::GUILD).cloned()).await;
+    let subs = commands[0]["options"].as_array().expect("sub-commands");
+    let resolve = subs.iter().find(|s| s["name"] == "resolve").expect("it is one");
+    let options = resolve["options"].as_array().expect("options");
+    let how = options.iter().find(|o| o["name"] == "as").expect("it is one");
+    let offered: Vec<(&str, &str)> = how["choices"]
+        .as_array()
+        .expect("choices")
+        .iter()
+        .filter_map(|c| Some((c["value"].as_str()?, c["name"].as_str()?)))
+        .collect();
+    let known: Vec<(&str, &str)> =
+        nightjar::command::Category::ALL.iter().map(|(c, label)| (c.as_str(), *label)).collect();
+    assert_eq!(offered, known);
+}
+
+#[tokio::test]
+async fn what_is_chosen_in_the_menu_is_what_is_pressed() {
+    let (fake, desk) = (Fake::start().await, Desk::default());
+    let (_discord, _guard, place) = with_card(&fake, &desk).await;
+    let act = fake.choose(ADA, TEXT, id(&place), "Merge…");
+    let (response, ms) = fake.response(act).await;
+    assert_eq!(response, json!({ "type": 6 }));
+    assert!(ms < FIRST_MS, "{ms} ms");
+    assert_eq!(said(&desk.nth(0).await).0, format!("v1:merge:{}", incident()));
+}
+
+#[tokio::test]
 async fn whatever_is_slow_the_first_response_is_not() {
     let (fake, desk) = (Fake::start().await, Desk::default());
     let (_discord, _guard, place) = with_card(&fake, &desk).await;

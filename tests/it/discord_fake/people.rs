@@ -35,6 +35,21 @@ impl Fake {
         world.act(COMPONENT, (user, channel), data, Some(found))
     }
 
+    /// Lets somebody choose what has this label in the menu of a message.
+    pub(crate) fn choose(&self, user: u64, channel: u64, message: u64, label: &str) -> u64 {
+        let mut world = self.world();
+        let found = world.find(channel, message).expect("the message is there").clone();
+        let rows = found["components"].as_array().into_iter().flatten();
+        let mut items = rows.flat_map(|row| row["components"].as_array().into_iter().flatten());
+        let menu = items.find(|i| i["type"] == 3).expect("the menu is there");
+        let mut options = menu["options"].as_array().into_iter().flatten();
+        let option = options.find(|o| o["label"] == label).expect("it can be chosen");
+        let data = json!({
+            "component_type": 3, "custom_id": menu["custom_id"], "values": [option["value"]],
+        });
+        world.act(COMPONENT, (user, channel), data, Some(found))
+    }
+
     /// Lets somebody press the button of what only they saw.
     pub(crate) fn press_whispered(&self, user: u64, act: u64, label: &str) -> u64 {
         let mut world = self.world();

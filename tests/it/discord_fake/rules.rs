@@ -136,6 +136,8 @@ fn components(faults: &mut Faults, value: &Value) {
                         let words = "Must be between 1 and 25 in length.";
                         faults.add(&at("options"), "BASE_TYPE_BAD_LENGTH", words);
                     }
+                    faults.text(&at("placeholder"), &item["placeholder"], 0, 150);
+                    select(faults, &at("options"), &item["options"]);
                 }
                 _ => {
                     let words = "Value of field \"type\" must be one of (2, 3, 5, 6, 7, 8).";
@@ -143,6 +145,11 @@ fn components(faults: &mut Faults, value: &Value) {
                 }
             }
             if item["style"] == 5 {
+                let url = item["url"].as_str().unwrap_or_default();
+                if !(url.starts_with("https://") || url.starts_with("http://")) {
+                    faults.add(&at("url"), "URL_TYPE_INVALID_URL", "Not a well formed URL.");
+                }
+                faults.text(&at("url"), &item["url"], 1, 512);
                 continue;
             }
             faults.text(&at("custom_id"), &item["custom_id"], 1, 100);
@@ -153,6 +160,21 @@ fn components(faults: &mut Faults, value: &Value) {
             }
             seen.push(id);
         }
+    }
+}
+
+/// Options of a select: labels, and values that differ.
+fn select(faults: &mut Faults, path: &str, value: &Value) {
+    let mut seen: Vec<&Value> = Vec::new();
+    for (i, option) in value.as_array().into_iter().flatten().enumerate() {
+        let at = |name: &str| format!("{path}.{i}.{name}");
+        faults.text(&at("label"), &option["label"], 1, 100);
+        faults.text(&at("value"), &option["value"], 1, 100);
+        if seen.contains(&&option["value"]) {
+            let words = "The specified option value is already used";
+            faults.add(&at("value"), "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED", words);
+        }
+        seen.push(&option["value"]);
     }
 }
 
@@ -217,6 +239,18 @@ fn option(faults: &mut Faults, path: &str, value: &Value) -> usize {
     }
     faults.text(&format!("{path}.description"), &value["description"], 1, 100);
     let mut n = name.len() + value["description"].as_str().map_or(0, units);
+    for (i, choice) in
+        faults.list(&format!("{path}.choices"), &value["choices"], 25).iter().enumerate()
+    {
+        for name in ["name", "value"] {
+            faults.text(&format!("{path}.choices.{i}.{name}"), &choice[name], 1, 100);
+            n += choice[name].as_str().map_or(0, units);
+        }
+        if value["autocomplete"] == true {
+            let words = "Autocomplete and choices exclude each other";
+            faults.add(path, "APPLICATION_COMMAND_OPTIONS_CHOICES_AUTOCOMPLETE", words);
+        }
+    }
     let mut optional = false;
     let most = 25;
     for (i, inner) in

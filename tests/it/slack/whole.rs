@@ -124,6 +124,27 @@ async fn an_incident_is_told_asked_about_and_taken_in_slack() {
     assert_eq!(fake.look().pinged, [""; 0]);
     assert_eq!(cards(&fake).len(), 1);
 
+    // The menu opens the same forms for the same people: an update goes into the thread.
+    let n_views = fake.look().views.len();
+    for (user, verb) in [(CY, "v1:note:"), (ANN, "v1:merge:"), (ANN, "v1:note:")] {
+        let choice = fake.choose(user, CHANNEL, &ts, verb);
+        assert!(fake.deliver("interactive", choice).await.is_some());
+    }
+    eventually("one form", PATIENCE, async || fake.look().views.len() > n_views).await;
+    eventually("two refusals", PATIENCE, async || {
+        let said = fake.look().ephemeral.iter().map(Value::to_string).collect::<String>();
+        said.contains("write into an incident") && said.contains("there is none to merge it into")
+    })
+    .await;
+    assert_eq!(fake.look().views.len(), n_views + 1);
+    let sent = fake.submit(ANN, &[("text", text("The pool of orders is full."))]);
+    assert!(fake.deliver("interactive", sent).await.is_some());
+    eventually("the update", PATIENCE, async || {
+        let all = fake.messages(CHANNEL);
+        all.iter().any(|m| m["thread_ts"] == *ts && m.to_string().contains("orders is full"))
+    })
+    .await;
+
     // Connections that break and are refused leave no secret in the log.
     fake.trouble("socket", Trouble::Error("refused"));
     fake.drop_sockets();

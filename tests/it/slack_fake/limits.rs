@@ -121,13 +121,27 @@ fn elements_faults(elements: &[Value], most: usize, ids: &mut Vec<String>) -> Ve
             faults.push(format!("action_id {id:?} is too long or there twice"));
         }
         ids.push(id);
-        if element["type"] != "button" {
-            faults.push(format!("{} is not expected here", element["type"]));
-            continue;
+        match element["type"].as_str() {
+            Some("button") => {}
+            Some("overflow") => {
+                faults.extend(options_faults(element, 5));
+                continue;
+            }
+            Some("static_select") => {
+                faults.extend(options_faults(element, 100));
+                faults.extend(text_faults(&element["placeholder"], &["plain_text"], 150, "menu"));
+                continue;
+            }
+            _ => {
+                faults.push(format!("{} is not expected here", element["type"]));
+                continue;
+            }
         }
         faults.extend(text_faults(&element["text"], &["plain_text"], 75, "button"));
-        if units(element["value"].as_str().unwrap_or_default()) > 2_000 {
-            faults.push("a button's value is too long".into());
+        for (name, most) in [("value", 2_000), ("url", 3_000)] {
+            if units(element[name].as_str().unwrap_or_default()) > most {
+                faults.push(format!("a button's {name} is too long"));
+            }
         }
         let style = &element["style"];
         if !(style.is_null() || style == "primary" || style == "danger") {
@@ -138,6 +152,23 @@ fn elements_faults(elements: &[Value], most: usize, ids: &mut Vec<String>) -> Ve
             for (name, most) in [("title", 100), ("text", 300), ("confirm", 30), ("deny", 30)] {
                 faults.extend(text_faults(&confirm[name], &["plain_text", "mrkdwn"], most, name));
             }
+        }
+    }
+    faults
+}
+
+/// What is wrong with the options of a menu.
+fn options_faults(element: &Value, most: usize) -> Vec<String> {
+    let options = list(&element["options"]);
+    let mut faults = Vec::new();
+    if options.is_empty() || options.len() > most {
+        faults.push(format!("{} options, 1 to {most} are allowed", options.len()));
+    }
+    for option in options {
+        faults.extend(text_faults(&option["text"], &["plain_text"], 75, "option"));
+        let n = units(option["value"].as_str().unwrap_or_default());
+        if n == 0 || n > 150 {
+            faults.push(format!("an option's value has {n} characters"));
         }
     }
     faults
@@ -163,19 +194,9 @@ fn input(block: &Value, ids: &mut Vec<String>) -> Vec<String> {
             }
         }
         "static_select" => {
-            let options = list(&element["options"]);
-            if options.is_empty() || options.len() > 100 {
-                faults.push(format!("{} options", options.len()));
-            }
-            for option in options {
-                faults.extend(text_faults(&option["text"], &["plain_text"], 75, "option"));
-                let n = units(option["value"].as_str().unwrap_or_default());
-                if n == 0 || n > 150 {
-                    faults.push(format!("an option's value has {n} characters"));
-                }
-            }
+            faults.extend(options_faults(element, 100));
             let initial = &element["initial_option"];
-            if !initial.is_null() && !options.contains(initial) {
+            if !initial.is_null() && !list(&element["options"]).contains(initial) {
                 faults.push("initial_option is none of the options".into());
             }
         }

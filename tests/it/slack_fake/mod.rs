@@ -240,6 +240,22 @@ impl Fake {
         })
     }
 
+    /// The payload of a choice in the menu of a message: the option whose value begins so.
+    pub(crate) fn choose(&self, user: &str, channel: &str, ts: &str, value: &str) -> Value {
+        let mut payload = self.click(user, channel, ts, 0);
+        let blocks = payload["message"]["blocks"].as_array().cloned().unwrap_or_default();
+        let elements = blocks.iter().flat_map(|b| b["elements"].as_array().into_iter().flatten());
+        let menu = elements.clone().find(|e| e["options"].is_array()).expect("it has a menu");
+        let mut options = menu["options"].as_array().into_iter().flatten();
+        let begins = |o: &&Value| o["value"].as_str().is_some_and(|v| v.starts_with(value));
+        payload["actions"] = json!([{
+            "type": menu["type"], "action_id": menu["action_id"], "block_id": "b",
+            "selected_option": options.find(begins).expect("it has such an option"),
+            "action_ts": self.look().ts(),
+        }]);
+        payload
+    }
+
     /// The payload of sending the newest modal with these answers.
     pub(crate) fn submit(&self, user: &str, answers: &[(&str, Value)]) -> Value {
         let mut view = self.look().views.last().expect("a modal is open").clone();

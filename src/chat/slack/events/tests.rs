@@ -98,6 +98,29 @@ fn a_click_on_a_card_and_one_within_a_thread() {
 }
 
 #[test]
+fn what_is_chosen_in_a_menu_is_a_click_and_a_link_is_nothing() {
+    for kind in ["overflow", "static_select"] {
+        let click = json!({
+            "type": "block_actions", "user": { "id": "U1" }, "channel": { "id": "C1" },
+            "container": { "message_ts": "1.5" }, "actions": [{
+                "type": kind, "action_id": "nightjar:more", "action_ts": "9.9",
+                "selected_option": { "text": { "text": "Merge…" }, "value": "v1:merge:INC-1" },
+            }],
+        });
+        let Happened::Pressed { spot, code } = interactive(&click) else { panic!("a click") };
+        assert_eq!(
+            (code.as_str(), spot.key.as_str()),
+            ("v1:merge:INC-1", "click:U1:9.9:v1:merge:INC-1")
+        );
+    }
+    let link = json!({
+        "type": "block_actions", "user": { "id": "U1" },
+        "actions": [{ "type": "button", "url": "https://nightjar.example", "action_ts": "9.9" }],
+    });
+    assert_eq!(interactive(&link), Happened::Nothing);
+}
+
+#[test]
 fn a_form_brings_back_its_code_and_plain_values() {
     let metadata =
         Metadata { code: "v1:y".into(), channel: "C1".into(), thread: Some("1.2".into()) };

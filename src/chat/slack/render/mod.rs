@@ -35,6 +35,11 @@ const CONTEXT: usize = 1_500;
 const FALLBACK: usize = 3_000;
 /// Buttons of one message; Slack takes as many in one block.
 const BUTTONS: usize = 25;
+/// Options of a menu, and those of the one that shows three dots only.
+const OPTIONS: usize = 100;
+const OVERFLOW: usize = 5;
+/// Characters of a button's address.
+const URL: usize = 3_000;
 /// Cards of somebody's home.
 const HOME_CARDS: usize = 20;
 /// What every part after one that is too long keeps for itself.
@@ -111,9 +116,10 @@ fn card_blocks(card: &Card, room: Room) -> Vec<Value> {
         blocks.push(json!({ "type": "header", "text": plain(title.trim(), 150) }));
     }
     blocks.extend((!card.context.is_empty()).then(|| context(&escape(&card.context))));
-    let mut end: Vec<Value> = card.buttons.chunks(BUTTONS).take(1).map(actions).collect();
-    if card.buttons.len() > BUTTONS {
-        let missing = card.buttons.len() - BUTTONS;
+    let mut end: Vec<Value> = Vec::new();
+    let (elements, missing) = elements(card);
+    end.extend((!elements.is_empty()).then(|| json!({ "type": "actions", "elements": elements })));
+    if missing > 0 {
         end.push(context(&format!("… {missing} more buttons in the console")));
     }
     end.extend((!card.footer.is_empty()).then(|| context(&escape(&card.footer))));
@@ -295,9 +301,37 @@ fn fields(heading: Option<&str>, lines: &[String], room: Room) -> Vec<Value> {
     blocks
 }
 
-fn actions(buttons: &[Button]) -> Value {
-    let elements: Vec<Value> = buttons.iter().enumerate().map(|(i, b)| button(i, b)).collect();
-    json!({ "type": "actions", "elements": elements })
+/// Buttons, menu and link of a card, and how many buttons have no place.
+fn elements(card: &Card) -> (Vec<Value>, usize) {
+    let mut after: Vec<Value> = menu(&card.menu).into_iter().collect();
+    let url = card.url.as_deref().filter(|url| length(url) <= URL);
+    after.extend(url.map(|url| {
+        let text = plain("Open in console", 75);
+        json!({ "type": "button", "action_id": "nightjar:console", "text": text, "url": url })
+    }));
+    let most = BUTTONS - after.len();
+    let shown = card.buttons.iter().take(most).enumerate().map(|(i, b)| button(i, b));
+    (shown.chain(after).collect(), card.buttons.len().saturating_sub(most))
+}
+
+/// A menu of what each opens a form: the one that keeps no choice, where it takes so many.
+fn menu(choices: &[Button]) -> Option<Value> {
+    let option = |b: &Button| {
+        let label = if b.label.trim().is_empty() { b.verb.as_str() } else { &b.label };
+        json!({ "text": plain(label, 75), "value": b.code() })
+    };
+    let options: Vec<Value> = choices.iter().take(OPTIONS).map(option).collect();
+    let id = "nightjar:more";
+    match options.len() {
+        0 => None,
+        n if n <= OVERFLOW => {
+            Some(json!({ "type": "overflow", "action_id": id, "options": options }))
+        }
+        _ => Some(json!({
+            "type": "static_select", "action_id": id, "options": options,
+            "placeholder": plain(Verb::MORE, 150),
+        })),
+    }
 }
 
 fn button(i: usize, button: &Button) -> Value {

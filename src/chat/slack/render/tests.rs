@@ -62,6 +62,11 @@ fn sample() -> Card {
             press(Verb::Acknowledge, "Acknowledge", Style::Plain),
             press(Verb::Rollback, "Roll back", Style::Danger),
         ],
+        menu: vec![
+            press(Verb::Note, "Post an update…", Style::Plain),
+            press(Verb::Merge, "Merge…", Style::Plain),
+        ],
+        url: Some("https://nightjar.example/#/incidents/INC-1".into()),
         footer: "7 pieces of evidence · no model used".into(),
         fallback: "INC-1 Checkout p99 4.2 s, was 310 ms".into(),
     }
@@ -75,9 +80,14 @@ fn short(blocks: &[Value]) -> String {
     let line = |b: &Value| match b["type"].as_str().unwrap_or_default() {
         "actions" => {
             let one = |e: &Value| {
+                if let Some(options) = e["options"].as_array() {
+                    let each = |o: &Value| format!("    {} {}", text(&o["text"]), o["value"]);
+                    let all: Vec<String> = options.iter().map(each).collect();
+                    return format!("  {} of\n{}", e["type"], all.join("\n"));
+                }
                 let style = e["style"].as_str().unwrap_or("plain");
                 let asks = if e["confirm"].is_null() { "" } else { ", asks first" };
-                let value = e["value"].as_str().unwrap_or_default();
+                let value = e["value"].as_str().or(e["url"].as_str()).unwrap_or_default();
                 format!("  [{}] {style}{asks} {value}", text(&e["text"]))
             };
             let all: Vec<String> =
@@ -124,6 +134,10 @@ fn a_card() {
       [Approve…] primary v1:approve:PRP-01M7VEQW10PBPC8T8SYPCK6WXY:0123456789abcdef
       [Acknowledge] plain v1:acknowledge:INC-01M7VEQW10CBAEVZN94BMBXE5T
       [Roll back] danger, asks first v1:rollback:INC-01M7VEQW10CBAEVZN94BMBXE5T
+      "overflow" of
+        Post an update… "v1:note:INC-01M7VEQW10CBAEVZN94BMBXE5T"
+        Merge… "v1:merge:INC-01M7VEQW10CBAEVZN94BMBXE5T"
+      [Open in console] plain https://nightjar.example/#/incidents/INC-1
     context 7 pieces of evidence · no model used
     "#);
     insta::assert_snapshot!(rendered.text, @"INC-1 Checkout p99 4.2 s, was 310 ms");
@@ -289,8 +303,11 @@ fn any_card() -> impl Strategy<Value = Card> {
                 let style = [Style::Plain, Style::Primary, Style::Danger][style as usize];
                 press(Verb::ALL[verb], &label, style)
             };
-            let buttons = buttons.into_iter().map(button).collect();
-            Card { mark: Mark::Open, title, context, blocks, buttons, footer, fallback }
+            let buttons: Vec<Button> = buttons.into_iter().map(button).collect();
+            let menu = buttons.iter().rev().take(blocks.len()).cloned().collect();
+            let url = (!title.is_empty()).then(|| format!("https://nightjar.example/{title}"));
+            let mark = Mark::Open;
+            Card { mark, title, context, blocks, buttons, menu, url, footer, fallback }
         },
     )
 }
