@@ -340,6 +340,7 @@ fn decide(
             fields.push(at.required().with(soon).hint(hint));
             ("Schedule", "Schedule")
         }
+        Verb::Ignore if proposal.state == ProposalState::Scheduled => ("Call off", "Call off"),
         Verb::Ignore => ("Decline", "Decline"),
         _ => {
             fields.extend(super::plan::choices(desk, proposal, Form::MAX_FIELDS - 1));

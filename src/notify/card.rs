@@ -9,7 +9,7 @@ use crate::model::figure::{count_text, n_of};
 use crate::model::time::duration_text;
 use crate::model::{
     Alert, Diagnosis, Incident, IncidentState, Proposal, ProposalState, Risk, Run, RunState,
-    Severity, Time,
+    Severity, Time, Verdict,
 };
 
 /// Everything that a card is made of, as the store has it.
@@ -38,6 +38,7 @@ pub fn incident_card(facts: &Facts, now: Time) -> Card {
     blocks.extend(what_changed(facts));
     blocks.extend(seen_before(facts));
     blocks.extend(suggested(facts, now));
+    blocks.extend(waiting(facts));
     blocks.extend(what_was_done(facts));
     let title = format!("#{} {}", incident.number, incident.title);
     let context = context(incident, now);
@@ -263,6 +264,31 @@ fn suggested(facts: &Facts, now: Time) -> Option<Block> {
     list("Suggested", items)
 }
 
+/// What was approved for later, the earliest first; it can be called off until then.
+fn scheduled_proposals(facts: &Facts) -> Vec<&Proposal> {
+    let later = facts.proposals.iter().filter(|p| p.state == ProposalState::Scheduled);
+    let mut later: Vec<&Proposal> = later.collect();
+    later.sort_by_key(|p| (p.scheduled_for, p.id));
+    later
+}
+
+fn waiting(facts: &Facts) -> Option<Block> {
+    let later = scheduled_proposals(facts);
+    let several = later.len() > 1;
+    let items = later.into_iter().zip(1..).map(|(p, n)| {
+        let number = if several { format!("{n}. ") } else { String::new() };
+        let yes = p.decisions.iter().filter(|d| d.verdict != Verdict::Ignore);
+        let by: Vec<&str> = yes.map(|d| d.actor.name.as_str()).collect();
+        let at = p.scheduled_for.map_or_else(String::new, |at| at.minute_text());
+        Item::plain(format!(
+            "{number}{}: at {at}, approved by {}.",
+            p.title.trim_end_matches('.'),
+            by.join(" and ")
+        ))
+    });
+    list("Scheduled", items.collect())
+}
+
 fn what_was_done(facts: &Facts) -> Option<Block> {
     let items = facts.runs.iter().map(|r| Item::plain(run_text(r))).collect();
     list("Done", items)
@@ -350,6 +376,15 @@ fn buttons(facts: &Facts, now: Time) -> Vec<Button> {
         buttons.push(of(Verb::Schedule, ("Schedule", "…"), Style::Plain));
         buttons.push(of(Verb::Ignore, ("Ignore", ""), Style::Plain));
     }
+    let later = scheduled_proposals(facts);
+    let several = later.len() > 1;
+    buttons.extend(later.into_iter().take(2).zip(1..).map(|(proposal, n)| Button {
+        verb: Verb::Ignore,
+        label: if several { format!("Call off {n}") } else { "Call off".into() },
+        style: Style::Plain,
+        subject: Subject::Proposal(proposal.id),
+        digest: Some(proposal.digest.short().to_owned()),
+    }));
     buttons.extend([
         own(Verb::Why, "Why?", Style::Plain),
         own(Verb::Silence, "Silence…", Style::Plain),

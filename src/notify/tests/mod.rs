@@ -90,6 +90,30 @@ fn facts(incident: Incident) -> Facts {
 }
 
 #[test]
+fn what_was_scheduled_is_shown_until_then_and_can_be_called_off() {
+    let first = incident();
+    let later = Proposal {
+        state: ProposalState::Scheduled,
+        scheduled_for: Some(t0().plus_ms(1_800_000)),
+        decisions: vec![action::Decision {
+            actor: Actor { name: "Ada".into(), ..Actor::nightjar() },
+            verdict: Verdict::Schedule { at: t0().plus_ms(1_800_000) },
+            digest: proposal(&first).digest,
+            reason: String::new(),
+            at: t0(),
+        }],
+        ..proposal(&first)
+    };
+    let told = Facts { proposals: vec![later.clone()], ..facts(first) };
+    let card = incident_card(&told, t0());
+    let off = card.buttons.iter().find(|b| b.label == "Call off").expect("a way back");
+    assert_eq!((off.verb, off.digest.as_deref()), (Verb::Ignore, Some(later.digest.short())));
+    assert!(card.buttons.iter().all(|b| b.verb != Verb::Approve), "it is decided");
+    let text = card.text();
+    assert!(text.contains("at 2026-11-20 03:30 UTC, approved by Ada."), "{text}");
+}
+
+#[test]
 fn where_several_are_offered_a_number_says_which_buttons_are_whose() {
     let mut facts = facts(incident());
     let second = Proposal {

@@ -43,7 +43,7 @@ export function card(found, press, more) {
   // A chart of an incident that goes on is read again twice a minute of event time.
   const newest = found.incident.resolved_at || found.incident.updated_at;
   const version = `${newest}-${found.runs.length}-${clock(root.edited_at || root.at).slice(0, 7)}`;
-  const offers = found.proposals.map((p) => [p, c.buttons.filter((b) => b.subject === p.id)]).filter(([, b]) => b.length)
+  const offers = found.proposals.filter((p) => p.state === "open").map((p) => [p, c.buttons.filter((b) => b.subject === p.id)]).filter(([, b]) => b.length)
     .sort(([a], [b]) => (b.worth || 0) - (a.worth || 0));
   const own = c.buttons.filter((b) => !offers.some(([p]) => p.id === b.subject));
   return el("article", { class: "panel", id: "card", "aria-labelledby": "card-title" },
