@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use futures_util::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use super::{Card, Form};
+use super::{Card, Form, Verb};
 use crate::model::{Actor, Fault, Time};
 use crate::store::{Index, Record};
 
@@ -30,6 +30,11 @@ pub struct Inbound {
     pub message: Option<String>,
     /// Who, with the role that the platform's user has here.
     pub actor: Actor,
+    /// Whether [`Inbound::actor`] is the platform's id alone so far: name and role are asked for
+    /// ([`Chat::who`](super::Chat::who)) where it is handled, because asking takes longer than an
+    /// acknowledgement may. Until then the role is the least one and counts for nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unresolved: bool,
     /// When (event time).
     pub at: Time,
     /// What a form or an ephemeral answer needs, where the platform gives such a thing (Slack's
@@ -96,6 +101,25 @@ pub enum Said {
     },
 }
 
+impl Verb {
+    /// Whether a button of this verb asks something first; one that does not is kept at once, and
+    /// whether the person may is judged where it is handled.
+    #[must_use]
+    pub fn opens_form(self) -> bool {
+        !matches!(self, Self::Acknowledge | Self::Why)
+    }
+}
+
+/// Who did something, as a platform tells it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Who {
+    /// A person, with name and role.
+    Person(Actor),
+    /// Somebody who is not served here: what they said is not done, and they are told this, where
+    /// they were not told just before.
+    Stranger(Option<String>),
+}
+
 /// What comes of pressing a button.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Pressed {
@@ -125,16 +149,17 @@ pub trait Inlet: Send + Sync + 'static {
     fn press(&self, actor: Actor, code: String) -> BoxFuture<'_, Result<Pressed, Fault>>;
 
     /// What is wrong with a form's values, by field name, before it is handed to
-    /// [`Inlet::accept`]; empty: nothing. Reads only, in milliseconds.
+    /// [`Inlet::accept`]; empty: nothing. Reads only, in milliseconds. Without an actor only the
+    /// values are looked at: who sent it is not known in time, and judged where it is handled.
     fn faults(
         &self,
-        actor: Actor,
+        actor: Option<Actor>,
         code: String,
         values: BTreeMap<String, String>,
     ) -> BoxFuture<'_, Result<BTreeMap<String, String>, Fault>>;
 
     /// Keeps what was said and returns once it is durable; it is handled after. `false`: it was
-    /// there already (delivered twice).
+    /// there already (delivered twice). Only then may it be acknowledged.
     fn accept(&self, inbound: Inbound) -> BoxFuture<'_, Result<bool, Fault>>;
 
     /// Values and labels that begin like `typed`, at most 25, the likeliest first.

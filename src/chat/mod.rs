@@ -37,7 +37,7 @@ mod tests;
 
 pub use card::{BadCode, Block, Button, Card, Field, Item, Mark, Style, Subject, Verb};
 pub use form::{Form, FormField, FormKind};
-pub use inbound::{Address, Completion, HeardState, Inbound, Inlet, Kept, Pressed, Said};
+pub use inbound::{Address, Completion, HeardState, Inbound, Inlet, Kept, Pressed, Said, Who};
 pub use message::{Channel, Content, Message, StoredFile};
 pub use outbox::{Post, PostState, Urgency, Within};
 pub use route::{Route, Routing};
@@ -194,6 +194,12 @@ pub trait Chat: Send + Sync + 'static {
     /// message, a word under the box. `message` is the platform's id of the question.
     fn working(&self, _to: Address, _message: String, _on: bool) -> BoxFuture<'_, ()> {
         Box::pin(std::future::ready(()))
+    }
+
+    /// Who did something that was kept before that was known ([`Inbound::unresolved`]). A transient
+    /// fault: it can't be asked now, and is to be asked again; nobody's role is guessed.
+    fn who(&self, inbound: Inbound) -> BoxFuture<'_, Result<Who, Fault>> {
+        Box::pin(std::future::ready(Ok(Who::Person(inbound.actor))))
     }
 
     /// A call of the platform at one of our addresses; `None`: it makes no such calls.

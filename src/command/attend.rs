@@ -74,7 +74,12 @@ impl Stage for Attend {
 
 /// Handles one thing, and counts where that fails.
 async fn attend(clerk: &Clerk, claim: &Claim, inbound: Inbound, turns: &Semaphore) {
-    let Err(fault) = attempt(clerk, &inbound, turns).await else { return claim.done() };
+    let done = match clerk.known(inbound.clone()).await {
+        Ok(Some(inbound)) => attempt(clerk, &inbound, turns).await,
+        Ok(None) => Ok(()),
+        Err(fault) => clerk.unknown(&inbound, fault).await,
+    };
+    let Err(fault) = done else { return claim.done() };
     metrics::counter!("nightjar_command_failed_total").increment(1);
     let pause = match &fault {
         Fault::Transient { after, .. } => *after,

@@ -1,7 +1,7 @@
 //! What was said, as it is kept: whether it waits, and the mark that it was handled.
 
-use crate::chat::{HeardState, Kept};
-use crate::model::{Fault, Refused};
+use crate::chat::{HeardState, Inbound, Kept, Said};
+use crate::model::{Actor, Fault, Refused};
 use crate::store::{Rows, Tx};
 
 /// Where something that was said stands.
@@ -28,6 +28,21 @@ pub(super) fn state(rows: &Rows<'_>, key: &str) -> Result<Handled, Fault> {
 pub(super) fn finish(tx: &Tx<'_>, key: &str) -> Result<bool, Fault> {
     let Some(kept) = tx.get::<Kept>(key)? else { return Ok(false) };
     tx.replace_in_state(&Kept { state: HeardState::Done, ..kept }, "due")
+}
+
+/// Keeps with something that waits who said it.
+pub(super) fn name(tx: &Tx<'_>, key: &str, actor: Actor) -> Result<bool, Fault> {
+    let Some(kept) = tx.get::<Kept>(key)? else { return Ok(false) };
+    let inbound = Inbound { actor, unresolved: false, ..kept.inbound };
+    tx.replace_in_state(&Kept { inbound, ..kept }, "due")
+}
+
+/// Marks something as handled and keeps none of its words.
+pub(super) fn forget(tx: &Tx<'_>, key: &str) -> Result<bool, Fault> {
+    let Some(kept) = tx.get::<Kept>(key)? else { return Ok(false) };
+    let said = Said::Command { text: String::new() };
+    let inbound = Inbound { said, ..kept.inbound };
+    tx.replace_in_state(&Kept { inbound, state: HeardState::Done }, "due")
 }
 
 /// Why something that is delivered twice is not done twice.

@@ -12,6 +12,7 @@
 
 mod answer;
 mod asked;
+mod asker;
 mod attend;
 mod carry;
 mod claims;

@@ -17,7 +17,8 @@ pub(super) fn known(rows: &Rows<'_>, keyed: Option<&People>) -> Result<Vec<Actor
     let mut people = keyed.map(|read| read(rows)).transpose()?.unwrap_or_default();
     // Newest first: the name and the role that somebody has now.
     let spoken = rows.list::<Kept>(&Filter::all().newest(SPOKEN))?;
-    for actor in spoken.into_iter().map(|kept| kept.inbound.actor) {
+    let spoken = spoken.into_iter().map(|kept| kept.inbound).filter(|i| !i.unresolved);
+    for actor in spoken.map(|inbound| inbound.actor) {
         if !people.iter().any(|known| known.same_as(&actor)) {
             people.push(actor);
         }

@@ -76,6 +76,7 @@ impl Clerk {
             message: None,
             actor: actor.clone(),
             at,
+            unresolved: false,
             trigger: None,
             said: Said::Submit { code: code.to_owned(), values },
         };
@@ -93,6 +94,7 @@ impl Clerk {
             message: Some(message.id.to_string()),
             actor: message.author.clone(),
             at: message.at,
+            unresolved: false,
             trigger: None,
             said: Said::Message { text: text.to_owned(), addressed: true },
         };

@@ -96,7 +96,7 @@ impl Inlet for Desk {
 
     fn faults(
         &self,
-        _actor: Actor,
+        _actor: Option<Actor>,
         _code: String,
         values: BTreeMap<String, String>,
     ) -> BoxFuture<'_, Result<BTreeMap<String, String>, Fault>> {

@@ -99,6 +99,7 @@ fn heard(key: &str, at: Time, state: HeardState) -> Kept {
         message: None,
         actor: Actor::nightjar(),
         at,
+        unresolved: false,
         trigger: None,
         said: Said::Message { text: "status".into(), addressed: true },
     };

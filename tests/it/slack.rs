@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use nightjar::chat::slack::{Config, Slack};
 use nightjar::chat::{
     Address, Button, Card, Chat as _, Completion, Content, Draft, File, Form, FormField, FormKind,
-    Health, Inbound, Inlet, Pressed, Style, Subject, Verb,
+    Health, Inbound, Inlet, Pressed, Style, Subject, Verb, Who,
 };
 use nightjar::model::clock::SystemClock;
 use nightjar::model::{Actor, Fault, IncidentId, Role, Time};
@@ -74,7 +74,7 @@ impl Inlet for Recorder {
 
     fn faults(
         &self,
-        _: Actor,
+        _: Option<Actor>,
         _: String,
         values: BTreeMap<String, String>,
     ) -> BoxFuture<'_, Result<BTreeMap<String, String>, Fault>> {
@@ -145,6 +145,17 @@ struct Stage {
     slack: Slack,
     recorder: Arc<Recorder>,
     end: CancellationToken,
+}
+
+impl Stage {
+    /// Who said something, as Slack tells it after it was kept.
+    async fn who(&self, inbound: &Inbound) -> Actor {
+        assert!(inbound.unresolved, "it was kept before Slack was asked");
+        match self.slack.who(inbound.clone()).await.expect("Slack tells") {
+            Who::Person(actor) => actor,
+            stranger @ Who::Stranger(_) => panic!("{stranger:?}"),
+        }
+    }
 }
 
 impl Drop for Stage {

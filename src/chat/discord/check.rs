@@ -81,7 +81,12 @@ impl Inlet for Nobody {
         ready(Ok(Pressed::Refused("Nobody listens.".into()))).boxed()
     }
 
-    fn faults(&self, _: Actor, _: String, _: Values) -> BoxFuture<'_, Result<Values, Fault>> {
+    fn faults(
+        &self,
+        _: Option<Actor>,
+        _: String,
+        _: Values,
+    ) -> BoxFuture<'_, Result<Values, Fault>> {
         ready(Ok(Values::new())).boxed()
     }
 

@@ -13,7 +13,7 @@ use serenity::model::user::User;
 use tokio::time::Instant;
 
 use super::commands::{completes, used};
-use super::interact::{Deed, THINK, What};
+use super::interact::{ASK, Deed, THINK, What};
 use super::places::Kind;
 use super::roles::STRANGER;
 use super::{Inner, render};
@@ -80,12 +80,14 @@ impl Inner {
         let text = [format!("<@{}>", me.user), format!("<@!{}>", me.user)]
             .iter()
             .fold(message.content.clone(), |text, mention| text.replace(mention, " "));
-        let roles = match (&message.member, guild) {
-            (Some(member), _) => member.roles.iter().map(|r| r.to_string()).collect(),
-            (None, Some(_)) => self.roles_of(message.author.id.get()).await.unwrap_or_default(),
-            (None, None) => match self.roles_of(message.author.id.get()).await {
-                Some(roles) => roles,
-                None => return self.turned_away(channel).await,
+        let user = message.author.id.get();
+        let roles = match &message.member {
+            Some(member) => Some(member.roles.iter().map(|r| r.to_string()).collect()),
+            // Where that is not told in time, it is kept first and asked again after.
+            None => match tokio::time::timeout(ASK, self.roles_of(user)).await {
+                Ok(Ok(None)) if guild.is_none() => return self.turned_away(channel, user).await,
+                Ok(Ok(roles)) => Some(roles.unwrap_or_default()),
+                Ok(Err(_)) | Err(_) => None,
             },
         };
         let name = message.author.global_name.as_ref().unwrap_or(&message.author.name);
@@ -97,7 +99,8 @@ impl Inner {
             channel: parent.unwrap_or_else(|| channel.to_string()),
             thread,
             message: Some(message.id.to_string()),
-            actor: self.actor(message.author.id.get(), name, &roles),
+            actor: self.person(user, name, roles.as_deref()),
+            unresolved: roles.is_none(),
             at: self.clock.now(),
             trigger: None,
             said: Said::Message { text: text.trim().to_owned(), addressed },
@@ -108,8 +111,10 @@ impl Inner {
     }
 
     /// Tells somebody in a direct conversation that only members are answered.
-    async fn turned_away(&self, channel: u64) {
-        metrics::counter!("nightjar_discord_strangers_total").increment(1);
+    async fn turned_away(&self, channel: u64, user: u64) {
+        if !self.is_told(user) {
+            return;
+        }
         let body = render::message(None, &Content::text(STRANGER));
         if let Err(trouble) = self.rest.send_message(channel, &body).await {
             tracing::debug!(reason = %trouble, "a stranger was not told");
@@ -141,7 +146,7 @@ pub(super) fn deed(interaction: Interaction, by: Instant) -> Option<Deed> {
             parent: thread.and_then(|c| c.parent_id).map(|p| p.get()),
             user: who.user.id.get(),
             name: name.clone(),
-            roles: roles.unwrap_or_default(),
+            roles,
             message,
             what,
             by,

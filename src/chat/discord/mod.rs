@@ -16,7 +16,7 @@
 //!
 //! Guarantees: one message for a key, also after a crash (`enforce_nonce` for a short while, the
 //! history before a doubtful send); a first response to every interaction within 2 s, whatever is
-//! slow; nobody is pinged; limits of the API are kept and waited out; no token in the log.
+//! slow, and none says that something is taken before it is durable; nobody is pinged; limits of the API are kept and waited out; no token in the log.
 
 mod check;
 mod commands;
@@ -30,6 +30,7 @@ mod pace;
 mod places;
 mod post;
 mod render;
+mod respond;
 mod rest;
 mod roles;
 mod socket;
@@ -52,7 +53,7 @@ pub use check::{Finding, check};
 pub use config::Config;
 
 use super::seek::Seeks;
-use super::{Address, Chat, Content, Draft, File, Health, Inlet, Limits, Place};
+use super::{Address, Chat, Content, Draft, File, Health, Inbound, Inlet, Limits, Place, Who};
 use crate::model::{Fault, SharedClock};
 use places::{Kind, given_id, id};
 use rest::{Ask, Rest};
@@ -82,10 +83,12 @@ struct Inner {
     kinds: Mutex<BTreeMap<u64, Kind>>,
     /// Searches for messages in doubt.
     seeks: Seeks,
-    // Guards the roles of people who were asked about.
-    roles: Mutex<roles::Known>,
+    // Guards what is known of people who were asked about.
+    known: Mutex<roles::Known>,
     // Guards responses that were put off and forms that were faulty.
-    open: Mutex<interact::Open>,
+    open: Mutex<respond::Open>,
+    // Tells that a first response was sent.
+    answered: tokio::sync::Notify,
     // Guards why no events come; `None`: they do.
     deaf: Mutex<Option<String>>,
 }
@@ -110,8 +113,9 @@ impl Discord {
             me: OnceCell::new(),
             kinds: Mutex::default(),
             seeks: Seeks::default(),
-            roles: Mutex::default(),
+            known: Mutex::default(),
             open: Mutex::default(),
+            answered: tokio::sync::Notify::new(),
             deaf: Mutex::new(None),
         };
         Ok(Self { inner: Arc::new(inner) })
@@ -246,6 +250,14 @@ impl Chat for Discord {
             if let Err(trouble) = self.inner.sign(&to, &message, on).await {
                 tracing::debug!(reason = %trouble, "the sign at a question was not changed");
             }
+        }
+        .boxed()
+    }
+
+    fn who(&self, inbound: Inbound) -> BoxFuture<'_, Result<Who, Fault>> {
+        async move {
+            let what = format!("look up {} on Discord", inbound.actor.name);
+            self.inner.who(&inbound).await.map_err(|t| t.fault(&what))
         }
         .boxed()
     }

@@ -46,7 +46,7 @@ pub async fn check(config: &Config) -> Result<Vec<Finding>, Fault> {
 }
 
 /// Hears nothing: a check listens to nobody.
-struct Nobody;
+pub(super) struct Nobody;
 
 impl Inlet for Nobody {
     fn press(&self, _: Actor, _: String) -> BoxFuture<'_, Result<Pressed, Fault>> {
@@ -55,7 +55,7 @@ impl Inlet for Nobody {
 
     fn faults(
         &self,
-        _: Actor,
+        _: Option<Actor>,
         _: String,
         _: BTreeMap<String, String>,
     ) -> BoxFuture<'_, Result<BTreeMap<String, String>, Fault>> {

@@ -1,7 +1,10 @@
 //! What is done about what happened: who it was, a form at once or into the [`Inlet`].
 //!
-//! Work is queued and done beside the sockets; whoever waits for an acknowledgement waits for a
-//! part of a second and then acknowledges: the work goes on.
+//! Work is done beside the sockets, and acknowledged once it is durable: what a person did is kept
+//! by their id before Slack is asked who that is, so that it takes one commit. The inlet sets aside
+//! on disk what the store does not commit in time; should even that fail, nothing is acknowledged
+//! and Slack sends it again, or shows the person that it did not work. What keeps nothing (a form
+//! to open, a page to show) is acknowledged at once.
 //!
 //! [`Inlet`]: crate::chat::Inlet
 
@@ -24,42 +27,57 @@ use crate::model::{Actor, Fault};
 pub(super) const QUEUE: usize = 1_024;
 /// Works that are done at once.
 pub(super) const AT_ONCE: usize = 64;
-/// Tries to keep what was said, a second apart at first, each next wait twice as long.
-const TRIES: u32 = 6;
+/// Tries to keep what was said, 50 ms apart at first, each next wait three times as long.
+const TRIES: u32 = 7;
+/// How long a form's answers are looked at before they are kept: they are judged again where they
+/// are handled.
+const JUDGE: Duration = Duration::from_millis(300);
 
 /// Something to be done, and who waits for the payload of its acknowledgement.
 pub(super) struct Work {
     happened: Happened,
     inputs: Vec<String>,
-    ack: oneshot::Sender<Option<Value>>,
+    ack: Acknowledge,
 }
 
-/// Why something can't be acknowledged.
+/// Where the payload of an acknowledgement goes once what was done is durable; dropped without:
+/// it is not acknowledged.
+type Acknowledge = oneshot::Sender<Option<Value>>;
+
+/// Something can't be acknowledged: it is not durable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(super) struct Unkept;
 
 impl Slack {
     /// Queues what happened and waits, at most `patience`, for the payload of its acknowledgement.
     ///
     /// # Errors
-    /// The queue is full: Slack is to send it again.
+    /// It is not durable by then, or the queue is full: Slack is to send it again. It is kept all
+    /// the same when that can be done, and once however often it comes.
     pub(super) async fn queue(
         &self,
         happened: Happened,
         view: &Value,
         patience: Duration,
-    ) -> Result<Option<Value>, Full> {
+    ) -> Result<Option<Value>, Unkept> {
         if happened == Happened::Nothing {
             return Ok(None);
         }
         let (ack, acknowledged) = oneshot::channel();
         let work = Work { happened, inputs: inputs(view), ack };
-        if self.inner.queue.try_send(work).is_err() {
+        let refused = || {
             metrics::counter!("nightjar_chat_refused_total", "platform" => "slack").increment(1);
+            Unkept
+        };
+        if self.inner.queue.try_send(work).is_err() {
             tracing::warn!("so much came from Slack that it is to send some again");
-            return Err(Full);
+            return Err(refused());
         }
-        Ok(tokio::time::timeout(patience, acknowledged).await.ok().and_then(Result::ok).flatten())
+        let Ok(Ok(payload)) = tokio::time::timeout(patience, acknowledged).await else {
+            tracing::warn!("what came from Slack is not durable in time: it is to send it again");
+            return Err(refused());
+        };
+        Ok(payload)
     }
 
     /// Does one piece of work.
@@ -68,50 +86,29 @@ impl Slack {
         self.handle(happened, &inputs, ack).await;
     }
 
-    async fn handle(
-        &self,
-        happened: Happened,
-        inputs: &[String],
-        ack: oneshot::Sender<Option<Value>>,
-    ) {
-        // That nobody waits any more is no matter: the acknowledgement was sent.
-        let acknowledge = |ack: oneshot::Sender<Option<Value>>| drop(ack.send(None));
+    async fn handle(&self, happened: Happened, inputs: &[String], ack: Acknowledge) {
         match happened {
-            Happened::Nothing => acknowledge(ack),
+            Happened::Nothing => done(ack),
             Happened::Said { spot, text, addressed } => {
-                let actor = self.actor(&spot.user).await;
-                self.keep(self.inbound(&spot, actor, Said::Message { text, addressed })).await;
-                acknowledge(ack);
+                self.keep(self.inbound(&spot, Said::Message { text, addressed }), ack).await;
             }
             Happened::Command { spot, text } => {
-                let actor = self.actor(&spot.user).await;
-                self.keep(self.inbound(&spot, actor, Said::Command { text })).await;
-                acknowledge(ack);
+                self.keep(self.inbound(&spot, Said::Command { text }), ack).await;
             }
             Happened::Pressed { spot, code } => {
-                let actor = self.actor(&spot.user).await;
-                match self.inner.inlet.press(actor.clone(), code.clone()).await {
-                    Ok(Pressed::Nothing) => {
-                        self.keep(self.inbound(&spot, actor, Said::Click { code })).await;
-                        acknowledge(ack);
-                    }
-                    other => {
-                        acknowledge(ack);
-                        self.show(&spot, actor, other, None).await;
-                    }
+                if Button::parse(&code).is_ok_and(|button| !button.verb.opens_form()) {
+                    return self.keep(self.inbound(&spot, Said::Click { code }), ack).await;
                 }
+                done(ack);
+                self.open_form(&spot, code, None).await;
             }
             Happened::Declare { spot, text } => {
-                acknowledge(ack);
-                let actor = self.actor(&spot.user).await;
-                let code = declare();
-                let pressed = self.inner.inlet.press(actor.clone(), code).await;
-                self.show(&spot, actor, pressed, Some(text)).await;
+                done(ack);
+                self.open_form(&spot, declare(), Some(text)).await;
             }
             Happened::Submitted { spot, code, values } => {
-                let actor = self.actor(&spot.user).await;
-                let to = address(&spot, actor.clone());
-                let faults = self.submitted(&spot, actor, code, values).await;
+                let to = address(&spot, self.nobody(&spot.user));
+                let faults = self.submitted(&spot, code, values).await;
                 let text = faults.values().cloned().collect::<Vec<_>>().join("\n");
                 // Where the form has no input or is closed by now, its author is told.
                 let shown = ack.send(errors(inputs, faults));
@@ -120,21 +117,25 @@ impl Slack {
                 }
             }
             Happened::Home { user } => {
-                acknowledge(ack);
+                done(ack);
                 let actor = self.actor(&user).await;
                 if let Err(fault) = self.publish_home(&user, actor).await {
                     tracing::warn!(fault = %fault.chain(), "somebody's home was not shown");
                 }
             }
             Happened::Links { spot, urls } => {
-                acknowledge(ack);
+                done(ack);
                 self.unfurl(&spot, urls).await;
             }
         }
     }
 
-    fn inbound(&self, spot: &Spot, actor: Actor, said: Said) -> Inbound {
+    /// What was said, by whom as far as that is known without asking.
+    fn inbound(&self, spot: &Spot, said: Said) -> Inbound {
         let trigger = trigger(spot);
+        let known = self.fresh(&spot.user);
+        let unresolved = known.is_none();
+        let actor = known.unwrap_or_else(|| self.nobody(&spot.user));
         Inbound {
             key: format!("{}:{}", self.inner.platform, spot.key),
             platform: self.inner.platform.clone(),
@@ -142,23 +143,24 @@ impl Slack {
             thread: spot.thread.clone(),
             message: spot.message.clone(),
             actor,
+            unresolved,
             at: self.inner.clock.now(),
             trigger,
             said,
         }
     }
 
-    /// Hands something over until it is kept; what can't be kept after a minute is said to its
-    /// author, counted and logged.
-    async fn keep(&self, inbound: Inbound) {
-        let mut wait = Duration::from_secs(1);
+    /// Hands something over until it is kept, and acknowledges it then; what can't be kept within
+    /// a minute is said to its author, counted and logged.
+    async fn keep(&self, inbound: Inbound, ack: Acknowledge) {
+        let mut wait = Duration::from_millis(50);
         for n in 1..=TRIES {
             match self.inner.inlet.accept(inbound.clone()).await {
-                Ok(_) => return,
+                Ok(_) => return done(ack),
                 Err(fault) if fault.is_transient() && n < TRIES => {
                     tracing::warn!(fault = %fault.chain(), "what was said is not kept yet");
                     tokio::time::sleep(wait).await;
-                    wait *= 2;
+                    wait *= 3;
                 }
                 Err(fault) => {
                     metrics::counter!("nightjar_chat_lost_total", "platform" => "slack")
@@ -171,7 +173,14 @@ impl Slack {
         }
     }
 
-    /// Shows what comes of a button that is not simply handed on.
+    /// Opens the form of a button that asks something, or says why not.
+    async fn open_form(&self, spot: &Spot, code: String, words: Option<String>) {
+        let actor = self.actor(&spot.user).await;
+        let pressed = self.inner.inlet.press(actor.clone(), code).await;
+        self.show(spot, actor, pressed, words).await;
+    }
+
+    /// Shows what comes of a button that asks something.
     async fn show(
         &self,
         spot: &Spot,
@@ -215,24 +224,21 @@ impl Slack {
     async fn submitted(
         &self,
         spot: &Spot,
-        actor: Actor,
         code: String,
         values: BTreeMap<String, String>,
     ) -> BTreeMap<String, String> {
         let inlet = &self.inner.inlet;
         let unkept = || BTreeMap::from([(String::new(), UNKEPT.to_owned())]);
-        let faults = match inlet.faults(actor.clone(), code.clone(), values.clone()).await {
-            Ok(faults) => faults,
-            Err(fault) => {
+        let judged = inlet.faults(self.fresh(&spot.user), code.clone(), values.clone());
+        match tokio::time::timeout(JUDGE, judged).await {
+            Ok(Ok(faults)) if !faults.is_empty() => return faults,
+            Ok(Err(fault)) => {
                 tracing::error!(fault = %fault.chain(), "a form could not be judged");
                 return unkept();
             }
-        };
-        if !faults.is_empty() {
-            return faults;
+            Ok(Ok(_)) | Err(_) => {}
         }
-        let inbound = self.inbound(spot, actor, Said::Submit { code, values });
-        match inlet.accept(inbound).await {
+        match inlet.accept(self.inbound(spot, Said::Submit { code, values })).await {
             Ok(_) => BTreeMap::new(),
             Err(fault) => {
                 tracing::error!(fault = %fault.chain(), "a form could not be kept");
@@ -269,6 +275,11 @@ impl Slack {
             tracing::warn!(fault = %f.fault, "a link was not shown");
         }
     }
+}
+
+/// Acknowledges. That nobody waits any more is no matter: it is done once however often it comes.
+fn done(ack: Acknowledge) {
+    drop(ack.send(None));
 }
 
 const UNKEPT: &str = "This could not be kept now, and nothing was done. Try again in a minute.";

@@ -17,8 +17,8 @@ use crate::model::{Secret, Time, wall_now};
 
 /// How far a call's time may be from ours, in seconds.
 const SKEW_S: i64 = 300;
-/// How long an acknowledgement may wait for its payload; Slack gives 3 s.
-const PATIENCE: Duration = Duration::from_millis(700);
+/// How long an acknowledgement may wait for the commit; Slack gives 3 s.
+const PATIENCE: Duration = Duration::from_millis(900);
 
 /// Whether a call was signed with this secret, and just now.
 ///

@@ -2,9 +2,9 @@
 //!
 //! Takes what `notify` and `command` want said, gives what people do to the [`Inlet`]. Guarantees:
 //! a key stands once (it is in the message's metadata, and the channel is read for it when a try
-//! is in doubt); every envelope is acknowledged within a second; what Slack delivers twice has the
-//! same [`Inbound::key`](crate::chat::Inbound::key); a token that counts no more and a Slack that
-//! is down are told by [`Chat::health`] and stop nothing else.
+//! is in doubt); every envelope is acknowledged within a second, and none before it is durable;
+//! what Slack delivers twice has the same [`Inbound::key`](crate::chat::Inbound::key); a token that
+//! counts no more and a Slack that is down are told by [`Chat::health`] and stop nothing else.
 
 mod advice;
 mod check;
@@ -36,7 +36,7 @@ pub use scopes::{NEEDED, Scope};
 use self::web::{Failure, Web};
 use crate::chat::seek::Seeks;
 use crate::chat::{
-    Address, Chat, Content, Draft, File, Health, Hook, Hooked, Inlet, Limits, Place,
+    Address, Chat, Content, Draft, File, Health, Hook, Hooked, Inbound, Inlet, Limits, Place, Who,
 };
 use crate::model::{Fault, SharedClock};
 
@@ -204,6 +204,10 @@ impl Chat for Slack {
 
     fn dress(&self, place: Place, on: bool) -> BoxFuture<'_, Result<(), Fault>> {
         self.pin(place, on).boxed()
+    }
+
+    fn who(&self, inbound: Inbound) -> BoxFuture<'_, Result<Who, Fault>> {
+        async move { self.identify(&inbound.actor.id).await.map(Who::Person) }.boxed()
     }
 
     fn hook(&self, hook: Hook) -> BoxFuture<'_, Option<Hooked>> {

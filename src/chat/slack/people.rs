@@ -1,4 +1,10 @@
 //! Who somebody is in Slack, and so what they may do here; asked for at most every ten minutes.
+//!
+//! What people do is kept before Slack is asked ([`Inbound::unresolved`]) and done once it told.
+//! Where it can't be asked, what it told within the hour counts; nobody keeps a role longer that
+//! Slack does not confirm.
+//!
+//! [`Inbound::unresolved`]: crate::chat::Inbound::unresolved
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -7,16 +13,19 @@ use serde_json::Value;
 
 use super::Slack;
 use crate::chat::people::role_of;
-use crate::model::Actor;
+use crate::model::{Actor, Fault, Role};
 
 /// How long an answer counts.
 const FRESH: Duration = Duration::from_secs(600);
-/// How long a click waits for an answer: a form must be open within 3 s of it.
+/// How long an answer counts while Slack can't be asked again: somebody who left a group must not
+/// keep its role for as long as Slack happens not to answer.
+const STALE: Duration = Duration::from_secs(3_600);
+/// How long the opening of a form waits for an answer: it must be open within 3 s of the click.
 const PATIENCE: Duration = Duration::from_millis(1_500);
 /// People that are remembered; more begin anew.
 const MOST: usize = 10_000;
 
-/// What is remembered.
+/// What is remembered, and when it was told.
 #[derive(Default)]
 pub(super) struct Known {
     people: BTreeMap<String, (Instant, Actor)>,
@@ -24,52 +33,98 @@ pub(super) struct Known {
 }
 
 impl Slack {
-    /// The person with the role that the settings give them. Where Slack does not say who they are
-    /// in time, what was known before counts, else the role that their id alone gives them; Slack
-    /// is asked again next time.
+    /// The person as Slack told them within ten minutes.
+    pub(super) fn fresh(&self, user: &str) -> Option<Actor> {
+        self.told(user, FRESH)
+    }
+
+    /// Somebody of whom nothing but the id is known yet, with the least role.
+    pub(super) fn nobody(&self, user: &str) -> Actor {
+        let (via, id) = (self.inner.platform.clone(), user.to_owned());
+        Actor { via, name: id.clone(), id, role: Role::Viewer }
+    }
+
+    /// The person for what is shown at once and changes nothing: the opening of a form, their own
+    /// page. Where Slack does not say who they are in time, they have the role that their id alone
+    /// gives them.
     pub(super) async fn actor(&self, user: &str) -> Actor {
-        let known = self.known(|known| known.people.get(user).cloned());
-        let stale = match known {
-            Some((at, actor)) if at.elapsed() < FRESH => return actor,
-            other => other.map(|(_, actor)| actor),
-        };
-        match tokio::time::timeout(PATIENCE, self.ask(user)).await {
-            Ok(Some(actor)) => {
-                let entry = (Instant::now(), actor.clone());
+        match tokio::time::timeout(PATIENCE, self.identify(user)).await {
+            Ok(Ok(actor)) => actor,
+            _ => self.told(user, STALE).unwrap_or_else(|| self.by_id(user)),
+        }
+    }
+
+    /// The person with the role that the settings give them.
+    ///
+    /// # Errors
+    /// Slack can't be asked now, and what it told before is too old to count. It is transient: their
+    /// role is not guessed.
+    pub(super) async fn identify(&self, user: &str) -> Result<Actor, Fault> {
+        if let Some(actor) = self.fresh(user) {
+            return Ok(actor);
+        }
+        let fault = match self.ask(user).await {
+            Ok((at, actor)) => {
+                let entry = (at, actor.clone());
                 self.known(|known| {
                     if known.people.len() >= MOST {
                         known.people.clear();
                     }
                     known.people.insert(user.to_owned(), entry)
                 });
-                actor
+                return Ok(actor);
             }
-            _ => stale.unwrap_or_else(|| self.person(user, &Value::Null, &[])),
+            Err(fault) => fault,
+        };
+        tracing::warn!(fault = %fault.chain(), "who a person is in Slack could not be asked");
+        if let Some(actor) = self.told(user, STALE) {
+            return Ok(actor);
         }
+        let by_id = self.inner.config.people.iter().all(|p| p.group.is_none() && p.email.is_none());
+        if fault.is_transient() && !by_id { Err(fault) } else { Ok(self.by_id(user)) }
     }
 
     fn known<T>(&self, with: impl FnOnce(&mut Known) -> T) -> T {
         with(&mut self.inner.known.lock().expect("no code panics while it holds this lock"))
     }
 
-    /// The person as Slack tells them; `None`: it does not.
-    async fn ask(&self, user: &str) -> Option<Actor> {
-        let info = match self.get_call("users.info", &[("user", user)]).await {
-            Ok(info) => info,
-            Err(f) => {
-                tracing::warn!(fault = %f.fault, "who a person is in Slack could not be asked");
-                return None;
-            }
-        };
+    fn told(&self, user: &str, within: Duration) -> Option<Actor> {
+        let known = self.known(|known| known.people.get(user).cloned());
+        known.filter(|(at, _)| at.elapsed() < within).map(|(_, actor)| actor)
+    }
+
+    /// The person by the rules that name their id, where nothing else can be had.
+    fn by_id(&self, user: &str) -> Actor {
+        metrics::counter!("nightjar_chat_roles_by_id_total", "platform" => "slack").increment(1);
+        tracing::warn!(slack.user = user, "a role follows from the user's id alone");
+        self.person(user, &Value::Null, &[])
+    }
+
+    /// The person as Slack tells them, and since when all of it is known.
+    async fn ask(&self, user: &str) -> Result<(Instant, Actor), Fault> {
+        let mut since = Instant::now();
+        let info = self.get_call("users.info", &[("user", user)]).await?;
         let named: BTreeSet<&String> =
             self.inner.config.people.iter().filter_map(|p| p.group.as_ref()).collect();
         let mut groups = Vec::new();
         for group in named {
-            if self.members(group).await?.contains(user) {
-                groups.push(group.clone());
+            match self.members(group).await {
+                Ok((at, members)) => {
+                    since = since.min(at);
+                    groups.extend(members.contains(user).then(|| group.clone()));
+                }
+                Err(fault) if fault.is_transient() => return Err(fault),
+                Err(fault) => {
+                    // It will not be told (a scope is missing, the group is gone): nobody has a
+                    // role by it.
+                    let counter = "nightjar_chat_groups_unread_total";
+                    metrics::counter!(counter, "platform" => "slack").increment(1);
+                    let fault = fault.chain();
+                    tracing::warn!(fault, group, "a user group gives no roles: it can't be read");
+                }
             }
         }
-        Some(self.person(user, &info["user"], &groups))
+        Ok((since, self.person(user, &info["user"], &groups)))
     }
 
     fn person(&self, user: &str, told: &Value, groups: &[String]) -> Actor {
@@ -82,26 +137,30 @@ impl Slack {
         Actor { via: self.inner.platform.clone(), id: user.to_owned(), name, role }
     }
 
-    /// Who is in a user group; what was known before counts where Slack can't be asked.
-    async fn members(&self, group: &str) -> Option<BTreeSet<String>> {
+    /// Who is in a user group, and when Slack told it: at most an hour ago where it can't be asked.
+    async fn members(&self, group: &str) -> Result<(Instant, BTreeSet<String>), Fault> {
         let known = self.known(|known| known.groups.get(group).cloned());
-        let stale = match known {
-            Some((at, members)) if at.elapsed() < FRESH => return Some(members),
-            other => other.map(|(_, members)| members),
-        };
+        if let Some((at, members)) = &known
+            && at.elapsed() < FRESH
+        {
+            return Ok((*at, members.clone()));
+        }
         match self.get_call("usergroups.users.list", &[("usergroup", group)]).await {
             Ok(answer) => {
                 let users = answer["users"].as_array().into_iter().flatten();
                 let members: BTreeSet<String> =
                     users.filter_map(Value::as_str).map(str::to_owned).collect();
-                let entry = (Instant::now(), members.clone());
-                self.known(|known| known.groups.insert(group.to_owned(), entry));
-                Some(members)
+                let entry = (Instant::now(), members);
+                self.known(|known| known.groups.insert(group.to_owned(), entry.clone()));
+                Ok(entry)
             }
             Err(f) => {
                 tracing::warn!(fault = %f.fault, "a user group of Slack could not be read");
-                stale
+                known.filter(|(at, _)| at.elapsed() < STALE).ok_or(f.fault)
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 //!
 //! The library's ready listener acknowledges what it can't decode and can't be told the time an
 //! acknowledgement may take; its connections take any listener of frames, and this is ours. A
-//! frame is converted, queued and acknowledged in under a second; the library reads the next one
+//! frame is converted, kept and acknowledged in under a second; the library reads the next one
 //! only then. On `disconnect` it opens a new connection and drops what still comes on the old one:
 //! Slack sends that again.
 
@@ -26,11 +26,12 @@ use crate::model::Fault;
 
 /// Connections at once: while one is renewed the other takes what comes.
 const CONNECTIONS: u32 = 2;
-/// How long frames that came together may wait for their acknowledgements, all in all: a connection
-/// is served in order, and the last of them is to be acknowledged within a second.
-const PATIENCE: Duration = Duration::from_millis(500);
-/// What a form may wait at least: its faults are shown in its acknowledgement.
-const FORM_PATIENCE: Duration = Duration::from_millis(200);
+/// How long frames that came together may wait for their commits, all in all: a connection is
+/// served in order, and the last of them is to be acknowledged within a second.
+const PATIENCE: Duration = Duration::from_millis(800);
+/// What each may wait at least: a commit takes milliseconds, and one that is set aside no longer.
+/// What is not durable by then is not acknowledged, and the next frame is served.
+const LEAST: Duration = Duration::from_millis(200);
 /// A frame that is read this soon after the last one was done had been waiting.
 const AT_ONCE: Duration = Duration::from_millis(5);
 
@@ -143,9 +144,8 @@ impl Listener {
             _ => Happened::Nothing,
         };
         let envelope = frame["envelope_id"].as_str()?;
-        let least = if payload["view"].is_object() { FORM_PATIENCE } else { Duration::ZERO };
         let used = self.used(id, started);
-        let patience = PATIENCE.saturating_sub(used).max(least);
+        let patience = PATIENCE.saturating_sub(used).max(LEAST);
         let payload = self.slack.queue(happened, &payload["view"], patience).await;
         let waited = (Instant::now(), used + started.elapsed());
         self.waits().insert(id.to_string(), waited);

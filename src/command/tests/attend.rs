@@ -88,6 +88,7 @@ pub(super) fn inbound(key: &str, role: Role, said: Said) -> Inbound {
         message: Some(format!("m-{key}")),
         actor: crate::model::Actor { via: "slack".into(), ..person("ada", role) },
         at: t0(),
+        unresolved: false,
         trigger: None,
         said,
     }

@@ -268,7 +268,7 @@ async fn what_is_wrong_with_answers_is_said_by_field() {
         ("v1:declare:none".into(), vec![("title", "@everyone pays twice")], vec![]),
     ] {
         let ada = person("ada", Role::Approver);
-        let faults = counter(&world).faults(ada, code.clone(), values(&given)).await;
+        let faults = counter(&world).faults(Some(ada), code.clone(), values(&given)).await;
         let faults = faults.expect("the store works");
         let names: Vec<&str> = faults.keys().map(String::as_str).collect();
         assert_eq!(names, wrong, "{code} {given:?}: {faults:?}");
@@ -278,6 +278,7 @@ async fn what_is_wrong_with_answers_is_said_by_field() {
     let put = Proposal { state: ProposalState::Ignored, ..p };
     world.store.write(move |tx| tx.put(&put)).await.expect("written");
     let ada = person("ada", Role::Approver);
-    let faults = counter(&world).faults(ada, approve, values(&[])).await.expect("the store works");
+    let faults =
+        counter(&world).faults(Some(ada), approve, values(&[])).await.expect("the store works");
     assert!(faults["reason"].contains("already declined"), "{faults:?}");
 }

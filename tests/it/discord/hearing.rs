@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use nightjar::chat::{Chat as _, Content, Draft, Health, Place, Said};
+use nightjar::chat::{Chat as _, Content, Draft, Health, Inbound, Place, Said, Who};
 use nightjar::model::Role;
 use serde_json::json;
 
 use super::delivery::{card, draft, incident};
 use super::{Desk, config, listening, said};
-use crate::discord_fake::{ADA, BOB, BOT, FORUM, Fail, Fake, STRANGER, TEXT};
+use crate::discord_fake::{ADA, BOB, BOT, FORUM, Fail, Fake, STRANGER, TEXT, World};
 
 /// Within so long the first response must be there.
 const FIRST_MS: u128 = 2_000;
@@ -76,19 +76,61 @@ async fn a_stranger_in_a_direct_conversation_gets_one_sentence_and_nothing_else(
 }
 
 #[tokio::test]
-async fn a_member_who_could_not_be_looked_up_is_heard_the_next_time() {
+async fn what_a_member_says_who_could_not_be_looked_up_is_kept_and_they_are_asked_for_again() {
     let (fake, desk) = (Fake::start().await, Desk::default());
-    let (_discord, _guard) = listening(&fake, &desk, config(&fake)).await;
+    let (discord, _guard) = listening(&fake, &desk, config(&fake)).await;
     let direct = fake.world().direct(ADA);
-    for _ in 0..5 {
-        fake.fail("/members/", Fail::Html(502));
-    }
+    fake.world().fails.extend((0..5).map(|_| ("/members/".to_owned(), Fail::Html(502))));
     fake.say(ADA, direct, "status");
-    fake.until("a refusal", |w| (w.messages[&direct].len() == 2).then_some(())).await;
-    assert!(desk.heard().is_empty());
+    let heard = desk.nth(0).await;
+    assert_eq!((heard.unresolved, heard.actor.role), (true, Role::Viewer));
+    let fault = discord.who(heard.clone()).await.expect_err("Discord does not tell");
+    assert!(fault.is_transient(), "{}", fault.chain());
     fake.world().fails.clear();
-    fake.say(ADA, direct, "status");
-    assert_eq!(desk.nth(0).await.actor.role, Role::Approver);
+    let Ok(Who::Person(ada)) = discord.who(heard).await else { panic!("she is a member") };
+    assert_eq!((ada.name.as_str(), ada.role), ("ada", Role::Approver));
+    // A slow directory keeps no command waiting.
+    let bob = fake.world().direct(BOB);
+    fake.fail("/members/", Fail::Late(Duration::from_secs(3)));
+    let act = fake.command(BOB, bob, "status", &[]);
+    let (response, ms) = fake.response(act).await;
+    assert!(response["type"] == 5 && ms < FIRST_MS, "{response} after {ms} ms");
+    let heard = desk.nth(1).await;
+    assert!(heard.unresolved);
+    let Ok(Who::Person(bob)) = discord.who(heard).await else { panic!("he is a member") };
+    assert_eq!(bob.role, Role::Viewer);
+}
+
+#[tokio::test]
+async fn a_stranger_is_told_once_however_much_they_write() {
+    let (fake, desk) = (Fake::start().await, Desk::default());
+    let (discord, _guard) = listening(&fake, &desk, config(&fake)).await;
+    let direct = fake.world().direct(STRANGER);
+    for n in 0..5 {
+        fake.say(STRANGER, direct, &format!("word {n}"));
+    }
+    let refusals =
+        |w: &World| w.messages[&direct].iter().filter(|m| m["author"]["bot"] == true).count();
+    fake.until("a refusal", |w| (refusals(w) > 0).then_some(())).await;
+    // The same where their words were kept before Discord told that they are none of ours.
+    let ada = fake.world().direct(ADA);
+    let bob = fake.world().direct(BOB);
+    fake.say(ADA, ada, "status");
+    let heard = desk.nth(0).await;
+    let id = STRANGER.to_string();
+    let theirs = Inbound {
+        actor: nightjar::model::Actor { id, ..heard.actor.clone() },
+        unresolved: true,
+        ..heard
+    };
+    assert_eq!(discord.who(theirs.clone()).await.expect("is told"), Who::Stranger(None));
+    // An interaction is answered each time: it says that it is worked on.
+    let command = Inbound { trigger: Some("1:token".into()), ..theirs };
+    let told = discord.who(command).await.expect("is told");
+    assert!(matches!(told, Who::Stranger(Some(_))), "{told:?}");
+    fake.say(BOB, bob, "status");
+    desk.nth(1).await;
+    assert_eq!(refusals(&fake.world()), 1);
 }
 
 #[tokio::test]
@@ -172,7 +214,6 @@ async fn whatever_is_slow_the_first_response_is_not() {
         assert!(ms < FIRST_MS, "{ms} ms for {response}");
     }
     desk.slow(Duration::from_millis(900));
-    // Looking it up takes its time, and so does keeping it.
     let act = fake.press(ADA, TEXT, id(&place), "Acknowledge");
     let (response, ms) = fake.response(act).await;
     assert_eq!(response, json!({ "type": 6 }));
@@ -208,7 +249,7 @@ async fn a_form_opens_at_once_and_a_faulty_one_comes_back_as_it_was_filled_in() 
 async fn what_a_role_may_not_do_is_refused_before_that_person_alone() {
     let (fake, desk) = (Fake::start().await, Desk::default());
     let (_discord, _guard, place) = with_card(&fake, &desk).await;
-    let act = fake.press(BOB, TEXT, id(&place), "Acknowledge");
+    let act = fake.press(BOB, TEXT, id(&place), "Resolve");
     let (response, _) = fake.response(act).await;
     assert_eq!(response["data"]["flags"], 64);
     assert_eq!(response["data"]["content"], "You need the role responder; you have viewer.");
@@ -325,18 +366,26 @@ async fn a_gateway_that_acknowledges_nothing_is_left_and_resumed() {
 }
 
 #[tokio::test]
-async fn what_can_not_be_kept_at_once_is_tried_again_and_then_told() {
+async fn nothing_is_said_to_be_taken_before_it_is_kept() {
     let (fake, desk) = (Fake::start().await, Desk::default());
     let (_discord, _guard, place) = with_card(&fake, &desk).await;
     desk.fail(2);
     let act = fake.press(ADA, TEXT, id(&place), "Acknowledge");
     assert_eq!(fake.response(act).await.0["type"], 6);
-    desk.nth(0).await;
+    assert_eq!(desk.heard().len(), 1, "it is kept by then");
+    // Where that takes too long it is shown as being worked on, and its end is told.
+    let waits = json!({ "type": 5, "data": { "flags": 64 } });
+    desk.fail(4);
+    let act = fake.press(ADA, TEXT, id(&place), "Acknowledge");
+    let (response, ms) = fake.response(act).await;
+    assert!(response == waits && ms < FIRST_MS, "{response} after {ms} ms");
+    assert_eq!(fake.whispered(act).await["content"], "It was taken.");
+    assert_eq!(desk.heard().len(), 2);
     desk.fail(100);
     let act = fake.press(ADA, TEXT, id(&place), "Acknowledge");
-    assert_eq!(fake.response(act).await.0["type"], 6);
+    assert_eq!(fake.response(act).await.0, waits);
     let words = fake.whispered(act).await;
-    assert_eq!(words["content"], "This could not be taken: internal error. Press again.");
+    assert_eq!(words["content"], "This could not be taken: internal error. Do it again.");
 }
 
 #[tokio::test]

@@ -47,6 +47,8 @@ pub(crate) enum Fail {
     Html(u16),
     /// 429 on this route, or over all.
     Limit { after_s: f64, global: bool },
+    /// Done, but late.
+    Late(Duration),
     /// Done, but the answer never arrives.
     Swallow,
     /// 401.

@@ -78,6 +78,10 @@ pub(super) async fn answer(
         Some(Fail::Limit { after_s, global }) => limited(after_s, global),
         Some(Fail::Unauthorized) => reply(error(401, 0, "401: Unauthorized")),
         Some(Fail::Forbidden) => reply(error(403, 50013, "Missing Permissions")),
+        Some(Fail::Late(by)) => {
+            tokio::time::sleep(by).await;
+            done(&fake, &method, &uri, &headers, &body)
+        }
         Some(Fail::Swallow) => {
             done(&fake, &method, &uri, &headers, &body);
             fake.changed();

@@ -1,0 +1,68 @@
+//! Who said something that was kept before its platform told who that is: asked where it is
+//! handled, and kept with it, so that it is asked once.
+
+use super::{Clerk, heard};
+use crate::chat::{Content, Inbound, Who};
+use crate::model::Fault;
+use crate::model::time::HOUR_MS;
+
+/// How long a platform is asked again and again who somebody is. What a person wanted an hour ago
+/// they may not want any more.
+const LONGEST_MS: i64 = HOUR_MS;
+
+impl Clerk {
+    /// What was said, with the name and the role of whoever said it; `None`: nothing is to be done
+    /// about it any more.
+    ///
+    /// # Errors
+    /// It can't be asked now: it stays due, and nobody's role is guessed.
+    pub(super) async fn known(&self, inbound: Inbound) -> Result<Option<Inbound>, Fault> {
+        if !inbound.unresolved {
+            return Ok(Some(inbound));
+        }
+        let Some(chat) = self.chat(&inbound.platform) else {
+            return Err(Fault::because(format!("{} is not connected", inbound.platform)));
+        };
+        match chat.who(inbound.clone()).await? {
+            Who::Person(actor) => {
+                let (key, named) = (inbound.key.clone(), actor.clone());
+                self.desk().store.write(move |tx| heard::name(tx, &key, named)).await?;
+                Ok(Some(Inbound { actor, unresolved: false, ..inbound }))
+            }
+            Who::Stranger(words) => {
+                metrics::counter!("nightjar_command_strangers_total").increment(1);
+                let key = inbound.key.clone();
+                // What somebody said who is not served is nobody's business here.
+                self.desk().store.write(move |tx| heard::forget(tx, &key)).await?;
+                if let Some(words) = words
+                    && let Err(fault) =
+                        chat.ephemeral(inbound.address(), Content::text(words)).await
+                {
+                    tracing::debug!(error = fault.chain(), "a stranger was not told");
+                }
+                Ok(None)
+            }
+        }
+    }
+
+    /// What comes of not knowing who somebody is: the platform is asked again, for an hour; then
+    /// they are told that nothing was done.
+    ///
+    /// # Errors
+    /// The platform says that it will never tell, or they could not be told.
+    pub(super) async fn unknown(&self, inbound: &Inbound, fault: Fault) -> Result<(), Fault> {
+        metrics::counter!("nightjar_command_unresolved_total").increment(1);
+        if !fault.is_transient() {
+            return Err(fault);
+        }
+        tracing::warn!(error = fault.chain(), key = inbound.key, "who said this is not known yet");
+        if self.desk().clock.now().ms_since(inbound.at) < LONGEST_MS {
+            return Ok(());
+        }
+        let words = format!(
+            "Nothing was done: for an hour {} did not tell who you are. Do it again.",
+            inbound.platform
+        );
+        self.whisper(inbound, Content::text(words)).await
+    }
+}
