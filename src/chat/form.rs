@@ -92,9 +92,35 @@ pub struct Form {
     pub danger: bool,
 }
 
+/// Characters of a first line that a form begins with.
+const MOST_BEGUN: usize = 150;
+
 impl Form {
     /// The most inputs that every platform takes (Discord's modal).
     pub const MAX_FIELDS: usize = 5;
+
+    /// The form with words to begin with: its first empty text takes their first line, and where
+    /// that is not all of them, the first empty text of several lines takes them whole.
+    #[must_use]
+    pub fn beginning_with(mut self, words: &str) -> Self {
+        let words = words.trim();
+        let line: String =
+            words.lines().next().unwrap_or_default().chars().take(MOST_BEGUN).collect();
+        let mut empty = self.fields.iter_mut().filter(|f| f.value.is_empty());
+        match empty.find(|f| matches!(f.kind, FormKind::Text | FormKind::Lines)) {
+            Some(first) if first.kind == FormKind::Text => {
+                let is_cut = line != words;
+                first.value = line;
+                let more = empty.find(|f| f.kind == FormKind::Lines).filter(|_| is_cut);
+                if let Some(more) = more {
+                    words.clone_into(&mut more.value);
+                }
+            }
+            Some(first) => words.clone_into(&mut first.value),
+            None => {}
+        }
+        self
+    }
 }
 
 /// Reads a length of time in milliseconds: `30 min`, `2h`, `1 d`, `45s`, and sums such as

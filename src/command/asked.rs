@@ -3,7 +3,7 @@
 use super::carry::{self, Done, carry_out};
 use super::wish::Wish;
 use super::words::{self, Command};
-use super::{Category, Clerk, NewIncident, NewSilence, Problem, lists};
+use super::{Category, Clerk, NewIncident, NewSilence, Problem, lists, page};
 use crate::chat::form::parse_duration;
 use crate::chat::{Content, Inbound, Subject};
 use crate::model::{AlertId, Fault, IncidentId, Matcher, Refused, Severity};
@@ -52,6 +52,10 @@ impl Clerk {
         let card = match command {
             Command::Incidents { all } => {
                 store.read(move |r| lists::incidents(r, all, now)).await?
+            }
+            Command::Home => {
+                let actor = inbound.actor.clone();
+                store.read(move |r| page::page(r, &actor, now)).await?
             }
             Command::Approvals => store.read(move |r| lists::approvals(r, now)).await?,
             Command::Silences => store.read(move |r| lists::silences(r, None, now)).await?,

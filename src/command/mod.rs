@@ -23,6 +23,7 @@ mod desk;
 mod forms;
 mod heard;
 mod lists;
+mod page;
 mod people;
 mod plan;
 mod proposals;

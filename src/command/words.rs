@@ -42,6 +42,9 @@ pub(super) enum Command {
         /// Its id
         id: String,
     },
+    /// Shows your page: open incidents, what waits for a decision, your silences
+    #[command(disable_help_flag = true)]
+    Home,
     /// Lists active incidents
     #[command(disable_help_flag = true)]
     Incidents {

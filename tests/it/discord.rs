@@ -19,6 +19,7 @@ use crate::support::{install_tls, serve};
 mod delivery;
 mod doubt;
 mod hearing;
+mod menus;
 mod official;
 
 /// Stands behind the adapter: records what it is given and answers as it is told.

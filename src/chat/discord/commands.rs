@@ -1,4 +1,5 @@
-//! The command `/nightjar`: its table, as Discord is told it, and how a use of it is read.
+//! The command `/nightjar`: its table, as Discord is told it, and how a use of it is read; and the
+//! commands of a message's menu.
 
 use serde_json::{Value, json};
 use serenity::http::{LightMethod, Route};
@@ -6,6 +7,7 @@ use serenity::model::id::{ApplicationId, GuildId};
 
 use super::Inner;
 use super::rest::Ask;
+use super::shortcuts::Shortcut;
 use super::trouble::Trouble;
 use crate::chat::Completion;
 
@@ -65,6 +67,7 @@ const SUBS: &[Sub] = &[
         &[opt("question", "For example: why is checkout slow?")],
     ),
     sub("status", "How things stand", &[]),
+    sub("home", "Your page: open incidents, what waits for a decision, your silences", &[]),
     sub("incidents", "Active incidents", &[]),
     sub("incident", "One incident", &[INCIDENT]),
     sub("why", "Why an incident was told", &[INCIDENT]),
@@ -141,8 +144,8 @@ const SUBS: &[Sub] = &[
     sub("help", "The commands", &[]),
 ];
 
-/// The command as the API takes it. It is registered for each guild, so it is there and not in
-/// direct conversations, where people write without it.
+/// The commands as the API takes them. They are registered for each guild, so they are there and not
+/// in direct conversations, where people write without them.
 fn wanted() -> Value {
     let choice = |(value, name): &(&str, &str)| json!({ "name": name, "value": value });
     let option = |o: &Opt| {
@@ -160,10 +163,13 @@ fn wanted() -> Value {
         json!({ "type": 1, "name": s.name, "description": s.about, "options": options })
     };
     let options: Vec<Value> = SUBS.iter().map(sub).collect();
-    json!([{
+    let mut all = vec![json!({
         "name": NAME, "type": 1, "options": options,
         "description": "Incidents, their causes and what to do about them",
-    }])
+    })];
+    // What stands in a message's menu has a name and no description.
+    all.extend(Shortcut::ALL.iter().map(|s| json!({ "name": s.name(), "type": 3 })));
+    Value::Array(all)
 }
 
 /// The parts of registered commands that we set, so that they can be compared.
@@ -171,7 +177,8 @@ fn essence(commands: &Value) -> Value {
     fn of(value: &Value) -> Value {
         let list = value["options"].as_array().map(Vec::as_slice).unwrap_or_default();
         json!({
-            "name": value["name"], "description": value["description"],
+            "name": value["name"], "type": value["type"],
+            "description": value["description"].as_str().unwrap_or_default(),
             "required": value["required"] == true,
             "autocomplete": value["autocomplete"] == true,
             "choices": value["choices"].as_array().into_iter().flatten()
@@ -224,7 +231,7 @@ pub(super) fn completes(name: &str, option: &str) -> Option<Completion> {
 }
 
 impl Inner {
-    /// Registers the command in every guild where it is not as it should be.
+    /// Registers the commands in every guild where they are not as they should be.
     pub(super) async fn register(&self) -> Result<(), Trouble> {
         let wanted = wanted();
         for guild in &self.config.guilds {
@@ -233,12 +240,12 @@ impl Inner {
             }
             let route = self.commands_of(guild).await?;
             self.rest.ask(Ask::new(LightMethod::Put, route).body(&wanted)).await?;
-            tracing::info!(discord.guild = %guild, "the command /{NAME} was registered");
+            tracing::info!(discord.guild = %guild, "the commands were registered");
         }
         Ok(())
     }
 
-    /// Whether a guild has the command as it should be.
+    /// Whether a guild has the commands as they should be.
     pub(super) async fn registered(&self, guild: &str) -> Result<bool, Trouble> {
         let route = self.commands_of(guild).await?;
         let found = self.rest.ask(Ask::new(LightMethod::Get, route)).await?;

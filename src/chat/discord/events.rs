@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 use serenity::model::application::{
-    ActionRowComponent, CommandDataOption, CommandDataOptionValue, CommandInteraction,
+    ActionRowComponent, CommandDataOption, CommandDataOptionValue, CommandInteraction, CommandType,
     ComponentInteractionDataKind, Interaction,
 };
 use serenity::model::channel::{ChannelType, Message, MessageFlags, MessageType, PartialChannel};
@@ -16,7 +16,7 @@ use super::commands::{completes, used};
 use super::interact::{ASK, Deed, THINK, What};
 use super::places::Kind;
 use super::roles::STRANGER;
-use super::{Inner, render};
+use super::{Inner, render, shortcuts};
 use crate::chat::{Content, Inbound, Said};
 
 /// One event of the gateway.
@@ -191,6 +191,10 @@ pub(super) fn deed(interaction: Interaction, by: Instant) -> Option<Deed> {
                 .collect();
             let what = What::Submit { code: i.data.custom_id.clone(), typed };
             make((i.id.get(), i.token.clone()), who, message, what)
+        }
+        Interaction::Command(i) if i.data.kind == CommandType::Message => {
+            let what = What::Shortcut(shortcuts::used(&i.data)?);
+            make((i.id.get(), i.token.clone()), Who::of(&i), None, what)
         }
         Interaction::Command(i) => {
             let (name, options) = options_of(&i);

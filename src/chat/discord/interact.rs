@@ -13,6 +13,7 @@ use tokio::time::Instant;
 
 use super::respond::kind;
 use super::roles::STRANGER;
+use super::shortcuts::Picked;
 use super::{Inner, for_one, modal, render};
 use crate::chat::{Button, Completion, Content, Form, Inbound, Pressed, Said};
 use crate::model::Actor;
@@ -35,6 +36,8 @@ pub(super) enum What {
     Submit { code: String, typed: BTreeMap<String, String> },
     /// Used the command; `form` is the code of the form that it opens.
     Command { text: String, form: Option<&'static str> },
+    /// Used a command of a message's menu.
+    Shortcut(Picked),
     /// Types the option of a command.
     Complete { what: Option<Completion>, typed: String },
 }
@@ -92,6 +95,7 @@ impl Inner {
             What::Click { code } => self.clicked(&deed, code).await,
             What::Submit { code, typed } => self.submitted(&deed, code, typed).await,
             What::Command { text, form } => self.commanded(&deed, text, form).await,
+            What::Shortcut(picked) => self.picked(&deed, picked).await,
             What::Complete { what, typed } => self.completed(&deed, what, typed).await,
         }
         self.responded(deed.id);
@@ -125,7 +129,7 @@ impl Inner {
     }
 
     /// What a button opens, or a sentence for the person when that is not known in time.
-    async fn press(&self, deed: &Deed, code: String) -> Result<Pressed, String> {
+    pub(super) async fn press(&self, deed: &Deed, code: String) -> Result<Pressed, String> {
         let Some(actor) = self.actor(deed) else {
             let why = "Discord did not tell in time who you are here. Press again in a moment.";
             return Err(why.into());
@@ -187,6 +191,11 @@ impl Inner {
         }
         let open = matches!(text.split_whitespace().next(), Some("ask" | "status"));
         let inbound = self.inbound(deed, Said::Command { text });
+        self.answer_later(deed, inbound, open).await;
+    }
+
+    /// Hands something on whose answer comes later: before everybody, or before that person alone.
+    pub(super) async fn answer_later(&self, deed: &Deed, inbound: Inbound, open: bool) {
         self.put_off(&inbound.key, &deed.token, open);
         let body = if open { json!({}) } else { for_one(json!({})) };
         self.take(deed, inbound, (kind::PUT_OFF, Some(body))).await;
@@ -213,7 +222,7 @@ impl Inner {
         deed.roles.as_deref().map(|roles| self.person(deed.user, &deed.name, Some(roles)))
     }
 
-    fn inbound(&self, deed: &Deed, said: Said) -> Inbound {
+    pub(super) fn inbound(&self, deed: &Deed, said: Said) -> Inbound {
         let (channel, thread) = match (deed.parent, deed.message) {
             // The first message of a forum's post stands, by our count, in the forum.
             (Some(parent), Some((m, _))) if m == deed.channel => (parent, Some(m)),

@@ -13,6 +13,9 @@
 //! | message metadata for our key | a short reference at the end of each message (`render`) |
 //! | streaming answers | 👀 and the typing sign while it is worked on, the deferred response of `/nightjar ask` until the answer takes its place |
 //! | topic, bookmark | a pin |
+//! | message shortcuts | commands of a message's menu (Apps) |
+//! | the bot's home | `/nightjar home`, for that person alone |
+//! | preview of links to incidents | none: the page behind a link tells nothing without a login |
 //!
 //! Guarantees: one message for a key, also after a crash (`enforce_nonce` for a short while, the
 //! history before a doubtful send); a first response to every interaction within 2 s, whatever is
@@ -33,6 +36,7 @@ mod render;
 mod respond;
 mod rest;
 mod roles;
+mod shortcuts;
 mod socket;
 #[cfg(test)]
 mod tests;

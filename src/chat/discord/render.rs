@@ -148,6 +148,8 @@ enum Part<'a> {
 
 /// What a list's line or a field costs beside its text.
 const EACH: usize = 3;
+/// Units kept for the line that says how many were left out.
+const LEFT_OUT: usize = 30;
 
 impl Part<'_> {
     fn of(block: &Block) -> Part<'_> {
@@ -165,10 +167,12 @@ impl Part<'_> {
     fn need(&self) -> usize {
         let body: usize = match self {
             Self::Text(_, text) => length(text) * 2,
-            Self::List(_, items) => items.iter().map(|i| length(i) * 2 + EACH).sum(),
+            Self::List(_, items) => {
+                items.iter().map(|i| length(i) * 2 + EACH).sum::<usize>() + LEFT_OUT
+            }
             Self::Fields(_, fields) => {
                 let each = |f: &Field| length(&f.label) * 2 + length(&f.value) * 2 + EACH;
-                fields.iter().map(each).sum()
+                fields.iter().map(each).sum::<usize>() + 2 * LEFT_OUT
             }
         };
         body + HEADING
@@ -340,7 +344,7 @@ impl Page {
 fn list(items: &[&str], room: usize) -> String {
     let needs: Vec<usize> = items.iter().map(|i| length(i) * 2 + EACH).collect();
     // As many lines as have at least 80 units each; a list of short ones shows more.
-    let room = room.saturating_sub(30);
+    let room = room.saturating_sub(LEFT_OUT);
     let mut n = 0;
     let mut least = 0;
     for need in &needs {
@@ -372,7 +376,7 @@ fn of_fields(fields: &[Field], room: usize) -> Vec<Value> {
             name + value + EACH
         })
         .collect();
-    let room = room.saturating_sub(60);
+    let room = room.saturating_sub(2 * LEFT_OUT);
     let field = |(f, room): (&Field, usize)| {
         let name = some(fit(&line(&f.label, 100), (room / 3).clamp(10, FIELD.0)));
         let left = room.saturating_sub(length(&name) + EACH).clamp(10, FIELD.1);

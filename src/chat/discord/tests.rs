@@ -220,6 +220,19 @@ fn every_part_gets_its_share() {
     assert_eq!(buttons.len(), 1, "the same custom id twice is refused by Discord");
 }
 
+#[test]
+fn what_is_short_is_shown_whole() {
+    let list = |n: usize| Block::List {
+        heading: None,
+        items: (0..n).map(|i| Item::plain(format!("s{i}"))).collect(),
+    };
+    let fields = (0..7).map(|i| Field { label: format!("f{i}"), value: "1".into() }).collect();
+    let blocks = vec![list(1), list(9), Block::Fields { heading: None, fields }];
+    let shown = render::message(None, &Content::card(Card { blocks, ..card() })).to_string();
+    assert!(!shown.contains(" more"), "{shown}");
+    assert!(shown.contains("- s8") && shown.contains("\"f6\""), "{shown}");
+}
+
 fn form() -> Form {
     let options =
         vec![("cause".to_owned(), "Fixed".to_owned()), ("noise".into(), "No fault".into())];

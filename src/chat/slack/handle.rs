@@ -18,9 +18,7 @@ use super::Slack;
 use super::events::{Happened, Spot, inputs};
 use super::render::{self, Metadata};
 use super::send::IN_CHANNEL;
-use crate::chat::{
-    Address, Button, Content, Form, FormKind, Inbound, Pressed, Said, Style, Subject, Verb,
-};
+use crate::chat::{Address, Button, Content, Inbound, Pressed, Said, Style, Subject, Verb};
 use crate::model::{Actor, Fault};
 
 /// Work that waits; when it is full nothing more is acknowledged, and Slack sends it again.
@@ -191,7 +189,7 @@ impl Slack {
         let address = address(spot, actor);
         match pressed {
             Ok(Pressed::Form(form)) => {
-                let form = begin(form, words);
+                let form = form.beginning_with(&words.unwrap_or_default());
                 let metadata = Metadata {
                     code: form.code.clone(),
                     channel: spot.channel.clone(),
@@ -298,19 +296,6 @@ fn address(spot: &Spot, actor: Actor) -> Address {
 fn declare() -> String {
     let (label, style) = (String::new(), Style::Plain);
     Button { verb: Verb::Declare, label, style, subject: Subject::Nothing, digest: None }.code()
-}
-
-/// A form with words in its first text that has none.
-fn begin(mut form: Form, words: Option<String>) -> Form {
-    let empty = form.fields.iter_mut().filter(|f| f.value.is_empty());
-    let mut texts = empty.filter(|f| matches!(f.kind, FormKind::Lines | FormKind::Text));
-    if let (Some(words), Some(field)) = (words.filter(|w| !w.is_empty()), texts.next()) {
-        field.value = match field.kind {
-            FormKind::Text => words.lines().next().unwrap_or_default().chars().take(150).collect(),
-            _ => words,
-        };
-    }
-    form
 }
 
 /// The payload that shows faults in a form; one about no input of it stands at the first. `None`:

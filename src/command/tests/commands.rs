@@ -125,6 +125,12 @@ async fn lists_show_what_there_is_to_that_person_alone() {
     let text = shown(&world, Role::Viewer, "approvals").await;
     assert!(text.contains("2. ") && text.contains("[Approve 1…] [Schedule 1…]"), "{text}");
     assert!(text.contains("[Ignore 2…]"), "{text}");
+    let text = shown(&world, Role::Viewer, "home").await;
+    for word in
+        ["Active incidents:", "2 to decide on", "[Acknowledge #1]", "[Approve 1…]", "Your sil"]
+    {
+        assert!(text.contains(word), "{word}: {text}");
+    }
     for name in ["incident 1", "incident #1", &format!("incident {}", incident.id)] {
         assert!(shown(&world, Role::Viewer, name).await.contains("#1 orders is slow"), "{name}");
     }

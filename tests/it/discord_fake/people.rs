@@ -104,6 +104,21 @@ impl Fake {
         self.world().act(COMMAND, (user, channel), command(sub, options), None)
     }
 
+    /// Lets somebody use a command of a message's menu.
+    pub(crate) fn pick(&self, user: u64, channel: u64, message: u64, name: &str) -> u64 {
+        let mut world = self.world();
+        let found = world.find(channel, message).expect("the message is there").clone();
+        let known = world.commands.values().flat_map(|all| all.as_array().into_iter().flatten());
+        let named = known.filter(|c| c["type"] == 3 && c["name"] == name).count();
+        assert_eq!(named, 1, "the menu has `{name}` once");
+        let messages = json!({ message.to_string(): found });
+        let data = json!({
+            "id": "2", "name": name, "type": 3, "guild_id": super::GUILD.to_string(),
+            "target_id": message.to_string(), "resolved": { "messages": messages },
+        });
+        world.act(COMMAND, (user, channel), data, None)
+    }
+
     /// Lets somebody type an option of `/nightjar`.
     pub(crate) fn complete(&self, channel: u64, sub: &str, option: &str, typed: &str) -> u64 {
         let option = json!({ "type": 3, "name": option, "value": typed, "focused": true });

@@ -274,6 +274,10 @@ fn commands(world: &mut World, method: &str, guild: u64, asked: &Asked) -> Answe
             command["id"] = json!(world.id().to_string());
             command["application_id"] = json!(BOT.to_string());
             command["version"] = json!("1");
+            // As the API gives back what has none.
+            if command["description"].is_null() {
+                command["description"] = json!("");
+            }
         }
         world.commands.insert(guild, all);
         world.n_registered += 1;

@@ -221,6 +221,10 @@ pub(crate) fn modal(body: &Value) -> Vec<Wrong> {
 pub(crate) fn commands(body: &Value) -> Vec<Wrong> {
     let mut faults = Faults::default();
     for (i, command) in faults.list("", body, 100).iter().enumerate() {
+        if matches!(command["type"].as_u64(), Some(2 | 3)) {
+            in_menu(&mut faults, &i.to_string(), command);
+            continue;
+        }
         let n = option(&mut faults, &i.to_string(), command);
         if n > 8_000 {
             let words = "Command exceeds maximum size (8000)";
@@ -228,6 +232,19 @@ pub(crate) fn commands(body: &Value) -> Vec<Wrong> {
         }
     }
     faults.0
+}
+
+/// A command of a message's or person's menu: a name of any letters, no description, no options.
+fn in_menu(faults: &mut Faults, path: &str, value: &Value) {
+    faults.text(&format!("{path}.name"), &value["name"], 1, 32);
+    if value["description"].as_str().is_some_and(|d| !d.is_empty()) {
+        let words = "Context menu commands cannot have description";
+        faults.add(path, "APPLICATION_COMMAND_DESCRIPTION_NOT_ALLOWED", words);
+    }
+    if value["options"].as_array().is_some_and(|o| !o.is_empty()) {
+        let words = "Context menu commands cannot have options";
+        faults.add(path, "APPLICATION_COMMAND_OPTIONS_TYPE_INVALID", words);
+    }
 }
 
 fn option(faults: &mut Faults, path: &str, value: &Value) -> usize {
