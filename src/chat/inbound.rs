@@ -177,6 +177,17 @@ pub trait Inlet: Send + Sync + 'static {
     fn preview(&self, _url: String) -> BoxFuture<'_, Result<Option<Card>, Fault>> {
         Box::pin(std::future::ready(Ok(None)))
     }
+
+    /// How far a platform's words were heard, in the platform's own words as [`Inlet::reach`] was
+    /// told last; `None`: it was told nothing. For platforms that deliver nothing later.
+    fn reached(&self, _platform: String) -> BoxFuture<'_, Result<Option<String>, Fault>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
+    /// Keeps how far a platform's words were heard.
+    fn reach(&self, _platform: String, _position: String) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 }
 
 /// Where something that was said stands.

@@ -253,4 +253,17 @@ impl Inlet for Counter {
         };
         self.desk.store.read(named).boxed()
     }
+
+    fn reached(&self, platform: String) -> BoxFuture<'_, Result<Option<String>, Fault>> {
+        self.desk.store.read(move |r| r.value(&reach_key(&platform))).boxed()
+    }
+
+    fn reach(&self, platform: String, position: String) -> BoxFuture<'_, Result<(), Fault>> {
+        self.desk.store.write(move |tx| tx.put_value(&reach_key(&platform), &position)).boxed()
+    }
+}
+
+/// The name in the store of how far a platform's words were heard.
+fn reach_key(platform: &str) -> String {
+    format!("heard:{platform}")
 }

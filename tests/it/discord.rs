@@ -20,6 +20,7 @@ mod delivery;
 mod doubt;
 mod hearing;
 mod menus;
+mod missed;
 mod official;
 
 /// Stands behind the adapter: records what it is given and answers as it is told.
@@ -34,6 +35,7 @@ struct State {
     heard: Vec<Inbound>,
     slow: Duration,
     fails: usize,
+    position: Option<String>,
 }
 
 impl Desk {
@@ -134,6 +136,16 @@ impl Inlet for Desk {
             Ok((0..40).map(|i| one(format!("{typed}-{i}"))).collect())
         }
         .boxed()
+    }
+
+    fn reached(&self, _platform: String) -> BoxFuture<'_, Result<Option<String>, Fault>> {
+        let position = self.state.lock().expect("no panic").position.clone();
+        std::future::ready(Ok(position)).boxed()
+    }
+
+    fn reach(&self, _platform: String, position: String) -> BoxFuture<'_, Result<(), Fault>> {
+        self.state.lock().expect("no panic").position = Some(position);
+        std::future::ready(Ok(())).boxed()
     }
 
     fn home(&self, _actor: Actor) -> BoxFuture<'_, Result<Vec<Card>, Fault>> {

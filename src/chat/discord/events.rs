@@ -37,9 +37,14 @@ impl Inner {
                 if let Err(trouble) = self.register().await {
                     tracing::warn!(reason = %trouble, "the command could not be registered");
                 }
+                self.catch_up_direct().await;
             }
+            "GUILD_CREATE" => self.catch_up(&event.data).await,
             "MESSAGE_CREATE" => match serde_json::from_value::<Message>(event.data) {
-                Ok(message) => self.heard(message).await,
+                Ok(message) => {
+                    self.hear(message).await;
+                    self.keep_position(false).await;
+                }
                 Err(error) => unread("message", &error),
             },
             "INTERACTION_CREATE" => match serde_json::from_value::<Interaction>(event.data) {
@@ -61,7 +66,7 @@ impl Inner {
         if !spoken || message.author.bot || message.webhook_id.is_some() || !self.serves(guild) {
             return;
         }
-        let Ok(me) = self.me().await else { return };
+        let Ok(me) = self.me().await else { return self.missed().fail(message.id.get()) };
         let addressed = guild.is_none() || message.mentions.iter().any(|u| u.id.get() == me.user);
         // Without the message-content intent the words of others come empty.
         if !addressed && message.content.trim().is_empty() {
@@ -107,6 +112,9 @@ impl Inner {
         };
         if let Err(fault) = self.accept(inbound).await {
             tracing::error!(error = %fault.chain(), "a message was not kept");
+            self.missed().fail(message.id.get());
+        } else if guild.is_none() {
+            self.missed().note_direct(channel);
         }
     }
 

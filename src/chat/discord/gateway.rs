@@ -39,11 +39,16 @@ impl Discord {
         let (sender, receiver) = mpsc::channel(MOST_EVENTS);
         self.inner.deafened("it is not connected yet");
         let listen = async {
-            self.inner.listen(&sender, &shutdown).await;
+            let known = self.inner.learn_position();
+            // What was said before is read from the position on.
+            if shutdown.run_until_cancelled(known).await.is_some() {
+                self.inner.listen(&sender, &shutdown).await;
+            }
             drop(sender);
         };
         let handle = side_by_side(receiver, &shutdown, |event| self.inner.happened(event));
         tokio::join!(listen, handle);
+        self.inner.keep_position(true).await;
     }
 }
 
@@ -143,6 +148,7 @@ impl Inner {
                 return Err((why.into(), Duration::from_secs(600)));
             }
             begun.push_back(Instant::now());
+            self.missed().begin_session(self.guilds());
         }
         let mut intents = GatewayIntents::GUILDS
             | GatewayIntents::GUILD_MESSAGES

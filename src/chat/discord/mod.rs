@@ -28,6 +28,7 @@ mod events;
 mod find;
 mod gateway;
 mod interact;
+mod missed;
 mod modal;
 mod pace;
 mod places;
@@ -93,6 +94,8 @@ struct Inner {
     open: Mutex<respond::Open>,
     // Tells that a first response was sent.
     answered: tokio::sync::Notify,
+    // Guards how far was heard, and what may have been missed.
+    missed: Mutex<missed::Missed>,
     // Guards why no events come; `None`: they do.
     deaf: Mutex<Option<String>>,
 }
@@ -120,6 +123,7 @@ impl Discord {
             known: Mutex::default(),
             open: Mutex::default(),
             answered: tokio::sync::Notify::new(),
+            missed: Mutex::default(),
             deaf: Mutex::new(None),
         };
         Ok(Self { inner: Arc::new(inner) })

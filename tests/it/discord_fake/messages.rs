@@ -172,8 +172,21 @@ impl World {
         let id = |m: &Value| m["id"].as_str().and_then(|i| i.parse::<u64>().ok()).unwrap_or(0);
         let all = self.messages.get(&channel).cloned().unwrap_or_default();
         let fits = |m: &Value| id(m) < before && id(m) > after;
-        let page = all.into_iter().rev().filter(fits).take(limit as usize);
-        (200, Value::Array(page.collect()))
+        let in_guild = self.channels.get(&channel).is_some_and(|c| c.guild.is_some());
+        let shown = |mut m: Value| {
+            // What names the bot, and its own, it reads anyway.
+            let named = m["mentions"].as_array().is_some_and(|m| !m.is_empty());
+            if in_guild && !self.content_granted && !named && m["author"]["bot"] != true {
+                (m["content"], m["embeds"]) = (json!(""), json!([]));
+            }
+            m
+        };
+        let fitting: Vec<Value> = all.into_iter().filter(fits).map(shown).collect();
+        // After an id: those next to it. Newest first in any case.
+        let n_left = if after > 0 { 0 } else { fitting.len().saturating_sub(limit as usize) };
+        let page = fitting.into_iter().skip(n_left).take(limit as usize);
+        let page: Vec<Value> = page.collect::<Vec<_>>().into_iter().rev().collect();
+        (200, Value::Array(page))
     }
 
     /// The faults of a message that is to be sent.

@@ -269,6 +269,8 @@ impl World {
         if let Some(guild) = chan.guild {
             json["guild_id"] = json!(guild.to_string());
         }
+        let newest = self.messages.get(&id).and_then(|all| all.last());
+        json["last_message_id"] = newest.map_or(Value::Null, |m| m["id"].clone());
         if chan.kind == 1 {
             json["recipients"] = json!([Self::user(chan.owner)]);
         }
@@ -290,6 +292,8 @@ impl World {
 
     pub(crate) fn guild(&self) -> Value {
         let channels: Vec<Value> = [TEXT, FORUM].iter().filter_map(|c| self.channel(*c)).collect();
+        let active = self.channels.iter().filter(|(_, c)| c.kind == 11 && !c.archived);
+        let threads: Vec<Value> = active.filter_map(|(id, _)| self.channel(*id)).collect();
         let role = |id: u64, name: &str, permissions: u64| {
             json!({
                 "id": id.to_string(), "name": name, "permissions": permissions.to_string(),
@@ -300,7 +304,7 @@ impl World {
         let mut guild = json!({
             "id": GUILD.to_string(), "name": "Shop", "owner_id": ADA.to_string(),
             "roles": [role(GUILD, "@everyone", self.permissions), role(ON_CALL, "on-call", 0)],
-            "channels": channels, "threads": [], "members": [], "emojis": [], "stickers": [],
+            "channels": channels, "threads": threads, "members": [], "emojis": [], "stickers": [],
             "features": [], "presences": [], "voice_states": [], "stage_instances": [],
             "guild_scheduled_events": [], "soundboard_sounds": [], "unavailable": false,
             "large": false, "member_count": 3, "joined_at": "2026-01-01T00:00:00.000000+00:00",

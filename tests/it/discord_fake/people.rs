@@ -15,6 +15,8 @@ impl Fake {
         let guild = world.channels[&channel].guild;
         if text.contains(&format!("<@{BOT}>")) {
             message["mentions"] = json!([World::user(BOT)]);
+            let kept = world.messages.get_mut(&channel).and_then(|all| all.last_mut());
+            kept.expect("it was written")["mentions"] = message["mentions"].clone();
         }
         if let Some(guild) = guild {
             message["guild_id"] = json!(guild.to_string());
