@@ -53,7 +53,8 @@ async fn what_was_said_between_two_sessions_is_heard_once() {
     fake.say(ADA, TEXT, &mention("after"));
     heard(&desk, 6).await;
     let mut all = words(&desk);
-    (all[..2].sort(), all[2..5].sort());
+    all[..2].sort();
+    all[2..5].sort();
     assert_eq!(all, ["first", "second", "directly", "in the thread", "third", "after"]);
     let missed = desk.heard().into_iter().find(|h| said(h).0 == "third").expect("heard");
     assert_eq!((missed.actor.role, missed.actor.name.as_str()), (Role::Approver, "ada"));
