@@ -222,6 +222,9 @@ pub struct Hook {
     pub headers: BTreeMap<String, String>,
     /// Its body as it came: signatures are over the bytes.
     pub body: Vec<u8>,
+    /// Whether the signature fits no other adapter: then it is for this one, even where that does
+    /// not know its own workspace yet.
+    pub sole: bool,
 }
 
 /// What came of a call.
@@ -231,6 +234,10 @@ pub enum Hooked {
     Taken(Option<serde_json::Value>),
     /// It is not signed by this platform, with the reason.
     Unsigned(&'static str),
+    /// It is signed, and for another workspace of the same app.
+    Elsewhere,
+    /// It is signed and names a workspace, and the platform did not tell yet which one this is.
+    Unsure,
     /// It is signed and makes no sense, with the reason.
     Refused(&'static str),
     /// It is to be sent again.

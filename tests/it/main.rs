@@ -17,6 +17,7 @@ mod discovery;
 mod durability;
 mod ending;
 mod invariants;
+mod kept;
 mod llm;
 mod openai_fake;
 mod otlp;

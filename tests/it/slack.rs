@@ -24,7 +24,7 @@ use crate::support::{install_tls, piped, serve};
 mod checking;
 mod doubt;
 mod hearing;
-mod hooks;
+pub(crate) mod hooks;
 mod several;
 mod storm;
 mod whole;

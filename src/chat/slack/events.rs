@@ -17,6 +17,42 @@ pub(super) struct Me {
     pub user: String,
     /// Its bot id, by which its own messages are known.
     pub bot: String,
+    /// The workspace's id; empty until Slack told it.
+    pub team: String,
+}
+
+/// Whose a payload is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Whose {
+    /// This workspace's, or it names none.
+    Ours,
+    /// Another workspace's.
+    Foreign,
+    /// It names a workspace, and Slack did not tell yet which one this is.
+    Unsure,
+}
+
+/// Whose a payload is: one app may be installed in several workspaces, whose calls carry the same
+/// signature and come over the same connections. What somebody from a connected organisation does
+/// in a shared channel names their workspace beside the one that the app is installed in.
+pub(super) fn whose(payload: &Value, me: &Me) -> Whose {
+    let named = [
+        &payload["team_id"],
+        &payload["team"]["id"],
+        &payload["user"]["team_id"],
+        &payload["message"]["team"],
+        &payload["view"]["team_id"],
+        &payload["view"]["app_installed_team_id"],
+    ];
+    let installed = list(&payload["authorizations"]).map(|a| &a["team_id"]);
+    let named: Vec<&str> = named.into_iter().chain(installed).filter_map(Value::as_str).collect();
+    if named.is_empty() || named.contains(&me.team.as_str()) {
+        Whose::Ours
+    } else if me.team.is_empty() {
+        Whose::Unsure
+    } else {
+        Whose::Foreign
+    }
 }
 
 /// Where and by whom something was done.

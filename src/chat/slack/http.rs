@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use sha2::Sha256;
 
 use super::Slack;
-use super::events::{Happened, command, event, interactive};
+use super::events::{Happened, Whose, command, event, interactive, whose};
 use crate::chat::{Hook, Hooked};
 use crate::model::{Secret, Time, wall_now};
 
@@ -69,8 +69,14 @@ impl Slack {
         if payload["type"] == "url_verification" {
             return Some(Hooked::Taken(Some(json!({ "challenge": payload["challenge"] }))));
         }
+        let me = self.me();
+        match whose(&payload, &me) {
+            Whose::Foreign => return Some(Hooked::Elsewhere),
+            Whose::Unsure if !hook.sole => return Some(Hooked::Unsure),
+            Whose::Ours | Whose::Unsure => {}
+        }
         let happened = match door {
-            "events" => event(&payload, &self.me()),
+            "events" => event(&payload, &me),
             "interactive" => interactive(&payload),
             "commands" => command(&payload),
             _ => Happened::Nothing,

@@ -70,7 +70,7 @@ impl Slack {
     async fn begin(&self) -> Result<Option<Socket>, Fault> {
         let answer = self.post_call("auth.test", &json!({})).await?;
         let text = |name: &str| answer[name].as_str().unwrap_or_default().to_owned();
-        let me = Me { user: text("user_id"), bot: text("bot_id") };
+        let me = Me { user: text("user_id"), bot: text("bot_id"), team: text("team_id") };
         tracing::info!(
             chat.platform = %self.inner.platform, slack.team = %text("team"),
             slack.user = %text("user"), "Slack knows the bot"

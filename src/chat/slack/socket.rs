@@ -19,7 +19,7 @@ use slack_morphism::socket_mode::clients_manager::{
 };
 use slack_morphism::socket_mode::{SlackSocketModeClientListener, SlackSocketModeWssClientId};
 
-use super::events::{Happened, command, event, interactive};
+use super::events::{Happened, Whose, command, event, interactive, whose};
 use super::web::Web;
 use super::{Cause, Slack};
 use crate::model::Fault;
@@ -127,6 +127,13 @@ impl Listener {
         };
         let kind = frame["type"].as_str().unwrap_or_default();
         let payload = &frame["payload"];
+        if whose(payload, &self.slack.me()) == Whose::Foreign {
+            // The app is installed in several workspaces: Slack sends it again, and then perhaps
+            // over a connection of the adapter that it is for.
+            metrics::counter!("nightjar_chat_foreign_total", "platform" => "slack").increment(1);
+            tracing::warn!("an envelope of another workspace came; it is left to that one");
+            return None;
+        }
         let happened = match kind {
             "hello" => {
                 self.note(id, true);

@@ -9,7 +9,7 @@ use sha2::Sha256;
 use super::*;
 use crate::support::eventually;
 
-pub(super) fn hook(door: &str, body: &str, secret: &str) -> Hook {
+pub(crate) fn hook(door: &str, body: &str, secret: &str) -> Hook {
     let at = (wall_now().ms() / 1_000).to_string();
     let mut mac = Hmac::<Sha256>::new_from_slice(secret.as_bytes()).expect("any key");
     mac.update(format!("v0:{at}:{body}").as_bytes());
@@ -18,10 +18,10 @@ pub(super) fn hook(door: &str, body: &str, secret: &str) -> Hook {
         ("x-slack-request-timestamp".to_owned(), at),
         ("x-slack-signature".to_owned(), signature),
     ]);
-    Hook { door: format!("slack/{door}"), headers, body: body.as_bytes().to_vec() }
+    Hook { door: format!("slack/{door}"), headers, body: body.as_bytes().to_vec(), sole: true }
 }
 
-pub(super) fn form(name: &str, payload: &Value) -> String {
+pub(crate) fn form(name: &str, payload: &Value) -> String {
     url::form_urlencoded::Serializer::new(String::new())
         .append_pair(name, &payload.to_string())
         .finish()

@@ -78,3 +78,48 @@ async fn an_incident_stands_in_two_workspaces_and_a_click_in_one_updates_both() 
     eventually("the card in the other", PATIENCE * 2, async || by_hand(&bank) == 1).await;
     assert_eq!(cards(&shop).len(), cards(&bank).len());
 }
+
+/// One app in two workspaces: both have its signing secret, and a call is taken by the workspace
+/// that it names and by no other.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_call_is_taken_by_the_workspace_that_it_names() {
+    install_tls();
+    let (shop, bank) = (Fake::start().await, Fake::start().await);
+    bank.look().team = "T0BANK".into();
+    // Nobody has told them yet which workspaces they are.
+    for fake in [&shop, &bank] {
+        for _ in 0..3 {
+            fake.trouble("auth.test", Trouble::Html(502));
+        }
+    }
+    let secret = format!("signing_secret = {SECRET:?}");
+    let both = [workspace("shop", &shop, &secret), workspace("bank", &bank, &secret)].concat();
+    let bot = Bot::on(free_port(), &both).await;
+    let values = json!({ "title": "It is slow", "severity": "critical" });
+    let declared = json!({ "code": "v1:declare:none", "values": values, "key": "one" });
+    assert_eq!(bot.door().send("/api/v1/submit", &declared).await.ok(), Some(200));
+    let ask = async |fake: &Fake| {
+        let command = fake.command(ANN, CHANNEL, "oncall");
+        let fields = command.as_object().expect("fields").iter();
+        let mut body = url::form_urlencoded::Serializer::new(String::new());
+        body.extend_pairs(fields.map(|(name, value)| (name, value.as_str().unwrap_or_default())));
+        call(&bot, "commands", &body.finish(), SECRET).await
+    };
+    // It could be for either: Slack is to send it again.
+    let (status, said) = ask(&bank).await;
+    assert_eq!(status, 503, "{said}");
+    eventually("both to know themselves", PATIENCE, async || {
+        [&shop, &bank].iter().all(|fake| fake.n_calls("auth.test") >= 4)
+            && ask(&bank).await.0 == 200
+    })
+    .await;
+    eventually("an answer", PATIENCE, async || !bank.look().ephemeral.is_empty()).await;
+    assert_eq!(ask(&shop).await, (200, String::new()));
+    eventually("an answer", PATIENCE, async || !shop.look().ephemeral.is_empty()).await;
+    assert_eq!(shop.look().ephemeral.len(), 1, "nothing of the bank's came here");
+    // A third workspace of the same app is none of ours, and is told so in words of its own.
+    bank.look().team = "T0OTHER".into();
+    let (status, said) = ask(&bank).await;
+    assert_eq!(status, 401, "{said}");
+    assert!(said.contains("another Slack workspace"), "{said}");
+}

@@ -84,6 +84,8 @@ pub(crate) struct Workspace {
     pub(crate) pinged: Vec<String>,
     /// What the bot token was granted.
     pub(crate) scopes: BTreeSet<String>,
+    /// Its id, which every payload carries.
+    pub(crate) team: String,
     /// Whether tokens count.
     pub(crate) revoked: bool,
     /// Whether a channel takes one message a second.
@@ -123,6 +125,7 @@ impl Fake {
             calls: Vec::new(),
             pinged: Vec::new(),
             scopes: nightjar::chat::slack::NEEDED.iter().map(|s| s.name.to_owned()).collect(),
+            team: "T0".into(),
             revoked: false,
             paced: false,
             trouble: VecDeque::new(),
@@ -168,6 +171,10 @@ impl Fake {
         self.look().trouble.push_back((method.to_owned(), trouble));
     }
 
+    fn team(&self) -> String {
+        self.look().team.clone()
+    }
+
     /// The messages of a channel, oldest first.
     pub(crate) fn messages(&self, channel: &str) -> Vec<Value> {
         self.look().messages.get(channel).cloned().unwrap_or_default()
@@ -208,16 +215,17 @@ impl Fake {
 
     /// An event's payload.
     pub(crate) fn event(&self, event: &Value) -> Value {
+        let team = self.team();
         let n = self.look().next();
         json!({
-            "type": "event_callback", "token": "none", "team_id": "T0", "api_app_id": "A0",
+            "type": "event_callback", "token": "none", "team_id": team, "api_app_id": "A0",
             "event": event, "event_id": format!("Ev{n}"), "event_time": 1_763_607_600,
         })
     }
 
     /// The payload of a click on the n-th button of a message.
     pub(crate) fn click(&self, user: &str, channel: &str, ts: &str, n: usize) -> Value {
-        let trigger = self.trigger();
+        let (trigger, team) = (self.trigger(), self.team());
         let messages = self.messages(channel);
         let message = messages.iter().find(|m| m["ts"] == ts).expect("the message stands").clone();
         let blocks = message["blocks"].as_array().cloned().unwrap_or_default();
@@ -233,8 +241,8 @@ impl Fake {
             container["thread_ts"] = message["thread_ts"].clone();
         }
         json!({
-            "type": "block_actions", "user": { "id": user, "username": user, "team_id": "T0" },
-            "api_app_id": "A0", "team": { "id": "T0", "domain": "shop" },
+            "type": "block_actions", "user": { "id": user, "username": user, "team_id": team },
+            "api_app_id": "A0", "team": { "id": team, "domain": "shop" },
             "channel": { "id": channel, "name": "incidents" }, "container": container,
             "message": message, "trigger_id": trigger, "actions": [action],
         })
@@ -263,7 +271,7 @@ impl Fake {
             view["state"]["values"][*name]["value"] = value.clone();
         }
         json!({
-            "type": "view_submission", "user": { "id": user }, "team": { "id": "T0" },
+            "type": "view_submission", "user": { "id": user }, "team": { "id": self.team() },
             "api_app_id": "A0", "view": view, "trigger_id": self.trigger(),
         })
     }
@@ -272,7 +280,7 @@ impl Fake {
     pub(crate) fn command(&self, user: &str, channel: &str, text: &str) -> Value {
         json!({
             "command": "/nightjar", "text": text, "user_id": user, "user_name": user,
-            "channel_id": channel, "channel_name": "incidents", "team_id": "T0",
+            "channel_id": channel, "channel_name": "incidents", "team_id": self.team(),
             "team_domain": "shop", "api_app_id": "A0", "is_enterprise_install": "false",
             "response_url": "http://127.0.0.1:1/none", "trigger_id": self.trigger(),
         })

@@ -29,7 +29,7 @@ pub(super) fn call(workspace: &mut Workspace, method: &str, args: &Args) -> Opti
     Some(match method {
         "auth.test" => json!({
             "ok": true, "url": "https://shop.slack.com/", "team": "shop", "user": "nightjar",
-            "team_id": "T0", "user_id": BOT_USER, "bot_id": BOT_ID,
+            "team_id": workspace.team, "user_id": BOT_USER, "bot_id": BOT_ID,
         }),
         "api.test" => json!({ "ok": true }),
         "conversations.history" => messages(workspace, args, None),

@@ -5,7 +5,24 @@ use serde_json::json;
 use super::*;
 
 fn me() -> Me {
-    Me { user: "UBOT".into(), bot: "BBOT".into() }
+    Me { user: "UBOT".into(), bot: "BBOT".into(), team: "T0".into() }
+}
+
+#[test]
+fn a_payload_is_ours_where_any_of_its_workspaces_is() {
+    let whose = |payload: serde_json::Value| whose(&payload, &me());
+    assert_eq!(whose(json!({ "type": "event_callback", "team_id": "T0" })), Whose::Ours);
+    assert_eq!(whose(json!({ "type": "event_callback", "team_id": "T1" })), Whose::Foreign);
+    assert_eq!(whose(json!({ "type": "url_verification" })), Whose::Ours);
+    // Somebody of another organisation, in a shared channel.
+    let shared = json!({ "team_id": "T1", "authorizations": [{ "team_id": "T0" }] });
+    assert_eq!(whose(shared), Whose::Ours);
+    let click = json!({ "team": { "id": "T1" }, "message": { "team": "T0" } });
+    assert_eq!(whose(click), Whose::Ours);
+    // An app of a whole organisation names no team, but where the person is.
+    let click = json!({ "team": null, "user": { "team_id": "T1" } });
+    assert_eq!(whose(click.clone()), Whose::Foreign);
+    assert_eq!(super::whose(&click, &Me::default()), Whose::Unsure);
 }
 
 fn said(event: Value) -> Happened {
