@@ -31,6 +31,7 @@ pub mod people;
 mod route;
 mod seek;
 pub mod slack;
+pub mod split;
 
 #[cfg(test)]
 mod tests;
@@ -67,6 +68,8 @@ pub struct Limits {
     pub text: usize,
     /// Characters of all text of one card.
     pub card: usize,
+    /// Weight ([`split::weight`]) of the text of an answer that one message shows whole.
+    pub answer: usize,
     /// Characters of one section.
     pub section: usize,
     /// Buttons of one card.

@@ -6,7 +6,7 @@
 //! knows to look for the key before it writes again.
 //!
 //! ```text
-//! want ──▶ waiting ──(the thread's root stands)──▶ due ──begin──▶ trying ──stood──▶ sent
+//! want ──▶ waiting ──(what it hangs on stands)───▶ due ──begin──▶ trying ──stood──▶ sent
 //!                                                   ▲               │  ▲ failed, may pass
 //!                                                   │               │  └──┘
 //!                                  want (newer) ────┴── refused ◀───┴ failed for good
@@ -59,7 +59,7 @@ pub enum Within {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PostState {
-    /// Its thread's root does not stand yet.
+    /// Its thread's root, or the post that it follows, does not stand yet.
     Waiting,
     /// To be sent, or to be edited; never tried in this form.
     Due,
@@ -123,6 +123,10 @@ pub struct Post {
     pub channel: String,
     /// Which thread.
     pub within: Within,
+    /// The post that is to stand before it, by its key: so the parts of a long answer come in
+    /// their order. It belongs to the same thread.
+    #[serde(default)]
+    pub after: Option<String>,
     /// What it should say.
     pub content: Content,
     /// How soon.
@@ -168,6 +172,7 @@ impl Post {
             platform: platform.to_owned(),
             channel: channel.to_owned(),
             within,
+            after: None,
             content,
             urgency: Urgency::Delta,
             broadcast: false,
@@ -245,6 +250,17 @@ impl Post {
         (is_card && on != self.dressed).then_some(on)
     }
 
+    /// The key of the post that must stand before this one: that which it follows, else the root of
+    /// its thread.
+    #[must_use]
+    pub fn waits_for(&self) -> Option<&str> {
+        let root = match &self.within {
+            Within::Post(root) => Some(root.as_str()),
+            Within::Channel | Within::Message(_) => None,
+        };
+        self.after.as_deref().or(root)
+    }
+
     /// The channel of what is in line, from the row's subject.
     #[must_use]
     pub fn channel_in(subject: &str) -> &str {
@@ -258,25 +274,25 @@ impl Post {
     }
 }
 
-/// Due, or waiting for the root of its thread.
+/// Due, or waiting for another post.
 fn ready(tx: &Tx<'_>, post: &Post) -> Result<PostState, Fault> {
-    let Within::Post(root) = &post.within else { return Ok(PostState::Due) };
-    let root = tx.get::<Post>(Post::row(&post.platform, root))?;
-    let stands = root.is_some_and(|r| r.place.is_some());
+    let Some(first) = post.waits_for() else { return Ok(PostState::Due) };
+    let first = tx.get::<Post>(Post::row(&post.platform, first))?;
+    let stands = first.is_some_and(|r| r.place.is_some());
     Ok(if stands { PostState::Due } else { PostState::Waiting })
 }
 
 /// Found by [`Post::word`], platform (`parent`) and `channel/message` (`subject`); before it stands
-/// by `channel/`, and while it waits by the key of its thread's root.
+/// by `channel/`, and while it waits by the key of what it waits for.
 impl Record for Post {
     const KIND: &'static str = "post";
     fn key(&self) -> String {
         Self::row(&self.platform, &self.key)
     }
     fn index(&self) -> Index {
-        let subject = match (&self.place, &self.within, self.state) {
+        let subject = match (&self.place, self.waits_for(), self.state) {
             (Some(place), ..) => format!("{}/{}", place.channel, place.message),
-            (None, Within::Post(root), PostState::Waiting) => root.clone(),
+            (None, Some(first), PostState::Waiting) => first.to_owned(),
             (None, ..) => format!("{}/", self.channel),
         };
         Index {

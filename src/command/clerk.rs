@@ -5,11 +5,12 @@ use std::sync::Arc;
 
 use tokio::sync::mpsc;
 
-use super::answer::{answer_card, keep_evidence};
+use super::answer::keep_evidence;
 use super::attend::PATIENCE;
 use super::carry::{Done, carry_out};
 use super::claims::{Claim, Claims};
 use super::heard::{self, Handled};
+use super::parts::{LEAST_ROOM, Parts, take_back};
 use super::{Counter, Desk, Problem, said};
 use crate::assist::{Answer, Assistant, Progress, Question};
 use crate::bus::Event;
@@ -128,14 +129,14 @@ impl Clerk {
     ) -> Result<Answer, Fault> {
         let question = Question { text, actor: inbound.actor.clone(), incident, now: inbound.at };
         let answer = self.assistant.ask(question, progress).await?;
-        let content = Content::card(answer_card(&answer));
-        let post = self.reply(inbound, content, incident);
+        let post = self.reply(inbound, Content::text(""), incident);
+        let parts = Parts::of(&answer, self.room(inbound), post);
         let (key, kept) = (inbound.key.clone(), answer.clone());
         let write = move |tx: &Tx<'_>| {
             let due = heard::finish(tx, &key)?;
             if due {
                 keep_evidence(tx, &kept)?;
-                post.want(tx)?;
+                parts.want(tx)?;
             }
             Ok(due)
         };
@@ -279,7 +280,12 @@ impl Clerk {
             if tx.get::<Post>(Post::row(&half.platform, &half.key))?.is_none() {
                 return Ok(false);
             }
-            Ok(heard::finish(tx, &key)? && half.want(tx)?)
+            let due = heard::finish(tx, &key)?;
+            if due {
+                take_back(tx, &half, 1)?;
+                half.want(tx)?;
+            }
+            Ok(due)
         };
         if self.desk().store.write(replace).await? {
             self.desk().bus.publish(Event::Outbox);
@@ -304,6 +310,11 @@ impl Clerk {
     #[must_use]
     pub fn answer_key(inbound: &Inbound) -> String {
         format!("answer:{}", inbound.key)
+    }
+
+    /// How much of an answer one message shows where something was said.
+    pub(super) fn room(&self, inbound: &Inbound) -> usize {
+        self.chat(&inbound.platform).map_or(LEAST_ROOM, |chat| chat.limits().answer)
     }
 
     pub(super) fn reply(

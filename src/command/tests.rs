@@ -5,6 +5,7 @@ mod commands;
 mod failing;
 mod forms;
 mod incidents;
+mod parts;
 mod policy;
 mod submits;
 mod why;

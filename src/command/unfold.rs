@@ -1,5 +1,5 @@
 //! An answer as it unfolds: each sentence that was verified is shown where the answer will stand,
-//! in the same message, not faster than people read and platforms take edits.
+//! in the same messages, not faster than people read and platforms take edits.
 
 use std::time::Duration;
 
@@ -7,10 +7,11 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::heard::{self, Handled};
+use super::parts::Parts;
 use super::{Clerk, said};
 use crate::assist::Progress;
 use crate::bus::Event;
-use crate::chat::{Block, Card, Content, Inbound};
+use crate::chat::{Content, Inbound};
 use crate::model::{Fault, IncidentId};
 
 /// Least wall time between two states of an answer in the making.
@@ -18,7 +19,7 @@ const PACE: Duration = Duration::from_secs(2);
 /// What stands beneath an answer in the making.
 const MAKING: &str = "Being answered …";
 /// Longest text of an answer in the making, in characters.
-const MOST_CHARS: usize = 8_000;
+const MOST_CHARS: usize = 40_000;
 
 impl Clerk {
     /// Shows sentences as they are heard, until nobody says any more. Without a model none is
@@ -50,17 +51,15 @@ impl Clerk {
         sentences: &[String],
     ) -> Result<(), Fault> {
         let text = said(&sentences.join("\n"), MOST_CHARS);
-        let blocks = vec![Block::Text { heading: None, text, evidence: Vec::new() }];
-        let card = Card { blocks, footer: MAKING.into(), ..Card::words("", "") };
-        let card = Card { fallback: MAKING.into(), ..card };
-        let post = self.reply(inbound, Content::card(card), incident);
+        let post = self.reply(inbound, Content::text(""), incident);
+        let parts = Parts::making(&text, MAKING, self.room(inbound), post);
         let key = inbound.key.clone();
         let write = move |tx: &crate::store::Tx<'_>| {
             // The whole answer may stand by now: it stays.
             if heard::state(tx, &key)? != Handled::Due {
                 return Ok(false);
             }
-            post.want(tx)
+            parts.want(tx)
         };
         if self.desk().store.write(write).await? {
             self.desk().bus.publish(Event::Outbox);

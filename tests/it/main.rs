@@ -1,6 +1,7 @@
 //! The one integration test binary.
 
 mod alertmanager;
+mod answers;
 mod bad_input;
 mod bad_sources;
 mod bot;

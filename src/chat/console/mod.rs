@@ -159,6 +159,7 @@ impl Chat for Console {
         Limits {
             text: 20_000,
             card: 60_000,
+            answer: usize::MAX,
             section: 20_000,
             buttons: 25,
             label: 80,

@@ -70,6 +70,9 @@ pub struct Discord {
     inner: Arc<Inner>,
 }
 
+/// Weight of the text of an answer that one message shows whole: an embed's description.
+const ANSWER: usize = 3_700;
+
 /// Who the bot is.
 #[derive(Clone, Copy, Debug)]
 struct Me {
@@ -214,6 +217,7 @@ impl Chat for Discord {
         Limits {
             text: 2_000,
             card: 6_000,
+            answer: ANSWER,
             section: 4_096,
             buttons: 25,
             label: 80,

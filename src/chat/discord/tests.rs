@@ -463,3 +463,34 @@ proptest! {
         prop_assert!(length(&line(&words, room.max(1))) <= room.max(1));
     }
 }
+
+fn any_answer() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        4 => any_text(),
+        3 => "[a-z <>&@`*_.]{0,200}",
+        1 => Just("```sql".to_owned()),
+        1 => Just("```".to_owned()),
+        1 => "[*_`]{500,2000}",
+        1 => "https://shop.example/[a-z]{1,40}",
+        1 => Just("@everyone @here ".repeat(40)),
+    ];
+    proptest::collection::vec(line, 0..30).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    #[test]
+    fn every_part_of_an_answer_is_shown_whole(text in any_answer(), footer in any_text()) {
+        // The room that the platform tells for one message of an answer.
+        for text in crate::chat::split::split(&text, super::ANSWER) {
+            let blocks = vec![Block::Text { heading: None, text, evidence: Vec::new() }];
+            let card = Card { blocks, footer: footer.clone(), ..Card::words("", "") };
+            let message = render::message(Some("key"), &Content::card(card));
+            prop_assert_eq!(wrong(&message), Vec::<String>::new());
+            let shown = message["embeds"][0]["description"].as_str().unwrap_or_default();
+            prop_assert!(!shown.contains(" more characters)"), "{}", shown);
+            prop_assert!(message["embeds"].as_array().is_none_or(|e| e.len() <= 2), "{}", message);
+        }
+    }
+}

@@ -35,6 +35,12 @@ impl Attempt {
             channel: channel.to_owned(),
             message: message.to_owned(),
         };
+        if let Some(first) = &post.after
+            && tx.get::<Post>(Post::row(&post.platform, first))?.is_none_or(|p| p.place.is_none())
+        {
+            tx.put(&Post { state: PostState::Waiting, ..post })?;
+            return Ok(None);
+        }
         let thread = match &post.within {
             Within::Channel => None,
             Within::Message(id) => Some(place(&post.platform, &post.channel, id)),
@@ -130,7 +136,7 @@ impl Attempt {
     }
 }
 
-/// Makes what waits for this root due; says how many.
+/// Makes what waits for this post due; says how many.
 fn release(tx: &Tx<'_>, root: &Post) -> Result<usize, Fault> {
     let waiting = Filter {
         parent: Some(root.platform.clone()),

@@ -70,6 +70,9 @@ struct Inner {
 /// What is said while no connection stands.
 const NOT_CONNECTED: &str = "Socket Mode is not connected; it is tried again every few seconds";
 
+/// Weight of the text of an answer that one message shows whole, beside its footer.
+const ANSWER: usize = 9_000;
+
 /// What can keep Slack from being used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum Cause {
@@ -168,6 +171,7 @@ impl Chat for Slack {
         Limits {
             text: 11_000,
             card: 12_000,
+            answer: ANSWER,
             section: 3_000,
             buttons: 25,
             label: 75,

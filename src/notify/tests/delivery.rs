@@ -220,3 +220,23 @@ async fn a_message_that_somebody_deleted_is_not_written_again() {
     let post = world.posts("slack").await.remove("card").expect("it is kept");
     assert_eq!(post.error.as_deref(), Some("it was deleted"));
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_parts_of_an_answer_come_in_their_order_whatever_fails() {
+    let (world, chat) = (World::new(), Memory::new("slack", 0));
+    let part = |n: usize| {
+        let key = |n: usize| format!("answer:q:{n}");
+        let post = text("slack", &key(n), Urgency::Answer, &key(n));
+        Post { after: (n > 1).then(|| key(n - 1)), ..post }
+    };
+    // The last one is wanted first, and nothing gets through for a while.
+    chat.set(Mood::Down);
+    world.want((1..=4).rev().map(part)).await;
+    world.pass(Duration::from_secs(2)).await;
+    let standing = world.standing("slack").await;
+    assert_eq!((standing.n_due + standing.n_trying, standing.n_waiting), (1, 3));
+    chat.set(Mood::Up);
+    world.settle(&chat).await;
+    let said: Vec<String> = chat.messages().into_iter().map(|m| m.key).collect();
+    assert_eq!(said, ["answer:q:1", "answer:q:2", "answer:q:3", "answer:q:4"]);
+}

@@ -183,6 +183,7 @@ impl Chat for Memory {
         Limits {
             text: 4_000,
             card: 13_000,
+            answer: 2_000,
             section: 3_000,
             buttons: 25,
             label: 75,

@@ -156,6 +156,9 @@ impl Waits {
     fn of(post: Post) -> Self {
         let reason = match (&post.state, post.error) {
             (_, Some(error)) => error,
+            (PostState::Waiting, None) if post.after.is_some() => {
+                "the message that it goes on from is not there".into()
+            }
             (PostState::Waiting, None) => {
                 "the message that its thread hangs on is not there".into()
             }

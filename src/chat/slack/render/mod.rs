@@ -230,21 +230,30 @@ fn fill(parts: &[Part], room: Room) -> Vec<Value> {
     blocks
 }
 
-/// Lines packed into sections; the last one says how many are missing.
+/// What opens and closes code in Slack's mark-up.
+const FENCE: &str = "```";
+
+/// Lines packed into sections; the last one says how many are missing. Code that goes over the end
+/// of a section is closed there and opened again.
 fn paragraphs(heading: Option<&str>, lines: &[String], room: Room) -> Vec<Value> {
-    const NOTE: usize = 60;
+    const NOTE: usize = 70;
     let mut sections: Vec<String> = vec![heading.unwrap_or_default().to_owned()];
     let mut used = length(&sections[0]) + 20;
-    let mut shown = 0;
+    let (mut shown, mut is_code) = (0, false);
     for line in lines {
         let n = length(line) + 1;
-        let full = sections.last().is_some_and(|s| length(s) + n + NOTE > SECTION);
+        let ends_code = is_code && line.trim() == FENCE;
+        let full = !ends_code && sections.last().is_some_and(|s| length(s) + n + NOTE > SECTION);
         let last = sections.len() >= room.blocks;
         if used + n + NOTE > room.characters || (full && last) {
             break;
         }
         if full {
-            sections.push(String::new());
+            if let Some(section) = sections.last_mut().filter(|_| is_code) {
+                section.push_str(&format!("\n{FENCE}"));
+                used += 2 * FENCE.len() + 1;
+            }
+            sections.push(if is_code { FENCE.into() } else { String::new() });
             used += 20;
         }
         let section = sections.last_mut().expect("there is always one");
@@ -252,8 +261,12 @@ fn paragraphs(heading: Option<&str>, lines: &[String], room: Room) -> Vec<Value>
             section.push('\n');
         }
         section.push_str(line);
+        is_code ^= line.matches(FENCE).count() % 2 == 1;
         used += n;
         shown += 1;
+    }
+    if let Some(section) = sections.last_mut().filter(|_| is_code) {
+        section.push_str(&format!("\n{FENCE}"));
     }
     if shown < lines.len() {
         let missing = lines.len() - shown;

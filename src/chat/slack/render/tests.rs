@@ -154,6 +154,7 @@ fn words_keep_their_paragraphs_and_ping_nobody() {
     `a &lt; b`
     ```
     not closed
+    ```
     "#);
     assert!(rendered.blocks[0]["text"]["verbatim"] == true);
     assert_eq!(pings(&rendered.text).count(), 0);
@@ -345,5 +346,47 @@ proptest! {
         let metadata = Metadata { code: form.code.clone(), channel: "C1".into(), thread: None };
         let view = super::form(&form, &metadata, at());
         prop_assert_eq!(view_faults(&view), Vec::<String>::new());
+    }
+}
+
+#[test]
+fn code_that_goes_over_sections_is_closed_and_opened_again() {
+    let text = format!("Look:\n```\n{}```\nthat is all", "select * from orders;\n".repeat(300));
+    let blocks = content(&Content::text(text)).blocks;
+    assert!(blocks.len() > 2);
+    for block in &blocks {
+        let text = block["text"]["text"].as_str().expect("a section");
+        assert_eq!(text.matches("```").count() % 2, 0, "{text}");
+        assert!(!text.contains("```\n```"), "{text}");
+    }
+}
+
+fn any_answer() -> impl Strategy<Value = String> {
+    let line = prop_oneof![
+        4 => anything(),
+        3 => "[a-z <>&@`*_.]{0,200}",
+        1 => Just("```sql".to_owned()),
+        1 => Just("```".to_owned()),
+        1 => "[&<>]{500,2000}",
+    ];
+    proptest::collection::vec(line, 0..40).prop_map(|lines| lines.join("\n"))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, max_shrink_iters: 200, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_part_of_an_answer_is_shown_whole(text in any_answer(), footer in anything()) {
+        // The room that the platform tells for one message of an answer.
+        for part in crate::chat::split::split(&text, crate::chat::slack::ANSWER) {
+            let blocks = vec![Block::Text { heading: None, text: part, evidence: Vec::new() }];
+            let card = Card { blocks, footer: footer.clone(), ..Card::words("", "") };
+            let rendered = content(&Content::card(card));
+            prop_assert_eq!(message_faults(&rendered.blocks, &rendered.text), Vec::<String>::new());
+            let shown = serde_json::to_string(&rendered.blocks[..rendered.blocks.len() - 1]);
+            let shown = shown.expect("JSON");
+            prop_assert!(!shown.contains("more lines in the console"), "{}", shown);
+            prop_assert!(!shown.contains("more parts in the console"), "{}", shown);
+        }
     }
 }
