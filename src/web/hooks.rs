@@ -63,9 +63,8 @@ async fn call(
     let (mut n_fitting, mut unsure) = (0, None);
     for chat in &state.shared.chats {
         match chat.hook(hook.clone()).await {
-            None => {}
             Some(Hooked::Unsigned(reason)) if n_fitting == 0 => why = reason,
-            Some(Hooked::Unsigned(_)) => {}
+            None | Some(Hooked::Unsigned(_)) => {}
             Some(Hooked::Elsewhere) => (n_fitting, why) = (n_fitting + 1, ELSEWHERE),
             Some(Hooked::Unsure) => (n_fitting, unsure) = (n_fitting + 1, Some(chat)),
             Some(said) => return answer(said),
