@@ -49,6 +49,10 @@ impl Stage for Attend {
     }
 
     async fn sweep(&mut self) -> Result<(), Fault> {
+        if let Err(fault) = self.clerk.counter().take_back().await {
+            metrics::counter!("nightjar_command_aside_failed_total").increment(1);
+            tracing::warn!(error = fault.chain(), "what was set aside is not in the store yet");
+        }
         let due = Filter { limit: ROUND, ..Filter::states(["due"]) };
         let due = self.clerk.desk().store.read(move |r| r.list::<Kept>(&due)).await?;
         metrics::gauge!("nightjar_command_due").set(due.len() as f64);

@@ -1,6 +1,9 @@
 //! The counter: where every platform hands what people say, and asks what a button opens.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -16,17 +19,27 @@ use crate::chat::{
 use crate::model::{Actor, Fault, Proposal};
 use crate::store::Rows;
 
+/// How long a commit may take before what was said is set aside on disk: whoever said it waits for
+/// an acknowledgement, which must come within a second. A commit takes some 10 ms, and a few times
+/// that while 2,000 alerts a minute are stored.
+const PROMPT: Duration = Duration::from_millis(300);
+/// How long it may take to find out whether talk is for the bot; what is not for it is dropped
+/// where it is handled.
+const LOOK: Duration = Duration::from_millis(150);
+
 /// Where people's words and clicks are taken in, the same for every platform. Cheap to clone.
 #[derive(Clone)]
 pub struct Counter {
     pub(super) desk: Desk,
+    // Whether the store was too slow the last time, and things stand aside.
+    behind: Arc<AtomicBool>,
 }
 
 impl Counter {
     /// The counter before a desk.
     #[must_use]
     pub fn new(desk: Desk) -> Self {
-        Self { desk }
+        Self { desk, behind: Arc::default() }
     }
 
     /// Where wishes are brought.
@@ -119,8 +132,8 @@ impl Counter {
         Ok(self.desk.store.read(read).await?.is_some())
     }
 
-    /// Keeps what was said. Its time becomes the event time of now: platforms know only the wall
-    /// clock, and what is kept is trimmed by event time.
+    /// Keeps what was said in the store. Its time becomes the event time of now: platforms know only
+    /// the wall clock, and what is kept is trimmed by event time.
     ///
     /// Talk that is not for the bot, outside the threads of incidents, is nobody's business: it is
     /// not kept.
@@ -131,16 +144,99 @@ impl Counter {
         if !self.concerns(&inbound).await? {
             return Ok(false);
         }
-        let inbound = self.stamped(inbound);
-        let kept = Kept { inbound, state: HeardState::Due };
+        let kept = Kept { inbound: self.stamped(inbound), state: HeardState::Due };
         let platform = kept.inbound.platform.clone();
         let new = self.desk.store.write(move |tx| tx.put_new(&kept)).await?;
+        self.count(platform, new);
+        Ok(new)
+    }
+
+    /// The same within a part of a second, whatever the store is doing: what it does not commit in
+    /// time is set aside on disk, and goes into the store when that takes writes again. `true` also
+    /// where it is not known whether it was there already.
+    async fn keep_soon(&self, inbound: Inbound) -> Result<bool, Fault> {
+        if let Ok(concerns) = tokio::time::timeout(LOOK, self.concerns(&inbound)).await
+            && !concerns?
+        {
+            return Ok(false);
+        }
+        let began = tokio::time::Instant::now();
+        let kept = Kept { inbound: self.stamped(inbound), state: HeardState::Due };
+        let platform = kept.inbound.platform.clone();
+        let line = serde_json::to_string(&kept)
+            .map_err(|e| Fault::permanent("writing down what was said", e))?;
+        let write = self.desk.store.write(move |tx| tx.put_new(&kept));
+        tokio::pin!(write);
+        // While the writer is held up, nobody waits for it again in vain.
+        let patience = if self.behind.load(Ordering::Relaxed) { Duration::ZERO } else { PROMPT };
+        let failed = match tokio::time::timeout(patience, &mut write).await {
+            Ok(Ok(new)) => {
+                metrics::histogram!("nightjar_command_kept_seconds")
+                    .record(began.elapsed().as_secs_f64());
+                self.count(platform, new);
+                return Ok(new);
+            }
+            Ok(Err(fault)) if !fault.is_transient() => return Err(fault),
+            Ok(Err(fault)) => Some(fault),
+            Err(_) => None,
+        };
+        match self.desk.store.aside().put(line).await {
+            Ok(()) => {
+                if !self.behind.swap(true, Ordering::Relaxed) {
+                    tracing::warn!(
+                        "the store is busy: what people say is set aside until it is not"
+                    );
+                }
+                metrics::counter!("nightjar_command_set_aside_total").increment(1);
+                self.count(platform, true);
+                Ok(true)
+            }
+            Err(fault) => {
+                tracing::error!(error = fault.chain(), "what was said could not be set aside");
+                match failed {
+                    Some(fault) => Err(fault),
+                    None => write.await.inspect(|new| self.count(platform, *new)),
+                }
+            }
+        }
+    }
+
+    /// Brings what stands aside into the store; what was kept before is not kept again.
+    ///
+    /// # Errors
+    /// The store or the disk failed: it stands aside still.
+    pub(super) async fn take_back(&self) -> Result<(), Fault> {
+        let aside = self.desk.store.aside();
+        let (lines, bytes) = aside.all().await?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let mut all: Vec<Kept> = Vec::with_capacity(lines.len());
+        for line in &lines {
+            match serde_json::from_str(line) {
+                Ok(kept) => all.push(kept),
+                // It was torn by a crash, before it was acknowledged.
+                Err(error) => {
+                    metrics::counter!("nightjar_command_torn_total").increment(1);
+                    tracing::warn!(%error, "a line that was set aside can't be read");
+                }
+            }
+        }
+        self.desk
+            .store
+            .write(move |tx| all.iter().try_for_each(|kept| tx.put_new(kept).map(|_| ())))
+            .await?;
+        aside.drop_first(bytes).await?;
+        self.behind.store(false, Ordering::Relaxed);
+        Ok(())
+    }
+
+    fn count(&self, platform: String, new: bool) {
         let name =
             if new { "nightjar_command_heard_total" } else { "nightjar_command_repeated_total" };
         metrics::counter!(name, "platform" => platform).increment(1);
         // Also for a repeated one: the bell of the first may have been lost with the process.
         self.desk.bus.publish(Event::Inbound);
-        Ok(new)
     }
 }
 
@@ -221,7 +317,7 @@ impl Inlet for Counter {
     }
 
     fn accept(&self, inbound: Inbound) -> BoxFuture<'_, Result<bool, Fault>> {
-        self.keep(inbound).boxed()
+        self.keep_soon(inbound).boxed()
     }
 
     fn complete(

@@ -5,6 +5,7 @@
 //! reads and then writes sees no other write in between. [`Reader`] can't change anything: its
 //! connections are opened read-only. That is the door the assistant gets.
 
+mod aside;
 mod audit;
 mod journal;
 mod outline;
@@ -19,6 +20,7 @@ mod trim;
 #[cfg(test)]
 mod tests;
 
+pub use aside::Aside;
 pub use audit::{AuditBreak, AuditFilter, AuditRecord};
 pub use journal::{Journaled, Snapshot};
 pub use outline::{Outline, Tally};

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use rusqlite::{Connection, OpenFlags};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
+use super::Aside;
 use crate::model::Fault;
 
 /// Migrations in order; the database's `user_version` counts those that were applied.
@@ -36,6 +37,7 @@ type Job = Box<dyn FnOnce(&Connection) -> Box<dyn FnOnce(Result<(), Fault>) + Se
 pub struct Store {
     jobs: mpsc::Sender<Job>,
     reader: Reader,
+    aside: Aside,
 }
 
 /// A read-only door to the store.
@@ -133,7 +135,8 @@ impl Store {
         std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || writer(&mut conn, queue))?;
-        Ok(Self { jobs, reader })
+        let aside = Aside::new(&path.with_extension("sqlite-aside"));
+        Ok(Self { jobs, reader, aside })
     }
 
     /// Runs `work` in a transaction and returns once it is durable. `work` may be run in one
@@ -169,6 +172,12 @@ impl Store {
         F: FnOnce(&Rows<'_>) -> Result<T, Fault> + Send + 'static,
     {
         self.reader.read(work).await
+    }
+
+    /// Where urgent records go while the writer is busy.
+    #[must_use]
+    pub fn aside(&self) -> &Aside {
+        &self.aside
     }
 
     /// The read-only door.

@@ -3,11 +3,12 @@
 
 use std::time::Duration;
 
+use nightjar::store::Store;
 use serde_json::{Value, json};
 
 use crate::bot::Bot;
 use crate::slack::hooks::{form, hook};
-use crate::support::{eventually, free_port, install_tls};
+use crate::support::{eventually, free_port, install_tls, serve};
 use crate::{discord_fake as discord, slack_fake as slack};
 
 const PATIENCE: Duration = Duration::from_secs(40);
@@ -168,4 +169,55 @@ async fn a_click_and_a_command_in_discord_outlive_a_kill() {
     bot.kill();
     bot.again().await;
     once(&bot, &["ada has it", "the cache is cold"]).await;
+}
+
+/// Another process holds the store's lock for as long as it takes: every envelope is acknowledged
+/// in under a second all the same, and nothing of it is lost by a kill.
+#[tokio::test(flavor = "multi_thread")]
+async fn while_the_store_is_held_up_acknowledgements_are_prompt_and_outlive_a_kill() {
+    const NOTES: usize = 40;
+    install_tls();
+    let fake = slack::Fake::start().await;
+    let way_in = format!("app_token = {:?}", slack::APP_TOKEN);
+    let mut bot = Bot::on(free_port(), &slack_settings(&fake, &way_in)).await;
+    eventually("connections", PATIENCE, async || fake.n_sockets() == 2).await;
+    declare(&bot).await;
+    eventually("the incident", PATIENCE, async || bot.list("incidents").await.len() == 1).await;
+    let store = Store::open(&bot.data().join("nightjar.sqlite")).expect("opens");
+    let (held, holds) = std::sync::mpsc::channel();
+    let (release, released) = std::sync::mpsc::channel::<()>();
+    let holder = store.clone();
+    let hold = async move {
+        holder
+            .write(move |_| {
+                held.send(()).expect("it is waited for");
+                let _ = released.recv_timeout(PATIENCE);
+                Ok(())
+            })
+            .await
+    };
+    serve(async move { hold.await.expect("it did nothing") });
+    tokio::task::spawn_blocking(move || holds.recv()).await.expect("it ran").expect("it holds");
+    let word = |n: usize| format!("the cache is cold, {n}.");
+    let said = (0..NOTES).map(|n| {
+        let text = format!("note 1 {}", word(n));
+        fake.deliver("slash_commands", fake.command(slack::ANN, slack::CHANNEL, &text))
+    });
+    let acks = futures_util::future::join_all(said).await;
+    let mut after: Vec<Duration> = acks.into_iter().flatten().map(|ack| ack.after).collect();
+    after.sort();
+    assert_eq!(after.len(), NOTES, "each is acknowledged");
+    println!("acknowledged: p50 {:?}, last {:?}", after[NOTES / 2], after[NOTES - 1]);
+    assert!(after[NOTES - 1] < PROMPT, "{after:?}");
+    assert_eq!(told(&bot, "the cache is cold").await, 0, "nothing could be written");
+    bot.kill();
+    drop(release);
+    bot.again().await;
+    eventually("all of it to be done", PATIENCE, async || {
+        told(&bot, "the cache is cold").await >= NOTES
+    })
+    .await;
+    for n in 0..NOTES {
+        assert_eq!(told(&bot, &word(n)).await, 1, "{n}");
+    }
 }
