@@ -10,7 +10,7 @@ use crate::chat::slack::Slack;
 use crate::chat::{Chat, Inlet, Routing};
 use crate::config::Config;
 use crate::model::{Fault, SharedClock};
-use crate::notify::{Charts, Deliver, Notify, Platform};
+use crate::notify::{Charts, Deliver, Notify, Platform, Rooms};
 use crate::store::Store;
 
 /// Each platform with its routing.
@@ -70,6 +70,11 @@ impl App {
         let (store, bus, clock) = (self.store.clone(), self.bus.clone(), self.clock.clone());
         self.tasks.stage(&self.bus, move || {
             Charts::new(store.clone(), bus.clone(), clock.clone(), &drawn)
+        });
+        let chats: Vec<Arc<dyn Chat>> = self.chats.iter().map(|(chat, _)| chat.clone()).collect();
+        let (store, bus, clock) = (self.store.clone(), self.bus.clone(), self.clock.clone());
+        self.tasks.stage(&self.bus, move || {
+            Rooms::new(store.clone(), bus.clone(), clock.clone(), chats.clone())
         });
         for (chat, _) in &self.chats {
             // Platforms are as many as the configuration names: their names are kept for good.

@@ -15,8 +15,8 @@
 //! - **Forms** answer a click within 3 s (Slack's trigger, Discord's first response), so they
 //!   bypass every queue. A form has at most [`Form::MAX_FIELDS`] inputs; the kinds that a platform
 //!   lacks are asked for as text and read by [`form::parse_time`] and [`form::parse_duration`].
-//! - **Deeds.** [`Chat::dress`] is for what only some platforms have (a topic, a pin): it may do
-//!   nothing, and nothing depends on it.
+//! - **Deeds.** [`Chat::dress`] and [`Chat::room`] are for what only some platforms have (a pin, a
+//!   channel of its own, a topic): they may do nothing, and nothing depends on them.
 //! - **Ephemeral** words are seen by one person only and may be lost: they are never the only
 //!   record of anything.
 
@@ -28,6 +28,7 @@ mod inbound;
 mod message;
 pub mod outbox;
 pub mod people;
+pub mod room;
 mod route;
 mod seek;
 pub mod slack;
@@ -41,6 +42,7 @@ pub use form::{Form, FormField, FormKind};
 pub use inbound::{Address, Completion, HeardState, Inbound, Inlet, Kept, Pressed, Said, Who};
 pub use message::{Channel, Content, Message, StoredFile};
 pub use outbox::{Post, PostState, Urgency, Within};
+pub use room::{Room, RoomPolicy};
 pub use route::{Route, Routing};
 
 use std::collections::BTreeMap;
@@ -213,6 +215,17 @@ pub trait Chat: Send + Sync + 'static {
     /// Marks the message of an incident as the one to find (a pin, a bookmark), or no more.
     fn dress(&self, _place: Place, _on: bool) -> BoxFuture<'_, Result<(), Fault>> {
         Box::pin(std::future::ready(Ok(())))
+    }
+
+    /// Which incidents it keeps a room for; none where it has no such thing.
+    fn rooms(&self) -> RoomPolicy {
+        RoomPolicy::default()
+    }
+
+    /// Brings the room of an incident to what it should be: makes the channel once, sets what is
+    /// not so yet. Nothing is set twice, also after a crash.
+    fn room(&self, _keep: room::Keep) -> BoxFuture<'_, Result<room::Kept, Fault>> {
+        Box::pin(std::future::ready(Ok(room::Kept::default())))
     }
 }
 

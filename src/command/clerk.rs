@@ -15,7 +15,7 @@ use super::{Counter, Desk, Problem, said};
 use crate::assist::{Answer, Assistant, Progress, Question};
 use crate::bus::Event;
 use crate::chat::outbox::Urgency;
-use crate::chat::{Chat, Content, Inbound, Message, Post, Said, Within};
+use crate::chat::{Chat, Content, Inbound, Message, Post, Room, Said, Within};
 use crate::model::{Fault, IncidentId, MessageId, Refused, wall_now};
 use crate::store::{Filter, Rows, Tx};
 
@@ -87,9 +87,16 @@ impl Clerk {
 
     /// The incident in whose thread it was said.
     async fn incident_of(&self, inbound: &Inbound) -> Result<Option<IncidentId>, Fault> {
-        let Some(thread) = inbound.thread.clone() else { return Ok(None) };
         let (platform, channel) = (inbound.platform.clone(), inbound.channel.clone());
-        self.desk().store.read(move |r| thread_of(r, &platform, &channel, &thread)).await
+        let thread = inbound.thread.clone();
+        let read = move |r: &Rows<'_>| match thread {
+            Some(thread) => Ok(match thread_of(r, &platform, &channel, &thread)? {
+                None => room_of(r, &platform, &channel)?,
+                found => found,
+            }),
+            None => room_of(r, &platform, &channel),
+        };
+        self.desk().store.read(read).await
     }
 
     /// Handles one thing that was said and is due.
@@ -366,6 +373,16 @@ fn asks(text: &str) -> bool {
     let first: String = text.chars().take_while(|c| c.is_alphanumeric() || *c == '\'').collect();
     let first = first.replace('\'', "");
     text.contains('?') || (!first.is_empty() && ASKING.contains(&format!(" {first} ")))
+}
+
+/// The incident whose own channel this is.
+fn room_of(rows: &Rows<'_>, platform: &str, channel: &str) -> Result<Option<IncidentId>, Fault> {
+    if channel.is_empty() {
+        return Ok(None);
+    }
+    let subject = Filter::subject(channel).newest(1);
+    let found = rows.list::<Room>(&Filter { parent: Some(platform.to_owned()), ..subject })?;
+    Ok(found.first().map(|room| room.incident))
 }
 
 /// The incident whose thread hangs on a message.

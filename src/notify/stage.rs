@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use super::card::{Facts, incident_card};
 use super::news::{Heart, delta, urgency};
+use super::rooms;
 use crate::bus::{Bus, Event};
-use crate::chat::{Card, Chat, Content, Post, Routing, Within};
+use crate::chat::room::RoomState;
+use crate::chat::{Card, Chat, Content, Post, Room, RoomPolicy, Routing, Within};
 use crate::model::time::{DAY_MS, HOUR_MS};
 use crate::model::{
     Alert, Diagnosis, EntryId, Fault, Incident, IncidentId, IncidentState, Proposal, Run,
@@ -30,6 +32,8 @@ pub struct Platform {
     pub routing: Routing,
     /// [`Limits::charts_as_files`](crate::chat::Limits::charts_as_files).
     pub charts_as_files: bool,
+    /// [`Chat::rooms`].
+    pub rooms: RoomPolicy,
 }
 
 impl Platform {
@@ -37,7 +41,7 @@ impl Platform {
     #[must_use]
     pub fn of(chat: &dyn Chat, routing: Routing) -> Self {
         let charts_as_files = chat.limits().charts_as_files;
-        Self { name: chat.platform().to_owned(), routing, charts_as_files }
+        Self { name: chat.platform().to_owned(), routing, charts_as_files, rooms: chat.rooms() }
     }
 }
 
@@ -198,6 +202,7 @@ impl Wanted {
                 Post::new(&key, (name, &channel), Within::Channel, self.card.clone(), self.now);
             let urgency = urgency(before.is_none(), self.changed, self.decidable);
             n += u64::from(Post { urgency, incident: Some(id), ..card }.want(tx)?);
+            n += self.room(tx, platform)?;
             for (entry, (text, broadcast)) in self.entries.iter().zip(&self.deltas) {
                 let (at, text) = ((name, channel.as_str()), Content::text(text));
                 let within = Within::Post(key.clone());
@@ -205,6 +210,35 @@ impl Wanted {
                 let post = Post { broadcast: *broadcast, incident: Some(id), ..post };
                 n += u64::from(post.want(tx)?);
             }
+        }
+        Ok(n)
+    }
+}
+
+impl Wanted {
+    /// Wants the room of the incident, and in it what is told there.
+    fn room(&self, tx: &Tx<'_>, platform: &Platform) -> Result<u64, Fault> {
+        let (policy, name, id) = (&platform.rooms, platform.name.as_str(), self.incident.id);
+        let before = tx.get::<Room>(Room::row(name, id))?;
+        let begins =
+            policy.severities.contains(&self.incident.severity) && self.incident.state.is_active();
+        let Content::Card { card } = &self.card else { return Ok(0) };
+        if before.is_none() && !begins {
+            return Ok(0);
+        }
+        let room = rooms::room(&self.incident, card, name, self.now);
+        let mut n = u64::from(room.want(tx)?);
+        let stands = before.filter(|r| policy.is_channel && r.state != RoomState::Closed);
+        let Some(channel) = stands.and_then(|r| r.channel) else { return Ok(n) };
+        let told = rooms::card(id, (name, &channel), self.card.clone(), self.now);
+        n += u64::from(told.want(tx)?);
+        for (entry, (text, _)) in
+            self.entries.iter().zip(&self.deltas).filter(|(_, (_, important))| *important)
+        {
+            let at = (name, channel.as_str());
+            let text = Content::text(text);
+            let post = Post::new(format!("{id}/{entry}/room"), at, Within::Channel, text, self.now);
+            n += u64::from(Post { incident: Some(id), ..post }.want(tx)?);
         }
         Ok(n)
     }

@@ -171,6 +171,12 @@ async fn adapter() -> (Fake, Desk, Discord) {
     (fake, desk, discord.expect("good settings"))
 }
 
+/// One more adapter before the same server, as after a restart.
+fn another(fake: &Fake) -> Discord {
+    let desk = Arc::new(Desk::default());
+    Discord::new(config(fake), desk, Arc::new(SystemClock)).expect("good settings")
+}
+
 /// A listening adapter, ended with the guard.
 async fn listening(
     fake: &Fake,

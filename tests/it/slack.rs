@@ -25,6 +25,7 @@ mod checking;
 mod doubt;
 mod hearing;
 pub(crate) mod hooks;
+mod rooms;
 mod several;
 mod storm;
 mod whole;

@@ -12,7 +12,7 @@
 //! | a thread's message in the channel too | none: the card in the channel is edited in place and says it |
 //! | message metadata for our key | a short reference at the end of each message (`render`) |
 //! | streaming answers | 👀 and the typing sign while it is worked on, the deferred response of `/nightjar ask` until the answer takes its place |
-//! | topic, bookmark | a pin |
+//! | a channel of its own for an incident, topic, bookmark | the incident's thread or forum post, whose name carries its state, and a pin |
 //! | message shortcuts | commands of a message's menu (Apps) |
 //! | the bot's home | `/nightjar home`, for that person alone |
 //! | preview of links to incidents | none: the page behind a link tells nothing without a login |
@@ -57,9 +57,12 @@ use tokio::sync::OnceCell;
 pub use check::{Finding, check};
 pub use config::Config;
 
+use super::room::{Keep, Kept};
 use super::seek::Seeks;
-use super::{Address, Chat, Content, Draft, File, Health, Inbound, Inlet, Limits, Place, Who};
-use crate::model::{Fault, SharedClock};
+use super::{
+    Address, Chat, Content, Draft, File, Health, Inbound, Inlet, Limits, Place, RoomPolicy, Who,
+};
+use crate::model::{Fault, Severity, SharedClock};
 use places::{Kind, given_id, id};
 use rest::{Ask, Rest};
 use trouble::Trouble;
@@ -91,6 +94,8 @@ struct Inner {
     kinds: Mutex<BTreeMap<u64, Kind>>,
     /// Searches for messages in doubt.
     seeks: Seeks,
+    // Guards when threads were named lately.
+    named: Mutex<places::Named>,
     // Guards what is known of people who were asked about.
     known: Mutex<roles::Known>,
     // Guards responses that were put off and forms that were faulty.
@@ -122,6 +127,7 @@ impl Discord {
             clock,
             me: OnceCell::new(),
             kinds: Mutex::default(),
+            named: Mutex::default(),
             seeks: Seeks::default(),
             known: Mutex::default(),
             open: Mutex::default(),
@@ -277,6 +283,20 @@ impl Chat for Discord {
     fn dress(&self, place: Place, on: bool) -> BoxFuture<'_, Result<(), Fault>> {
         async move {
             self.inner.pin(&place, on).await.map_err(|t| t.fault("pin a message on Discord"))
+        }
+        .boxed()
+    }
+
+    fn rooms(&self) -> RoomPolicy {
+        let severities = vec![Severity::Info, Severity::Warning, Severity::Critical];
+        RoomPolicy { severities, ..RoomPolicy::default() }
+    }
+
+    fn room(&self, keep: Keep) -> BoxFuture<'_, Result<Kept, Fault>> {
+        async move {
+            let named = self.inner.name_thread(&keep.card, &keep.room.title).await;
+            named.map_err(|t| t.fault("name an incident's thread on Discord"))?;
+            Ok(Kept::default())
         }
         .boxed()
     }

@@ -5,9 +5,13 @@
 //! channel that was configured (or the thread) and the message, so that what people say in a thread
 //! is found by `channel/root`.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use serde_json::{Value, json};
 use serenity::http::{LightMethod, Route};
 use serenity::model::id::{ChannelId, MessageId};
+use tokio::time::Instant;
 
 use super::Inner;
 use super::rest::{Ask, Rest};
@@ -177,11 +181,65 @@ impl Inner {
         given_id(&made)
     }
 
+    /// Gives the thread of a message, or the forum's post, this name, unless it has it. A thread
+    /// that was not opened yet gets its name when it is. What would be a third name within ten
+    /// minutes is put off: Discord's 429 would hold up whatever else is changed of the thread.
+    pub(super) async fn name_thread(&self, place: &Place, title: &str) -> Result<(), Trouble> {
+        let channel_id = ChannelId::new(id(&place.message)?);
+        let name = thread_name(title);
+        let route = || Route::Channel { channel_id };
+        let found = match self.rest.ask(Ask::new(LightMethod::Get, route())).await {
+            Err(trouble) if trouble.is(code::UNKNOWN_CHANNEL) => return Ok(()),
+            found => found?,
+        };
+        if found["name"] == name.as_str() {
+            return Ok(());
+        }
+        let wait = {
+            let mut named = self.named.lock().expect("nothing panics under this lock");
+            named.take(channel_id.get(), Instant::now())
+        };
+        if let Some(after) = wait {
+            return Err(Trouble::Limited { after });
+        }
+        let mut body = json!({ "name": name });
+        if found["thread_metadata"]["archived"] == true {
+            body["archived"] = json!(false);
+        }
+        self.rest.ask(Ask::new(LightMethod::Patch, route()).body(&body)).await.map(|_| ())
+    }
+
     /// Takes a thread out of the archive.
     pub(super) async fn unarchive(&self, thread: u64) -> Result<(), Trouble> {
         let route = Route::Channel { channel_id: ChannelId::new(thread) };
         let body = json!({ "archived": false });
         self.rest.ask(Ask::new(LightMethod::Patch, route).body(&body)).await.map(|_| ())
+    }
+}
+
+/// Names of a thread that Discord takes within [`NAMES_WITHIN`]; a limit that no header tells.
+const MOST_NAMES: usize = 2;
+/// See [`MOST_NAMES`].
+const NAMES_WITHIN: Duration = Duration::from_secs(605);
+
+/// When threads were named lately.
+#[derive(Default)]
+pub(super) struct Named(BTreeMap<u64, Vec<Instant>>);
+
+impl Named {
+    /// Takes leave to name a thread now, or says how long to wait.
+    fn take(&mut self, thread: u64, now: Instant) -> Option<Duration> {
+        let is_late = |at: &Instant| now.duration_since(*at) < NAMES_WITHIN;
+        self.0.retain(|_, times| {
+            times.retain(is_late);
+            !times.is_empty()
+        });
+        let times = self.0.entry(thread).or_default();
+        if times.len() >= MOST_NAMES {
+            return Some(NAMES_WITHIN.saturating_sub(now.duration_since(times[0])));
+        }
+        times.push(now);
+        None
     }
 }
 

@@ -145,9 +145,13 @@ impl Rest {
         let trouble = Trouble::of(status, retry_after, &body);
         match &trouble {
             Trouble::Limited { after } => {
+                // A limit beneath that of its route, such as the one on names of channels, may
+                // come without headers; Discord's own answer then says that it is not over all.
+                let told: Option<Value> = serde_json::from_slice(&body).ok();
+                let own = told.is_some_and(|t| t["global"] == false);
                 let all = headers.get("x-ratelimit-scope").is_some_and(|v| v == "global")
                     || headers.contains_key("x-ratelimit-global")
-                    || left.is_none();
+                    || (left.is_none() && !own);
                 pace.limited(key, all, *after, now);
             }
             Trouble::Token => pace.refused(true, now),

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
-use super::scopes::NEEDED;
+use super::scopes::{NEEDED, ROOMS};
 use super::{Config, Slack};
 use crate::chat::{Card, Completion, Inbound, Inlet, Pressed};
 use crate::model::clock::SystemClock;
@@ -126,7 +126,9 @@ impl Slack {
             Ok(granted) => granted,
             Err(why) => return vec![Finding::new(what("list"), false, Err(why))],
         };
-        let lacking = NEEDED.iter().filter(|s| !granted.contains(s.name));
+        let rooms = !self.inner.config.incident_channels.severities.is_empty();
+        let needed: Vec<_> = NEEDED.iter().chain(ROOMS.iter().filter(|_| rooms)).collect();
+        let lacking = needed.iter().filter(|s| !granted.contains(s.name));
         let mut found: Vec<Finding> = lacking
             .map(|scope| {
                 let text = format!(
@@ -138,7 +140,7 @@ impl Slack {
             })
             .collect();
         if found.is_empty() {
-            let text = format!("all {} that are needed are granted", NEEDED.len());
+            let text = format!("all {} that are needed are granted", needed.len());
             found.push(Finding::new(what("list"), true, Ok(text)));
         }
         found

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::Route;
 use crate::chat::people::Person;
-use crate::model::{Role, Secret};
+use crate::model::{Role, Secret, Severity};
 
 /// One Slack workspace.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -37,6 +37,21 @@ pub struct Config {
     /// The role of everybody else.
     #[serde(default = "viewer")]
     pub role: Role,
+    /// Channels that incidents get of their own.
+    #[serde(default)]
+    pub incident_channels: IncidentChannels,
+}
+
+/// Channels that incidents get of their own, beside their card in the routed channel.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct IncidentChannels {
+    /// Incidents of these severities get one; empty: none does.
+    pub severities: Vec<Severity>,
+    /// Ids of people (`U…`) and user groups (`S…`) who are invited.
+    pub invite: Vec<String>,
+    /// Whether the channel is archived once the incident is over.
+    pub archive: bool,
 }
 
 fn slack_api() -> String {

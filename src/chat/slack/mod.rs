@@ -14,6 +14,7 @@ mod handle;
 mod http;
 mod people;
 mod render;
+mod room;
 mod run;
 mod scopes;
 mod send;
@@ -29,14 +30,16 @@ use serde_json::Value;
 use tokio::sync::mpsc;
 
 pub use check::{Finding, check};
-pub use config::Config;
+pub use config::{Config, IncidentChannels};
 pub use http::verify;
-pub use scopes::{NEEDED, Scope};
+pub use scopes::{NEEDED, ROOMS, Scope};
 
 use self::web::{Failure, Web};
+use crate::chat::room::{Keep, Kept};
 use crate::chat::seek::Seeks;
 use crate::chat::{
-    Address, Chat, Content, Draft, File, Health, Hook, Hooked, Inbound, Inlet, Limits, Place, Who,
+    Address, Chat, Content, Draft, File, Health, Hook, Hooked, Inbound, Inlet, Limits, Place,
+    RoomPolicy, Who,
 };
 use crate::model::{Fault, SharedClock};
 
@@ -212,6 +215,15 @@ impl Chat for Slack {
 
     fn who(&self, inbound: Inbound) -> BoxFuture<'_, Result<Who, Fault>> {
         async move { self.identify(&inbound.actor.id).await.map(Who::Person) }.boxed()
+    }
+
+    fn rooms(&self) -> RoomPolicy {
+        let own = &self.inner.config.incident_channels;
+        RoomPolicy { severities: own.severities.clone(), is_channel: true, closes: own.archive }
+    }
+
+    fn room(&self, keep: Keep) -> BoxFuture<'_, Result<Kept, Fault>> {
+        self.keep_room(keep).boxed()
     }
 
     fn hook(&self, hook: Hook) -> BoxFuture<'_, Option<Hooked>> {

@@ -42,6 +42,13 @@ pub const NEEDED: &[Scope] = &[
     scope("users:read.email", "roles by e-mail address", false),
 ];
 
+/// Scopes of the bot token that channels of their own for incidents need besides.
+pub const ROOMS: &[Scope] = &[
+    scope("bookmarks:read", "bookmarks in an incident's channel, each set once", false),
+    scope("bookmarks:write", "bookmarks in an incident's channel", false),
+    scope("channels:manage", "a channel of its own for an incident", false),
+];
+
 /// The scope of the app-level token.
 pub(super) const APP_LEVEL: &str = "connections:write";
 
@@ -50,5 +57,5 @@ pub(super) fn feature(name: &str) -> Option<&'static str> {
     if name == APP_LEVEL {
         return Some("Socket Mode");
     }
-    NEEDED.iter().find(|s| s.name == name).map(|s| s.feature)
+    NEEDED.iter().chain(ROOMS).find(|s| s.name == name).map(|s| s.feature)
 }

@@ -6,7 +6,7 @@ use super::platform::{Memory, World};
 use super::*;
 use crate::bus::Event;
 use crate::chat::console::Console;
-use crate::chat::{Chat as _, Content, Message, Post, Urgency};
+use crate::chat::{Chat as _, Content, Message, Post, RoomPolicy, Urgency};
 use crate::stage::Stage as _;
 use crate::store::{Filter, Record};
 
@@ -23,7 +23,7 @@ impl World {
 
 pub(super) fn platform(name: &str, channel: &str) -> Platform {
     let routing = Config { channel: channel.into(), routes: Vec::new() };
-    Platform { name: name.into(), routing, charts_as_files: false }
+    Platform { name: name.into(), routing, charts_as_files: false, rooms: RoomPolicy::default() }
 }
 
 fn entry(of: &Incident, text: &str, at: Time) -> TimelineEntry {

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use nightjar::chat::{
-    Address, Block, Button, Card, Chat as _, Content, Draft, File, Health, Mark, Place, Style,
-    Subject, Verb,
+    Address, Block, Button, Card, Chat as _, Content, Draft, File, Health, Mark, Place, Room,
+    Style, Subject, Verb, room,
 };
 use nightjar::model::{Actor, Fault, IncidentId, Role, Time};
 
@@ -13,6 +13,23 @@ use crate::discord_fake::{ADA, FORUM, Fail, Fake, TEXT};
 
 pub(super) fn incident() -> IncidentId {
     IncidentId::derive(Time::from_ms(1), &["checkout"])
+}
+
+fn room_of(platform: &str) -> Room {
+    Room {
+        incident: incident(),
+        platform: platform.into(),
+        name: Room::named(1, "slow", incident()),
+        title: String::new(),
+        topic: String::new(),
+        url: None,
+        is_over: false,
+        channel: None,
+        is_settled: false,
+        state: room::RoomState::Due,
+        error: None,
+        at: Time::from_ms(1),
+    }
 }
 
 pub(super) fn card(title: &str) -> Card {
@@ -90,6 +107,48 @@ async fn an_answer_that_was_lost_leaves_one_message() {
         let again = Draft { doubtful: true, ..draft(key, TEXT, content) };
         discord.post(again).await.expect("finds it");
         assert_eq!(fake.messages(TEXT).len(), n, "{key} stands once");
+    }
+}
+
+#[tokio::test]
+async fn the_name_of_an_incidents_thread_says_its_state() {
+    let (fake, _desk, discord) = adapter().await;
+    for channel in [TEXT, FORUM] {
+        let content = Content::card(card("INC-1 slow"));
+        let card = discord.post(draft("card", channel, content)).await.expect("posts");
+        let thread = id(&card);
+        let name = || fake.world().channels.get(&thread).map(|c| c.name.clone());
+        let room = |title: &str| room::Keep {
+            room: Room { title: title.into(), ..room_of("discord") },
+            card: card.clone(),
+            close: false,
+        };
+        // Before somebody replied there is no thread of a message, and nothing fails.
+        if channel == TEXT {
+            discord.room(room("🟠 INC-1 slow")).await.expect("is kept");
+        }
+        let reply = Draft { thread: Some(card.clone()), ..draft("r", channel, Content::text("x")) };
+        discord.post(reply).await.expect("replies");
+        fake.world().channels.get_mut(&thread).expect("there").archived = true;
+        fake.world().names.clear();
+        for _ in 0..2 {
+            discord.room(room("🟡 INC-1 slow")).await.expect("is kept");
+        }
+        assert_eq!(name().as_deref(), Some("🟡 INC-1 slow"));
+        assert_eq!(fake.world().names[&thread], 1, "a name that it has is not given again");
+        discord.room(room("🟢 INC-1 slow")).await.expect("is kept");
+        // The third name in ten minutes waits, and holds up nothing.
+        let fault = discord.room(room("🟠 INC-1 slow")).await.expect_err("it has to wait");
+        let Fault::Transient { after: Some(after), .. } = fault else { panic!("{fault}") };
+        assert!(after > Duration::from_secs(300), "{after:?}");
+        assert_eq!(name().as_deref(), Some("🟢 INC-1 slow"));
+        assert_eq!(fake.world().names[&thread], 2, "it is not even asked for");
+        // After a restart Discord itself says so, about the thread alone.
+        let again = super::another(&fake);
+        let fault = again.room(room("🟠 INC-1 slow")).await.expect_err("it has to wait");
+        assert!(fault.is_transient(), "{}", fault.chain());
+        again.post(draft("other", TEXT, Content::text("x"))).await.expect("posts");
+        again.post(draft("other", FORUM, Content::text("x"))).await.expect("posts");
     }
 }
 

@@ -105,8 +105,27 @@ impl World {
         match (method, &parts[2..]) {
             ("GET", []) => quiet((200, self.channel(at).expect("it is there"))),
             ("PATCH", []) => {
+                let n_names = self.names.entry(at).or_default();
+                let chan = self.channels.get_mut(&at).expect("it is there");
+                if let Some(name) = asked.body["name"].as_str() {
+                    if name.is_empty() || name.encode_utf16().count() > 100 {
+                        return quiet(error(400, 50035, "Invalid Form Body"));
+                    }
+                    if chan.archived && asked.body["archived"] != false {
+                        return quiet(error(400, 50083, "Thread is archived"));
+                    }
+                    *n_names += 1;
+                    if *n_names > 2 {
+                        let limited = json!({
+                            "message": "You are being rate limited.", "retry_after": 561.3,
+                            "global": false,
+                        });
+                        return quiet((429, limited));
+                    }
+                    name.clone_into(&mut chan.name);
+                }
                 if let Some(archived) = asked.body["archived"].as_bool() {
-                    self.channels.get_mut(&at).expect("it is there").archived = archived;
+                    chan.archived = archived;
                 }
                 quiet((200, self.channel(at).expect("it is there")))
             }

@@ -108,6 +108,8 @@ pub(crate) struct World {
     pub(crate) pins: Vec<u64>,
     pub(crate) reactions: Vec<u64>,
     pub(crate) n_typing: usize,
+    /// Names that each channel was given; two in ten minutes are taken.
+    pub(crate) names: BTreeMap<u64, usize>,
     /// What happens to the next requests whose line contains a text.
     pub(crate) fails: VecDeque<(String, Fail)>,
     pub(crate) token_is_bad: bool,

@@ -86,6 +86,10 @@ fn the_manifest_asks_for_what_the_code_needs_and_no_more() {
     assert_eq!(ids, ["ask_about", "open_from", "declare"]);
     // Every scope is explained by the line above it.
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    for scope in nightjar::chat::slack::ROOMS {
+        let line = format!("# - {}", scope.name);
+        assert!(lines.contains(&line.as_str()), "{line} is not there to be put in");
+    }
     for scope in &needed {
         let at = lines.iter().position(|l| *l == format!("- {scope}")).expect("it is listed");
         assert!(lines[at - 1].starts_with("# "), "{scope} is not explained");

@@ -9,7 +9,7 @@ use super::read::{CHANNELS, text};
 use super::wire::Args;
 use super::{ANN, BO, BOT_ID, BOT_USER, CY, Workspace};
 
-fn error(code: &str) -> Value {
+pub(super) fn error(code: &str) -> Value {
     json!({ "ok": false, "error": code })
 }
 
@@ -38,8 +38,11 @@ pub(super) fn call(workspace: &mut Workspace, method: &str, args: &Args) -> Opti
 }
 
 /// The channel that a message goes to: a person's is their direct messages.
-fn channel(args: &Args) -> Result<String, Value> {
+pub(super) fn channel(workspace: &Workspace, args: &Args) -> Result<String, Value> {
     let given = text(args, "channel");
+    if let Some(room) = workspace.rooms.get(&given) {
+        return if room.archived { Err(error("is_archived")) } else { Ok(given) };
+    }
     let named = given.trim_start_matches('#');
     if [ANN, BO, CY].contains(&&*given) {
         return Ok(format!("D{}", &given[1..]));
@@ -86,7 +89,7 @@ fn content(workspace: &mut Workspace, args: &Args) -> Result<(Vec<Value>, String
 }
 
 fn post(workspace: &mut Workspace, args: &Args) -> Result<Value, Value> {
-    let channel = channel(args)?;
+    let channel = channel(workspace, args)?;
     let now = Instant::now();
     let last = workspace.last_post.get(&channel);
     if workspace.paced && last.is_some_and(|at| now - *at < Duration::from_secs(1)) {
@@ -123,7 +126,7 @@ fn post(workspace: &mut Workspace, args: &Args) -> Result<Value, Value> {
 }
 
 fn update(workspace: &mut Workspace, args: &Args) -> Result<Value, Value> {
-    let channel = channel(args)?;
+    let channel = channel(workspace, args)?;
     let (blocks, said) = content(workspace, args)?;
     let ts = text(args, "ts");
     let messages = workspace.messages.entry(channel.clone()).or_default();
@@ -143,7 +146,7 @@ fn update(workspace: &mut Workspace, args: &Args) -> Result<Value, Value> {
 }
 
 fn ephemeral(workspace: &mut Workspace, args: &Args) -> Result<Value, Value> {
-    let channel = channel(args)?;
+    let channel = channel(workspace, args)?;
     content(workspace, args)?;
     if ![ANN, BO, CY].contains(&&*text(args, "user")) {
         return Err(error("user_not_in_channel"));
@@ -187,7 +190,7 @@ fn complete(workspace: &mut Workspace, args: &Args) -> Result<Value, Value> {
     let given = text(args, "channel_id");
     if !given.is_empty() {
         let wanted = Args::from_iter([("channel".to_owned(), given.into())]);
-        let channel = channel(&wanted)?;
+        let channel = channel(workspace, &wanted)?;
         let ts = workspace.ts();
         let mut message = json!({
             "type": "message", "user": BOT_USER, "bot_id": BOT_ID, "text": "", "ts": ts,
@@ -203,7 +206,7 @@ fn complete(workspace: &mut Workspace, args: &Args) -> Result<Value, Value> {
 }
 
 fn react(workspace: &mut Workspace, method: &str, args: &Args) -> Result<Value, Value> {
-    let sign = (channel(args)?, text(args, "timestamp"), text(args, "name"));
+    let sign = (channel(workspace, args)?, text(args, "timestamp"), text(args, "name"));
     let exists = workspace.messages.get(&sign.0);
     if !exists.is_some_and(|all| all.iter().any(|m| m["ts"] == *sign.1)) {
         return Err(error("message_not_found"));
@@ -217,7 +220,11 @@ fn react(workspace: &mut Workspace, method: &str, args: &Args) -> Result<Value, 
 }
 
 fn pin(workspace: &mut Workspace, method: &str, args: &Args) -> Result<Value, Value> {
-    let pin = (channel(args)?, text(args, "timestamp"));
+    let pin = (channel(workspace, args)?, text(args, "timestamp"));
+    let full = workspace.pins.iter().filter(|(c, _)| *c == pin.0).count() >= 100;
+    if method == "pins.add" && full && !workspace.pins.contains(&pin) {
+        return Err(error("too_many_pins"));
+    }
     let changed = match method {
         "pins.add" => workspace.pins.insert(pin),
         _ => workspace.pins.remove(&pin),

@@ -17,8 +17,11 @@ use crate::support::serve;
 mod api;
 mod limits;
 mod read;
+mod rooms;
 mod socket;
 mod wire;
+
+pub(crate) use rooms::Room;
 
 /// The tokens that it takes; they are none.
 pub(crate) const BOT_TOKEN: &str = "xoxb-not-a-real-token";
@@ -78,6 +81,8 @@ pub(crate) struct Workspace {
     pub(crate) pins: BTreeSet<(String, String)>,
     pub(crate) statuses: Vec<(String, String)>,
     pub(crate) unfurls: Vec<Value>,
+    /// Channels that were made here, by id.
+    pub(crate) rooms: BTreeMap<String, Room>,
     /// Every call: its method and when it came.
     pub(crate) calls: Vec<(String, Instant)>,
     /// Whoever was named in a message.
@@ -122,6 +127,7 @@ impl Fake {
             pins: BTreeSet::new(),
             statuses: Vec::new(),
             unfurls: Vec::new(),
+            rooms: BTreeMap::new(),
             calls: Vec::new(),
             pinged: Vec::new(),
             scopes: nightjar::chat::slack::NEEDED.iter().map(|s| s.name.to_owned()).collect(),

@@ -37,10 +37,13 @@ pub(super) fn call(workspace: &mut Workspace, method: &str, args: &Args) -> Opti
             let ts = text(args, "ts");
             messages(workspace, args, Some(&ts))
         }
-        "conversations.list" => list(args),
+        "conversations.list" => list(workspace, args),
         "conversations.info" => {
             let id = text(args, "channel");
             match CHANNELS.iter().find(|c| c.0 == id) {
+                None if workspace.rooms.contains_key(&id) => {
+                    json!({ "ok": true, "channel": workspace.rooms[&id].channel(&id) })
+                }
                 Some(found) => json!({ "ok": true, "channel": channel(found) }),
                 None => error("channel_not_found"),
             }
@@ -61,12 +64,13 @@ fn channel((id, name, member, archived): &(&str, &str, bool, bool)) -> Value {
     })
 }
 
-fn list(args: &Args) -> Value {
+fn list(workspace: &Workspace, args: &Args) -> Value {
     // One to a page: whoever reads must turn it.
-    let shown: Vec<&(&str, &str, bool, bool)> =
-        CHANNELS.iter().filter(|c| !(c.3 && text(args, "exclude_archived") == "true")).collect();
+    let made = workspace.rooms.iter().map(|(id, room)| room.channel(id));
+    let mut shown: Vec<Value> = CHANNELS.iter().map(channel).chain(made).collect();
+    shown.retain(|c| !(c["is_archived"] == true && text(args, "exclude_archived") == "true"));
     let at: usize = text(args, "cursor").parse().unwrap_or(0);
-    let page: Vec<Value> = shown.iter().skip(at).take(1).map(|c| channel(c)).collect();
+    let page: Vec<Value> = shown.iter().skip(at).take(1).cloned().collect();
     let next = if at + 1 < shown.len() { (at + 1).to_string() } else { String::new() };
     json!({ "ok": true, "channels": page, "response_metadata": { "next_cursor": next } })
 }
@@ -88,7 +92,9 @@ fn user(workspace: &Workspace, id: &str) -> Value {
 /// A channel's messages newest first, or a thread's oldest first with its root.
 fn messages(workspace: &Workspace, args: &Args, thread: Option<&str>) -> Value {
     let channel = text(args, "channel");
-    let known = channel.starts_with('D') || CHANNELS.iter().any(|c| c.0 == channel);
+    let known = workspace.rooms.contains_key(&channel)
+        || channel.starts_with('D')
+        || CHANNELS.iter().any(|c| c.0 == channel);
     if !known {
         return error("channel_not_found");
     }

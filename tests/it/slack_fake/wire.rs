@@ -10,13 +10,14 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::{Map, Value, json};
 
-use super::{APP_TOKEN, BOT_TOKEN, Fake, Trouble, api, read};
+use super::{APP_TOKEN, BOT_TOKEN, Fake, Trouble, api, read, rooms};
 
 /// Arguments of a call.
 pub(super) type Args = Map<String, Value>;
 
 /// Methods that do not read JSON.
-const NO_JSON: [&str; 7] = [
+const NO_JSON: [&str; 8] = [
+    "chat.getPermalink",
     "conversations.info",
     "conversations.list",
     "conversations.history",
@@ -34,6 +35,12 @@ fn needed(method: &str) -> &'static [&'static str] {
             &["channels:history", "groups:history", "im:history"]
         }
         "conversations.list" | "conversations.info" => &["channels:read", "groups:read"],
+        "conversations.create"
+        | "conversations.archive"
+        | "conversations.invite"
+        | "conversations.setTopic" => &["channels:manage"],
+        "bookmarks.add" => &["bookmarks:write"],
+        "bookmarks.list" => &["bookmarks:read"],
         "users.info" => &["users:read"],
         "usergroups.users.list" => &["usergroups:read"],
         "files.getUploadURLExternal" | "files.completeUploadExternal" => &["files:write"],
@@ -131,6 +138,7 @@ fn done(fake: &Fake, method: &str, token: Option<&str>, args: &Args) -> Value {
         return api::upload_address(&mut workspace, args, fake.port);
     }
     read::call(&mut workspace, method, args)
+        .or_else(|| rooms::call(&mut workspace, method, args))
         .or_else(|| api::call(&mut workspace, method, args))
         .unwrap_or_else(|| error("unknown_method"))
 }
