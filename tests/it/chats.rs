@@ -9,6 +9,8 @@ use crate::bot::Bot;
 use crate::support::{eventually, free_port, install_tls};
 use crate::{discord_fake as discord, slack_fake as slack};
 
+mod forms;
+
 const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Both {
@@ -18,13 +20,18 @@ struct Both {
 }
 
 async fn both() -> Both {
+    both_as("responder", "").await
+}
+
+/// With a role for everybody and more settings.
+async fn both_as(role: &str, more: &str) -> Both {
     install_tls();
     let (slack, discord) = (slack::Fake::start().await, discord::Fake::start().await);
     let settings = format!(
-        "[[chat.slack]]\nbot_token = {:?}\napp_token = {:?}\napi_url = {:?}\n\
-         channel = \"#incidents\"\nrole = \"responder\"\n\
+        "{more}[[chat.slack]]\nbot_token = {:?}\napp_token = {:?}\napi_url = {:?}\n\
+         channel = \"#incidents\"\nrole = {role:?}\n\
          [[chat.discord]]\ntoken = {:?}\nguilds = [\"{}\"]\napi_url = {:?}\nchannel = \"{}\"\n\
-         role = \"responder\"\n",
+         role = {role:?}\n",
         slack::BOT_TOKEN,
         slack::APP_TOKEN,
         slack.api(),

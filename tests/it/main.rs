@@ -17,6 +17,7 @@ mod discord_fake;
 mod discovery;
 mod durability;
 mod ending;
+mod features;
 mod invariants;
 mod kept;
 mod llm;

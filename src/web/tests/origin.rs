@@ -105,3 +105,25 @@ async fn telemetry_needs_its_token_or_at_least_no_foreign_page() {
     assert_eq!(failure(other.send().await.expect("an answer")).await.0, StatusCode::UNAUTHORIZED);
     server.end().await;
 }
+
+/// A chat that draws a preview of a link asks for the page without a login.
+#[tokio::test]
+async fn a_preview_of_a_link_tells_nothing_that_needs_a_login() {
+    let server = Server::start().await;
+    let incident = super::sample::incident(1, crate::model::IncidentState::Open, 1);
+    super::sample::put(&server, &incident).await;
+    let answer = server.open(Method::GET, "/").send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::OK);
+    let page = answer.text().await.expect("a page");
+    for word in ["<title>nightjar</title>", "og:title", "Log in to read."] {
+        assert!(page.contains(word), "{word}: {page}");
+    }
+    let id = incident.id.to_string();
+    for word in [id.as_str(), incident.title.as_str(), "orders"] {
+        assert!(!page.contains(word), "{word}: {page}");
+    }
+    // What the address names is behind the login.
+    let behind = server.open(Method::GET, &format!("/api/v1/incidents/{id}"));
+    assert_eq!(failure(behind.send().await.expect("an answer")).await.0, StatusCode::UNAUTHORIZED);
+    server.end().await;
+}

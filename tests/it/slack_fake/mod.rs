@@ -273,6 +273,17 @@ impl Fake {
     /// The payload of sending the newest modal with these answers.
     pub(crate) fn submit(&self, user: &str, answers: &[(&str, Value)]) -> Value {
         let mut view = self.look().views.last().expect("a modal is open").clone();
+        // What nobody touched comes back as it stood at first.
+        for block in view["blocks"].as_array().cloned().unwrap_or_default() {
+            let (name, element) = (block["block_id"].as_str(), &block["element"]);
+            if let (Some(name), "input") = (name, block["type"].as_str().unwrap_or_default()) {
+                view["state"]["values"][name]["value"] = json!({
+                    "type": element["type"], "value": element["initial_value"],
+                    "selected_option": element["initial_option"],
+                    "selected_date_time": element["initial_date_time"],
+                });
+            }
+        }
         for (name, value) in answers {
             view["state"]["values"][*name]["value"] = value.clone();
         }
