@@ -22,6 +22,7 @@ mod hearing;
 mod menus;
 mod missed;
 mod official;
+mod several;
 
 /// Stands behind the adapter: records what it is given and answers as it is told.
 #[derive(Clone, Default)]
