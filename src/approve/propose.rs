@@ -16,7 +16,7 @@ use crate::bus::{Bus, Event};
 use crate::learn::Ledger;
 use crate::model::{
     Alert, Diagnosis, Evidence, Fault, Incident, IncidentId, Plan, Proposal, ProposalId,
-    ProposalState, Refused, Run, SharedClock, Time,
+    ProposalState, Refused, Run, RunState, SharedClock, Time,
 };
 use crate::runbook::{self, Library, Runbook, Situation, schema::Action};
 use crate::stage::Stage;
@@ -65,6 +65,20 @@ pub(super) struct Known {
     pub ledger: Ledger,
 }
 
+/// Where the decisions and runs of an incident stand.
+fn stamp(proposals: &[Proposal], runs: &[Run]) -> Vec<(String, &'static str, usize)> {
+    let proposals = proposals
+        .iter()
+        .map(|p| (format!("{} {}", p.id, p.digest), p.state.as_str(), p.decisions.len()));
+    let runs = runs.iter().map(|r| {
+        let state = if r.state == RunState::Running { "running" } else { "ended" };
+        (r.id.to_string(), state, usize::from(r.outcome.is_some()))
+    });
+    let mut all: Vec<_> = proposals.chain(runs).collect();
+    all.sort_unstable();
+    all
+}
+
 impl Propose {
     async fn offer(&mut self, id: IncidentId) -> Result<(), Fault> {
         self.again.remove(&id);
@@ -99,12 +113,20 @@ impl Propose {
             return Ok(());
         }
         metrics::counter!("nightjar_approve_withheld_total").increment(new.len() as u64);
-        self.store
-            .write(move |tx| {
-                changes.iter().try_for_each(|c| c.write(tx, now))?;
-                record(tx, id, &new, now)
-            })
-            .await?;
+        let seen = stamp(&known.proposals, &known.runs);
+        let written = self.store.write(move |tx| {
+            // Targets are looked at between the reading and this. What was decided or run
+            // meanwhile may have changed them: then it is all gone through again.
+            if stamp(&tx.list(&Filter::parent(id))?, &tx.list(&Filter::parent(id))?) != seen {
+                return Ok(false);
+            }
+            changes.iter().try_for_each(|c| c.write(tx, now))?;
+            record(tx, id, &new, now).map(|()| true)
+        });
+        if !written.await? {
+            self.again.insert(id, now);
+            return Ok(());
+        }
         for id in told {
             self.bus.publish(Event::Proposal(id));
         }

@@ -27,13 +27,22 @@ async fn approve(demo: &Demo, path: &str, proposal: &Value) -> Value {
     let to = format!("/proposals/{}/approve", proposal["id"].as_str().expect("an id"));
     let (status, answer) = demo.post(&to, choice).await;
     assert_eq!(status, 200, "{answer:#}");
-    eventually("a run to be measured", PATIENCE, async || {
+    let deadline = std::time::Instant::now() + PATIENCE;
+    loop {
         let seen = demo.get(path).await;
-        run_of(&seen, proposal).is_some_and(|r| !r["outcome"].is_null())
-    })
-    .await;
-    let seen = demo.get(path).await;
-    run_of(&seen, proposal).expect("it ran").clone()
+        if let Some(run) = run_of(&seen, proposal).filter(|r| !r["outcome"].is_null()) {
+            return run.clone();
+        }
+        // Whether nothing ran, or nothing was measured, is what one wants to know of a failure.
+        let (state, runs, proposals) =
+            (&seen["incident"]["state"], &seen["runs"], &seen["proposals"]);
+        assert!(
+            std::time::Instant::now() < deadline,
+            "no run of {} was measured; {state}: {runs:#} {proposals:#}",
+            proposal["id"]
+        );
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -71,9 +80,10 @@ async fn a_wrong_value_is_told_from_a_fix_and_the_right_one_still_helps() {
 
     // The way back is offered under its own digest, and nothing got better meanwhile.
     let undoes = |p: &Value| p["rollback_of"] == run["id"];
+    let right = |p: &Value| restores(p) && p["plan"]["observed"]["worker_concurrency"] == "48";
     eventually("the way back and the right value to be offered", PATIENCE, async || {
         let seen = demo.get(&path).await;
-        open(&seen, undoes).is_some() && open(&seen, restores).is_some()
+        open(&seen, undoes).is_some() && open(&seen, right).is_some()
     })
     .await;
     let seen = demo.get(&path).await;
@@ -89,7 +99,7 @@ async fn a_wrong_value_is_told_from_a_fix_and_the_right_one_still_helps() {
         seen["alerts"]
     );
 
-    let right = open(&seen, restores).expect("it is there");
+    let right = open(&seen, right).expect("it is there");
     assert_eq!(right["plan"]["parameters"]["value"], "16");
     let run = approve(&demo, &path, &right).await;
     assert_eq!(run["outcome"]["effect"], "helped", "{run:#}");

@@ -295,3 +295,30 @@ async fn what_buys_time_stays_behind_what_ends_the_cause() {
     }
     assert_eq!(named(&world.diagnosed().await), ["first", "second"]);
 }
+
+#[tokio::test]
+async fn what_was_looked_at_before_a_run_is_not_offered_after_it() {
+    let mut world = World::new().await;
+    let (store, calls) = (world.store.clone(), Arc::new(Mutex::new(0)));
+    let seen = calls.clone();
+    // A run begins while the target is looked at: the look may be older than what the run did.
+    world.stage.observe = Arc::new(move |_| {
+        let first = {
+            let mut n = seen.lock().expect("no panic");
+            *n += 1;
+            *n == 1
+        };
+        let store = store.clone();
+        Box::pin(async move {
+            if first {
+                let under_way = Run { state: RunState::Running, ..run(None) };
+                store.write(move |tx| tx.put(&under_way)).await?;
+            }
+            Ok(Some(BTreeMap::from([("value".to_owned(), "64".to_owned())])))
+        })
+    });
+    assert_eq!(world.diagnosed().await, [], "nothing is offered from the old look");
+    world.stage.sweep().await.expect("looks again");
+    assert!(*calls.lock().expect("no panic") > 2, "it was looked at once more");
+    assert_eq!(world.proposals().await, [], "a run is under way");
+}
