@@ -122,6 +122,8 @@ pub struct Draft {
     pub tried_at: Option<Time>,
     /// Whether the thread's message is shown in the channel too, where a platform can.
     pub broadcast: bool,
+    /// As [`Post::reader`].
+    pub reader: Option<String>,
 }
 
 impl Draft {
@@ -138,6 +140,7 @@ impl Draft {
             doubtful: false,
             tried_at: None,
             broadcast: false,
+            reader: None,
         }
     }
 }

@@ -133,6 +133,10 @@ pub struct Post {
     pub urgency: Urgency,
     /// Whether a thread's message is shown in the channel too.
     pub broadcast: bool,
+    /// The platform's id of the one person for whom its content is being made, as long as it is:
+    /// who has such a thing shows it as it grows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reader: Option<String>,
     /// Which incident it is about.
     pub incident: Option<IncidentId>,
     /// Where it stands.
@@ -176,6 +180,7 @@ impl Post {
             content,
             urgency: Urgency::Delta,
             broadcast: false,
+            reader: None,
             incident: None,
             state: PostState::Due,
             place: None,
@@ -236,7 +241,9 @@ impl Post {
         let urgency = if in_line { before.urgency.min(self.urgency) } else { self.urgency };
         let due_at = if in_line { before.due_at } else { self.at };
         let content = self.content;
-        tx.put(&Self { content, urgency, state, due_at, n_tries: 0, error: None, ..before })?;
+        let reader = self.reader;
+        let (n_tries, error) = (0, None);
+        tx.put(&Self { content, reader, urgency, state, due_at, n_tries, error, ..before })?;
         Ok(true)
     }
 

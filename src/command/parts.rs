@@ -72,7 +72,10 @@ impl Parts {
         }
         let mut changed = false;
         for (n, card) in (1..).zip(std::mem::take(&mut self.cards)) {
-            changed |= self.part(n, Content::card(card)).want(tx)?;
+            let part = self.part(n, Content::card(card));
+            // Only the last one still grows.
+            let reader = part.reader.clone().filter(|_| n == n_shown);
+            changed |= Post { reader, ..part }.want(tx)?;
         }
         changed |= take_back(tx, &self.post, n_shown)?;
         if let Some(text) = self.whole.take().filter(|_| !fits) {

@@ -11,7 +11,7 @@ use super::parts::Parts;
 use super::{Clerk, said};
 use crate::assist::Progress;
 use crate::bus::Event;
-use crate::chat::{Content, Inbound};
+use crate::chat::{Content, Inbound, Post};
 use crate::model::{Fault, IncidentId};
 
 /// Least wall time between two states of an answer in the making.
@@ -51,7 +51,9 @@ impl Clerk {
         sentences: &[String],
     ) -> Result<(), Fault> {
         let text = said(&sentences.join("\n"), MOST_CHARS);
-        let post = self.reply(inbound, Content::text(""), incident);
+        // In the thread of an incident several people read along.
+        let reader = incident.is_none().then(|| inbound.actor.id.clone());
+        let post = Post { reader, ..self.reply(inbound, Content::text(""), incident) };
         let parts = Parts::making(&text, MAKING, self.room(inbound), post);
         let key = inbound.key.clone();
         let write = move |tx: &crate::store::Tx<'_>| {

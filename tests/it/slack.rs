@@ -9,7 +9,7 @@ use futures_util::future::BoxFuture;
 use nightjar::chat::slack::{Config, Slack};
 use nightjar::chat::{
     Address, Button, Card, Chat as _, Completion, Content, Draft, File, Form, FormField, FormKind,
-    Health, Inbound, Inlet, Pressed, Style, Subject, Verb, Who,
+    Health, Inbound, Inlet, Place, Pressed, Style, Subject, Verb, Who,
 };
 use nightjar::model::clock::SystemClock;
 use nightjar::model::{Actor, Fault, IncidentId, Role, Time};
@@ -28,6 +28,7 @@ pub(crate) mod hooks;
 mod rooms;
 mod several;
 mod storm;
+mod streams;
 mod whole;
 
 /// Keeps what it is handed, and opens a form for `approve`.
@@ -198,6 +199,8 @@ async fn the_official_client_understands_the_fake() {
         return;
     }
     let fake = Fake::start().await;
+    let rooms = nightjar::chat::slack::ROOMS.iter().map(|s| s.name.to_owned());
+    fake.look().scopes.extend(rooms);
     let (api, control) = (fake.api(), fake.control_url());
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/slack_client.py");
     let run = move || {
@@ -216,6 +219,17 @@ async fn the_official_client_understands_the_fake() {
         "file": ["a.png", "A"],
         "shared": "a.png",
         "person": "ann@shop.example",
+        "streamed": [
+            [200, "streaming_state_conflict", null], "one two three",
+            [200, "message_not_in_streaming_state", null],
+            [200, "missing_recipient_user_id", null], true,
+        ],
+        "room": [
+            "open &amp; bad", ["Incident message"], [200, "name_taken", null],
+            [200, "invalid_name_specials", null], [200, "too_long", null],
+            [200, "already_in_channel", null], true, [200, "already_archived", null],
+            [200, "is_archived", null],
+        ],
         "long": [200, "invalid_blocks", null],
         "nowhere": [200, "channel_not_found", null],
         "again": [200, "already_reacted", null],

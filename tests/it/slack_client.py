@@ -71,6 +71,43 @@ client.pins_add(channel=channel, timestamp=root)
 client.chat_postEphemeral(channel=channel, user=user, text="only you")
 said["person"] = client.users_info(user=user)["user"]["profile"]["email"]
 
+# A stream: its own words, no edit while it is open, no words once it is over.
+stream = client.chat_stream(
+    channel=channel, thread_ts=root, recipient_user_id=user, recipient_team_id=me["team_id"],
+    buffer_size=1,
+)
+begun = stream.append(markdown_text="one ")
+stream.append(markdown_text="two ")
+at = {"channel": channel, "ts": begun["ts"]}
+said["streamed"] = [failed(lambda: client.chat_update(text="x", **at))]
+ended = stream.stop(
+    markdown_text="three", metadata={"event_type": "check", "event_payload": {"key": "two"}}
+)
+said["streamed"] += [
+    ended["message"]["text"],
+    failed(lambda: client.chat_appendStream(markdown_text="four", **at)),
+    failed(lambda: client.chat_startStream(channel=channel, thread_ts=root, markdown_text="x")),
+    client.chat_update(text="whole", **at)["ok"],
+]
+
+# A channel with its topic, people and bookmarks.
+made = client.conversations_create(name="inc-1-slow")["channel"]["id"]
+client.conversations_setTopic(channel=made, topic="open & bad")
+client.conversations_invite(channel=made, users=[user])
+link = client.chat_getPermalink(channel=channel, message_ts=root)["permalink"]
+client.bookmarks_add(channel_id=made, title="Incident message", type="link", link=link)
+said["room"] = [
+    client.conversations_info(channel=made)["channel"]["topic"]["value"],
+    [b["title"] for b in client.bookmarks_list(channel_id=made)["bookmarks"]],
+    failed(lambda: client.conversations_create(name="inc-1-slow")),
+    failed(lambda: client.conversations_create(name="Not So")),
+    failed(lambda: client.conversations_setTopic(channel=made, topic="x" * 251)),
+    failed(lambda: client.conversations_invite(channel=made, users=[user])),
+    client.conversations_archive(channel=made)["ok"],
+    failed(lambda: client.conversations_archive(channel=made)),
+    failed(lambda: client.chat_postMessage(channel=made, text="x")),
+]
+
 long = {"type": "section", "text": {"type": "mrkdwn", "text": "x" * 3001}}
 said["long"] = failed(lambda: client.chat_postMessage(channel=channel, text="t", blocks=[long]))
 said["nowhere"] = failed(lambda: client.chat_postMessage(channel="C404", text="t"))

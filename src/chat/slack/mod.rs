@@ -19,6 +19,7 @@ mod run;
 mod scopes;
 mod send;
 mod socket;
+mod stream;
 mod web;
 
 use std::collections::BTreeMap;
@@ -63,6 +64,8 @@ struct Inner {
     known: Mutex<people::Known>,
     /// Searches for messages in doubt.
     seeks: Seeks,
+    /// Answers in the making that are streamed.
+    streams: stream::Streams,
     // Who the bot is, once Slack said it.
     me: RwLock<events::Me>,
     // What came from Slack, and its other end.
@@ -110,6 +113,7 @@ impl Slack {
             channels: tokio::sync::Mutex::default(),
             known: Mutex::default(),
             seeks: Seeks::default(),
+            streams: stream::Streams::default(),
             me: RwLock::default(),
             queue,
             works: tokio::sync::Mutex::new(works),

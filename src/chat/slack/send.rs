@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
-use super::Slack;
 use super::render::{self, Metadata};
 use super::web::Failure;
+use super::{Slack, stream};
 use crate::chat::{Address, Content, Draft, File, Place, seek};
 use crate::model::id::hex;
 use crate::model::{Fault, Time};
@@ -37,6 +37,10 @@ impl Slack {
             "parse": "none",
         });
         if let Some(place) = &draft.place {
+            if let Some(place) = self.go_on(&draft, place).await? {
+                return Ok(place);
+            }
+            self.end_stream(&draft.key, place).await?;
             match self.edit(place, &mut body).await {
                 // Somebody deleted it: it is written again.
                 Err(f) if f.is(&["message_not_found"]) => {}
@@ -47,8 +51,9 @@ impl Slack {
         let thread = draft.thread.as_ref().map(|t| t.message.clone());
         if draft.doubtful {
             let key = |m: &Value| {
-                m["metadata"]["event_type"] == EVENT_TYPE
-                    && m["metadata"]["event_payload"]["key"] == draft.key.as_str()
+                let ours = m["metadata"]["event_type"] == EVENT_TYPE
+                    && m["metadata"]["event_payload"]["key"] == draft.key.as_str();
+                ours || stream::is_stream_of(m, &draft.key)
             };
             let sought = Sought { key: &draft.key, tried_at: draft.tried_at };
             if let Some(found) = self.find(sought, (&channel, thread.as_deref()), key).await? {
@@ -56,6 +61,9 @@ impl Slack {
                     .increment(1);
                 return Ok(self.edit(&self.place(&channel, &found), &mut body).await?);
             }
+        }
+        if let Some(begun) = self.begin_stream(&draft, (&channel, thread.as_deref())).await? {
+            return Ok(begun);
         }
         body["channel"] = channel.as_str().into();
         body["unfurl_links"] = false.into();
@@ -72,7 +80,14 @@ impl Slack {
     async fn edit(&self, place: &Place, body: &mut Value) -> Result<Place, Failure> {
         body["channel"] = place.channel.as_str().into();
         body["ts"] = place.message.as_str().into();
-        let answer = self.post_call("chat.update", body).await;
+        let mut answer = self.post_call("chat.update", body).await;
+        if answer.as_ref().is_err_and(|f| f.is(&["streaming_state_conflict"])) {
+            // A stream that nobody here remembers: it was cut by a restart.
+            self.stop_stream(place)
+                .await
+                .map_err(|fault| Failure { code: String::new(), fault })?;
+            answer = self.post_call("chat.update", body).await;
+        }
         if let Some(body) = body.as_object_mut() {
             body.remove("ts");
         }

@@ -95,6 +95,7 @@ async fn call(chat: &dyn Chat, attempt: &Attempt) -> Result<Place, Fault> {
             doubtful,
             tried_at,
             broadcast: post.broadcast,
+            reader: post.reader.clone(),
             ..Draft::new(key, channel, post.content.clone())
         };
         return chat.post(draft).await;

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::limits::{message_faults, pings, view_faults};
 use super::read::{CHANNELS, text};
 use super::wire::Args;
-use super::{ANN, BO, BOT_ID, BOT_USER, CY, Workspace};
+use super::{ANN, BO, BOT_ID, BOT_USER, CY, Workspace, streams};
 
 pub(super) fn error(code: &str) -> Value {
     json!({ "ok": false, "error": code })
@@ -135,6 +135,9 @@ fn update(workspace: &mut Workspace, args: &Args) -> Result<Value, Value> {
     };
     if message["bot_id"] != BOT_ID {
         return Err(error("cant_update_message"));
+    }
+    if streams::is_open(message) {
+        return Err(error("streaming_state_conflict"));
     }
     message["text"] = said.clone().into();
     message["blocks"] = blocks.into();

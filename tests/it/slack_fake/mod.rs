@@ -19,6 +19,7 @@ mod limits;
 mod read;
 mod rooms;
 mod socket;
+mod streams;
 mod wire;
 
 pub(crate) use rooms::Room;
@@ -93,6 +94,8 @@ pub(crate) struct Workspace {
     pub(crate) team: String,
     /// Whether tokens count.
     pub(crate) revoked: bool,
+    /// Whether the workspace has streams.
+    pub(crate) streams: bool,
     /// Whether a channel takes one message a second.
     pub(crate) paced: bool,
     trouble: VecDeque<(String, Trouble)>,
@@ -133,6 +136,7 @@ impl Fake {
             scopes: nightjar::chat::slack::NEEDED.iter().map(|s| s.name.to_owned()).collect(),
             team: "T0".into(),
             revoked: false,
+            streams: true,
             paced: false,
             trouble: VecDeque::new(),
             last_post: BTreeMap::new(),

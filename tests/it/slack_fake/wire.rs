@@ -10,7 +10,7 @@ use axum::response::{IntoResponse as _, Response};
 use futures_util::stream;
 use serde_json::{Map, Value, json};
 
-use super::{APP_TOKEN, BOT_TOKEN, Fake, Trouble, api, read, rooms};
+use super::{APP_TOKEN, BOT_TOKEN, Fake, Trouble, api, read, rooms, streams};
 
 /// Arguments of a call.
 pub(super) type Args = Map<String, Value>;
@@ -30,7 +30,8 @@ const NO_JSON: [&str; 8] = [
 /// The scope that a method needs; several: one of them.
 fn needed(method: &str) -> &'static [&'static str] {
     match method {
-        "chat.postMessage" | "chat.update" | "chat.postEphemeral" => &["chat:write"],
+        "chat.postMessage" | "chat.update" | "chat.postEphemeral" | "chat.startStream"
+        | "chat.appendStream" | "chat.stopStream" => &["chat:write"],
         "conversations.history" | "conversations.replies" => {
             &["channels:history", "groups:history", "im:history"]
         }
@@ -139,6 +140,7 @@ fn done(fake: &Fake, method: &str, token: Option<&str>, args: &Args) -> Value {
     }
     read::call(&mut workspace, method, args)
         .or_else(|| rooms::call(&mut workspace, method, args))
+        .or_else(|| streams::call(&mut workspace, method, args))
         .or_else(|| api::call(&mut workspace, method, args))
         .unwrap_or_else(|| error("unknown_method"))
 }
