@@ -45,19 +45,21 @@ impl Clerk {
         }
     }
 
-    /// What comes of not knowing who somebody is: the platform is asked again, for an hour; then
-    /// they are told that nothing was done.
+    /// Whether a platform that did not tell who somebody is will be asked again: for an hour, where
+    /// it may still tell.
+    pub(super) fn asks_again(&self, inbound: &Inbound, fault: &Fault) -> bool {
+        metrics::counter!("nightjar_command_unresolved_total").increment(1);
+        let waited = self.desk().clock.now().ms_since(inbound.at);
+        inbound.unresolved && fault.is_transient() && waited < LONGEST_MS
+    }
+
+    /// Tells somebody whom their platform did not name for an hour that nothing was done.
     ///
     /// # Errors
     /// The platform says that it will never tell, or they could not be told.
-    pub(super) async fn unknown(&self, inbound: &Inbound, fault: Fault) -> Result<(), Fault> {
-        metrics::counter!("nightjar_command_unresolved_total").increment(1);
+    pub(super) async fn unnamed(&self, inbound: &Inbound, fault: Fault) -> Result<(), Fault> {
         if !fault.is_transient() {
             return Err(fault);
-        }
-        tracing::warn!(error = fault.chain(), key = inbound.key, "who said this is not known yet");
-        if self.desk().clock.now().ms_since(inbound.at) < LONGEST_MS {
-            return Ok(());
         }
         let words = format!(
             "Nothing was done: for an hour {} did not tell who you are. Do it again.",

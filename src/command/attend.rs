@@ -79,20 +79,35 @@ impl Stage for Attend {
 /// Handles one thing, and counts where that fails.
 async fn attend(clerk: &Clerk, claim: &Claim, inbound: Inbound, turns: &Semaphore) {
     let done = match clerk.known(inbound.clone()).await {
-        Ok(Some(inbound)) => attempt(clerk, &inbound, turns).await,
+        Ok(Some(known)) => {
+            if inbound.unresolved {
+                // That it took some tries to learn who it was says nothing of the deed.
+                claim.done();
+            }
+            attempt(clerk, &known, turns).await
+        }
         Ok(None) => Ok(()),
-        Err(fault) => clerk.unknown(&inbound, fault).await,
+        Err(fault) if clerk.asks_again(&inbound, &fault) => {
+            claim.failed(pause_of(&fault));
+            let error = fault.chain();
+            return tracing::warn!(error, key = inbound.key, "who said this is not known yet");
+        }
+        Err(fault) => clerk.unnamed(&inbound, fault).await,
     };
     let Err(fault) = done else { return claim.done() };
     metrics::counter!("nightjar_command_failed_total").increment(1);
-    let pause = match &fault {
-        Fault::Transient { after, .. } => *after,
-        Fault::Permanent { .. } => None,
-    };
-    let n = claim.failed(pause);
+    let n = claim.failed(pause_of(&fault));
     tracing::warn!(error = fault.chain(), key = inbound.key, n, "what was said was not handled");
     if n >= PATIENCE && clerk.give_up(&inbound, &fault).await.is_ok() {
         claim.done();
+    }
+}
+
+/// The pause that the other side asked for.
+fn pause_of(fault: &Fault) -> Option<Duration> {
+    match fault {
+        Fault::Transient { after, .. } => *after,
+        Fault::Permanent { .. } => None,
     }
 }
 

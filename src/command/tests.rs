@@ -1,5 +1,6 @@
 //! What people may do, what is left behind when they do it, and that nothing is when they may not.
 
+mod askers;
 mod attend;
 mod commands;
 mod failing;

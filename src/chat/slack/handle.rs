@@ -149,7 +149,7 @@ impl Slack {
     }
 
     /// Hands something over until it is kept, and acknowledges it then; what can't be kept within
-    /// a minute is said to its author, counted and logged.
+    /// some 20 s is said to its author, counted and logged.
     async fn keep(&self, inbound: Inbound, ack: Acknowledge) {
         let mut wait = Duration::from_millis(50);
         for n in 1..=TRIES {

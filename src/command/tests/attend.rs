@@ -12,7 +12,7 @@ use super::{World, person, t0};
 use crate::assist::{self, Assistant};
 use crate::chat::{
     Address, Card, Chat, Content, Draft, File, HeardState, Inbound, Inlet as _, Kept, Limits,
-    Place, Post, PostState, Said, Within,
+    Place, Post, PostState, Said, Who, Within,
 };
 use crate::command::attend::QUESTIONS;
 use crate::command::{Attend, Clerk, Counter};
@@ -27,6 +27,8 @@ pub(super) struct Platform {
     pub(super) mute: bool,
     /// How often it fails before it says anything to one person alone.
     pub(super) n_faults: AtomicU32,
+    /// Who people are; `None`: that can't be asked now.
+    pub(super) who: Mutex<Option<Who>>,
     // Guards what was said to whom, and the signs of work, in order.
     said: Mutex<Vec<(String, Content)>>,
     signs: Mutex<Vec<(String, bool)>>,
@@ -81,6 +83,12 @@ impl Chat for Platform {
             Ok(())
         };
         std::future::ready(said).boxed()
+    }
+
+    fn who(&self, _: Inbound) -> BoxFuture<'_, Result<Who, Fault>> {
+        let who = self.who.lock().expect("no panic").clone();
+        let down = || Fault::transient("asking who it is", anyhow::anyhow!("it is down"));
+        std::future::ready(who.ok_or_else(down)).boxed()
     }
 
     fn working(&self, _to: Address, message: String, on: bool) -> BoxFuture<'_, ()> {
