@@ -15,7 +15,9 @@ fn unresolved(key: &str, incident: &Incident) -> Inbound {
 }
 
 fn platform(who: Option<Who>) -> Platform {
-    Platform { who: Mutex::new(who), ..Platform::default() }
+    let mut platform = Platform::default();
+    platform.who = Mutex::new(who);
+    platform
 }
 
 fn ada(role: Role) -> Who {
@@ -41,14 +43,14 @@ async fn a_click_is_done_once_its_author_is_known() {
     assert_eq!((due(&world).await, process.chat.said().len()), (1, 0));
     assert_eq!(world.read(incident.id).await.state, IncidentState::Open);
     *process.chat.who.lock().expect("no panic") = Some(ada(Role::Responder));
-    process.attend(&world).await;
+    process.round().await;
     let taken = world.read(incident.id).await;
     assert_eq!(taken.owner.expect("somebody has it").name, "ada");
     let kept = kept(&world).await;
     assert!(!kept.inbound.unresolved && kept.inbound.actor.role == Role::Responder, "{kept:?}");
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn what_a_role_may_not_do_is_refused_when_the_role_is_known() {
     let world = World::new();
     let incident = world.incident(1, IncidentState::Open, 1).await;
@@ -70,14 +72,14 @@ async fn after_an_hour_without_a_name_nothing_is_done_and_that_is_said() {
     process.round().await;
     world.clock.advance(Duration::from_secs(3_601));
     tokio::time::advance(Duration::from_secs(70)).await;
-    process.attend(&world).await;
+    process.round().await;
     let said = process.chat.said();
     let [(_, Content::Text { text })] = said.as_slice() else { panic!("{said:?}") };
     assert!(text.starts_with("Nothing was done"), "{text}");
     assert_eq!(world.read(incident.id).await.state, IncidentState::Open);
 }
 
-#[tokio::test(start_paused = true)]
+#[tokio::test]
 async fn a_strangers_words_are_not_kept() {
     let world = World::new();
     let told = Who::Stranger(Some("This bot answers members.".into()));
