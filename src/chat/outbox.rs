@@ -243,7 +243,7 @@ impl Post {
         let content = self.content;
         let reader = self.reader;
         let (n_tries, error) = (0, None);
-        tx.put(&Self { content, reader, urgency, state, due_at, n_tries, error, ..before })?;
+        tx.put(&Self { content, urgency, reader, state, due_at, n_tries, error, ..before })?;
         Ok(true)
     }
 

@@ -1,7 +1,13 @@
 //! Answers in the making: streamed to the one who asked, edited otherwise, one message whatever is
 //! lost on the way.
 
+use nightjar::model::wall_now;
+
+use super::whole::{PATIENCE, settings};
 use super::*;
+use crate::bot::Bot;
+use crate::openai_fake::{Fake as Model, KEY, MODEL, Say};
+use crate::support::{eventually, free_port};
 
 /// A state of an answer; `reader` as long as it is being made.
 fn state(thread: &Place, words: &str, reader: Option<&str>) -> Draft {
@@ -135,4 +141,57 @@ async fn a_stream_that_is_cut_ends_as_one_whole_message() {
         slack.post(next).await.expect("is edited");
     }
     whole(fake, &thread);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_that_kill_9_cuts_in_the_midst_ends_as_one_message() {
+    install_tls();
+    let (fake, model) = (Fake::start().await, Model::start([]).await);
+    let llm = format!(
+        "[llm]\nbase_url = {:?}\nmodel = {MODEL:?}\napi_key = {KEY:?}\nstall_s = 60\n",
+        model.base()
+    );
+    let settings = format!("{llm}{}", settings(&fake));
+    let mut bot = Bot::on(free_port(), &settings).await;
+    let at = wall_now().plus_ms(-20 * 60_000);
+    let deploy = json!({
+        "kind": "deploy", "service": "orders", "title": "deploy 4.7.2", "version": "4.7.2",
+        "previous": "4.7.1", "status": "success", "at": at,
+    });
+    assert_eq!(bot.door().send("/hooks/deploy", &deploy).await.ok(), Some(200));
+    eventually("the change", PATIENCE, async || !bot.list("changes").await.is_empty()).await;
+    let told = format!("orders was deployed at {} as 4.7.2 [1].", &at.to_string()[11..16]);
+    let changes =
+        || Say::call("changes", json!({ "service": "orders", "since": null, "until": null }));
+    let began: &'static str = format!("{told}\nIt was ").leak();
+    for say in [changes(), Say::Stall(began), changes(), Say::text(told.clone())] {
+        model.then(say);
+    }
+    eventually("connections", PATIENCE, async || fake.n_sockets() == 2).await;
+    // Slack has the stream, and the process dies before it knows.
+    fake.trouble("chat.startStream", Trouble::DoneUnsaid);
+    let question = format!("<@{BOT_USER}> what changed on orders?");
+    let asked = fake.say(ANN, CHANNEL, None, &question);
+    assert!(fake.deliver("events_api", fake.event(&asked)).await.is_some());
+    let thread = Place {
+        platform: "slack".into(),
+        channel: CHANNEL.into(),
+        message: asked["ts"].as_str().expect("a text").to_owned(),
+    };
+    eventually("a stream", PATIENCE, async || !answers(&fake, &thread).is_empty()).await;
+    let begun = answers(&fake, &thread).remove(0);
+    assert_eq!(begun["streaming_state"], "in_progress");
+    assert!(begun["text"].as_str().is_some_and(|t| t.contains("orders was deployed")), "{begun}");
+    bot.kill();
+    bot.again().await;
+    eventually("the whole answer", PATIENCE, async || {
+        let all = answers(&fake, &thread);
+        all.iter().any(|m| m["metadata"]["event_payload"]["key"].is_string())
+            && !all[0]["blocks"].to_string().contains("Being answered")
+    })
+    .await;
+    let all = answers(&fake, &thread);
+    assert_eq!(all.len(), 1, "{all:#?}");
+    assert_eq!((&all[0]["ts"], &all[0]["streaming_state"]), (&begun["ts"], &json!("completed")));
+    assert!(all[0]["blocks"].to_string().contains("orders was deployed"), "{all:#?}");
 }
