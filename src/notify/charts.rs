@@ -9,10 +9,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::card::chart_alt;
+use super::rooms::room_key;
 use super::stage::{Platform, Stamp, card_key, due};
 use crate::bus::{Bus, Event};
 use crate::chart::{self, Chart, Theme};
-use crate::chat::{Content, Post, PostState, StoredFile, Urgency, Within};
+use crate::chat::room::RoomState;
+use crate::chat::{Content, Post, PostState, Room, StoredFile, Urgency, Within};
 use crate::model::{Diagnosis, Fault, Incident, IncidentId, MessageId, Run, SharedClock, Time};
 use crate::notify::picture;
 use crate::stage::Stage;
@@ -31,9 +33,18 @@ pub struct Charts {
     /// Names of the platforms that need pictures.
     platforms: Vec<String>,
     /// What each incident was like when its picture was last looked at. Only saves work.
-    seen: BTreeMap<IncidentId, Stamp>,
+    seen: BTreeMap<IncidentId, Seen>,
     /// Whose picture could not be drawn when it was last tried.
     failed: BTreeSet<IncidentId>,
+}
+
+/// How an incident stood, and how many messages its picture hangs on: a room may come later.
+type Seen = (Stamp, usize);
+
+/// A message that the picture hangs on: its key, and what the picture's key begins with.
+struct Root {
+    key: String,
+    prefix: String,
 }
 
 /// A picture that is to be drawn.
@@ -82,11 +93,15 @@ impl Charts {
 fn look(
     rows: &Rows<'_>,
     id: IncidentId,
-    known: Option<&Stamp>,
+    known: Option<&Seen>,
     (names, now): (&[String], Time),
-) -> Result<Option<(Stamp, Option<Due>)>, Fault> {
+) -> Result<Option<(Seen, Option<Due>)>, Fault> {
     let Some(incident) = rows.get::<Incident>(id)? else { return Ok(None) };
-    let stamp = Stamp::of(rows, &incident)?;
+    let mut n_roots = 0;
+    for name in names {
+        n_roots += roots(rows, name, id)?.len();
+    }
+    let stamp = (Stamp::of(rows, &incident)?, n_roots);
     if known == Some(&stamp) {
         return Ok(None);
     }
@@ -101,7 +116,9 @@ fn look(
             // Its card is not wanted yet: it is looked at again.
             return Ok(None);
         }
-        lacking |= lacks(rows, name, id, &revision)?.is_some();
+        for root in roots(rows, name, id)? {
+            lacking |= lacks(rows, name, &root, &revision)?.is_some();
+        }
     }
     let chart = if lacking { picture(rows, *leading, now)? } else { None };
     Ok(Some((stamp, chart.map(|chart| Due { incident, chart, revision }))))
@@ -117,18 +134,29 @@ fn revision(incident: &Incident, diagnosis: &Diagnosis, runs: &[Run]) -> String 
     MessageId::derive(Time::MIN, &parts).short()
 }
 
+/// The messages of an incident on a platform that its picture hangs on: the card, and the one in
+/// the incident's own channel.
+fn roots(rows: &Rows<'_>, name: &str, id: IncidentId) -> Result<Vec<Root>, Fault> {
+    let mut roots = vec![Root { key: card_key(id), prefix: format!("{id}/chart/") }];
+    let room = rows.get::<Room>(Room::row(name, id))?;
+    if room.is_some_and(|r| r.channel.is_some() && r.state != RoomState::Closed) {
+        roots.push(Root { key: room_key(id), prefix: format!("{id}/room-chart/") });
+    }
+    Ok(roots)
+}
+
 /// The key that a revision is to have on a platform, and the post that it takes the place of;
 /// `None` where the platform has it, or has no card to hang it on.
 fn lacks(
     rows: &Rows<'_>,
     name: &str,
-    id: IncidentId,
+    root: &Root,
     revision: &str,
 ) -> Result<Option<(String, Option<Post>)>, Fault> {
-    if rows.get::<Post>(Post::row(name, &card_key(id)))?.is_none() {
+    if rows.get::<Post>(Post::row(name, &root.key))?.is_none() {
         return Ok(None);
     }
-    let key = |n: u32| format!("{id}/chart/{n}");
+    let key = |n: u32| format!("{}{n}", root.prefix);
     let (mut n, mut newest) = (1, None);
     while let Some(post) = rows.get::<Post>(Post::row(name, &key(n)))? {
         (n, newest) = (n + 1, Some(post));
@@ -148,12 +176,23 @@ impl Due {
     /// Keeps the picture and wants it in the incident's thread, in place of an older one that was
     /// not sent yet.
     fn want(&self, tx: &Tx<'_>, name: &str, (png, now): (&[u8], Time)) -> Result<(), Fault> {
+        let roots = roots(tx, name, self.incident.id)?;
+        roots.iter().try_for_each(|root| self.want_beneath(tx, name, root, (png, now)))
+    }
+
+    fn want_beneath(
+        &self,
+        tx: &Tx<'_>,
+        name: &str,
+        root: &Root,
+        (png, now): (&[u8], Time),
+    ) -> Result<(), Fault> {
         let id = self.incident.id;
-        let Some((key, before)) = lacks(tx, name, id, &self.revision)? else { return Ok(()) };
+        let Some((key, before)) = lacks(tx, name, root, &self.revision)? else { return Ok(()) };
         if let Some(Post { content: Content::File { file, .. }, .. }) = &before {
             tx.remove::<StoredFile>(file)?;
         }
-        let Some(card) = tx.get::<Post>(Post::row(name, &card_key(id)))? else { return Ok(()) };
+        let Some(card) = tx.get::<Post>(Post::row(name, &root.key))? else { return Ok(()) };
         // The row's name in front says that the bytes may go once they stand.
         let file = format!("{}#{}", Post::row(name, &key), self.revision);
         tx.put(&StoredFile::new(&file, "image/png", png, now))?;
@@ -164,7 +203,7 @@ impl Due {
             file,
         };
         let is_first = key.ends_with("/1");
-        let within = Within::Post(card_key(id));
+        let within = Within::Post(root.key.clone());
         let post = Post::new(key, (name, &card.channel), within, content, now);
         let urgency = if is_first { Urgency::Delta } else { Urgency::Cosmetic };
         Post { urgency, incident: Some(id), ..post }.want(tx).map(|_| ())

@@ -162,7 +162,7 @@ fn mark(tx: &Tx<'_>, keep: &Keep, answer: Result<Kept, Fault>, now: Time) -> Res
 }
 
 /// The key of the card in an incident's own channel.
-fn room_key(id: IncidentId) -> String {
+pub(super) fn room_key(id: IncidentId) -> String {
     format!("{id}/room")
 }
 

@@ -169,3 +169,39 @@ async fn charts_that_cannot_be_drawn_hold_up_no_other() {
     let key = format!("{}/chart/1", good.id);
     assert!(world.posts("slack").await.contains_key(&key), "three rounds get past nine bad ones");
 }
+
+#[tokio::test(start_paused = true)]
+async fn an_incidents_own_channel_gets_the_chart_too_although_it_comes_later() {
+    let world = World::new();
+    let (first, chat) = (incident(), Memory::new("slack", 0));
+    let slack = Platform { charts_as_files: true, ..platform("slack", "ops") };
+    world.put(vec![first.clone()]).await;
+    world.put(vec![evidence(&first)]).await;
+    world.put(vec![diagnosis(&first, vec![])]).await;
+    world.notify(vec![slack.clone()]).sweep().await.expect("wants");
+    let (store, bus, clock) = (world.store.clone(), world.bus.clone(), world.clock.clone());
+    let mut stage = Charts::new(store, bus, clock, &[slack]);
+    stage.sweep().await.expect("draws");
+    world.settle(&chat).await;
+    let card = crate::chat::Card::words("#12", "slow");
+    let room = super::super::rooms::room(&first, &card, "slack", t0());
+    let room = crate::chat::Room { channel: Some("C-room".into()), ..room };
+    let told = super::super::rooms::card(
+        first.id,
+        ("slack", "C-room"),
+        crate::chat::Content::card(card),
+        t0(),
+    );
+    let write = move |tx: &crate::store::Tx<'_>| room.want(tx).and(told.want(tx)).map(|_| ());
+    world.store.write(write).await.expect("written");
+    for _ in 0..2 {
+        stage.sweep().await.expect("draws");
+        world.settle(&chat).await;
+    }
+    let posts = world.posts("slack").await;
+    let charts: Vec<&String> = posts.keys().filter(|key| key.contains("chart/")).collect();
+    assert_eq!(charts, [&format!("{}/chart/1", first.id), &format!("{}/room-chart/1", first.id)]);
+    assert_eq!(posts[charts[1]].channel, "C-room");
+    let pictures = chat.messages().into_iter().filter(|m| m.key.contains("chart/")).count();
+    assert_eq!(pictures, 2);
+}
