@@ -1,5 +1,7 @@
 //! Buttons, forms and the console against a real store.
 
+pub(super) mod hostile;
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

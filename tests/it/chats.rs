@@ -12,6 +12,7 @@ use crate::support::{eventually, free_port, install_tls, serve};
 use crate::{discord_fake as discord, slack_fake as slack};
 
 mod forms;
+mod hostile;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 

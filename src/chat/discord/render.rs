@@ -76,9 +76,10 @@ pub(super) fn message(key: Option<&str>, content: &Content) -> Value {
         Content::Card { card } => of_card(mark.as_deref(), card),
         Content::Form { form } => {
             let label = line(&form.title, LABEL);
+            let label = if label.trim().is_empty() { "Open".to_owned() } else { label };
             let button = json!({ "type": 2, "style": 1, "label": label, "custom_id": form.code });
             let rows = json!([{ "type": 1, "components": [button] }]);
-            whole(&fit(&form.title, TITLE), json!([]), rows)
+            whole(&some(fit(&form.title, TITLE)), json!([]), rows)
         }
         Content::File { name, alt, .. } => {
             let text = format!("{}: {}", line(name, 100), line(alt, 800));

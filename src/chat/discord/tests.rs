@@ -439,6 +439,18 @@ proptest! {
     }
 
     #[test]
+    fn any_incident_is_within_the_limits_and_pings_nobody(
+        all in crate::chat::tests::hostile::shown(),
+    ) {
+        for content in all {
+            for key in [Some("INC-7/card"), None] {
+                let message = render::message(key, &content);
+                prop_assert_eq!(wrong(&message), Vec::<String>::new());
+            }
+        }
+    }
+
+    #[test]
     fn any_words_are_within_the_limits_and_ping_nobody(words in any_text(), key in ".{0,300}") {
         let message = render::message(Some(&key), &Content::text(words));
         prop_assert_eq!(wrong(&message), Vec::<String>::new());
