@@ -114,14 +114,14 @@ const STATES: [&str; 4] = ["open", "acknowledged", "monitoring", "resolved"];
 
 /// An incident with all that is known of it, each text drawn anew.
 fn facts() -> impl Strategy<Value = Facts> {
-    let n_services = prop_oneof![2 => 0_usize..40, 1 => Just(10_000)];
+    let n_services = prop_oneof![6 => 0_usize..40, 1 => Just(10_000)];
     let texts = proptest::collection::vec(words(), 6);
     (texts, n_services, 0_usize..6, 0_usize..STATES.len()).prop_map(
         |(texts, n_services, n_offers, state)| {
             let [title, name, summary, offer, owner, log] = &texts[..] else {
                 unreachable!("there are six")
             };
-            let named = |n: usize| EntityRef::service(&format!("{n}-{}", clip(name)));
+            let named = |n: usize| EntityRef::service(format!("{n}-{}", clip(name)));
             let services: Vec<EntityRef> = (0..n_services).map(named).collect();
             let incident: Incident = json(serde_json::json!({
                 "id": IncidentId::derive(at(), &["one"]), "number": 7, "title": title,
