@@ -28,10 +28,10 @@ use crate::model::Fault;
 const CONNECTIONS: u32 = 2;
 /// How long frames that came together may wait for their commits, all in all: a connection is
 /// served in order, and the last of them is to be acknowledged within a second.
-const PATIENCE: Duration = Duration::from_millis(800);
-/// What each may wait at least: a commit takes milliseconds, and one that is set aside no longer.
+const PATIENCE: Duration = Duration::from_millis(700);
+/// What each may wait at least: after 200 ms what the store does not commit is set aside instead.
 /// What is not durable by then is not acknowledged, and the next frame is served.
-const LEAST: Duration = Duration::from_millis(200);
+const LEAST: Duration = Duration::from_millis(250);
 /// A frame that is read this soon after the last one was done had been waiting.
 const AT_ONCE: Duration = Duration::from_millis(5);
 
