@@ -1,7 +1,6 @@
 //! The real binary with a language model behind it: a fake that speaks the real protocol, and
 //! that the official client was held against.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use nightjar::model::{Time, wall_now};
@@ -9,21 +8,11 @@ use serde_json::{Value, json};
 
 use crate::bot::Bot;
 use crate::openai_fake::{Fake, KEY, MODEL, NEW_MODEL, Say};
-use crate::support::{eventually, free_port, piped};
-
-/// The interpreter that `tests/run` gave the official client, or `None` with a printed message.
-fn python() -> Option<PathBuf> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python"));
-    let found = path.is_file() && piped(&path, &["-c", "import openai"], "").0 == 0;
-    if !found {
-        println!("skipped: the Python OpenAI client is not installed; tests/run installs it");
-    }
-    found.then_some(path)
-}
+use crate::support::{eventually, free_port, piped, python_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_client_understands_the_fake() {
-    let Some(python) = python() else { return };
+    let Some(python) = python_with("openai") else { return };
     let call = || Say::call("changes", json!({ "service": "orders" }));
     let text = || Say::text("All is well, said the fake.");
     let script = [text(), call(), text(), call(), Say::Busy("7"), Say::NoMoney, Say::Broken];

@@ -1,24 +1,12 @@
 //! OTLP as the official Python exporters send it: what is stored, and what must not be.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use nightjar::model::Level;
 use nightjar::store::{LogFilter, SpanFilter, Store};
 
 use crate::bot::Bot;
-use crate::support::{eventually, piped};
-
-/// The interpreter that `tests/run` gave the official client, or `None` with a printed message.
-fn python() -> Option<PathBuf> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python"));
-    let import = "import opentelemetry.exporter.otlp.proto.http";
-    let found = path.is_file() && piped(&path, &["-c", import], "").0 == 0;
-    if !found {
-        println!("skipped: the Python OTLP exporter is not installed; tests/run installs it");
-    }
-    found.then_some(path)
-}
+use crate::support::{eventually, piped, python_with};
 
 /// Parts of the script's made-up secrets: none of them may reach the disk.
 const SECRETS: [&str; 6] = [
@@ -32,7 +20,7 @@ const SECRETS: [&str; 6] = [
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_official_exporter_sends_is_stored_without_its_secrets() {
-    let Some(python) = python() else { return };
+    let Some(python) = python_with("opentelemetry.exporter.otlp.proto.http") else { return };
     let mut bot = Bot::on(crate::support::free_port(), "").await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/otlp_exporter.py");
     let base = bot.url("");

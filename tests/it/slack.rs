@@ -1,7 +1,6 @@
 //! The Slack adapter against a fake of Slack that the official client was held against.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -19,7 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::slack_fake::{
     ANN, APP_TOKEN, ARCHIVED, BO, BOT_TOKEN, BOT_USER, CHANNEL, CY, Fake, GROUP, OTHER, Trouble,
 };
-use crate::support::{install_tls, piped, serve};
+use crate::support::{install_tls, piped, python_with, serve};
 
 mod checking;
 mod doubt;
@@ -193,11 +192,7 @@ fn address(id: &str, channel: &str, thread: Option<&str>) -> Address {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_client_understands_the_fake() {
-    let python = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python"));
-    if !python.is_file() || piped(&python, &["-c", "import slack_sdk"], "").0 != 0 {
-        println!("skipped: the Python Slack client is not installed; tests/run installs it");
-        return;
-    }
+    let Some(python) = python_with("slack_sdk") else { return };
     let fake = Fake::start().await;
     let rooms = nightjar::chat::slack::ROOMS.iter().map(|s| s.name.to_owned());
     fake.look().scopes.extend(rooms);

@@ -41,11 +41,28 @@ pub(crate) fn installed(name: &str) -> Option<PathBuf> {
         .map(|folder| folder.join(name))
         .find(|p| p.is_file());
     if found.is_none() {
-        let in_ci = std::env::var_os("CI").is_some_and(|v| v == "true");
-        assert!(!in_ci, "{name} is not installed, and CI does not skip");
-        println!("skipped: {name} is not installed");
+        skipped(name);
     }
     found
+}
+
+/// The interpreter that `tests/run` gave the official clients, where it can import `module`, or
+/// `None` with a printed message. In CI it must be there.
+pub(crate) fn python_with(module: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python"));
+    let import = format!("import {module}");
+    let found = path.is_file() && piped(&path, &["-c", &import], "").0 == 0;
+    if !found {
+        skipped(&format!("the Python module {module}, which tests/run brings,"));
+    }
+    found.then_some(path)
+}
+
+#[expect(clippy::disallowed_methods, reason = "only tests read what CI sets")]
+fn skipped(what: &str) {
+    let in_ci = std::env::var_os("CI").is_some_and(|v| v == "true");
+    assert!(!in_ci, "{what} is not installed, and CI does not skip");
+    println!("skipped: {what} is not installed");
 }
 
 /// Starts a program with its output in `folder`, and waits until it listens.

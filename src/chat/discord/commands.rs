@@ -231,18 +231,38 @@ pub(super) fn completes(name: &str, option: &str) -> Option<Completion> {
 }
 
 impl Inner {
-    /// Registers the commands in every guild where they are not as they should be.
-    pub(super) async fn register(&self) -> Result<(), Trouble> {
-        let wanted = wanted();
+    /// Registers the commands in every guild where they are not as they should be. A guild that
+    /// refuses keeps them from no other.
+    pub(super) async fn register(&self) {
         for guild in &self.config.guilds {
-            if self.registered(guild).await? {
-                continue;
-            }
-            let route = self.commands_of(guild).await?;
-            self.rest.ask(Ask::new(LightMethod::Put, route).body(&wanted)).await?;
-            tracing::info!(discord.guild = %guild, "the commands were registered");
+            self.register_in(guild).await;
         }
-        Ok(())
+    }
+
+    /// The same in one guild, where it is one that this bot serves: what could not be done when the
+    /// session began is done once the guild is there.
+    pub(super) async fn register_in(&self, guild: &str) {
+        if !self.config.guilds.iter().any(|g| g == guild) {
+            return;
+        }
+        match self.put_commands(guild).await {
+            Ok(false) => {}
+            Ok(true) => tracing::info!(discord.guild = %guild, "the commands were registered"),
+            Err(trouble) => {
+                let text = "the commands could not be registered";
+                tracing::warn!(discord.guild = %guild, reason = %trouble, "{text}");
+            }
+        }
+    }
+
+    /// Whether they were not there yet.
+    async fn put_commands(&self, guild: &str) -> Result<bool, Trouble> {
+        if self.registered(guild).await? {
+            return Ok(false);
+        }
+        let route = self.commands_of(guild).await?;
+        self.rest.ask(Ask::new(LightMethod::Put, route).body(&wanted())).await?;
+        Ok(true)
     }
 
     /// Whether a guild has the commands as they should be.

@@ -34,12 +34,15 @@ impl Inner {
     pub(super) async fn happened(&self, event: Event) {
         match event.name.as_str() {
             "READY" => {
-                if let Err(trouble) = self.register().await {
-                    tracing::warn!(reason = %trouble, "the command could not be registered");
-                }
+                self.register().await;
                 self.catch_up_direct().await;
             }
-            "GUILD_CREATE" => self.catch_up(&event.data).await,
+            "GUILD_CREATE" => {
+                if let Some(guild) = event.data["id"].as_str() {
+                    self.register_in(guild).await;
+                }
+                self.catch_up(&event.data).await;
+            }
             "MESSAGE_CREATE" => match serde_json::from_value::<Message>(event.data) {
                 Ok(message) => {
                     self.hear(message).await;

@@ -1,24 +1,13 @@
 //! The fake itself, held against the client that most Python bots are written with.
 
-use std::path::PathBuf;
-
 use serde_json::{Value, json};
 
 use crate::discord_fake::{ADA, FORUM, Fake, GUILD, TEXT, TOKEN};
-use crate::support::piped;
-
-fn python() -> Option<PathBuf> {
-    let path = PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/.venv/bin/python"));
-    let found = path.is_file() && piped(&path, &["-c", "import discord"], "").0 == 0;
-    if !found {
-        println!("skipped: the Python Discord client is not installed; tests/run installs it");
-    }
-    found.then_some(path)
-}
+use crate::support::{piped, python_with};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_official_client_understands_the_fake() {
-    let Some(python) = python() else { return };
+    let Some(python) = python_with("discord") else { return };
     let fake = Fake::start().await;
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/discord_client.py");
     let ids = [GUILD, TEXT, FORUM].map(|id| id.to_string());

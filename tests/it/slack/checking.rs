@@ -109,7 +109,7 @@ async fn the_command_line_checks_every_workspace() {
         stage.fake.api()
     );
     std::fs::write(&file, text).expect("written");
-    let binary = PathBuf::from(env!("CARGO_BIN_EXE_nightjar"));
+    let binary = std::path::PathBuf::from(env!("CARGO_BIN_EXE_nightjar"));
     let file = file.display().to_string();
     let run = move || piped(&binary, &["check", "--config", &file], "");
     let (status, said) = tokio::task::spawn_blocking(run).await.expect("it ran");
