@@ -73,9 +73,9 @@ fn diagnosis_of(words: &str, services: &[EntityRef]) -> Diagnosis {
         gaps: vec![json(serde_json::json!({
             "what": words, "why": words, "since": null, "until": null,
         }))],
-        changes: vec![change(words); 20],
-        similar: vec![similar; 20],
-        runbooks: vec![(words.to_owned(), words.to_owned()); 5],
+        changes: vec![change(words); 6],
+        similar: vec![similar; 4],
+        runbooks: vec![(words.to_owned(), words.to_owned()); 2],
         charts: vec![EvidenceId::derive(at(), &["e"])],
     }
 }
