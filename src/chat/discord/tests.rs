@@ -8,6 +8,7 @@ use super::{commands, modal, render};
 use crate::chat::*;
 use crate::model::{EvidenceId, IncidentId, ProposalId, Time};
 
+mod incident;
 #[path = "../../../tests/it/discord_fake/rules.rs"]
 mod rules;
 
@@ -436,18 +437,6 @@ proptest! {
         let message = render::message(Some("any"), &Content::card(card));
         prop_assert_eq!(wrong(&message), Vec::<String>::new());
         prop_assert!(render::carries(&message, "any"));
-    }
-
-    #[test]
-    fn any_incident_is_within_the_limits_and_pings_nobody(
-        all in crate::chat::tests::hostile::shown(),
-    ) {
-        for content in all {
-            for key in [Some("INC-7/card"), None] {
-                let message = render::message(key, &content);
-                prop_assert_eq!(wrong(&message), Vec::<String>::new());
-            }
-        }
     }
 
     #[test]
