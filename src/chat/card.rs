@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::{AlertId, EvidenceId, IncidentId, ProposalId, RunId};
+use crate::model::{AlertId, EvidenceId, IncidentId, ProposalId, RunId, SilenceId};
 
 /// The state that a card shows at a glance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -171,6 +171,8 @@ verbs! {
     Note = "note";
     /// Open an incident by hand (opens a form).
     Declare = "declare";
+    /// End a silence.
+    EndSilence = "end_silence";
 }
 
 /// What a button is about.
@@ -185,6 +187,8 @@ pub enum Subject {
     Proposal(ProposalId),
     /// A run.
     Run(RunId),
+    /// A silence.
+    Silence(SilenceId),
     /// Nothing that is there yet: what a form makes.
     Nothing,
 }
@@ -199,6 +203,7 @@ impl fmt::Display for Subject {
             Self::Alert(id) => id.fmt(f),
             Self::Proposal(id) => id.fmt(f),
             Self::Run(id) => id.fmt(f),
+            Self::Silence(id) => id.fmt(f),
             Self::Nothing => f.write_str(NOTHING),
         }
     }
@@ -212,6 +217,7 @@ impl FromStr for Subject {
             Some("ALT-") => text.parse().map(Self::Alert).ok(),
             Some("PRP-") => text.parse().map(Self::Proposal).ok(),
             Some("RUN-") => text.parse().map(Self::Run).ok(),
+            Some("SIL-") => text.parse().map(Self::Silence).ok(),
             Some(NOTHING) => Some(Self::Nothing),
             _ => None,
         };
@@ -261,6 +267,13 @@ pub struct Button {
 }
 
 impl Button {
+    /// Whether it is asked once more before it is done: it is done at once, and what was is not
+    /// simply had back.
+    #[must_use]
+    pub fn asks_first(&self) -> bool {
+        self.style == Style::Danger && !self.verb.opens_form()
+    }
+
     /// The most bytes that every platform takes (Discord's custom id).
     pub const MAX_BYTES: usize = 100;
 
@@ -303,7 +316,12 @@ impl Button {
                 matches!(subject, Subject::Proposal(_)) && digest.is_some()
             }
             Verb::Rollback => matches!(subject, Subject::Run(_)) && digest.is_none(),
-            Verb::Why => !matches!(subject, Subject::Run(_) | Subject::Nothing) && digest.is_none(),
+            Verb::Why => {
+                let told =
+                    !matches!(subject, Subject::Run(_) | Subject::Silence(_) | Subject::Nothing);
+                told && digest.is_none()
+            }
+            Verb::EndSilence => matches!(subject, Subject::Silence(_)) && digest.is_none(),
             Verb::Silence => {
                 let about =
                     matches!(subject, Subject::Incident(_) | Subject::Alert(_) | Subject::Nothing);

@@ -106,7 +106,7 @@ impl Verb {
     /// whether the person may is judged where it is handled.
     #[must_use]
     pub fn opens_form(self) -> bool {
-        !matches!(self, Self::Acknowledge | Self::Why)
+        !matches!(self, Self::Acknowledge | Self::Why | Self::EndSilence)
     }
 }
 

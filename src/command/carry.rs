@@ -83,6 +83,13 @@ pub(super) async fn carry_out(desk: &Desk, actor: &Actor, wish: Wish) -> Result<
             };
             Ok(Done { words, incident, card: None, tell: incident.is_some() })
         }
+        Wish::EndSilence(id) => {
+            let over = desk.end_silence(actor, id).await?;
+            let matchers: Vec<String> = over.matchers.iter().map(ToString::to_string).collect();
+            let words =
+                format!("Ended: {}. Its alerts are told again from now on.", matchers.join(", "));
+            Ok(Done { words, incident: None, card: None, tell: false })
+        }
         Wish::Declare(new) => {
             let incident = desk.declare(actor, new).await?;
             let words = format!("Incident #{} is open: {}.", incident.number, incident.title);
@@ -177,7 +184,7 @@ async fn why(desk: &Desk, subject: Subject) -> Result<Done, Problem> {
             let text = format!("{} {} {chance}", p.why, p.past);
             (Some(p.incident), Card::words(p.title.clone(), text.trim()))
         }
-        Subject::Run(_) | Subject::Nothing => {
+        Subject::Run(_) | Subject::Silence(_) | Subject::Nothing => {
             return Err(Refused::NotFound("There is nothing to explain here.".into()).into());
         }
     };

@@ -8,7 +8,7 @@ use crate::model::labels::MatchOp;
 use crate::model::time::{DAY_MS, MINUTE_MS};
 use crate::model::{
     Actor, Alert, Fault, Incident, IncidentState, Matcher, Proposal, ProposalState, Refused, Role,
-    Run, RunId, Time, Verdict, wall_now,
+    Run, RunId, Silence, Time, Verdict, wall_now,
 };
 use crate::store::{Filter, Rows};
 
@@ -37,6 +37,15 @@ pub(super) fn open(
             let Some(proposal) = rows.get::<Proposal>(id)? else { return Ok(Err(no_proposal())) };
             Ok(decide(desk, actor, (button, &proposal), now).map(Some))
         }
+        (Verb::EndSilence, Subject::Silence(id)) => {
+            let in_force = rows.get::<Silence>(id)?.is_some_and(|s| s.ends_at > now);
+            let over = "There is no such silence in force; it may have ended already.";
+            let may = need(actor, desk.silences.role, "end a silence").map(|()| None);
+            Ok(may.and_then(|none| {
+                in_force.then_some(none).ok_or_else(|| Refused::NotFound(over.into()))
+            }))
+        }
+        (Verb::EndSilence, _) => Ok(Err(gone())),
         (Verb::Rollback, Subject::Run(id)) => way_back(rows, desk, (actor, id), now),
         (Verb::Silence, subject) => {
             if let Err(refused) = need(actor, desk.silences.role, "silence alerts") {

@@ -16,6 +16,8 @@ const MOST: usize = 20;
 const MOST_BODY: usize = 2_500;
 /// Proposals that a list brings buttons for.
 const MOST_OFFERS: usize = 5;
+/// Silences that a list brings a button for.
+const MOST_ENDS: usize = 5;
 /// Completions that every platform takes (Discord's autocomplete).
 const MOST_WORDS: usize = 25;
 
@@ -165,7 +167,9 @@ pub(super) fn silences(rows: &Rows<'_>, of: Option<&Actor>, now: Time) -> Result
     let mut all = rows.list::<Silence>(&Filter::all())?;
     all.retain(|s| s.ends_at > now && of.is_none_or(|a| s.author.same_as(a)));
     all.sort_by_key(|s| (s.ends_at, s.id));
-    let lines = all.iter().map(|s| {
+    let several = all.len() > 1;
+    let numbered = |n: usize| if several { format!("{n}. ") } else { String::new() };
+    let lines = (1..).zip(&all).map(|(n, s)| {
         let matchers: Vec<String> = s.matchers.iter().map(ToString::to_string).collect();
         let from = if s.starts_at > now {
             format!("from {} ", s.starts_at.minute_text())
@@ -173,10 +177,19 @@ pub(super) fn silences(rows: &Rows<'_>, of: Option<&Actor>, now: Time) -> Result
             String::new()
         };
         let until = s.ends_at.minute_text();
-        format!("{} {from}until {until}, by {}: {}", matchers.join(", "), s.author.name, s.reason)
+        let (n, matchers, by) = (numbered(n), matchers.join(", "), &s.author.name);
+        format!("{n}{matchers} {from}until {until}, by {by}: {}", s.reason)
+    });
+    let ends = (1..).zip(&all).take(MOST_ENDS).map(|(n, s)| Button {
+        verb: Verb::EndSilence,
+        label: if several { format!("End {n}") } else { "End it".into() },
+        style: Style::Danger,
+        subject: Subject::Silence(s.id),
+        digest: None,
     });
     let title = if of.is_some() { "Your silences" } else { "Silences in force" };
-    Ok(listed(title, lines.collect(), "There is none."))
+    let card = listed(title, lines.collect(), "There is none.");
+    Ok(Card { buttons: ends.collect(), ..card })
 }
 
 /// Who works on what, and who may decide.

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use super::{Category, NewIncident, NewSilence, Silences};
 use crate::chat::form::{parse_duration, parse_time};
 use crate::chat::{Button, Subject, Verb};
-use crate::model::{IncidentId, Matcher, ProposalId, Refused, RunId, Severity, Time, time};
+use crate::model::{
+    IncidentId, Matcher, ProposalId, Refused, RunId, Severity, SilenceId, Time, time,
+};
 
 /// What precedes a parameter's name in a form.
 pub(super) const PARAMETER: &str = "parameter.";
@@ -44,6 +46,8 @@ pub(super) enum Wish {
     Silence { about: Subject, new: NewSilence },
     /// To open an incident.
     Declare(NewIncident),
+    /// To end a silence.
+    EndSilence(SilenceId),
 }
 
 /// What was decided on a proposal.
@@ -93,6 +97,7 @@ pub(super) fn read(
             how.map(|how| Wish::Decide { proposal, digest, how, reason })
         }
         (Verb::Silence, about) => form.silence(silences).map(|new| Wish::Silence { about, new }),
+        (Verb::EndSilence, Subject::Silence(id)) => Some(Wish::EndSilence(id)),
         (Verb::Declare, _) => form.declare().map(Wish::Declare),
         (verb, Subject::Incident(incident)) => form.incident(verb, incident),
         // `Button::parse` lets no other pair through.

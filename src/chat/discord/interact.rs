@@ -104,6 +104,9 @@ impl Inner {
     }
 
     async fn clicked(&self, deed: &Deed, code: String) {
+        if let Some(code) = code.strip_prefix(render::SURE) {
+            return self.respond(deed, kind::MESSAGE, Some(for_one(render::asked(code)))).await;
+        }
         let (code, again) = match code.strip_prefix(AGAIN).and_then(|rest| rest.split_once(':')) {
             Some((id, code)) => (code.to_owned(), id.parse::<u64>().ok()),
             None => (code, None),

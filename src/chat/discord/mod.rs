@@ -7,6 +7,7 @@
 //! | date and time picker, choices in a form | text inputs with help; read by `chat::form`, choices by label, value or beginning |
 //! | text to read in a form | a filled-in input that is not sent on |
 //! | form after a form (what was wrong) | an ephemeral list of faults with a button that opens the form as it was filled in |
+//! | a dialog that asks once more | an ephemeral message with the button that does it |
 //! | thread replies without a mention | where `message_content` is configured and granted; else a mention or `/nightjar` |
 //! | ephemeral words outside an interaction, or 15 min after it | a direct message; where that is closed, a reply that names the person and pings nobody |
 //! | a thread's message in the channel too | none: the card in the channel is edited in place and says it |

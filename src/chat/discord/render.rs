@@ -416,7 +416,10 @@ fn rows(card: &Card) -> (Value, usize) {
             Style::Danger => 4,
         };
         let label = labelled(button, LABEL);
-        made.push(json!({ "type": 2, "style": style, "label": label, "custom_id": code }));
+        // Discord has no dialog that asks once more: a message that one person sees does.
+        let sure = if button.asks_first() { SURE } else { "" };
+        let id = format!("{sure}{code}");
+        made.push(json!({ "type": 2, "style": style, "label": label, "custom_id": id }));
         codes.push(code);
     }
     made.extend(
@@ -431,6 +434,18 @@ fn rows(card: &Card) -> (Value, usize) {
 fn labelled(button: &Button, most: usize) -> String {
     let label = line(&button.label, most);
     if label.trim().is_empty() { button.verb.as_str().to_owned() } else { label }
+}
+
+/// What the id of a button begins with that is asked about once more.
+pub(super) const SURE: &str = "sure:";
+
+/// The question whether something is meant, with the button that does it.
+pub(super) fn asked(code: &str) -> Value {
+    let text = "This is done at once, and recorded under your name.";
+    let mut message = message(None, &Content::text(text));
+    let button = json!({ "type": 2, "style": 4, "label": "Do it", "custom_id": code });
+    message["components"] = json!([{ "type": 1, "components": [button] }]);
+    message
 }
 
 /// What a menu is called; what was chosen in it comes back beside this.

@@ -101,6 +101,7 @@ async fn shown(world: &World, role: Role, text: &str) -> String {
 #[tokio::test]
 async fn lists_show_what_there_is_to_that_person_alone() {
     let world = World::new();
+    assert!(shown(&world, Role::Viewer, "silences").await.contains("There is none"));
     assert!(shown(&world, Role::Viewer, "incidents").await.contains("No incident is active"));
     let incident = world.incident(1, IncidentState::Open, 1).await;
     world.incident(2, IncidentState::Resolved, 1).await;

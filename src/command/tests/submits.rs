@@ -9,7 +9,7 @@ use crate::approve::Workshop;
 use crate::approve::tests::{offers, sample::proposal};
 use crate::bus::Bus;
 use crate::chat::{FormKind, Kept, Message};
-use crate::command::{Clerk, Counter, Done, Problem};
+use crate::command::{Clerk, Counter, Done, Problem, lists};
 use crate::model::{IncidentState, Proposal, ProposalState, Refused, Role, Severity};
 use crate::store::Filter;
 
@@ -24,6 +24,26 @@ async fn send(
     key: &str,
 ) -> Result<Done, Problem> {
     clerk.submit(&person("ada", role), (code, values(given)), key).await
+}
+
+#[tokio::test]
+async fn a_silence_is_ended_by_its_button_once_by_whoever_may() {
+    let world = World::new();
+    let clerk = Process::of(&world).clerk;
+    let given = [("matchers", "service=\"orders\""), ("duration", "1 h"), ("reason", "planned")];
+    send(&clerk, Role::Responder, ("v1:silence:none", &given), "").await.expect("silenced");
+    let list = world.store.read(|r| lists::silences(r, None, t0())).await.expect("reads");
+    let [end] = list.buttons.try_into().expect("one button");
+    assert!(end.asks_first(), "it is done at once");
+    let code = end.code();
+    let vic = send(&clerk, Role::Viewer, (&code, &[]), "").await;
+    assert!(matches!(refusal(vic), Refused::Forbidden(_)));
+    let done = send(&clerk, Role::Responder, (&code, &[]), "").await.expect("ended");
+    assert_eq!(done.words, "Ended: service=\"orders\". Its alerts are told again from now on.");
+    let again = send(&clerk, Role::Responder, (&code, &[]), "").await;
+    assert!(matches!(refusal(again), Refused::NotFound(_)));
+    let list = world.store.read(|r| lists::silences(r, None, t0())).await.expect("reads");
+    assert!(list.buttons.is_empty());
 }
 
 #[tokio::test]

@@ -107,6 +107,18 @@ function ask(form, subject, typed = {}) {
 export const inline = (form, id, after) => el("div", { class: "panel inline", "data-keep": "form" }, el("h3", {}, form.title),
   made(form, id, (done) => { told(done); after(); }));
 
+const act = async (b) => told(await api("/submit", { code: code(b), values: {}, key: key() }), b.subject);
+
+/** Asks once more before what is done at once and not simply had back. */
+function sure(b) {
+  const go = button(b.label, async () => {
+    close();
+    try { await act(b); } catch (error) { toast(error.message); stale(); }
+  }, { class: "danger" });
+  open(b.label, el("p", {}, "This is done at once, and recorded under your name."), el("div", { class: "buttons" }, go, button("Cancel", close)));
+  go.focus();
+}
+
 let pressing = false;
 
 /** Presses a button of a card. */
@@ -116,7 +128,8 @@ export async function press(b) {
   try {
     const { form } = await api("/press", { code: code(b) });
     if (form) ask(form, b.subject);
-    else told(await api("/submit", { code: code(b), values: {}, key: key() }), b.subject);
+    else if (b.style === "danger") sure(b);
+    else await act(b);
   } catch (error) {
     toast(error.message);
     stale();

@@ -2,8 +2,11 @@
 
 use std::time::Duration;
 
-use nightjar::chat::{Chat as _, Content, Draft, Health, Inbound, Place, Said, Who};
-use nightjar::model::Role;
+use nightjar::chat::{
+    Button, Card, Chat as _, Content, Draft, Health, Inbound, Place, Said, Style, Subject, Verb,
+    Who,
+};
+use nightjar::model::{Role, SilenceId, Time};
 use serde_json::json;
 
 use super::delivery::{card, draft, incident};
@@ -163,6 +166,29 @@ async fn a_click_is_taken_in_time_and_only_once() {
     assert_eq!(said(&heard).0, format!("v1:acknowledge:{}", incident()));
     assert_eq!((heard.channel, heard.thread), (place.channel, Some(place.message)));
     assert_eq!(heard.key, format!("discord:interaction:{act}"));
+}
+
+#[tokio::test]
+async fn what_is_not_had_back_is_asked_about_once_more_before_that_person_alone() {
+    let (fake, desk) = (Fake::start().await, Desk::default());
+    let (discord, _guard) = listening(&fake, &desk, config(&fake)).await;
+    let silence = SilenceId::derive(Time::from_ms(1), &["one"]);
+    let end = Button {
+        verb: Verb::EndSilence,
+        label: "End it".into(),
+        style: Style::Danger,
+        subject: Subject::Silence(silence),
+        digest: None,
+    };
+    let list = Card { buttons: vec![end.clone()], ..Card::words("Silences in force", "one") };
+    let place = discord.post(draft("list", TEXT, Content::card(list))).await.expect("posts");
+    let act = fake.press(ADA, TEXT, id(&place), "End it");
+    let (response, _) = fake.response(act).await;
+    assert_eq!((&response["type"], &response["data"]["flags"]), (&json!(4), &json!(64)));
+    assert!(desk.heard().is_empty(), "nothing is done yet");
+    let act = fake.press_whispered(ADA, act, "Do it");
+    fake.response(act).await;
+    assert_eq!(said(&desk.nth(0).await).0, end.code());
 }
 
 #[tokio::test]

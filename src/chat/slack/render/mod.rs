@@ -361,18 +361,7 @@ fn button(i: usize, button: &Button) -> Value {
         Style::Plain => {}
     }
     // What opens a form is confirmed by sending the form.
-    let asks = matches!(
-        button.verb,
-        Verb::Approve
-            | Verb::Schedule
-            | Verb::Silence
-            | Verb::NotAnIncident
-            | Verb::Resolve
-            | Verb::Merge
-            | Verb::Note
-            | Verb::Declare
-    );
-    if button.style == Style::Danger && !asks {
+    if button.asks_first() {
         out["confirm"] = json!({
             "title": plain(label, 40),
             "text": plain("It is recorded under your name.", 300),

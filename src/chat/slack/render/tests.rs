@@ -9,7 +9,7 @@ use serde_json::Value;
 use self::limits::{message_faults, pings, view_faults};
 use super::*;
 use crate::chat::{Field, Form, FormField, FormKind, Item, Mark, Subject};
-use crate::model::{EvidenceId, IncidentId, ProposalId, Time};
+use crate::model::{EvidenceId, IncidentId, ProposalId, SilenceId, Time};
 
 fn at() -> Time {
     Time::parse("2026-11-20T03:07:00Z").expect("a time")
@@ -60,7 +60,10 @@ fn sample() -> Card {
         buttons: vec![
             approve,
             press(Verb::Acknowledge, "Acknowledge", Style::Plain),
-            press(Verb::Rollback, "Roll back", Style::Danger),
+            Button {
+                subject: Subject::Silence(SilenceId::derive(at(), &["four"])),
+                ..press(Verb::EndSilence, "End it", Style::Danger)
+            },
         ],
         menu: vec![
             press(Verb::Note, "Post an update…", Style::Plain),
@@ -133,7 +136,7 @@ fn a_card() {
     actions
       [Approve…] primary v1:approve:PRP-01M7VEQW10PBPC8T8SYPCK6WXY:0123456789abcdef
       [Acknowledge] plain v1:acknowledge:INC-01M7VEQW10CBAEVZN94BMBXE5T
-      [Roll back] danger, asks first v1:rollback:INC-01M7VEQW10CBAEVZN94BMBXE5T
+      [End it] danger, asks first v1:end_silence:SIL-01M7VEQW10QR0D3ARKV1JE1SSX
       "overflow" of
         Post an update… "v1:note:INC-01M7VEQW10CBAEVZN94BMBXE5T"
         Merge… "v1:merge:INC-01M7VEQW10CBAEVZN94BMBXE5T"
@@ -178,7 +181,7 @@ fn what_does_not_fit_is_said() {
     let all = short(&rendered.blocks);
     assert!(all.contains("more lines in the console"), "{all}");
     // What stands after the long parts is still there.
-    for part in ["What changed", "03:01 deploy", "Confidence", "[Roll back]", "no model used"] {
+    for part in ["What changed", "03:01 deploy", "Confidence", "[End it]", "no model used"] {
         assert!(all.contains(part), "{part} is missing");
     }
 }
