@@ -158,6 +158,7 @@ fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
         silences: given.silences,
         ..Config::default()
     };
+    config.approve.expires_min = read_in(config.approve.expires_min, options.speed);
     config.web.bind = format!("127.0.0.1:{}", options.port);
     config.web.hook_secret = Some(secret.into());
     config.prometheus =
@@ -169,6 +170,12 @@ fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
         path_prefix: "/admin/".into(),
     });
     config
+}
+
+/// Minutes of event time in which a person has `minutes` by the wall clock: nobody reads an offer
+/// faster because event time runs.
+fn read_in(minutes: u32, speed: f64) -> u32 {
+    (f64::from(minutes) * speed.max(1.0)).min(f64::from(u32::MAX)) as u32
 }
 
 /// Waits until history was read and judged, and shows how far it is.
@@ -236,4 +243,15 @@ fn keep_pace(app: &App, clock: &Arc<ScaledClock>) {
             }
         }
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read_in;
+
+    #[test]
+    fn offers_stay_open_for_as_long_as_people_need_to_read_them() {
+        assert_eq!([read_in(60, 20.0), read_in(60, 1.0), read_in(60, 0.5)], [1_200, 60, 60]);
+        assert_eq!(read_in(u32::MAX, 1_000.0), u32::MAX);
+    }
 }

@@ -277,7 +277,10 @@ fn waiting(facts: &Facts) -> Option<Block> {
     let several = later.len() > 1;
     let items = later.into_iter().zip(1..).map(|(p, n)| {
         let number = if several { format!("{n}. ") } else { String::new() };
-        let yes = p.decisions.iter().filter(|d| d.verdict != Verdict::Ignore);
+        let yes = |d: &&crate::model::action::Decision| {
+            d.verdict != Verdict::Ignore && d.digest == p.digest
+        };
+        let yes = p.decisions.iter().filter(yes);
         let by: Vec<&str> = yes.map(|d| d.actor.name.as_str()).collect();
         let at = p.scheduled_for.map_or_else(String::new, |at| at.minute_text());
         Item::plain(format!(

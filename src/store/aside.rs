@@ -85,8 +85,12 @@ impl Inner {
             if !make && !self.path.exists() {
                 return Ok(T::default());
             }
-            let opened =
-                OpenOptions::new().read(true).append(true).create(true).open(&self.path)?;
+            let mut options = OpenOptions::new();
+            options.read(true).append(true).create(true);
+            // What people said is read by the bot alone.
+            #[cfg(unix)]
+            std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+            let opened = options.open(&self.path)?;
             if let Some(folder) = self.path.parent().filter(|_| make) {
                 // The name of a new file is durable once its folder is.
                 File::open(folder)?.sync_all()?;

@@ -117,6 +117,11 @@ impl Tx<'_> {
                 self.conn
                     .execute("DELETE FROM record WHERE parent = ?", [&id])
                     .map_err(|e| fault("trimming an incident", e))?;
+                // Their parent is the platform.
+                let rooms = "DELETE FROM record WHERE kind = 'room' AND body ->> 'incident' = ?";
+                self.conn
+                    .execute(rooms, [&id])
+                    .map_err(|e| fault("trimming an incident's rooms", e))?;
                 self.remove::<Incident>(&id)?;
                 self.remove_document("incident", &id)?;
                 n += 1;
@@ -146,7 +151,7 @@ impl Tx<'_> {
              AND NOT EXISTS (SELECT 1 FROM record root WHERE root.kind = 'message' \
              AND root.id = record.subject AND root.body ->> 'incident' IN {of_active})"
         );
-        let post = format!("{spares} AND state IN ('sent', 'refused')");
+        let post = format!("{spares} AND state IN ('sent', 'refused', 'waiting')");
         Ok(self.trim("message", &message, before, pinned)?
             + self.trim("post", &post, before, pinned)?
             + self.trim("file", "1", before, pinned)?

@@ -175,7 +175,7 @@ async fn a_click_and_a_command_in_discord_outlive_a_kill() {
 /// in under a second all the same, and nothing of it is lost by a kill.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_store_is_held_up_acknowledgements_are_prompt_and_outlive_a_kill() {
-    const NOTES: usize = 40;
+    const NOTES: usize = 12;
     install_tls();
     let fake = slack::Fake::start().await;
     let way_in = format!("app_token = {:?}", slack::APP_TOKEN);

@@ -11,8 +11,8 @@ use futures_util::future::BoxFuture;
 use super::{World, person, t0};
 use crate::assist::{self, Assistant};
 use crate::chat::{
-    Address, Card, Chat, Content, Draft, File, HeardState, Inbound, Inlet as _, Kept, Limits,
-    Place, Post, PostState, Said, Who, Within,
+    Address, Card, Chat, Content, Draft, File, HeardState, Inbound, Kept, Limits, Place, Post,
+    PostState, Said, Who, Within,
 };
 use crate::command::attend::QUESTIONS;
 use crate::command::{Attend, Clerk, Counter};
@@ -143,8 +143,9 @@ impl Process {
         Self { clerk, chat, stage, tasks }
     }
 
+    /// Keeps it in the store, however long that takes here.
     pub(super) async fn hear(&self, inbound: Inbound) -> bool {
-        self.clerk.counter().accept(inbound).await.expect("kept")
+        self.clerk.counter().keep(inbound).await.expect("kept")
     }
 
     /// Looks once at what is due; what fails stays.
