@@ -84,6 +84,8 @@ pub struct Limits {
     pub file_bytes: usize,
     /// Least milliseconds of wall time between two new messages in one channel.
     pub every_ms: u64,
+    /// Edits of the whole platform in a minute of wall time; 0: no such limit.
+    pub edits_a_minute: usize,
     /// Whether charts must be sent as pictures, because [`Block::Chart`] can't be drawn there.
     pub charts_as_files: bool,
 }
@@ -187,6 +189,12 @@ pub trait Chat: Send + Sync + 'static {
     /// Where it stands with its platform, for `/readyz` and the console.
     fn health(&self) -> Health {
         Health::Up
+    }
+
+    /// The channel's own name at the platform, as far as it is known: what is told by name and by id
+    /// is one channel and has one pace.
+    fn lane(&self, channel: &str) -> String {
+        channel.to_owned()
     }
 
     /// Writes a message into a channel or thread, or edits the one with the same key.

@@ -31,6 +31,7 @@ mod retention;
 mod scenarios;
 mod slack;
 mod slack_fake;
+mod storm;
 mod support;
 mod tidy;
 mod wrong_fix;

@@ -26,7 +26,6 @@ mod hearing;
 pub(crate) mod hooks;
 mod rooms;
 mod several;
-mod storm;
 mod streams;
 mod whole;
 

@@ -166,6 +166,7 @@ impl Chat for Console {
             form_title: 80,
             file_bytes: 4 << 20,
             every_ms: 0,
+            edits_a_minute: 0,
             charts_as_files: false,
         }
     }

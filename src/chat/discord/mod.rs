@@ -231,6 +231,7 @@ impl Chat for Discord {
             form_title: 45,
             file_bytes: 10 << 20,
             every_ms: 1_000,
+            edits_a_minute: 0,
             charts_as_files: true,
         }
     }

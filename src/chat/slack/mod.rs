@@ -185,6 +185,7 @@ impl Chat for Slack {
             form_title: 24,
             file_bytes: 20 << 20,
             every_ms: 1_050,
+            edits_a_minute: 50,
             charts_as_files: true,
         }
     }
@@ -195,6 +196,10 @@ impl Chat for Slack {
             None => Health::Up,
             Some(why) => Health::Down { why: why.clone() },
         }
+    }
+
+    fn lane(&self, channel: &str) -> String {
+        self.known_id(channel).unwrap_or_else(|| channel.to_owned())
     }
 
     fn post(&self, draft: Draft) -> BoxFuture<'_, Result<Place, Fault>> {

@@ -277,6 +277,12 @@ impl Slack {
         }
     }
 
+    /// The id of a channel that was asked for before; `None` also while it is being asked for.
+    pub(super) fn known_id(&self, given: &str) -> Option<String> {
+        let name = given.trim_start_matches('#').to_lowercase();
+        self.inner.channels.try_lock().ok()?.get(&name).cloned()
+    }
+
     /// The id of a channel that is given by id or by name. Names are asked for once.
     pub(super) async fn channel_id(&self, given: &str) -> Result<String, Fault> {
         if is_id(given) {

@@ -60,6 +60,7 @@ impl Chat for Platform {
             form_title: 24,
             file_bytes: 1 << 20,
             every_ms: 0,
+            edits_a_minute: 0,
             charts_as_files: true,
         }
     }

@@ -59,8 +59,12 @@ pub(super) async fn fly(
             Err(fault) => attempt.failed(tx, &fault, now),
         })
         .await?;
-    count(platform, ended, ticket);
+    count(&platform, ended, ticket);
     if let Some(place) = stands {
+        // Since the platform lacked its newest content.
+        let seconds = now.ms_since(tried.post.due_at).max(0) as f64 / 1_000.0;
+        let labels = [("platform", platform), ("urgency", ticket.urgency.as_str().to_owned())];
+        metrics::histogram!("nightjar_notify_latency_seconds", &labels).record(seconds);
         dress(chat.as_ref(), &store, tried, place).await?;
     }
     Ok((ended, called))
@@ -110,7 +114,7 @@ async fn call(chat: &dyn Chat, attempt: &Attempt) -> Result<Place, Fault> {
     chat.upload(file).await
 }
 
-fn count(platform: String, ended: Ended, ticket: &Ticket) {
+fn count(platform: &str, ended: Ended, ticket: &Ticket) {
     let name = match ended {
         Ended::Sent if ticket.edits => "nightjar_notify_edits_total",
         Ended::Sent => "nightjar_notify_sends_total",
@@ -119,5 +123,5 @@ fn count(platform: String, ended: Ended, ticket: &Ticket) {
         Ended::Failed => "nightjar_notify_retries_total",
         Ended::Nothing => return,
     };
-    metrics::counter!(name, "platform" => platform).increment(1);
+    metrics::counter!(name, "platform" => platform.to_owned()).increment(1);
 }

@@ -1,7 +1,7 @@
 //! When each post of one platform may go: pace of new messages by channel, pauses that the platform
 //! asked for, backing off where it fails. Values in, values out; nothing is sent here.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -19,6 +19,8 @@ const MOST_BACKOFF: Duration = Duration::from_secs(60);
 const MOST_REST: Duration = Duration::from_secs(300);
 /// Failures in a row after which a platform is tried with one call at a time.
 const DEAD: u32 = 3;
+/// Over so long edits are counted.
+const MINUTE: Duration = Duration::from_secs(60);
 /// Calls under way at once, each in another channel.
 const CALLS: usize = 8;
 
@@ -81,6 +83,10 @@ pub(super) struct Lanes {
     every: Duration,
     channels: BTreeMap<String, Channel>,
     tried: BTreeMap<String, Tried>,
+    /// Edits that the platform takes in a minute; 0: no such limit.
+    edits_a_minute: usize,
+    /// When edits were begun within the last minute.
+    edits: VecDeque<Instant>,
     /// Edits rest until then, in all channels: platforms count them together.
     edits_at: Option<Instant>,
     n_busy: usize,
@@ -89,10 +95,33 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// Lanes where new messages of one channel are `every` apart.
-    pub(super) fn new(every: Duration) -> Self {
-        let (channels, tried) = (BTreeMap::new(), BTreeMap::new());
-        Self { every, channels, tried, edits_at: None, n_busy: 0, n_failed: 0 }
+    /// Lanes where new messages of one channel are `every` apart, and all edits together keep to a
+    /// number a minute (0: to none).
+    pub(super) fn new(every: Duration, edits_a_minute: usize) -> Self {
+        Self {
+            every,
+            channels: BTreeMap::new(),
+            tried: BTreeMap::new(),
+            edits_a_minute,
+            edits: VecDeque::new(),
+            edits_at: None,
+            n_busy: 0,
+            n_failed: 0,
+        }
+    }
+
+    /// When the edits of the last minute leave room for one more. What matters less leaves a part
+    /// of the minute's edits to what matters more: an offer never waits for looks.
+    fn edit_at(&self, urgency: Urgency) -> Option<Instant> {
+        let percent = match urgency {
+            Urgency::Cosmetic => 40,
+            Urgency::Delta => 70,
+            Urgency::Answer => 85,
+            Urgency::Opening | Urgency::Decision => 100,
+        };
+        let most = (self.edits_a_minute * percent).div_ceil(100);
+        let first = self.edits.len().checked_sub(most).filter(|_| most > 0)?;
+        self.edits.get(first).map(|at| *at + MINUTE)
     }
 
     /// Whether another call may be begun at all. A platform that only fails, or says itself that
@@ -115,6 +144,7 @@ impl Lanes {
         }
         if ticket.edits {
             at = at.max(self.edits_at.unwrap_or(at));
+            at = at.max(self.edit_at(ticket.urgency).unwrap_or(at));
         }
         if let Some(tried) = self.tried.get(&ticket.row) {
             at = at.max(tried.rests_until.unwrap_or(at));
@@ -132,6 +162,8 @@ impl Lanes {
         channel.busy = true;
         if !ticket.edits {
             channel.new_at = Some(now + self.every);
+        } else if self.edits_a_minute > 0 {
+            self.edits.push_back(now);
         }
     }
 
@@ -186,6 +218,9 @@ impl Lanes {
 
     /// Forgets what no longer holds anything back.
     pub(super) fn tidy(&mut self, now: Instant) {
+        while self.edits.front().is_some_and(|at| *at + MINUTE <= now) {
+            self.edits.pop_front();
+        }
         let over = |at: Option<Instant>| at.is_none_or(|at| at <= now);
         self.channels.retain(|_, c| c.busy || c.n_failed > 0 || !over(c.new_at) || !over(c.any_at));
         self.tried.retain(|_, t| t.n_failed > 0 || t.is_fresh(now));
@@ -223,7 +258,7 @@ mod tests {
 
     #[test]
     fn looks_change_at_most_every_ten_seconds_and_news_at_once() {
-        let (mut lanes, now) = (Lanes::new(S), Instant::now());
+        let (mut lanes, now) = (Lanes::new(S, 0), Instant::now());
         call(&mut lanes, &ticket("card", Urgency::Opening, false), Ended::Sent, now);
         let at = |urgency| lanes.ready_at(&ticket("card", urgency, true), now);
         assert_eq!(at(Urgency::Cosmetic), Some(now + COSMETIC));
@@ -234,7 +269,7 @@ mod tests {
 
     #[test]
     fn pauses_of_edits_and_of_new_messages_are_apart() {
-        let (mut lanes, now) = (Lanes::new(S), Instant::now());
+        let (mut lanes, now) = (Lanes::new(S, 0), Instant::now());
         let (edit, new) =
             (ticket("card", Urgency::Delta, true), ticket("new", Urgency::Delta, false));
         call(&mut lanes, &edit, Ended::Paused(30 * S), now);
@@ -249,7 +284,7 @@ mod tests {
 
     #[test]
     fn failures_space_the_calls_out_until_something_goes_through() {
-        let (mut lanes, now) = (Lanes::new(S), Instant::now());
+        let (mut lanes, now) = (Lanes::new(S, 0), Instant::now());
         let (bad, good) =
             (ticket("bad", Urgency::Decision, false), ticket("good", Urgency::Delta, false));
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
@@ -263,5 +298,31 @@ mod tests {
         assert!(!lanes.has_room(false), "one call at a time finds out whether it is back");
         lanes.ended(&good, (Ended::Sent, now), now);
         assert_eq!(lanes.ready_at(&bad, now), Some(now + S), "at the usual pace again");
+    }
+
+    #[test]
+    fn looks_leave_a_part_of_the_edits_to_what_is_decided() {
+        let (mut lanes, now) = (Lanes::new(S, 10), Instant::now());
+        let edit = |n: usize, urgency| ticket(&format!("card {n}"), urgency, true);
+        let ready = |lanes: &Lanes, urgency, at| lanes.ready_at(&edit(99, urgency), at);
+        for n in 0..4 {
+            assert_eq!(ready(&lanes, Urgency::Cosmetic, now), Some(now));
+            call(&mut lanes, &edit(n, Urgency::Cosmetic), Ended::Sent, now);
+        }
+        assert_eq!(ready(&lanes, Urgency::Cosmetic, now), Some(now + MINUTE));
+        let later = now + 10 * S;
+        for n in 4..7 {
+            assert_eq!(ready(&lanes, Urgency::Delta, later), Some(later));
+            call(&mut lanes, &edit(n, Urgency::Delta), Ended::Sent, later);
+        }
+        assert_eq!(ready(&lanes, Urgency::Delta, later), Some(now + MINUTE));
+        for n in 7..10 {
+            assert_eq!(ready(&lanes, Urgency::Decision, later), Some(later));
+            call(&mut lanes, &edit(n, Urgency::Decision), Ended::Sent, later);
+        }
+        assert_eq!(ready(&lanes, Urgency::Decision, later), Some(now + MINUTE));
+        let next = now + MINUTE;
+        lanes.tidy(next);
+        assert_eq!(ready(&lanes, Urgency::Decision, next), Some(next));
     }
 }

@@ -58,7 +58,8 @@ impl Deliver {
     /// The delivery to `chat` of what the store has for its platform.
     #[must_use]
     pub fn new(store: Store, bus: Bus, clock: SharedClock, chat: Arc<dyn Chat>) -> Self {
-        let lanes = Lanes::new(Duration::from_millis(chat.limits().every_ms));
+        let limits = chat.limits();
+        let lanes = Lanes::new(Duration::from_millis(limits.every_ms), limits.edits_a_minute);
         Self { store, bus, clock, chat, lanes }
     }
 
@@ -137,20 +138,21 @@ impl Deliver {
 
     /// What is in line, in the order in which it should go.
     async fn tickets(&self) -> Result<Vec<Ticket>, Fault> {
-        let platform = self.chat.platform().to_owned();
+        let chat = self.chat.clone();
         self.store
             .read(move |r| {
+                let platform = chat.platform();
                 let mut tickets = Vec::new();
                 for urgency in Urgency::ALL {
                     let from = tickets.len();
                     for state in [PostState::Due, PostState::Trying] {
                         let word = Post::word(state, urgency);
-                        let found = r.outlines::<Post>(&platform, &word, ROUND)?;
+                        let found = r.outlines::<Post>(platform, &word, ROUND)?;
                         tickets.extend(found.into_iter().map(|o| Ticket {
                             urgency,
                             due_ms: o.at.ms(),
                             row: o.id,
-                            channel: Post::channel_in(&o.subject).to_owned(),
+                            channel: chat.lane(Post::channel_in(&o.subject)),
                             edits: Post::stands_in(&o.subject),
                         }));
                     }

@@ -190,6 +190,7 @@ impl Chat for Memory {
             form_title: 24,
             file_bytes: 1 << 20,
             every_ms: self.every_ms,
+            edits_a_minute: 0,
             charts_as_files: true,
         }
     }

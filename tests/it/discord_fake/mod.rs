@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use nightjar::model::wall_now;
+use nightjar::model::{Time, wall_now};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 
@@ -117,8 +117,12 @@ pub(crate) struct World {
     pub(crate) takes_whispers: bool,
     /// Permissions of the bot in the guild.
     pub(crate) permissions: u64,
-    /// Times of the newest sends into each channel: five in five seconds.
-    sends: BTreeMap<u64, Vec<Instant>>,
+    /// Times of the newest sends into each channel, and of edits there: five in five seconds each.
+    sends: BTreeMap<(bool, u64), Vec<Instant>>,
+    /// Times of all requests of the newest second: fifty.
+    newest: VecDeque<Instant>,
+    /// Every state of every message of ours: since when, and all of it as text.
+    pub(crate) shown: Vec<(Time, String)>,
     pub(crate) limits: bool,
     pub(crate) sessions: BTreeMap<String, gateway::Session>,
     pub(crate) n_identified: usize,

@@ -6,6 +6,7 @@ use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse as _, Response};
+use nightjar::model::wall_now;
 use serde_json::{Value, json};
 
 use super::{ADA, BOT, Fail, Fake, GUILD, STRANGER, Seen, TOKEN, World, rules};
@@ -139,14 +140,26 @@ fn done(fake: &Fake, method: &Method, uri: &Uri, headers: &HeaderMap, body: &Byt
     let Some(asked) = read(headers, body, uri) else {
         return reply(error(400, 50109, "The request body contains invalid JSON."));
     };
-    let sends = (method, parts.as_slice());
+    let bucket = match (method, parts.as_slice()) {
+        (&Method::POST, ["channels", channel, "messages"]) => Some((false, *channel)),
+        (&Method::PATCH, ["channels", channel, "messages", _]) => Some((true, *channel)),
+        _ => None,
+    };
     let mut left = None;
-    if let (&Method::POST, ["channels", channel, "messages"]) = sends
+    if !open && world.limits {
+        let second = Duration::from_secs(1);
+        world.newest.retain(|at| at.elapsed() < second);
+        if world.newest.len() >= 50 {
+            return limited(second.saturating_sub(world.newest[0].elapsed()).as_secs_f64(), true);
+        }
+        world.newest.push_back(Instant::now());
+    }
+    if let Some((edits, channel)) = bucket
         && world.limits
     {
         let channel: u64 = channel.parse().unwrap_or(0);
         let window = Duration::from_secs(5);
-        let times = world.sends.entry(channel).or_default();
+        let times = world.sends.entry((edits, channel)).or_default();
         times.retain(|at| at.elapsed() < window);
         if times.len() >= 5 {
             let after = window.saturating_sub(times[0].elapsed()).as_secs_f64();
@@ -158,6 +171,9 @@ fn done(fake: &Fake, method: &Method, uri: &Uri, headers: &HeaderMap, body: &Byt
     }
     let (answer, events) = route(&mut world, method, &parts, &asked);
     for (name, data) in events {
+        if name.starts_with("MESSAGE_") && data["author"]["bot"] == true {
+            world.shown.push((wall_now(), data.to_string()));
+        }
         world.dispatch(name, &data);
     }
     drop(world);

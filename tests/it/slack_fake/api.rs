@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::limits::{message_faults, pings, view_faults};
 use super::read::{CHANNELS, text};
 use super::wire::Args;
-use super::{ANN, BO, BOT_ID, BOT_USER, CY, Workspace, streams};
+use super::{BOT_ID, BOT_USER, Shown, Workspace, is_person, streams};
 
 pub(super) fn error(code: &str) -> Value {
     json!({ "ok": false, "error": code })
@@ -44,7 +44,7 @@ pub(super) fn channel(workspace: &Workspace, args: &Args) -> Result<String, Valu
         return if room.archived { Err(error("is_archived")) } else { Ok(given) };
     }
     let named = given.trim_start_matches('#');
-    if [ANN, BO, CY].contains(&&*given) {
+    if is_person(&given) {
         return Ok(format!("D{}", &given[1..]));
     }
     if given.starts_with('D') {
@@ -122,11 +122,28 @@ fn post(workspace: &mut Workspace, args: &Args) -> Result<Value, Value> {
         }
     }
     messages.push(message.clone());
+    show(workspace, &message);
     Ok(json!({ "ok": true, "channel": channel, "ts": ts, "message": message }))
 }
 
+/// Notes what people see from now on.
+fn show(workspace: &mut Workspace, message: &Value) {
+    let key = message["metadata"]["event_payload"]["key"].as_str().unwrap_or_default().to_owned();
+    let (at, blocks) = (nightjar::model::wall_now(), message["blocks"].to_string());
+    workspace.shown.push(Shown { key, at, blocks });
+}
+
+/// Edits that Slack takes in a minute (tier 3).
+const EDITS: usize = 50;
+
 fn update(workspace: &mut Workspace, args: &Args) -> Result<Value, Value> {
     let channel = channel(workspace, args)?;
+    let minute = |at: &Instant| at.elapsed() < Duration::from_secs(60);
+    workspace.edits.retain(minute);
+    if workspace.paced && workspace.edits.len() >= EDITS {
+        return Err(error("ratelimited"));
+    }
+    workspace.edits.push_back(Instant::now());
     let (blocks, said) = content(workspace, args)?;
     let ts = text(args, "ts");
     let messages = workspace.messages.entry(channel.clone()).or_default();
@@ -145,13 +162,15 @@ fn update(workspace: &mut Workspace, args: &Args) -> Result<Value, Value> {
     if let Some(metadata) = args.get("metadata").filter(|m| !m.is_null()) {
         message["metadata"] = metadata.clone();
     }
+    let message = message.clone();
+    show(workspace, &message);
     Ok(json!({ "ok": true, "channel": channel, "ts": ts, "text": said }))
 }
 
 fn ephemeral(workspace: &mut Workspace, args: &Args) -> Result<Value, Value> {
     let channel = channel(workspace, args)?;
     content(workspace, args)?;
-    if ![ANN, BO, CY].contains(&&*text(args, "user")) {
+    if !is_person(&text(args, "user")) {
         return Err(error("user_not_in_channel"));
     }
     let ts = workspace.ts();

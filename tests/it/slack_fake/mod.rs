@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::routing::{any, post};
+use nightjar::model::Time;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -41,6 +42,11 @@ pub(crate) const CY: &str = "U0CY";
 /// The group that Ann is in.
 pub(crate) const GROUP: &str = "S0ONCALL";
 
+/// Whether this is somebody of the workspace: besides the three anybody whose id begins so.
+pub(crate) fn is_person(id: &str) -> bool {
+    [ANN, BO, CY].contains(&id) || id.starts_with("U0P")
+}
+
 /// What goes wrong with a call.
 #[derive(Clone, Debug)]
 pub(crate) enum Trouble {
@@ -63,6 +69,17 @@ pub(crate) struct Ack {
     pub(crate) after: Duration,
     /// What came with it.
     pub(crate) payload: Option<Value>,
+}
+
+/// A state of a message that people could see.
+#[derive(Clone, Debug)]
+pub(crate) struct Shown {
+    /// The key in its metadata.
+    pub(crate) key: String,
+    /// Since when.
+    pub(crate) at: Time,
+    /// Its blocks, as text.
+    pub(crate) blocks: String,
 }
 
 struct Trigger {
@@ -96,8 +113,13 @@ pub(crate) struct Workspace {
     pub(crate) revoked: bool,
     /// Whether the workspace has streams.
     pub(crate) streams: bool,
-    /// Whether a channel takes one message a second.
+    /// Whether a channel takes one message a second, and all messages fifty edits a minute.
     pub(crate) paced: bool,
+    /// How long each call of a method takes.
+    pub(crate) slow: BTreeMap<&'static str, Duration>,
+    /// Every state of every message of ours.
+    pub(crate) shown: Vec<Shown>,
+    edits: VecDeque<Instant>,
     trouble: VecDeque<(String, Trouble)>,
     last_post: BTreeMap<String, Instant>,
     triggers: BTreeMap<String, Trigger>,
@@ -138,6 +160,9 @@ impl Fake {
             revoked: false,
             streams: true,
             paced: false,
+            slow: BTreeMap::new(),
+            shown: Vec::new(),
+            edits: VecDeque::new(),
             trouble: VecDeque::new(),
             last_post: BTreeMap::new(),
             triggers: BTreeMap::new(),

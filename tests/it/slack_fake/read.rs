@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::wire::Args;
-use super::{ANN, ARCHIVED, BO, BOT_ID, BOT_USER, CHANNEL, CY, GROUP, OTHER, Workspace};
+use super::{ANN, ARCHIVED, BO, BOT_ID, BOT_USER, CHANNEL, CY, GROUP, OTHER, Workspace, is_person};
 
 /// All channels: id, name, whether the bot is in it, whether it is archived.
 pub(super) const CHANNELS: [(&str, &str, bool, bool); 3] = [
@@ -80,6 +80,7 @@ fn user(workspace: &Workspace, id: &str) -> Value {
         ANN => ("ann", "ann@shop.example"),
         BO => ("bo", "bo@shop.example"),
         CY => ("cy", "cy@shop.example"),
+        other if is_person(other) => ("pat", "pat@shop.example"),
         _ => return error("user_not_found"),
     };
     let mut profile = json!({ "display_name": name, "real_name": name.to_uppercase() });

@@ -72,7 +72,8 @@ pub(super) async fn call(
     let trouble = {
         let mut workspace = fake.look();
         workspace.calls.push((method.clone(), Instant::now()));
-        workspace.take_trouble(&method)
+        let slow = workspace.slow.get(&*method).copied();
+        workspace.take_trouble(&method).or(slow.map(Trouble::Late))
     };
     match &trouble {
         Some(Trouble::Limited(seconds)) => {
