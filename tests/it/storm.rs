@@ -218,8 +218,7 @@ fn button(message: &Value, verbs: &[&str]) -> Option<usize> {
 /// The reference that a message of Discord ends with.
 fn reference(key: &str) -> String {
     let digest = sha2::Sha256::digest(key.as_bytes());
-    let hex: String = digest.iter().take(6).map(|b| format!("{b:02x}")).collect();
-    format!("ref {hex}")
+    format!("ref {}", nightjar::model::id::hex(&digest[..6]))
 }
 
 /// Figures of one kind.
@@ -285,7 +284,7 @@ fn latencies(
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_storm_delays_no_click_and_no_offer_and_ends_right_on_both_platforms() {
+async fn a_storm_delays_no_click_and_no_offer() {
     let mut world = world().await;
     let begun = Instant::now();
     let ((), slack_waits, discord_waits, (), ()) = tokio::join!(
