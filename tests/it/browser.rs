@@ -177,6 +177,16 @@ async fn an_incident_is_read_asked_about_fixed_and_seen_to_be_fixed() {
         let back = "document.activeElement.dataset.verb === 'why'";
         b.holds("the focus is back", back).await;
 
+        b.press("#card .menu summary", ENTER).await;
+        b.press("#card .menu button[data-verb=note]", ENTER).await;
+        b.see("dialog[open]", "Goes into the incident's thread").await;
+        b.write("dialog[open] #f-text", "Looking at the pool of orders.").await;
+        b.press("dialog[open] #confirm", ENTER).await;
+        b.see(".thread", "Looking at the pool of orders.").await;
+        let closed = "!document.querySelector('#card .menu').open \
+             && document.activeElement.matches('#card .menu summary')";
+        b.holds("the menu is closed and has the focus", closed).await;
+
         b.write("#say", "why is orders slow?").await;
         b.press("#say", ENTER).await;
         b.see(".thread .message.mine", "why is orders slow?").await;

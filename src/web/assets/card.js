@@ -33,7 +33,13 @@ export const row = (buttons, press, more) => (buttons.length || more ? el("div",
 
 /** What else can be asked for; Tab reaches it, Enter opens it. It closes once something is chosen. */
 export const menu = (choices, press) => (choices?.length ? el("details", { class: "menu" }, el("summary", {}, "More…"),
-  el("div", {}, choices.map((b) => button(b.label, (event) => { event.target.closest("details").open = false; press(b); }, { "data-verb": b.verb })))) : null);
+  el("div", {}, choices.map((b) => button(b.label, (event) => {
+    const own = event.target.closest("details");
+    own.open = false;
+    // What is opened gives the focus back to what can be seen.
+    own.querySelector("summary").focus();
+    press(b);
+  }, { "data-verb": b.verb })))) : null);
 
 /** The card of an incident. `press` is told of its buttons; `more` stands beside them. */
 export function card(found, press, more) {
