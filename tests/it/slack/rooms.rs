@@ -71,7 +71,7 @@ async fn an_incidents_channel_is_made_once_whatever_is_lost() {
         assert_eq!(titles, ["Console", "Incident message"]);
         assert_eq!(
             made.topic,
-            "🔴 critical · open · nobody has it yet · Checkout  b    more is slow"
+            ":red_circle: critical · open · nobody has it yet · Checkout  b    more is slow"
         );
         let told = look.messages[&channel].iter().filter(|m| m["subtype"] == "channel_topic");
         assert_eq!(told.count(), 1, "the channel is told of its topic once");

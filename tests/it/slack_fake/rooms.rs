@@ -83,7 +83,9 @@ fn topic(workspace: &mut Workspace, args: &Args) -> Result<Value, Value> {
         return Err(error("too_long"));
     }
     // As Slack gives it back.
-    room.topic = topic.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let signs = [("🔴", ":red_circle:"), ("🟡", ":large_yellow_circle:")];
+    let named = signs.iter().fold(topic.clone(), |topic, (sign, name)| topic.replace(sign, name));
+    room.topic = named.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
     let channel = room.channel(&id);
     // The channel is told.
     let ts = workspace.ts();
