@@ -207,6 +207,21 @@ pub struct Kept {
     pub inbound: Inbound,
     /// Where it stands.
     pub state: HeardState,
+    /// Whether its message may bear the sign that it is being worked on
+    /// ([`Chat::working`](super::Chat::working)): it is taken away once the answer stands.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub signed: bool,
+}
+
+impl Kept {
+    /// Something that was said, to be handled.
+    #[must_use]
+    pub fn new(inbound: Inbound) -> Self {
+        Self { inbound, state: HeardState::Due, signed: false }
+    }
+
+    /// The word in the store for what was handled and may still bear the sign of work.
+    pub const SIGNED: &'static str = "signed";
 }
 
 /// Found by state, platform (`parent`).
@@ -218,6 +233,7 @@ impl Record for Kept {
     fn index(&self) -> Index {
         let state = match self.state {
             HeardState::Due => "due",
+            HeardState::Done if self.signed => Self::SIGNED,
             HeardState::Done => "done",
         };
         Index {

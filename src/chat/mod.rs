@@ -126,6 +126,8 @@ pub struct Draft {
     pub broadcast: bool,
     /// As [`Post::reader`].
     pub reader: Option<String>,
+    /// As [`Post::asker`].
+    pub asker: Option<String>,
 }
 
 impl Draft {
@@ -143,6 +145,7 @@ impl Draft {
             tried_at: None,
             broadcast: false,
             reader: None,
+            asker: None,
         }
     }
 }
@@ -207,9 +210,15 @@ pub trait Chat: Send + Sync + 'static {
     fn ephemeral(&self, to: Address, content: Content) -> BoxFuture<'_, Result<(), Fault>>;
 
     /// Shows that a question is being worked on (`true`) or no more (`false`): a sign at the
-    /// message, a word under the box. `message` is the platform's id of the question.
-    fn working(&self, _to: Address, _message: String, _on: bool) -> BoxFuture<'_, ()> {
-        Box::pin(std::future::ready(()))
+    /// message, a word under the box. `message` is the platform's id of the question. That it is
+    /// so already is no fault.
+    fn working(
+        &self,
+        _to: Address,
+        _message: String,
+        _on: bool,
+    ) -> BoxFuture<'_, Result<(), Fault>> {
+        Box::pin(std::future::ready(Ok(())))
     }
 
     /// Who did something that was kept before that was known ([`Inbound::unresolved`]). A transient

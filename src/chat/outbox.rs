@@ -137,6 +137,10 @@ pub struct Post {
     /// who has such a thing shows it as it grows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reader: Option<String>,
+    /// The platform's id of the one person whom it answers: where the channel takes nothing from
+    /// us, they are told directly.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asker: Option<String>,
     /// Which incident it is about.
     pub incident: Option<IncidentId>,
     /// Where it stands.
@@ -181,6 +185,7 @@ impl Post {
             urgency: Urgency::Delta,
             broadcast: false,
             reader: None,
+            asker: None,
             incident: None,
             state: PostState::Due,
             place: None,

@@ -9,14 +9,15 @@ use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::Clerk;
 use super::claims::Claim;
 use super::clerk::Asked;
+use super::{Clerk, heard};
 use crate::bus::Event;
-use crate::chat::{Inbound, Kept};
+use crate::chat::{Inbound, Kept, Post};
 use crate::model::Fault;
+use crate::model::time::HOUR_MS;
 use crate::stage::{Stage, Tasks};
-use crate::store::Filter;
+use crate::store::{Filter, Rows};
 
 /// Things said that are looked at in one round, oldest first.
 const ROUND: usize = 4_096;
@@ -68,11 +69,62 @@ impl Stage for Attend {
                 }
             });
         }
-        Ok(())
+        self.unsign().await
     }
 
     async fn handle(&mut self, _event: Event) -> Result<(), Fault> {
         self.sweep().await
+    }
+}
+
+impl Attend {
+    /// Takes the sign of work away from what was answered, also where an earlier process set it.
+    async fn unsign(&self) -> Result<(), Fault> {
+        let signed = Filter { limit: ROUND, ..Filter::states([Kept::SIGNED]) };
+        let over = move |r: &Rows<'_>| {
+            let mut all = r.list::<Kept>(&signed)?;
+            let mut over = Vec::new();
+            for kept in all.drain(..) {
+                let row = Post::row(&kept.inbound.platform, &Clerk::answer_key(&kept.inbound));
+                let answer = r.get::<Post>(row)?;
+                // Without an answer in the outbox its asker was told otherwise.
+                if answer.is_none_or(|post| !post.state.is_open()) {
+                    over.push(kept.inbound);
+                }
+            }
+            Ok(over)
+        };
+        for inbound in self.clerk.desk().store.read(over).await? {
+            let Some(claim) = self.clerk.claim(&inbound.key) else { continue };
+            let (clerk, shutdown) = (self.clerk.clone(), self.tasks.shutdown());
+            self.tasks.once(async move {
+                tokio::select! {
+                    // The next process takes it away.
+                    () = shutdown.cancelled() => {}
+                    () = unsign(&clerk, &claim, &inbound) => {}
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+/// Takes the sign of work away from one message; what fails is tried again later, for an hour.
+async fn unsign(clerk: &Clerk, claim: &Claim, inbound: &Inbound) {
+    let waited = clerk.desk().clock.now().ms_since(inbound.at);
+    let done = match clerk.sign(inbound, false).await {
+        Err(fault) if fault.is_transient() && waited < HOUR_MS => Err(fault),
+        _ => {
+            let key = inbound.key.clone();
+            clerk.desk().store.write(move |tx| heard::unsign(tx, &key)).await
+        }
+    };
+    match done {
+        Ok(_) => claim.done(),
+        Err(fault) => {
+            claim.failed(pause_of(&fault));
+            tracing::info!(error = fault.chain(), "the sign of work stands a while longer");
+        }
     }
 }
 
@@ -118,10 +170,19 @@ async fn attempt(clerk: &Clerk, inbound: &Inbound, turns: &Semaphore) -> Result<
     }
     let asked = clerk.asks(inbound).await?;
     let Asked::Question(..) = asked else { return clerk.handle(inbound, asked).await };
-    clerk.sign(inbound, true).await;
-    let turn = turns.acquire().await.expect("the semaphore is never closed");
-    let handled = clerk.handle(inbound, asked).await;
-    drop(turn);
-    clerk.sign(inbound, false).await;
+    // It is kept first, so that whatever dies on the way, somebody takes the sign away.
+    let (key, signs) = (inbound.key.clone(), inbound.message.is_some());
+    let signed = signs && clerk.desk().store.write(move |tx| heard::sign(tx, &key)).await?;
+    let sign = async {
+        if signed && let Err(fault) = clerk.sign(inbound, true).await {
+            tracing::debug!(error = fault.chain(), "the sign of work was not set");
+        }
+    };
+    let answer = async {
+        let _turn = turns.acquire().await.expect("the semaphore is never closed");
+        clerk.handle(inbound, asked).await
+    };
+    // An answer does not wait for its sign.
+    let (handled, ()) = tokio::join!(answer, sign);
     handled
 }

@@ -22,6 +22,9 @@ use crate::store::{Filter, Rows, Tx};
 /// Longest question, in characters; what follows is not read.
 pub(super) const MOST_QUESTION: usize = 2_000;
 
+/// Characters of a question that its answer begins with.
+const MOST_SHOWN: usize = 300;
+
 /// Sentences of an answer in the making that may wait to be shown.
 const DEPTH: usize = 64;
 
@@ -137,7 +140,8 @@ impl Clerk {
         let question = Question { text, actor: inbound.actor.clone(), incident, now: inbound.at };
         let answer = self.assistant.ask(question, progress).await?;
         let post = self.reply(inbound, Content::text(""), incident);
-        let parts = Parts::of(&answer, self.room(inbound), post);
+        let shown = Answer { text: format!("{}{}", asked(inbound), answer.text), ..answer.clone() };
+        let parts = Parts::of(&shown, self.room(inbound), post);
         let (key, kept) = (inbound.key.clone(), answer.clone());
         let write = move |tx: &Tx<'_>| {
             let due = heard::finish(tx, &key)?;
@@ -338,15 +342,27 @@ impl Clerk {
         let place = (inbound.platform.as_str(), inbound.channel.as_str());
         let post =
             Post::new(Self::answer_key(inbound), place, within, content, self.desk().clock.now());
-        Post { urgency: Urgency::Answer, incident, ..post }
+        let asker = Some(inbound.actor.id.clone());
+        Post { urgency: Urgency::Answer, incident, asker, ..post }
     }
 
     /// Shows, where the platform can, that something is being worked on, or no more.
-    pub(super) async fn sign(&self, inbound: &Inbound, on: bool) {
-        let Some(chat) = self.chat(&inbound.platform) else { return };
-        let message = inbound.message.clone().unwrap_or_default();
-        chat.working(inbound.address(), message, on).await;
+    ///
+    /// # Errors
+    /// It may work later.
+    pub(super) async fn sign(&self, inbound: &Inbound, on: bool) -> Result<(), Fault> {
+        let Some(chat) = self.chat(&inbound.platform) else { return Ok(()) };
+        let Some(message) = inbound.message.clone() else { return Ok(()) };
+        chat.working(inbound.address(), message, on).await
     }
+}
+
+/// The beginning of an answer: the question, where no message shows it to those who read along.
+pub(super) fn asked(inbound: &Inbound) -> String {
+    let Said::Command { text } = &inbound.said else { return String::new() };
+    let question = super::asked::question(text).map(|q| said(&q, MOST_SHOWN));
+    let question = question.unwrap_or_default().replace('\n', " ");
+    format!("{} asked: {question}\n\n", inbound.actor.name)
 }
 
 /// What something that was said asks of us.

@@ -13,8 +13,7 @@ use super::wish::{self, Faults, Wish};
 use super::{Desk, Problem, forms, lists, plan, said};
 use crate::bus::Event;
 use crate::chat::{
-    Button, Card, Completion, Content, Form, HeardState, Inbound, Inlet, Kept, Pressed, Said,
-    Subject, Verb,
+    Button, Card, Completion, Content, Form, Inbound, Inlet, Kept, Pressed, Said, Subject, Verb,
 };
 use crate::model::{Actor, Fault, Proposal};
 use crate::store::Rows;
@@ -144,7 +143,7 @@ impl Counter {
         if !self.concerns(&inbound).await? {
             return Ok(false);
         }
-        let kept = Kept { inbound: self.stamped(inbound), state: HeardState::Due };
+        let kept = Kept::new(self.stamped(inbound));
         let platform = kept.inbound.platform.clone();
         let new = self.desk.store.write(move |tx| tx.put_new(&kept)).await?;
         self.count(platform, new);
@@ -161,7 +160,7 @@ impl Counter {
             return Ok(false);
         }
         let began = tokio::time::Instant::now();
-        let kept = Kept { inbound: self.stamped(inbound), state: HeardState::Due };
+        let kept = Kept::new(self.stamped(inbound));
         let platform = kept.inbound.platform.clone();
         let line = serde_json::to_string(&kept)
             .map_err(|e| Fault::permanent("writing down what was said", e))?;

@@ -42,7 +42,19 @@ pub(super) fn forget(tx: &Tx<'_>, key: &str) -> Result<bool, Fault> {
     let Some(kept) = tx.get::<Kept>(key)? else { return Ok(false) };
     let said = Said::Command { text: String::new() };
     let inbound = Inbound { said, ..kept.inbound };
-    tx.replace_in_state(&Kept { inbound, state: HeardState::Done }, "due")
+    tx.replace_in_state(&Kept { inbound, state: HeardState::Done, ..kept }, "due")
+}
+
+/// Keeps that a message is about to bear the sign of work.
+pub(super) fn sign(tx: &Tx<'_>, key: &str) -> Result<bool, Fault> {
+    let Some(kept) = tx.get::<Kept>(key)? else { return Ok(false) };
+    tx.replace_in_state(&Kept { signed: true, ..kept }, "due")
+}
+
+/// Keeps that a message bears the sign of work no more.
+pub(super) fn unsign(tx: &Tx<'_>, key: &str) -> Result<bool, Fault> {
+    let Some(kept) = tx.get::<Kept>(key)? else { return Ok(false) };
+    tx.replace_in_state(&Kept { signed: false, ..kept }, Kept::SIGNED)
 }
 
 /// Why something that is delivered twice is not done twice.

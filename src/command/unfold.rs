@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use super::clerk::asked;
 use super::heard::{self, Handled};
 use super::parts::Parts;
 use super::{Clerk, said};
@@ -50,7 +51,7 @@ impl Clerk {
         incident: Option<IncidentId>,
         sentences: &[String],
     ) -> Result<(), Fault> {
-        let text = said(&sentences.join("\n"), MOST_CHARS);
+        let text = said(&format!("{}{}", asked(inbound), sentences.join("\n")), MOST_CHARS);
         // In the thread of an incident several people read along.
         let reader = incident.is_none().then(|| inbound.actor.id.clone());
         let post = Post { reader, ..self.reply(inbound, Content::text(""), incident) };

@@ -375,7 +375,10 @@ fn buttons(facts: &Facts, now: Time) -> Vec<Button> {
             subject: Subject::Proposal(proposal.id),
             digest: Some(proposal.digest.short().to_owned()),
         };
-        buttons.push(of(Verb::Approve, ("Approve", "…"), Style::Primary));
+        // What many users notice, or what turns back what was done, is not the one to press first.
+        let grave = proposal.risk == Risk::High || proposal.rollback_of.is_some();
+        let style = if grave { Style::Danger } else { Style::Primary };
+        buttons.push(of(Verb::Approve, ("Approve", "…"), style));
         buttons.push(of(Verb::Schedule, ("Schedule", "…"), Style::Plain));
         buttons.push(of(Verb::Ignore, ("Ignore", ""), Style::Plain));
     }

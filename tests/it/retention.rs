@@ -103,7 +103,7 @@ fn heard(key: &str, at: Time, state: HeardState) -> Kept {
         trigger: None,
         said: Said::Message { text: "status".into(), addressed: true },
     };
-    Kept { inbound, state }
+    Kept { state, ..Kept::new(inbound) }
 }
 
 fn silence(name: &str, from: Time, to: Time) -> Silence {

@@ -348,13 +348,13 @@ async fn a_question_is_marked_while_it_is_worked_on_and_a_card_is_pinned() {
     let Stage { fake, slack, .. } = &stage(None).await;
     let asked = fake.say(ANN, CHANNEL, None, "why?")["ts"].as_str().expect("a text").to_owned();
     for _ in 0..2 {
-        slack.working(address(ANN, CHANNEL, None), asked.clone(), true).await;
+        slack.working(address(ANN, CHANNEL, None), asked.clone(), true).await.expect("is shown");
     }
     assert!(fake.look().signs.contains(&(CHANNEL.into(), asked.clone(), "eyes".into())));
-    slack.working(address(ANN, CHANNEL, None), asked, false).await;
+    slack.working(address(ANN, CHANNEL, None), asked, false).await.expect("is shown");
     assert!(fake.look().signs.is_empty());
     let direct = fake.say(ANN, "D0ANN", None, "why?")["ts"].as_str().expect("a text").to_owned();
-    slack.working(address(ANN, "D0ANN", None), direct.clone(), true).await;
+    slack.working(address(ANN, "D0ANN", None), direct.clone(), true).await.expect("is shown");
     assert_eq!(fake.look().statuses, [(direct, "is looking into it".to_owned())]);
     let place = slack.post(draft("INC-1/card", "one")).await.expect("is posted");
     for on in [true, true, false, false] {

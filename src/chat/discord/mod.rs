@@ -265,10 +265,16 @@ impl Chat for Discord {
         .boxed()
     }
 
-    fn working(&self, to: Address, message: String, on: bool) -> BoxFuture<'_, ()> {
+    fn working(&self, to: Address, message: String, on: bool) -> BoxFuture<'_, Result<(), Fault>> {
         async move {
-            if let Err(trouble) = self.inner.sign(&to, &message, on).await {
-                tracing::debug!(reason = %trouble, "the sign at a question was not changed");
+            let signed = self.inner.sign(&to, &message, on).await;
+            match signed.map_err(|t| t.fault("change the sign at a question on Discord")) {
+                // What the bot may not do, or the message does not take, is left.
+                Err(fault) if !fault.is_transient() => {
+                    tracing::debug!(reason = fault.chain(), "a sign was not changed");
+                    Ok(())
+                }
+                signed => signed,
             }
         }
         .boxed()

@@ -6,9 +6,11 @@
 use std::collections::BTreeMap;
 
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::render::{ACTION, Metadata};
 use crate::model::Time;
+use crate::model::id::hex;
 
 /// Who the bot is in its workspace.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -277,8 +279,12 @@ fn submitted(view: &Value, user: String, trigger: Option<String>) -> Happened {
         };
         values.insert(name.clone(), value);
     }
+    // What was mended and sent again from the same form is something else; the same is not.
+    let told =
+        values.iter().map(|(name, value)| format!("{}:{name}{}:{value}", name.len(), value.len()));
+    let digest = hex(&Sha256::digest(told.collect::<String>().as_bytes())[..6]);
     let spot = Spot {
-        key: format!("submit:{}:{}:{user}", text(&view["id"]), text(&view["hash"])),
+        key: format!("submit:{}:{}:{digest}:{user}", text(&view["id"]), text(&view["hash"])),
         user,
         channel: metadata.channel,
         thread: metadata.thread,

@@ -88,14 +88,15 @@ impl Slack {
         match happened {
             Happened::Nothing => done(ack),
             Happened::Said { spot, text, addressed } => {
-                self.keep(self.inbound(&spot, Said::Message { text, addressed }), ack).await;
+                self.keep(self.inbound(&spot, Said::Message { text, addressed }), ack, None).await;
             }
             Happened::Command { spot, text } => {
-                self.keep(self.inbound(&spot, Said::Command { text }), ack).await;
+                let taken = taken(&text);
+                self.keep(self.inbound(&spot, Said::Command { text }), ack, taken).await;
             }
             Happened::Pressed { spot, code } => {
                 if Button::parse(&code).is_ok_and(|button| !button.verb.opens_form()) {
-                    return self.keep(self.inbound(&spot, Said::Click { code }), ack).await;
+                    return self.keep(self.inbound(&spot, Said::Click { code }), ack, None).await;
                 }
                 done(ack);
                 self.open_form(&spot, code, None).await;
@@ -116,7 +117,8 @@ impl Slack {
             }
             Happened::Home { user } => {
                 done(ack);
-                let actor = self.actor(&user).await;
+                let known = self.actor(&user).await;
+                let actor = known.unwrap_or_else(|| self.nobody(&user));
                 if let Err(fault) = self.publish_home(&user, actor).await {
                     tracing::warn!(fault = %fault.chain(), "somebody's home was not shown");
                 }
@@ -150,11 +152,11 @@ impl Slack {
 
     /// Hands something over until it is kept, and acknowledges it then; what can't be kept within
     /// some 20 s is said to its author, counted and logged.
-    async fn keep(&self, inbound: Inbound, ack: Acknowledge) {
+    async fn keep(&self, inbound: Inbound, ack: Acknowledge, taken: Option<Value>) {
         let mut wait = Duration::from_millis(50);
         for n in 1..=TRIES {
             match self.inner.inlet.accept(inbound.clone()).await {
-                Ok(_) => return done(ack),
+                Ok(_) => return drop(ack.send(taken)),
                 Err(fault) if fault.is_transient() && n < TRIES => {
                     tracing::warn!(fault = %fault.chain(), "what was said is not kept yet");
                     tokio::time::sleep(wait).await;
@@ -173,7 +175,16 @@ impl Slack {
 
     /// Opens the form of a button that asks something, or says why not.
     async fn open_form(&self, spot: &Spot, code: String, words: Option<String>) {
-        let actor = self.actor(&spot.user).await;
+        let Some(actor) = self.actor(&spot.user).await else {
+            metrics::counter!("nightjar_chat_forms_unnamed_total", "platform" => "slack")
+                .increment(1);
+            self.tell(address(spot, self.nobody(&spot.user)), UNNAMED).await;
+            // So that it is known when they press again.
+            if let Err(fault) = self.identify(&spot.user).await {
+                tracing::warn!(fault = %fault.chain(), "who pressed a button is not known yet");
+            }
+            return;
+        };
         let pressed = self.inner.inlet.press(actor.clone(), code).await;
         self.show(spot, actor, pressed, words).await;
     }
@@ -280,6 +291,15 @@ fn done(ack: Acknowledge) {
     drop(ack.send(None));
 }
 
+/// What is shown at once to whoever typed a command that asks something: its answer takes a while.
+fn taken(command: &str) -> Option<Value> {
+    let asks = matches!(command.split_whitespace().next(), Some("ask" | "why" | "status"));
+    asks.then(|| json!({ "response_type": "ephemeral", "text": "Looking into it …" }))
+}
+
+/// What is said instead of a refusal that nobody decided.
+const UNNAMED: &str =
+    "Slack did not say in time who you are, so nothing was opened; press again in a few seconds.";
 const UNKEPT: &str = "This could not be kept now, and nothing was done. Try again in a minute.";
 
 /// The trigger as it goes through the port, with the word on where ephemeral answers belong.

@@ -214,7 +214,7 @@ impl Chat for Slack {
         self.whisper(to, content).boxed()
     }
 
-    fn working(&self, to: Address, message: String, on: bool) -> BoxFuture<'_, ()> {
+    fn working(&self, to: Address, message: String, on: bool) -> BoxFuture<'_, Result<(), Fault>> {
         self.sign(to, message, on).boxed()
     }
 

@@ -45,13 +45,18 @@ impl Slack {
     }
 
     /// The person for what is shown at once and changes nothing: the opening of a form, their own
-    /// page. Where Slack does not say who they are in time, they have the role that their id alone
-    /// gives them.
-    pub(super) async fn actor(&self, user: &str) -> Actor {
+    /// page. `None`: Slack did not say in time who they are, and roles here follow from what it
+    /// says, so that nobody's is guessed.
+    pub(super) async fn actor(&self, user: &str) -> Option<Actor> {
         match tokio::time::timeout(PATIENCE, self.identify(user)).await {
-            Ok(Ok(actor)) => actor,
-            _ => self.told(user, STALE).unwrap_or_else(|| self.by_id(user)),
+            Ok(Ok(actor)) => Some(actor),
+            _ => self.told(user, STALE).or_else(|| self.ids_alone().then(|| self.by_id(user))),
         }
+    }
+
+    /// Whether roles follow from ids, whatever Slack says of people.
+    fn ids_alone(&self) -> bool {
+        self.inner.config.people.iter().all(|p| p.group.is_none() && p.email.is_none())
     }
 
     /// The person with the role that the settings give them.
@@ -80,8 +85,7 @@ impl Slack {
         if let Some(actor) = self.told(user, STALE) {
             return Ok(actor);
         }
-        let by_id = self.inner.config.people.iter().all(|p| p.group.is_none() && p.email.is_none());
-        if fault.is_transient() && !by_id { Err(fault) } else { Ok(self.by_id(user)) }
+        if fault.is_transient() && !self.ids_alone() { Err(fault) } else { Ok(self.by_id(user)) }
     }
 
     fn known<T>(&self, with: impl FnOnce(&mut Known) -> T) -> T {

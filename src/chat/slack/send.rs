@@ -10,11 +10,17 @@ use crate::chat::{Address, Content, Draft, File, Place, seek};
 use crate::model::id::hex;
 use crate::model::{Fault, Time};
 
+/// Channels that everybody in the workspace sees.
+const PUBLIC: &str = "public_channel";
 /// What our metadata is called.
 const EVENT_TYPE: &str = "nightjar";
 /// What stands behind a trigger when its ephemeral answer belongs into the channel although a
 /// message of it was clicked on: an ephemeral reply to a message without a thread is not seen.
 pub(super) const IN_CHANNEL: &str = "#channel";
+/// Errors that say that nothing of ours can stand in a channel.
+const CLOSED: [&str; 3] = ["not_in_channel", "channel_not_found", "is_archived"];
+/// Blocks of one message at most.
+const BLOCKS: usize = 50;
 /// Pages of 200 messages that are read in one try for a message in doubt.
 const PAGES: usize = 10;
 
@@ -37,6 +43,7 @@ impl Slack {
             "parse": "none",
         });
         if let Some(place) = &draft.place {
+            explain(&mut body, &draft, &place.channel);
             if let Some(place) = self.go_on(&draft, place).await? {
                 return Ok(place);
             }
@@ -56,7 +63,12 @@ impl Slack {
                 ours || stream::is_stream_of(m, &draft.key)
             };
             let sought = Sought { key: &draft.key, tried_at: draft.tried_at };
-            if let Some(found) = self.find(sought, (&channel, thread.as_deref()), key).await? {
+            let found = match self.find(sought, (&channel, thread.as_deref()), key).await {
+                // It can't stand there: where it went its asker is told, and mostly once.
+                Err(f) if draft.asker.is_some() && f.is(&CLOSED) => None,
+                found => found?,
+            };
+            if let Some(found) = found {
                 metrics::counter!("nightjar_chat_found_again_total", "platform" => "slack")
                     .increment(1);
                 return Ok(self.edit(&self.place(&channel, &found), &mut body).await?);
@@ -72,7 +84,22 @@ impl Slack {
             body["thread_ts"] = thread.into();
             body["reply_broadcast"] = draft.broadcast.into();
         }
-        let answer = self.post_call("chat.postMessage", &body).await?;
+        let mut answer = self.post_call("chat.postMessage", &body).await;
+        if let (Err(f), Some(asker)) = (&answer, &draft.asker)
+            && f.is(&CLOSED)
+        {
+            // Whoever asked is to hear the answer, also where the bot may not speak.
+            metrics::counter!("nightjar_chat_direct_answers_total", "platform" => "slack")
+                .increment(1);
+            body["channel"] = asker.as_str().into();
+            if let Some(body) = body.as_object_mut() {
+                body.remove("thread_ts");
+                body.remove("reply_broadcast");
+            }
+            explain(&mut body, &draft, asker);
+            answer = self.post_call("chat.postMessage", &body).await;
+        }
+        let answer = answer?;
         let channel = answer["channel"].as_str().unwrap_or(&channel);
         Ok(self.place(channel, answer["ts"].as_str().unwrap_or_default()))
     }
@@ -246,12 +273,22 @@ impl Slack {
     }
 
     /// Shows that a question is worked on: a sign at it, and a word where Slack offers that.
-    pub(super) async fn sign(&self, to: Address, message: String, on: bool) {
+    ///
+    /// # Errors
+    /// It may work later. What the app may not do, or the message does not take, is left.
+    pub(super) async fn sign(&self, to: Address, message: String, on: bool) -> Result<(), Fault> {
+        // A command is no message.
+        if message.is_empty() {
+            return Ok(());
+        }
         let method = if on { "reactions.add" } else { "reactions.remove" };
         let body = json!({ "channel": to.channel, "timestamp": message, "name": "eyes" });
         if let Err(f) = self.post_call(method, &body).await
             && !f.is(&["already_reacted", "no_reaction", "message_not_found"])
         {
+            if f.fault.is_transient() {
+                return Err(f.fault);
+            }
             tracing::debug!(fault = %f.fault, "the sign at a question was not set");
         }
         // Slack offers the word in direct messages with the app.
@@ -263,6 +300,7 @@ impl Slack {
                 tracing::debug!(fault = %f.fault, "the word beneath a question was not set");
             }
         }
+        Ok(())
     }
 
     /// Pins a message, or no more.
@@ -293,15 +331,19 @@ impl Slack {
         if let Some(id) = known.get(&name) {
             return Ok(id.clone());
         }
-        let mut cursor = String::new();
+        let (mut cursor, mut types) = (String::new(), "public_channel,private_channel");
         loop {
-            let mut arguments = vec![
-                ("types", "public_channel,private_channel"),
-                ("exclude_archived", "true"),
-                ("limit", "1000"),
-            ];
+            let mut arguments =
+                vec![("types", types), ("exclude_archived", "true"), ("limit", "1000")];
             arguments.extend((!cursor.is_empty()).then_some(("cursor", &*cursor)));
-            let page = self.get_call("conversations.list", &arguments).await?;
+            let page = match self.get_call("conversations.list", &arguments).await {
+                // Private channels need a scope of their own, which nobody must grant.
+                Err(f) if f.is(&["missing_scope"]) && types != PUBLIC => {
+                    (cursor, types) = (String::new(), PUBLIC);
+                    continue;
+                }
+                page => page?,
+            };
             for channel in page["channels"].as_array().into_iter().flatten() {
                 if let (Some(name), Some(id)) = (channel["name"].as_str(), channel["id"].as_str()) {
                     known.insert(name.to_owned(), id.to_owned());
@@ -318,6 +360,20 @@ impl Slack {
                 )));
             }
         }
+    }
+}
+
+/// Says above an answer why it does not stand where it was asked.
+fn explain(body: &mut Value, draft: &Draft, stands: &str) {
+    let asked = &draft.channel;
+    let elsewhere = stands != asked && is_id(asked) && !asked.starts_with(['U', 'W', 'D']);
+    let Some(blocks) = body["blocks"].as_array_mut().filter(|_| draft.asker.is_some()) else {
+        return;
+    };
+    if elsewhere && blocks.len() < BLOCKS {
+        let text = format!("What you asked in <#{asked}>, where the bot can't write:");
+        let element = json!({ "type": "mrkdwn", "text": text, "verbatim": true });
+        blocks.insert(0, json!({ "type": "context", "elements": [element] }));
     }
 }
 

@@ -100,6 +100,7 @@ async fn call(chat: &dyn Chat, attempt: &Attempt) -> Result<Place, Fault> {
             tried_at,
             broadcast: post.broadcast,
             reader: post.reader.clone(),
+            asker: post.asker.clone(),
             ..Draft::new(key, channel, post.content.clone())
         };
         return chat.post(draft).await;

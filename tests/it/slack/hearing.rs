@@ -268,6 +268,86 @@ async fn a_slow_directory_keeps_no_click_waiting() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_slow_directory_refuses_nobody() {
+    let stage = connected().await;
+    let Stage { fake, slack, .. } = &stage;
+    let card = Card { buttons: vec![button(Verb::Resolve)], ..Card::words("a", "b") };
+    let place = slack.post(Draft::new("k", CHANNEL, Content::card(card))).await.expect("is posted");
+    let press = async || {
+        let click = fake.click(ANN, CHANNEL, &place.message, 0);
+        assert!(fake.deliver("interactive", click).await.is_some());
+    };
+    fake.trouble("users.info", Trouble::Late(Duration::from_secs(2)));
+    press().await;
+    eventually("a word", PATIENCE, async || fake.look().ephemeral.len() == 1).await;
+    let told = fake.look().ephemeral[0]["text"].as_str().unwrap_or_default().to_owned();
+    assert!(told.contains("did not say in time who you are"), "{told}");
+    assert!(told.contains("press again") && !told.contains("may not"), "{told}");
+    // It was asked on, so that the next press finds her known.
+    eventually("her name", PATIENCE, async || fake.n_calls("usergroups.users.list") == 1).await;
+    press().await;
+    eventually("a form", PATIENCE, async || !fake.look().views.is_empty()).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_command_that_asks_says_at_once_that_it_was_taken() {
+    let Stage { fake, slack, .. } = &connected().await;
+    let ack = async |text: &str| {
+        let ack = fake.deliver("slash_commands", fake.command(ANN, CHANNEL, text)).await;
+        ack.expect("is acknowledged").payload
+    };
+    let taken = json!({ "response_type": "ephemeral", "text": "Looking into it …" });
+    assert_eq!(ack("ask is it slow?").await, Some(taken));
+    assert_eq!(ack("oncall").await, None, "that is answered at once");
+    // A command is no message that could bear a sign.
+    slack.working(address(ANN, CHANNEL, None), String::new(), true).await.expect("nothing is done");
+    assert_eq!(fake.n_calls("reactions.add"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_answer_where_the_bot_is_not_reaches_its_asker() {
+    let Stage { fake, slack, .. } = &stage(None).await;
+    for (n, channel) in [OTHER, ARCHIVED, "C0NOWHERE"].into_iter().enumerate() {
+        let thread = Place { channel: channel.into(), ..slack_place("1.1") };
+        let answer = |words: &str| Draft {
+            asker: Some(ANN.into()),
+            thread: Some(thread.clone()),
+            ..Draft::new(format!("answer:{n}"), channel, Content::text(words))
+        };
+        let place = slack.post(answer("It is slow.")).await.expect("she is told directly");
+        assert_eq!(place.channel, "D0ANN");
+        let edit = Draft { place: Some(place.clone()), ..answer("It was slow.") };
+        assert_eq!(slack.post(edit).await.expect("is edited"), place);
+        let messages = fake.messages("D0ANN");
+        assert_eq!((messages.len(), &messages[n]["thread_ts"]), (n + 1, &Value::Null));
+        let blocks = messages[n]["blocks"].to_string();
+        assert!(
+            blocks.contains("where the bot can't write") && blocks.contains(channel),
+            "{blocks}"
+        );
+        // In doubt it is told rather than refused for ever.
+        slack.post(Draft { doubtful: true, ..answer("x") }).await.expect("she is told");
+        fake.look().messages.entry("D0ANN".into()).or_default().truncate(n + 1);
+    }
+}
+
+fn slack_place(message: &str) -> Place {
+    Place { platform: "slack".into(), channel: CHANNEL.into(), message: message.into() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn channels_by_name_need_no_scope_for_private_ones() {
+    let Stage { fake, slack, .. } = &stage(None).await;
+    fake.look().scopes.remove("groups:read");
+    let place = slack.post(draft("INC-1/card", "one")).await.expect("a public channel is found");
+    assert_eq!(place.channel, CHANNEL);
+    fake.look().scopes.remove("channels:read");
+    let elsewhere = Draft { channel: "#other".into(), ..draft("k", "x") };
+    let fault = slack.post(elsewhere).await.expect_err("this one is needed");
+    assert!(fault.to_string().contains("channels:read"), "{fault}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_group_that_slack_will_not_tell_gives_no_role() {
     let stage = connected().await;
     let Stage { fake, recorder, .. } = &stage;

@@ -65,6 +65,22 @@ fn channel((id, name, member, archived): &(&str, &str, bool, bool)) -> Value {
 }
 
 fn list(workspace: &Workspace, args: &Args) -> Value {
+    // Each kind of channel needs a scope of its own.
+    let types = text(args, "types");
+    for kind in if types.is_empty() { "public_channel" } else { &types }.split(',') {
+        let needs = match kind {
+            "public_channel" => "channels:read",
+            "private_channel" => "groups:read",
+            "im" => "im:read",
+            _ => "mpim:read",
+        };
+        if !workspace.scopes.contains(needs) {
+            let provided: Vec<&String> = workspace.scopes.iter().collect();
+            return json!({
+                "ok": false, "error": "missing_scope", "needed": needs, "provided": provided,
+            });
+        }
+    }
     // One to a page: whoever reads must turn it.
     let made = workspace.rooms.iter().map(|(id, room)| room.channel(id));
     let mut shown: Vec<Value> = CHANNELS.iter().map(channel).chain(made).collect();

@@ -152,7 +152,12 @@ fn a_form_brings_back_its_code_and_plain_values() {
     });
     let payload = json!({ "type": "view_submission", "user": { "id": "U1" }, "view": view });
     let happened = interactive(&payload);
-    assert_eq!(key(&happened), "submit:V1:h:U1");
+    assert_eq!(key(&happened), "submit:V1:h:01ed7391e6af:U1");
+    // Values that were mended after a failure are another wish; the same ones are the same.
+    assert_eq!(key(&interactive(&payload)), key(&happened));
+    let mut mended = payload.clone();
+    mended["view"]["state"]["values"]["reason"]["value"]["value"] = "for a reason".into();
+    assert_ne!(key(&interactive(&mended)), key(&happened));
     let Happened::Submitted { spot, code, values } = happened else { panic!("a form") };
     assert_eq!(
         (code.as_str(), spot.channel.as_str(), spot.thread.as_deref()),
