@@ -248,7 +248,7 @@ async fn limits_are_waited_out_or_told_and_kept_without_asking_again() {
     assert_eq!(fake.seen("POST").len(), n, "what is known to be refused is not sent");
     fake.fail("/typing", Fail::Limit { after_s: 90.0, global: true });
     let to = address(None);
-    discord.working(to.clone(), String::new(), true).await;
+    discord.working(to.clone(), String::new(), true).await.expect_err("a pause");
     let edit = Draft { doubtful: true, ..text(0) };
     let all = discord.post(edit).await.expect_err("nothing may be sent");
     assert!(matches!(all, Fault::Transient { after: Some(after), .. } if after.as_secs() > 80));
@@ -322,10 +322,10 @@ async fn a_message_that_somebody_deleted_is_written_again() {
 async fn a_question_shows_that_it_was_taken() {
     let (fake, _desk, discord) = adapter().await;
     let question = Fake::say(&fake, ADA, TEXT, "why?");
-    discord.working(address(None), question.to_string(), true).await;
+    discord.working(address(None), question.to_string(), true).await.expect("is shown");
     assert_eq!(fake.world().reactions, [question]);
     assert_eq!(fake.world().n_typing, 1);
-    discord.working(address(None), question.to_string(), false).await;
+    discord.working(address(None), question.to_string(), false).await.expect("is taken away");
     assert!(fake.world().reactions.is_empty());
 }
 
