@@ -16,7 +16,7 @@ use super::commands::{completes, used};
 use super::interact::{ASK, Deed, THINK, What};
 use super::places::Kind;
 use super::roles::STRANGER;
-use super::{Inner, render, shortcuts};
+use super::{Inner, modal, render, shortcuts};
 use crate::chat::{Content, Inbound, Said};
 
 /// One event of the gateway.
@@ -50,14 +50,19 @@ impl Inner {
                 }
                 Err(error) => unread("message", &error),
             },
-            "INTERACTION_CREATE" => match serde_json::from_value::<Interaction>(event.data) {
-                Ok(interaction) => {
-                    if let Some(deed) = deed(interaction, event.at + THINK) {
+            "INTERACTION_CREATE" => {
+                let chosen = modal::chosen_in(&event.data);
+                match serde_json::from_value::<Interaction>(event.data) {
+                    Ok(interaction) => {
+                        let Some(mut deed) = deed(interaction, event.at + THINK) else { return };
+                        if let What::Submit { typed, .. } = &mut deed.what {
+                            typed.extend(chosen);
+                        }
                         self.interact(deed).await;
                     }
+                    Err(error) => unread("interaction", &error),
                 }
-                Err(error) => unread("interaction", &error),
-            },
+            }
             _ => {}
         }
     }

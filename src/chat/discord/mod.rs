@@ -4,7 +4,7 @@
 //!
 //! | asked for | here |
 //! |---|---|
-//! | date and time picker, choices in a form | text inputs with help; read by `chat::form`, choices by label, value or beginning |
+//! | date and time picker, more than 25 choices in a form | text inputs with help; read by `chat::form`, choices by label, value or beginning |
 //! | text to read in a form | a filled-in input that is not sent on |
 //! | form after a form (what was wrong) | an ephemeral list of faults with a button that opens the form as it was filled in |
 //! | a dialog that asks once more | an ephemeral message with the button that does it |

@@ -1,7 +1,7 @@
-//! Forms as Discord's modals, which know text inputs only.
+//! Forms as Discord's modals, which know text inputs and menus.
 //!
-//! What stands in for the kinds that a modal lacks: a choice is typed, with the options as help
-//! and read by label, value or an unmistakable beginning; times and lengths of time are typed and
+//! What stands in for the kinds that a modal lacks: a choice of more than a menu holds is typed,
+//! with the options as help, and read by label, value or an unmistakable beginning; times and lengths of time are typed and
 //! read by [`form`](crate::chat::form); text to read is a filled-in input that is not sent on,
 //! because it then stands before the eyes of whoever decides and can be copied.
 
@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
-use super::text::{line, plain};
+use super::text::{length, line, plain};
 use crate::chat::{Form, FormField, FormKind};
 
 /// Characters of a modal's title.
@@ -20,6 +20,9 @@ const LABEL: usize = 45;
 const HELP: usize = 100;
 /// Characters of an input.
 const INPUT: usize = 4_000;
+/// Options of a menu, and characters of each label and value.
+const OPTIONS: usize = 25;
+const OPTION: usize = 100;
 /// Names of inputs that only show something.
 const FIXED: &str = "fixed:";
 
@@ -41,9 +44,12 @@ pub(super) fn modal(form: &Form) -> Value {
     json!({ "title": named(&form.title, TITLE), "custom_id": form.code, "components": rows })
 }
 
-/// The options of a choice as text to read, where its help can't hold them.
+/// The options of a choice as text to read, where they make no menu and its help can't hold them.
 fn listed(field: &FormField) -> Option<FormField> {
     let FormKind::Choice { options } = &field.kind else { return None };
+    if menu(field).is_some() {
+        return None;
+    }
     let labels: Vec<&str> = options.iter().map(|(_, label)| label.as_str()).collect();
     let long = one_of(&labels).chars().count() > HELP;
     long.then(|| FormField::fixed(&format!("Choose for: {}", field.label), labels.join("\n")))
@@ -82,7 +88,49 @@ fn shown(fixed: &[&FormField], room: usize) -> Vec<Value> {
     fixed.iter().take(n).enumerate().map(one).collect()
 }
 
+/// A choice as a menu to choose from, where Discord's limits let it be one.
+fn menu(field: &FormField) -> Option<Value> {
+    let FormKind::Choice { options } = &field.kind else { return None };
+    let short = |(value, label): &(String, String)| {
+        (1..=OPTION).contains(&length(value)) && !line(label, OPTION).trim().is_empty()
+    };
+    let mut values: Vec<&String> = options.iter().map(|(value, _)| value).collect();
+    values.sort();
+    values.dedup();
+    let fits = (1..=OPTIONS).contains(&options.len()) && values.len() == options.len();
+    if !fits || !options.iter().all(short) {
+        return None;
+    }
+    let option = |(value, label): &(String, String)| {
+        let is_set = *value == field.value;
+        json!({ "label": line(label, OPTION), "value": value, "default": is_set })
+    };
+    let options: Vec<Value> = options.iter().map(option).collect();
+    let mut select = json!({
+        "type": 3, "custom_id": field.name, "required": field.required, "options": options,
+    });
+    if !field.required {
+        select["min_values"] = json!(0);
+    }
+    Some(json!({ "type": 18, "label": named(&field.label, LABEL), "component": select }))
+}
+
+/// What was chosen in the menus of a modal that was sent. Serenity's types know none in modals.
+pub(super) fn chosen_in(interaction: &Value) -> BTreeMap<String, String> {
+    let rows = interaction["data"]["components"].as_array().into_iter().flatten();
+    let menus = rows.map(|row| &row["component"]).filter(|menu| menu["type"] == 3);
+    menus
+        .filter_map(|menu| {
+            let value = menu["values"][0].as_str().unwrap_or_default();
+            Some((menu["custom_id"].as_str()?.to_owned(), value.to_owned()))
+        })
+        .collect()
+}
+
 fn input(field: &FormField) -> Value {
+    if let Some(menu) = menu(field) {
+        return menu;
+    }
     let (style, help, value) = match &field.kind {
         FormKind::Choice { options } => {
             let labels: Vec<&str> = options.iter().map(|(_, label)| label.as_str()).collect();

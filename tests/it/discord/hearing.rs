@@ -260,7 +260,8 @@ async fn a_form_opens_at_once_and_a_faulty_one_comes_back_as_it_was_filled_in() 
     let again = fake.press_whispered(ADA, sent, "Correct it");
     let (modal, _) = fake.response(again).await;
     assert_eq!(modal["data"]["components"][1]["components"][0]["value"], "bug");
-    assert_eq!(modal["data"]["components"][2]["components"][0]["value"], "No fault");
+    let options = &modal["data"]["components"][2]["component"]["options"];
+    assert_eq!((&options[1]["label"], &options[1]["default"]), (&json!("No fault"), &json!(true)));
     let sent = fake.submit(again, &[("Why", "bug in 4.7.2")]);
     let (taken, _) = fake.response(sent).await;
     assert_eq!((&taken["type"], &taken["data"]["content"]), (&json!(7), &json!("Sent.")));

@@ -81,6 +81,10 @@ impl Fake {
         assert_eq!(response["type"], 9, "a form was opened: {response}");
         let mut form = response["data"].clone();
         for row in form["components"].as_array_mut().into_iter().flatten() {
+            if row["type"] == 18 {
+                *row = chosen(row, fields);
+                continue;
+            }
             let input = &mut row["components"][0];
             let typed = fields.iter().find(|(label, _)| input["label"] == *label);
             let before = input["value"].as_str().unwrap_or_default().to_owned();
@@ -137,6 +141,26 @@ impl Fake {
     pub(crate) async fn whispered(&self, act: u64) -> Value {
         self.until("a word for one person", |w| w.acts[&act].whispers.last().cloned()).await
     }
+}
+
+/// The menu of a modal as it is sent: what was chosen by the beginning of its label, else what
+/// stood there.
+fn chosen(row: &Value, fields: &[(&str, &str)]) -> Value {
+    let menu = &row["component"];
+    let options = menu["options"].as_array().expect("a menu has options");
+    let wanted = fields.iter().find(|(label, _)| row["label"] == *label).map(|(_, v)| *v);
+    let begins = |o: &&Value, wanted: &str| {
+        let label = o["label"].as_str().unwrap_or_default().to_lowercase();
+        label.starts_with(&wanted.to_lowercase())
+    };
+    let option = match wanted {
+        Some(wanted) => options.iter().find(|o| begins(o, wanted)),
+        None => options.iter().find(|o| o["default"] == true),
+    };
+    assert!(option.is_some() || menu["required"] != true, "{row} must be filled in: {wanted:?}");
+    let values: Vec<&Value> = option.iter().map(|o| &o["value"]).collect();
+    let menu = json!({ "type": 3, "id": 3, "custom_id": menu["custom_id"], "values": values });
+    json!({ "type": 18, "id": 2, "component": menu })
 }
 
 fn command(sub: &str, options: Vec<Value>) -> Value {

@@ -190,6 +190,17 @@ pub(crate) fn modal(body: &Value) -> Vec<Wrong> {
     }
     let mut seen: Vec<&str> = Vec::new();
     for (i, row) in rows.iter().enumerate() {
+        if row["type"] == 18 {
+            in_label(&mut faults, &format!("components.{i}"), row);
+            if let Some(id) = row["component"]["custom_id"].as_str() {
+                if seen.contains(&id) {
+                    let words = "Component custom id cannot be duplicated";
+                    faults.add(&format!("components.{i}"), "COMPONENT_CUSTOM_ID_DUPLICATED", words);
+                }
+                seen.push(id);
+            }
+            continue;
+        }
         let path = format!("components.{i}.components");
         let inputs = faults.list(&path, &row["components"], 1);
         let Some(input) = inputs.first().filter(|c| row["type"] == 1 && c["type"] == 4) else {
@@ -217,6 +228,37 @@ pub(crate) fn modal(body: &Value) -> Vec<Wrong> {
     }
     faults.0
 }
+/// A menu of a modal, with its label
+/// (<https://docs.discord.com/developers/components/reference#label>).
+fn in_label(faults: &mut Faults, path: &str, row: &Value) {
+    faults.text(&format!("{path}.label"), &row["label"], 1, 45);
+    faults.text(&format!("{path}.description"), &row["description"], 0, 100);
+    let (menu, at) = (&row["component"], format!("{path}.component"));
+    if menu["type"] != 3 {
+        faults.add(&at, "UNION_TYPE_CHOICES", "Only menus stand in a label here.");
+    }
+    faults.text(&format!("{at}.custom_id"), &menu["custom_id"], 1, 100);
+    let options = faults.list(&format!("{at}.options"), &menu["options"], 25);
+    if options.is_empty() {
+        faults.add(&at, "BASE_TYPE_BAD_LENGTH", "Must be between 1 and 25 in length.");
+    }
+    let mut values: Vec<&str> = Vec::new();
+    for (i, option) in options.iter().enumerate() {
+        faults.text(&format!("{at}.options.{i}.label"), &option["label"], 1, 100);
+        faults.text(&format!("{at}.options.{i}.value"), &option["value"], 1, 100);
+        let value = option["value"].as_str().unwrap_or_default();
+        if values.contains(&value) {
+            let words = "The specified option value is already used";
+            faults.add(&at, "SELECT_COMPONENT_OPTION_VALUE_DUPLICATED", words);
+        }
+        values.push(value);
+    }
+    let n_set = options.iter().filter(|o| o["default"] == true).count();
+    if n_set > 1 || (menu["required"] != false && menu["min_values"] == 0) {
+        faults.add(&at, "SELECT_COMPONENT_MIN_VALUES", "The number of values does not fit.");
+    }
+}
+
 /// The faults of a set of commands: names, descriptions, options and their order.
 pub(crate) fn commands(body: &Value) -> Vec<Wrong> {
     let mut faults = Faults::default();
