@@ -9,7 +9,7 @@ use super::answer::keep_evidence;
 use super::attend::PATIENCE;
 use super::carry::{Done, carry_out};
 use super::claims::{Claim, Claims};
-use super::heard::{self, Handled};
+use super::heard::{self, GivenUp, Handled};
 use super::parts::{LEAST_ROOM, Parts, take_back};
 use super::{Counter, Desk, Problem, said};
 use crate::assist::{Answer, Assistant, Progress, Question};
@@ -286,8 +286,11 @@ impl Clerk {
         metrics::counter!("nightjar_command_given_up_total").increment(1);
         let text = format!("Internal error, reference {reference}; it was not done.");
         let half = self.reply(inbound, Content::text(&text), None);
-        let key = inbound.key.clone();
+        let (key, now) = (inbound.key.clone(), self.desk().clock.now());
         let replace = move |tx: &Tx<'_>| {
+            if heard::state(tx, &key)? == Handled::Due {
+                GivenUp::keep(tx, now, &reference)?;
+            }
             if tx.get::<Post>(Post::row(&half.platform, &half.key))?.is_none() {
                 return Ok(false);
             }

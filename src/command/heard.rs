@@ -1,7 +1,11 @@
 //! What was said, as it is kept: whether it waits, and the mark that it was handled.
 
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
 use crate::chat::{HeardState, Inbound, Kept, Said};
-use crate::model::{Actor, Fault, Refused};
+use crate::model::{Actor, Fault, Refused, Time};
 use crate::store::{Rows, Tx};
 
 /// Where something that was said stands.
@@ -13,6 +17,45 @@ pub(super) enum Handled {
     Done,
     /// Nobody said it.
     Unknown,
+}
+
+/// The newest thing that was given up for a reason of ours.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GivenUp {
+    /// How many there were since the store was made.
+    pub n: u64,
+    /// When (event time).
+    pub at: Time,
+    /// The reference that was told, which stands in the log with the reason.
+    pub reference: String,
+}
+
+impl GivenUp {
+    const KEY: &str = "command/given_up";
+
+    /// The newest one; `None`: nothing was ever given up.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub fn last(rows: &Rows<'_>) -> Result<Option<Self>, Fault> {
+        rows.value(Self::KEY)
+    }
+
+    pub(super) fn keep(tx: &Tx<'_>, at: Time, reference: &str) -> Result<(), Fault> {
+        let n = Self::last(tx)?.map_or(0, |last| last.n) + 1;
+        tx.put_value(Self::KEY, &Self { n, at, reference: reference.to_owned() })
+    }
+}
+
+impl fmt::Display for GivenUp {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (n, at, reference) = (self.n, self.at.minute_text(), &self.reference);
+        write!(
+            f,
+            "what a person asked for was given up at {at}, reference {reference} in the log"
+        )?;
+        if n > 1 { write!(f, "; {n} times in all") } else { Ok(()) }
+    }
 }
 
 /// Where what was said under `key` stands.

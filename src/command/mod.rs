@@ -47,6 +47,7 @@ pub use clerk::Clerk;
 pub use counter::Counter;
 pub use declare::NewIncident;
 pub use desk::{Category, Desk};
+pub use heard::GivenUp;
 pub use parts::Parts;
 pub use people::People;
 pub use silences::{NewSilence, Silences};

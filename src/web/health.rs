@@ -9,7 +9,8 @@ use utoipa::ToSchema;
 use super::State;
 use super::api::outbox;
 use super::table::{Access, Route};
-use crate::model::time::MINUTE_MS;
+use crate::command::GivenUp;
+use crate::model::time::{DAY_MS, MINUTE_MS};
 use crate::telemetry::gaps;
 
 /// Batches behind which the program no longer calls itself ready.
@@ -37,7 +38,8 @@ struct Readiness {
     /// What stands in the way.
     wrong: Vec<String>,
     /// What it does without meanwhile: sources that can't be read, tasks that keep failing,
-    /// chat platforms that take no messages.
+    /// chat platforms that take no messages, and within the last day what they refused for good
+    /// and what people asked for that was given up.
     degraded: Vec<String>,
     /// Batches accepted and not yet judged.
     backlog: u64,
@@ -68,6 +70,13 @@ async fn ready(Shared(state): Shared<State>) -> Response {
     // Incidents are found and mended all the same, so a platform that is down leaves it ready.
     let platforms = outbox::platforms(&state).await.unwrap_or_default();
     degraded.extend(platforms.iter().filter_map(outbox::ChatStanding::trouble));
+    let lately = now.plus_ms(-DAY_MS);
+    degraded.extend(outbox::refused(&state, lately).await.unwrap_or_default());
+    if let Ok(Some(given_up)) = state.shared.store.read(|r| GivenUp::last(r)).await
+        && given_up.at >= lately
+    {
+        degraded.push(given_up.to_string());
+    }
     let status = if wrong.is_empty() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
     let body = Readiness { ready: wrong.is_empty(), wrong, degraded, backlog };
     (status, axum::Json(body)).into_response()

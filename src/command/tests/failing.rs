@@ -74,6 +74,9 @@ async fn an_error_takes_the_place_of_half_an_answer() {
     assert_eq!(found[0].key, "answer:slack:q");
     process.clerk.give_up(&question, &fault).await.expect("the store works");
     assert_eq!(posts(&world).await, found, "it is given up once");
+    let last = world.store.read(crate::command::GivenUp::last).await.expect("reads");
+    let last = last.expect("it is counted");
+    assert!(last.n == 1 && text.contains(&last.reference), "{last:?}");
 }
 
 #[tokio::test(start_paused = true)]

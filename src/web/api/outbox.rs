@@ -9,7 +9,7 @@ use super::{Answer, MOST, State, USUAL, VIEWER};
 use crate::chat::outbox::{Standing, Unsent};
 use crate::chat::{Content, Health, Post, PostState, Urgency};
 use crate::model::{Fault, IncidentId, Time};
-use crate::store::Rows;
+use crate::store::{Filter, Rows};
 use crate::web::extract::Params;
 use crate::web::table::Route;
 
@@ -114,6 +114,26 @@ pub(in crate::web) async fn platforms(state: &State) -> Result<Vec<ChatStanding>
         state.shared.chats.iter().map(|chat| (chat.platform().to_owned(), chat.health())).collect();
     let read = move |r: &Rows<'_>| {
         chats.into_iter().map(|(name, health)| ChatStanding::of(r, name, health)).collect()
+    };
+    state.shared.store.read(read).await
+}
+
+/// What each platform refused for good since a time, in a sentence each, for the readiness.
+pub(in crate::web) async fn refused(state: &State, since: Time) -> Result<Vec<String>, Fault> {
+    let chats: Vec<String> =
+        state.shared.chats.iter().map(|chat| chat.platform().to_owned()).collect();
+    let read = move |r: &Rows<'_>| {
+        let mut told = Vec::new();
+        for name in chats {
+            let refused = Filter::states([PostState::Refused.as_str()]).since(since);
+            let refused = Filter { parent: Some(name.clone()), ..refused };
+            let n = r.count::<Post>(&refused)?;
+            let Some(newest) = r.list::<Post>(&refused.newest(1))?.pop() else { continue };
+            let messages = if n == 1 { "a message".into() } else { format!("{n} messages") };
+            let why = newest.error.unwrap_or_else(|| "it gave no reason".into());
+            told.push(format!("{name} refuses {messages} for good: {why}"));
+        }
+        Ok(told)
     };
     state.shared.store.read(read).await
 }

@@ -48,6 +48,7 @@ async fn what_could_not_be_sent_is_listed_with_its_reason_and_the_platform_named
         let tried = |key: &str| Attempt::begin(tx, &Post::row("unserved", key), wall_now());
         let fault = Fault::because("it does not fit");
         tried("refused")?.expect("it is due").failed(tx, &fault, t0())?;
+        tx.put_value("command/given_up", &json!({ "n": 2, "at": t0(), "reference": "7F3A" }))?;
         for _ in 0..3 {
             let fault = Fault::transient("posting failed", anyhow::anyhow!("503"));
             tried("card")?.expect("it is due").failed(tx, &fault, t0())?;
@@ -86,6 +87,16 @@ async fn what_could_not_be_sent_is_listed_with_its_reason_and_the_platform_named
     assert_eq!(ready.status(), StatusCode::OK, "the pipeline goes on");
     let ready: Value = ready.json().await.expect("JSON");
     let why = "unserved does not take messages: posting failed: 503; 3 messages wait";
+    let refused = "unserved refuses a message for good: it does not fit";
+    let given_up = format!(
+        "what a person asked for was given up at {}, reference 7F3A in the log; 2 times in all",
+        t0().minute_text()
+    );
+    assert_eq!(ready["degraded"], json!([why, refused, given_up]));
+    // Tomorrow it stands on the status page only.
+    server.clock.set(t0().plus_ms(2 * crate::model::time::DAY_MS));
+    let ready = server.open(Method::GET, "/readyz").send().await.expect("an answer");
+    let ready: Value = ready.json().await.expect("JSON");
     assert_eq!(ready["degraded"], json!([why]));
     let elsewhere = server.get("/api/v1/outbox?platform=slack").await;
     assert_eq!(elsewhere["posts"], json!([]));
