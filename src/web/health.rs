@@ -72,7 +72,7 @@ async fn ready(Shared(state): Shared<State>) -> Response {
     degraded.extend(platforms.iter().filter_map(outbox::ChatStanding::trouble));
     let lately = now.plus_ms(-DAY_MS);
     degraded.extend(outbox::refused(&state, lately).await.unwrap_or_default());
-    if let Ok(Some(given_up)) = state.shared.store.read(|r| GivenUp::last(r)).await
+    if let Ok(Some(given_up)) = state.shared.store.read(GivenUp::last).await
         && given_up.at >= lately
     {
         degraded.push(given_up.to_string());
