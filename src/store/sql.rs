@@ -159,13 +159,13 @@ impl Store {
         });
         let gone = || Fault::because("the store's writer has stopped");
         self.jobs.send(job).await.map_err(|_| gone())?;
-        result.await.map_err(|_| match self.jobs.is_closed() {
-            true => gone(),
-            // No transaction could be begun, so nothing of it was run.
-            false => {
-                let why = anyhow::anyhow!("no transaction could be begun");
-                Fault::transient("writing to the store failed", why)
+        result.await.map_err(|_| {
+            if self.jobs.is_closed() {
+                return gone();
             }
+            // No transaction could be begun, so nothing of it was run.
+            let why = anyhow::anyhow!("no transaction could be begun");
+            Fault::transient("writing to the store failed", why)
         })?
     }
 
