@@ -43,7 +43,8 @@ pub(super) fn connect(
         adapters.slack.push(slack);
     }
     for config in &settings.chat.discord {
-        let discord = Discord::new(config.clone(), inlet.clone(), clock.clone())?;
+        let discord = Discord::new(config.clone(), inlet.clone(), clock.clone())?
+            .remembering(settings.retention.heard_days);
         let routing = Routing { channel: config.channel.clone(), routes: config.routes.clone() };
         chats.push((Arc::new(discord.clone()), routing));
         adapters.discord.push(discord);

@@ -74,7 +74,7 @@ pub async fn check(config: &Config) -> Result<Vec<Finding>, Fault> {
 }
 
 /// Stands where people's words would go: a check listens to nobody.
-struct Nobody;
+pub(super) struct Nobody;
 
 impl Inlet for Nobody {
     fn press(&self, _: Actor, _: String) -> BoxFuture<'_, Result<Pressed, Fault>> {

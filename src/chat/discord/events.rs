@@ -14,8 +14,9 @@ use tokio::time::Instant;
 
 use super::commands::{completes, used};
 use super::interact::{ASK, Deed, THINK, What};
-use super::places::Kind;
+use super::places::{Kind, given_id};
 use super::roles::STRANGER;
+use super::trouble::Trouble;
 use super::{Inner, modal, render, shortcuts};
 use crate::chat::{Content, Inbound, Said};
 
@@ -34,6 +35,10 @@ impl Inner {
     pub(super) async fn happened(&self, event: Event) {
         match event.name.as_str() {
             "READY" => {
+                if let Some(guilds) = event.data["guilds"].as_array() {
+                    let ids = guilds.iter().filter_map(|guild| given_id(guild).ok()).collect();
+                    self.missed().is_in(&ids);
+                }
                 self.register().await;
                 self.catch_up_direct().await;
             }
@@ -42,6 +47,12 @@ impl Inner {
                     self.register_in(guild).await;
                 }
                 self.catch_up(&event.data).await;
+            }
+            // One that is only out of order for now comes again.
+            "GUILD_DELETE" if event.data["unavailable"] != true => {
+                if let Ok(guild) = given_id(&event.data) {
+                    self.missed().left(guild);
+                }
             }
             "MESSAGE_CREATE" => match serde_json::from_value::<Message>(event.data) {
                 Ok(message) => {
@@ -87,7 +98,9 @@ impl Inner {
                 Ok(Kind::Thread { parent, .. }) => Some(parent),
                 // Where that can't be asked now, a mention is still a question.
                 Ok(_) | Err(_) if addressed => None,
-                _ => return,
+                // A channel, or a place that is gone or closed to the bot.
+                Ok(_) | Err(Trouble::Refused { .. }) => return,
+                Err(_) => return self.missed().fail(message.id.get()),
             },
         };
         let text = [format!("<@{}>", me.user), format!("<@!{}>", me.user)]

@@ -157,7 +157,8 @@ impl Inner {
             intents |= GatewayIntents::MESSAGE_CONTENT;
         }
         let (token, intents) = (&self.config.token, intents.bits());
-        let line = Line { token, intents, events, connected, shutdown };
+        let left_out = |event: &Event| self.left_out(event);
+        let line = Line { token, intents, events, connected, left_out: &left_out, shutdown };
         Ok(line.hold(&url, session).await)
     }
 

@@ -3,9 +3,11 @@
 //!
 //! Ids of messages grow with time over all channels, so one id says how far each of them was heard.
 //! It is kept behind the inlet, and never runs ahead of what is still under way; what is read
-//! twice is known by its key and taken once. Guarantees: a mention, a direct message of somebody
-//! who wrote to the bot before, and words in an incident's thread are heard once each, also over a
-//! restart, for [`MOST_BACK`] and [`PAGES`] pages a channel; what is beyond is counted.
+//! twice is known by its key and taken once; nothing is read from before the time for which keys
+//! are remembered. Guarantees: a mention, a direct message of somebody who wrote to the bot before,
+//! and words in an incident's thread are heard once each, also over a restart, for [`MOST_BACK`]
+//! and [`PAGES`] pages a channel; channels in which more was said are counted
+//! (`nightjar_discord_unheard_total`).
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -17,16 +19,23 @@ use serenity::model::channel::Message;
 use serenity::model::id::ChannelId;
 use tokio::time::Instant;
 
-use super::Inner;
+use super::events::Event;
 use super::places::{given_id, id};
 use super::rest::Ask;
 use super::trouble::Trouble;
+use super::{Discord, Inner};
+use crate::model::time::{DAY_MS, HOUR_MS};
+use crate::model::{Time, wall_now};
 
 /// Bits of an id behind its milliseconds.
 const MS: u32 = 22;
 /// Messages arrive a little out of order: so much before the position is read again.
 const MARGIN: u64 = 60_000 << MS;
-/// Nobody waits for an answer longer: what is older than the newest message by more is left.
+/// When ids begin (Unix ms):
+/// <https://discord.com/developers/docs/reference#snowflakes>.
+const EPOCH_MS: i64 = 1_420_070_400_000;
+/// Nobody waits for an answer longer: what is older than the newest message of a guild, or among
+/// direct messages older than now, by more is left.
 const MOST_BACK: u64 = (3 * 86_400_000) << MS;
 /// Pages of 100 messages that are read of one channel, newest first.
 const PAGES: usize = 20;
@@ -36,7 +45,7 @@ const MOST_DIRECT: usize = 200;
 const PACE: Duration = Duration::from_secs(5);
 /// Pause before the history is asked for again, doubled up to [`MOST_PAUSE`].
 const PAUSE: Duration = Duration::from_secs(1);
-/// The longest pause; after it the next session is waited for.
+/// The longest pause.
 const MOST_PAUSE: Duration = Duration::from_secs(60);
 /// Stands for the direct conversations among the guilds.
 const DIRECT: u64 = 0;
@@ -64,7 +73,32 @@ pub(super) struct Missed {
     failed: BTreeSet<u64>,
     /// Guilds whose history since the position is still to be read.
     unread: BTreeSet<u64>,
+    /// Counts the sessions: a reading ends when the next session begins another.
+    session: u64,
+    /// Days after which the key of a message may be forgotten.
+    remembered_days: Option<u32>,
     written_at: Option<Instant>,
+}
+
+/// What is to be read of each channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Span {
+    /// All up to this message was heard.
+    heard: u64,
+    /// Messages after this one are read.
+    from: u64,
+}
+
+impl Span {
+    /// Whether a message came after what was heard and before what is read.
+    fn leaves(self, message: u64) -> bool {
+        message > self.heard && message <= self.from
+    }
+}
+
+/// The first id of a time.
+fn id_at(at: Time) -> u64 {
+    u64::try_from(at.ms() - EPOCH_MS).unwrap_or(0) << MS
 }
 
 impl Missed {
@@ -75,11 +109,22 @@ impl Missed {
 
     /// A new session begins: what came before it is to be read.
     pub(super) fn begin_session(&mut self, guilds: impl Iterator<Item = u64>) {
+        self.session += 1;
         if self.position.first > 0 {
             self.advance();
             self.unread.extend(guilds);
             self.unread.insert(DIRECT);
         }
+    }
+
+    /// The session tells which guilds the bot is in: of the others there is nothing to read.
+    pub(super) fn is_in(&mut self, guilds: &BTreeSet<u64>) {
+        self.unread.retain(|guild| *guild == DIRECT || guilds.contains(guild));
+    }
+
+    /// The bot is in a guild no more.
+    pub(super) fn left(&mut self, guild: u64) {
+        self.unread.remove(&guild);
     }
 
     /// A message is begun with.
@@ -93,6 +138,13 @@ impl Missed {
     /// A message could not be kept.
     pub(super) fn fail(&mut self, message: u64) {
         self.failed.insert(message);
+    }
+
+    /// What begins a guild's reading was lost: the position stays until the next session reads it.
+    fn lose(&mut self, guild: u64) {
+        if self.position.first > 0 {
+            self.unread.insert(guild);
+        }
     }
 
     /// A message is done with.
@@ -115,10 +167,19 @@ impl Missed {
         self.written_at = None;
     }
 
-    /// From where a guild's history is to be read; `None`: it was read.
-    fn from(&self, guild: u64) -> Option<u64> {
+    /// What of a guild's history is to be read, not before `oldest`; `None`: it was read.
+    fn span(&self, guild: u64, oldest: u64, now: Time) -> Option<Span> {
         let Position { first, seen, .. } = self.position;
-        self.unread.contains(&guild).then(|| seen.saturating_sub(MARGIN).max(first - 1))
+        let before = first.saturating_sub(1);
+        let from = seen.saturating_sub(MARGIN).max(before).max(oldest).max(self.forgotten(now));
+        self.unread.contains(&guild).then(|| Span { heard: seen.max(before), from })
+    }
+
+    /// The message before which keys may be forgotten: what was handled would be handled again. An
+    /// hour is for the reading itself.
+    fn forgotten(&self, now: Time) -> u64 {
+        self.remembered_days
+            .map_or(0, |days| id_at(now.plus_ms(HOUR_MS - i64::from(days) * DAY_MS)))
     }
 
     /// Moves the position on, unless something before it is still to be read.
@@ -138,6 +199,16 @@ impl Missed {
         self.advance();
         self.written_at = Some(now);
         Some(self.position.clone())
+    }
+}
+
+impl Discord {
+    /// The same bot before an inlet that knows for so many days what it took (wall-clock time):
+    /// nothing older is brought to it again.
+    #[must_use]
+    pub fn remembering(self, days: u32) -> Self {
+        self.inner.missed().remembered_days = Some(days);
+        self
     }
 }
 
@@ -182,6 +253,19 @@ impl Inner {
         self.missed().done(id);
     }
 
+    /// Notes what an event would have told that nobody handles: the next session reads it.
+    pub(super) fn left_out(&self, event: &Event) {
+        let mut missed = self.missed();
+        let guild = event.data["guild_id"].as_str().and_then(|id| id.parse().ok());
+        match (event.name.as_str(), given_id(&event.data)) {
+            ("READY", _) => missed.lose(DIRECT),
+            ("GUILD_CREATE", Ok(guild)) if self.serves(Some(guild)) => missed.lose(guild),
+            // It is under way until it is read.
+            ("MESSAGE_CREATE", Ok(message)) if self.serves(guild) => missed.begin(message),
+            _ => {}
+        }
+    }
+
     /// Hears what was said in a guild while no session stood. `guild` is how the gateway tells it:
     /// with its channels, its active threads, and the newest message of each.
     pub(super) async fn catch_up(&self, guild: &Value) {
@@ -204,55 +288,68 @@ impl Inner {
     pub(super) async fn catch_up_direct(&self) {
         let channels = self.missed().position.direct.clone();
         let all = channels.into_iter().map(|channel| (channel, u64::MAX)).collect();
-        self.read_missed(None, all, 0).await;
+        let oldest = id_at(wall_now()).saturating_sub(MOST_BACK);
+        self.read_missed(None, all, oldest).await;
     }
 
-    /// Reads channels, each with its newest message, from the position on and not before `oldest`.
+    /// Reads channels, each with its newest message, from the position on and not before `oldest`,
+    /// until that is done or a new session reads them.
     async fn read_missed(&self, guild: Option<u64>, channels: Vec<(u64, u64)>, oldest: u64) {
         let name = guild.unwrap_or(DIRECT);
+        let session = self.missed().session;
         let mut pause = PAUSE;
         loop {
-            let Some(from) = self.missed().from(name) else { return };
-            let trouble = match self.read_all(guild, &channels, from.max(oldest)).await {
-                Ok(()) => {
+            let span = {
+                let missed = self.missed();
+                let is_ours = missed.session == session;
+                missed.span(name, oldest, wall_now()).filter(|_| is_ours)
+            };
+            let Some(span) = span else { return };
+            let trouble = match self.read_all(guild, &channels, span).await {
+                Ok(n_left) => {
+                    metrics::counter!("nightjar_discord_unheard_total").increment(n_left);
                     self.missed().unread.remove(&name);
                     return self.keep_position(true).await;
                 }
                 Err(trouble) => trouble,
             };
-            if pause >= MOST_PAUSE {
-                tracing::warn!(reason = %trouble, "what was missed waits for a new session");
-                return;
-            }
             tracing::warn!(reason = %trouble, "what was missed could not be read yet");
             let least = match trouble {
                 Trouble::Limited { after } => after,
                 _ => Duration::ZERO,
             };
             tokio::time::sleep(pause.max(least)).await;
-            pause *= 2;
+            pause = (pause * 2).min(MOST_PAUSE);
         }
     }
 
+    /// Reads channels, and counts those in which something was left.
     async fn read_all(
         &self,
         guild: Option<u64>,
         channels: &[(u64, u64)],
-        from: u64,
-    ) -> Result<(), Trouble> {
-        for (channel, _) in channels.iter().filter(|(_, newest)| *newest > from) {
-            self.read_channel(guild, *channel, from).await?;
+        span: Span,
+    ) -> Result<u64, Trouble> {
+        let mut n_left = 0;
+        for (channel, newest) in channels {
+            let is_left = if *newest > span.from {
+                self.read_channel(guild, *channel, span).await?
+            } else {
+                span.leaves(*newest)
+            };
+            n_left += u64::from(is_left);
         }
-        Ok(())
+        Ok(n_left)
     }
 
-    /// Hears the messages of a channel after `from`, oldest first.
+    /// Hears the messages of a channel after `span.from`, oldest first, and says whether others that
+    /// were not heard came before.
     async fn read_channel(
         &self,
         guild: Option<u64>,
         channel: u64,
-        from: u64,
-    ) -> Result<(), Trouble> {
+        span: Span,
+    ) -> Result<bool, Trouble> {
         let mut all: Vec<(u64, Value)> = Vec::new();
         let mut is_whole = false;
         for _ in 0..PAGES {
@@ -262,23 +359,23 @@ impl Inner {
             ask.params.extend(all.last().map(|(id, _)| ("before", id.to_string())));
             let page = match self.rest.ask(ask).await {
                 // A place that is gone or closed to the bot: nobody there waits for it.
-                Err(Trouble::Refused { .. }) => return Ok(()),
+                Err(Trouble::Refused { .. }) => return Ok(false),
                 other => other?,
             };
             let page = page.as_array().map(Vec::as_slice).unwrap_or_default();
             for message in page {
                 all.push((given_id(message)?, message.clone()));
             }
-            is_whole = page.len() < 100 || all.last().is_some_and(|(id, _)| *id <= from);
+            is_whole = page.len() < 100 || all.last().is_some_and(|(id, _)| *id <= span.from);
             if is_whole {
                 break;
             }
         }
-        if !is_whole {
-            metrics::counter!("nightjar_discord_unheard_total").increment(1);
+        let is_left = !is_whole || all.iter().any(|(id, _)| span.leaves(*id));
+        if is_left {
             tracing::warn!(channel, "so much was missed in a channel that its beginning is left");
         }
-        all.retain(|(id, _)| *id > from);
+        all.retain(|(id, _)| *id > span.from);
         for (_, mut message) in all.into_iter().rev() {
             // The gateway names the guild, the history does not.
             if let Some(guild) = guild {
@@ -289,7 +386,7 @@ impl Inner {
                 Err(error) => tracing::warn!(line = error.line(), "a message can't be read"),
             }
         }
-        Ok(())
+        Ok(is_left)
     }
 
     /// The guilds that this bot serves, by id.
@@ -299,58 +396,4 @@ impl Inner {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn after(position: u64) -> Missed {
-        let mut missed = Missed::default();
-        missed.known(Position { first: 1, seen: position, direct: Vec::new() });
-        missed
-    }
-
-    #[test]
-    fn the_position_stays_before_what_is_under_way_failed_or_unread() {
-        let mut missed = after(10);
-        let now = Instant::now();
-        let seen = |missed: &mut Missed| missed.due(now, true).expect("is known").seen;
-        for message in [20, 30, 40] {
-            missed.begin(message);
-        }
-        missed.done(40);
-        assert_eq!(seen(&mut missed), 19);
-        missed.done(20);
-        missed.fail(30);
-        missed.done(30);
-        assert_eq!(seen(&mut missed), 29, "what was not kept is read again");
-        missed.begin_session([7].into_iter());
-        missed.begin(50);
-        missed.done(50);
-        missed.begin(30);
-        missed.done(30);
-        assert_eq!(seen(&mut missed), 29, "what came before the session is still to be read");
-        assert_eq!(missed.from(7), Some(0));
-        missed.unread.clear();
-        assert_eq!(missed.from(7), None);
-        assert_eq!(seen(&mut missed), 50);
-    }
-
-    #[test]
-    fn nothing_is_read_or_written_before_the_position_is_known() {
-        let mut missed = Missed::default();
-        missed.begin_session([7].into_iter());
-        assert_eq!((missed.from(7), missed.due(Instant::now(), true)), (None, None));
-        missed.known(Position::default());
-        missed.begin_session([7].into_iter());
-        assert_eq!(missed.from(7), None, "a bot that never heard anything has missed nothing");
-    }
-
-    #[test]
-    fn only_the_newest_direct_conversations_are_remembered() {
-        let mut missed = after(1);
-        for channel in (0..300).chain([250]) {
-            missed.note_direct(channel);
-        }
-        let direct = &missed.position.direct;
-        assert_eq!((direct.len(), direct.first(), direct.last()), (200, Some(&100), Some(&250)));
-    }
-}
+mod tests;

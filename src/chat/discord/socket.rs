@@ -58,6 +58,9 @@ pub(super) struct Line<'a> {
     pub(super) events: &'a mpsc::Sender<Event>,
     /// Called once events come.
     pub(super) connected: &'a (dyn Fn() + Send + Sync),
+    /// Called with an event for which there was no room. Its number is passed over all the same: a
+    /// resumed session would bring it into the same crowd.
+    pub(super) left_out: &'a (dyn Fn(&Event) + Send + Sync),
     /// When to end.
     pub(super) shutdown: &'a CancellationToken,
 }
@@ -156,7 +159,8 @@ impl Line<'_> {
             (self.connected)();
         }
         let event = Event { name, data, at: Instant::now() };
-        if self.events.try_send(event).is_err() {
+        if let Err(error) = self.events.try_send(event) {
+            (self.left_out)(&error.into_inner());
             metrics::counter!("nightjar_discord_shed_total").increment(1);
             tracing::error!(
                 "events of discord come faster than they are handled; one was left out"
@@ -219,4 +223,35 @@ fn ended(gone: Gone, session: &mut Option<Session>) -> End {
         return End::Anew(format!("the session was closed with code {code}"));
     }
     End::Resume(format!("the connection was closed with code {code}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+
+    #[test]
+    fn an_event_that_finds_no_room_is_told() {
+        let (events, _receiver) = mpsc::channel(1);
+        let (token, shutdown) = (Secret::new("not-a-real-token"), CancellationToken::new());
+        let told = Mutex::new(Vec::new());
+        let left_out = |event: &Event| {
+            told.lock().expect("no panic").push((event.name.clone(), event.data.clone()));
+        };
+        let line = Line {
+            token: &token,
+            intents: 0,
+            events: &events,
+            connected: &|| {},
+            left_out: &left_out,
+            shutdown: &shutdown,
+        };
+        for seq in 1..=2 {
+            let payload = json!({ "op": 0, "t": "MESSAGE_CREATE", "s": seq, "d": { "id": seq } });
+            line.dispatch(payload, &mut None);
+        }
+        let told = told.into_inner().expect("no panic");
+        assert_eq!(told, [("MESSAGE_CREATE".to_owned(), json!({ "id": 2 }))]);
+    }
 }
