@@ -31,9 +31,7 @@ impl Clerk {
             }
             Who::Stranger(words) => {
                 metrics::counter!("nightjar_command_strangers_total").increment(1);
-                let key = inbound.key.clone();
-                // What somebody said who is not served is nobody's business here.
-                self.desk().store.write(move |tx| heard::forget(tx, &key)).await?;
+                self.forget(&inbound.key).await?;
                 if let Some(words) = words
                     && let Err(fault) =
                         chat.ephemeral(inbound.address(), Content::text(words)).await

@@ -108,7 +108,7 @@ impl Clerk {
     /// We failed; it stays due.
     pub(super) async fn handle(&self, inbound: &Inbound, asked: Asked) -> Result<(), Fault> {
         match (asked, &inbound.said) {
-            (Asked::Nothing, _) => self.finish(&inbound.key).await.map(|_| ()),
+            (Asked::Nothing, _) => self.forget(&inbound.key).await,
             (Asked::Question(text, incident), _) => {
                 let (progress, told) = mpsc::channel(DEPTH);
                 let answer = self.answer(inbound, (text, incident), progress);
@@ -320,6 +320,12 @@ impl Clerk {
         self.desk().store.write(move |tx| heard::finish(tx, &key)).await
     }
 
+    /// Marks something as handled and keeps none of its words: it was nobody's business here.
+    pub(super) async fn forget(&self, key: &str) -> Result<(), Fault> {
+        let key = key.to_owned();
+        self.desk().store.write(move |tx| heard::forget(tx, &key)).await.map(|_| ())
+    }
+
     /// The key of the answer to something that was said: it names the message for good.
     #[must_use]
     pub fn answer_key(inbound: &Inbound) -> String {
@@ -395,7 +401,11 @@ fn asks(text: &str) -> bool {
 }
 
 /// The incident whose own channel this is.
-fn room_of(rows: &Rows<'_>, platform: &str, channel: &str) -> Result<Option<IncidentId>, Fault> {
+pub(super) fn room_of(
+    rows: &Rows<'_>,
+    platform: &str,
+    channel: &str,
+) -> Result<Option<IncidentId>, Fault> {
     if channel.is_empty() {
         return Ok(None);
     }

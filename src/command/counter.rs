@@ -8,7 +8,7 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
-use super::clerk::thread_of;
+use super::clerk::{room_of, thread_of};
 use super::wish::{self, Faults, Wish};
 use super::{Desk, Problem, forms, lists, plan, said};
 use crate::bus::Event;
@@ -119,15 +119,20 @@ impl Counter {
         Inbound { key, at: self.desk.clock.now(), said: masked(inbound.said), ..inbound }
     }
 
-    /// Whether something is for the bot: all but talk without a mention elsewhere than in the thread
-    /// of an incident.
+    /// Whether something may be for the bot: all but talk without a mention elsewhere than in the
+    /// thread of an incident, or in a thread of its own channel.
     async fn concerns(&self, inbound: &Inbound) -> Result<bool, Fault> {
         if !matches!(inbound.said, Said::Message { addressed: false, .. }) {
             return Ok(true);
         }
         let Some(thread) = inbound.thread.clone() else { return Ok(false) };
         let (platform, channel) = (inbound.platform.clone(), inbound.channel.clone());
-        let read = move |r: &Rows<'_>| thread_of(r, &platform, &channel, &thread);
+        let read = move |r: &Rows<'_>| {
+            Ok(match thread_of(r, &platform, &channel, &thread)? {
+                None => room_of(r, &platform, &channel)?,
+                found => found,
+            })
+        };
         Ok(self.desk.store.read(read).await?.is_some())
     }
 
@@ -135,7 +140,7 @@ impl Counter {
     /// the wall clock, and what is kept is trimmed by event time.
     ///
     /// Talk that is not for the bot, outside the threads of incidents, is nobody's business: it is
-    /// not kept.
+    /// not kept. Of talk in these threads that asks nothing, the words go when that is found out.
     ///
     /// # Errors
     /// The store failed; nothing was kept.

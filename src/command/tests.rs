@@ -9,6 +9,7 @@ mod incidents;
 mod parts;
 mod policy;
 mod submits;
+mod talk;
 mod why;
 
 use std::sync::Arc;
