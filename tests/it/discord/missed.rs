@@ -92,3 +92,34 @@ async fn what_was_said_while_the_process_was_down_is_heard_by_the_next() {
     assert_eq!((in_post.channel, in_post.thread), (FORUM.to_string(), Some(root.message)));
     assert_eq!(fake.n_answered(429) + fake.n_answered(403), 0);
 }
+
+/// How far was heard, as it was kept.
+fn position(desk: &Desk) -> Option<u64> {
+    let text = desk.state.lock().expect("no panic").position.clone()?;
+    serde_json::from_str::<serde_json::Value>(&text).ok()?["seen"].as_u64()
+}
+
+#[tokio::test]
+async fn old_direct_messages_stay_old_and_a_guild_without_the_bot_holds_nothing_up() {
+    let (fake, desk) = (Fake::start().await, Desk::default());
+    let direct = fake.world().direct(BOB);
+    fake.say(BOB, direct, "of last week");
+    let now = {
+        let mut world = fake.world();
+        let old = &mut world.messages.get_mut(&direct).expect("was said")[0]["id"];
+        let now: u64 = old.as_str().and_then(|id| id.parse().ok()).expect("an id");
+        *old = serde_json::json!((now - ((7 * 86_400_000) << 22)).to_string());
+        now
+    };
+    fake.say(BOB, direct, "of today");
+    // The run before had heard little of it, and its keys are forgotten since.
+    let known = serde_json::json!({ "first": 1, "seen": 1, "direct": [direct] });
+    desk.state.lock().expect("no panic").position = Some(known.to_string());
+    let mut settings = config(&fake);
+    settings.guilds.push("1400000000000000009".into());
+    let (_discord, _guard) = listening(&fake, &desk, settings).await;
+    heard(&desk, 1).await;
+    let moved = async || position(&desk).is_some_and(|seen| seen > now);
+    eventually("the position moves on", Duration::from_secs(20), moved).await;
+    assert_eq!(words(&desk), ["of today"]);
+}
