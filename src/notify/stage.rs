@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use super::card::{Facts, incident_card};
-use super::news::{Heart, delta, urgency};
+use super::news::{Delta, Heart, deltas, urgency};
 use super::rooms;
 use crate::bus::{Bus, Event};
 use crate::chat::room::RoomState;
@@ -113,7 +113,7 @@ impl Notify {
         let stamp = known.filter(|t| t.until.is_none_or(|at| now < at)).map(|t| t.stamp.clone());
         let told: BTreeSet<EntryId> = known.map(|t| t.entries.clone()).unwrap_or_default();
         let read = self.store.read(move |r| read(r, id, stamp.as_ref(), &told)).await?;
-        let Some(Found { facts, stamp, fresh }) = read else { return Ok(()) };
+        let Some(Found { facts, stamp, fresh, deltas }) = read else { return Ok(()) };
         let heart = Heart::of(&facts, now);
         let wanted = Wanted {
             is_past: !facts.incident.state.is_active()
@@ -123,12 +123,11 @@ impl Notify {
             card: Content::card(self.card(&facts, now)),
             platforms: self.platforms.clone(),
             until: heart.until(),
-            entries: fresh.iter().map(|e| e.id).collect(),
-            deltas: fresh.iter().map(|e| delta(&facts, e)).collect(),
+            deltas,
             incident: facts.incident,
             now,
         };
-        let (until, entries) = (wanted.until, wanted.entries.clone());
+        let until = wanted.until;
         let n_wanted = self.store.write(move |tx| wanted.put(tx)).await?;
         if n_wanted > 0 {
             metrics::counter!("nightjar_notify_wanted_total").increment(n_wanted);
@@ -138,7 +137,7 @@ impl Notify {
             || Told { stamp: stamp.clone(), until, heart: heart.clone(), entries: BTreeSet::new() };
         let told = self.told.entry(id).or_insert_with(empty);
         (told.stamp, told.until, told.heart) = (stamp, until, heart);
-        told.entries.extend(entries);
+        told.entries.extend(fresh);
         Ok(())
     }
 
@@ -163,16 +162,16 @@ struct Found {
     facts: Facts,
     stamp: Stamp,
     /// Entries that were not wanted yet since the start, the oldest first.
-    fresh: Vec<TimelineEntry>,
+    fresh: Vec<EntryId>,
+    /// What a thread says of them.
+    deltas: Vec<Delta>,
 }
 
 /// What is to stand of one incident.
 struct Wanted {
     incident: Incident,
     card: Content,
-    /// Text of each new thread entry, and whether it is important.
-    deltas: Vec<(String, bool)>,
-    entries: Vec<EntryId>,
+    deltas: Vec<Delta>,
     platforms: Vec<Platform>,
     changed: bool,
     decidable: bool,
@@ -203,11 +202,12 @@ impl Wanted {
             let urgency = urgency(before.is_none(), self.changed, self.decidable);
             n += u64::from(Post { urgency, incident: Some(id), ..card }.want(tx)?);
             n += self.room(tx, platform)?;
-            for (entry, (text, broadcast)) in self.entries.iter().zip(&self.deltas) {
-                let (at, text) = ((name, channel.as_str()), Content::text(text));
+            for delta in &self.deltas {
+                let (at, text) = ((name, channel.as_str()), Content::text(&delta.text));
                 let within = Within::Post(key.clone());
-                let post = Post::new(format!("{id}/{entry}"), at, within, text, self.now);
-                let post = Post { broadcast: *broadcast, incident: Some(id), ..post };
+                let post = Post::new(format!("{id}/{}", delta.name), at, within, text, self.now);
+                let broadcast = delta.is_important;
+                let post = Post { broadcast, incident: Some(id), ..post };
                 n += u64::from(post.want(tx)?);
             }
         }
@@ -232,12 +232,10 @@ impl Wanted {
         let Some(channel) = stands.and_then(|r| r.channel) else { return Ok(n) };
         let told = rooms::card(id, (name, &channel), self.card.clone(), self.now);
         n += u64::from(told.want(tx)?);
-        for (entry, (text, _)) in
-            self.entries.iter().zip(&self.deltas).filter(|(_, (_, important))| *important)
-        {
-            let at = (name, channel.as_str());
-            let text = Content::text(text);
-            let post = Post::new(format!("{id}/{entry}/room"), at, Within::Channel, text, self.now);
+        for delta in self.deltas.iter().filter(|d| d.is_important) {
+            let (at, text) = ((name, channel.as_str()), Content::text(&delta.text));
+            let key = format!("{id}/{}/room", delta.name);
+            let post = Post::new(key, at, Within::Channel, text, self.now);
             n += u64::from(Post { incident: Some(id), ..post }.want(tx)?);
         }
         Ok(n)
@@ -269,9 +267,10 @@ fn read(
         runs: rows.list::<Run>(&own)?,
         incident,
     };
-    let mut fresh = rows.list::<TimelineEntry>(&own)?;
-    fresh.retain(|e| !told.contains(&e.id));
-    Ok(Some(Found { facts, stamp, fresh }))
+    let story = rows.list::<TimelineEntry>(&own)?;
+    let deltas = deltas(&facts, &story, told);
+    let fresh = story.iter().map(|e| e.id).filter(|id| !told.contains(id)).collect();
+    Ok(Some(Found { facts, stamp, fresh, deltas }))
 }
 
 /// The incidents that are looked at: all that are active, and the newest that changed lately.
