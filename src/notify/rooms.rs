@@ -6,7 +6,7 @@
 //! that a platform refuses is said in the incident's thread and tried again when it changes; the
 //! delivery of messages waits for none of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,12 +19,15 @@ use crate::chat::room::{Keep, Kept, RoomState};
 use crate::chat::{Card, Chat, Content, Post, PostState, Room, Urgency, Within};
 use crate::model::{Fault, Incident, IncidentId, Severity, SharedClock, Time};
 use crate::stage::Stage;
-use crate::store::{Filter, Record as _, Store, Tx};
+use crate::store::{Filter, Record as _, Rows, Store, Tx};
 
-/// Rooms of one platform that are looked at in one round.
+/// Rooms of one platform that are kept in one round.
 const ROUND: usize = 20;
 /// How long a platform may take for one room.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How long (ms of event time) the card in a channel must have stood before that is closed: what
+/// else the end brings, such as the last chart, is wanted by then.
+const LINGER_MS: i64 = 10_000;
 /// How long a room rests after a failure, at first and at most.
 const REST: (Duration, Duration) = (Duration::from_secs(2), Duration::from_secs(120));
 
@@ -55,29 +58,46 @@ impl Rooms {
     /// What is due on one platform and does not rest.
     async fn due(&self, chat: &Arc<dyn Chat>) -> Result<Vec<Due>, Fault> {
         let (platform, closes) = (chat.platform().to_owned(), chat.rooms().closes);
-        let due = Filter { limit: ROUND, ..Filter::states([RoomState::Due.as_str()]) };
-        let due = Filter { parent: Some(platform), ..due };
+        let (now, wall) = (self.clock.now(), Instant::now());
+        let resting = self.resting.iter().filter(|(_, rest)| rest.1 > wall);
+        let resting: BTreeSet<String> = resting.map(|(row, _)| row.clone()).collect();
         let read = self.store.read(move |r| {
+            let due = Filter::states([RoomState::Due.as_str()]);
+            let due = Filter { parent: Some(platform.clone()), ..due };
+            // What can't be kept now takes no place of what can.
+            let due = r.list::<Room>(&due)?.into_iter().filter(|d| !resting.contains(&d.key()));
+            let mut open = None;
             let mut found = Vec::new();
-            for room in r.list::<Room>(&due)? {
+            for room in due {
+                if found.len() >= ROUND {
+                    break;
+                }
                 let of = |key: &str| r.get::<Post>(Post::row(&room.platform, key));
                 // Before its card stands there is nothing to lead to.
                 let Some(card) = of(&card_key(room.incident))?.and_then(|post| post.place) else {
                     continue;
                 };
-                let close = closes && room.is_over && room.channel.is_some();
-                let told = of(&room_key(room.incident))?;
-                // What is still to be said there goes first: a closed channel takes no edit.
-                if close && told.is_none_or(|p| p.state != PostState::Sent || p.dressed) {
-                    continue;
+                let channel = room.channel.as_ref().filter(|_| closes && room.is_over);
+                if let Some(channel) = channel {
+                    // What is still to be said there goes first: a closed channel takes no edit.
+                    let told = of(&room_key(room.incident))?;
+                    if told.is_none_or(|p| !is_told(&p, now)) {
+                        continue;
+                    }
+                    let open = match &mut open {
+                        Some(open) => open,
+                        none => none.insert(channels_in_line(r, &platform)?),
+                    };
+                    if open.contains(channel) {
+                        continue;
+                    }
                 }
+                let close = channel.is_some();
                 found.push(Keep { room, card, close });
             }
             Ok(found)
         });
-        let now = Instant::now();
-        let rests = |k: &Keep| self.resting.get(&k.room.key()).is_some_and(|r| r.1 > now);
-        let due = read.await?.into_iter().filter(|keep| !rests(keep));
+        let due = read.await?.into_iter();
         Ok(due.map(|keep| Due { chat: chat.clone(), keep }).collect())
     }
 
@@ -117,6 +137,19 @@ impl Rooms {
         }
         Ok(())
     }
+}
+
+/// Whether the card in a channel says the end, and has for a while.
+fn is_told(card: &Post, now: Time) -> bool {
+    card.state == PostState::Sent && !card.dressed && now.ms_since(card.due_at) >= LINGER_MS
+}
+
+/// The channels in which something is still to be said.
+fn channels_in_line(rows: &Rows<'_>, platform: &str) -> Result<BTreeSet<String>, Fault> {
+    let open = [PostState::Waiting, PostState::Due, PostState::Trying];
+    let open = Filter::states(open.into_iter().flat_map(Post::words));
+    let open = Filter { parent: Some(platform.to_owned()), ..open };
+    Ok(rows.list::<Post>(&open)?.into_iter().map(|post| post.channel).collect())
 }
 
 /// Keeps what came of it; says whether there is something new to tell.
