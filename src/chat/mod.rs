@@ -86,6 +86,8 @@ pub struct Limits {
     pub every_ms: u64,
     /// Edits of the whole platform in a minute of wall time; 0: no such limit.
     pub edits_a_minute: usize,
+    /// Whether a pause that is asked for at an edit is one of that channel's edits only.
+    pub edits_by_channel: bool,
     /// Whether charts must be sent as pictures, because [`Block::Chart`] can't be drawn there.
     pub charts_as_files: bool,
 }
@@ -117,7 +119,7 @@ pub struct Draft {
     /// Where it stands already, where that is known: it is edited there.
     pub place: Option<Place>,
     /// Whether an earlier try may have reached the platform without our knowing: the channel is
-    /// read for the key before anything new is written.
+    /// read for the key before anything new is written, also where the message at `place` is gone.
     pub doubtful: bool,
     /// When it was first tried (wall time), where it is doubtful: how far back the channel is
     /// read. `None`: to its beginning.

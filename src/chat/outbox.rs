@@ -152,8 +152,8 @@ pub struct Post {
     /// Since when the platform lacks its newest content; of what stands, since when it last did.
     #[serde(default)]
     pub due_at: Time,
-    /// When it was first tried (wall time), as long as it does not stand: how far back its platform
-    /// is searched for it.
+    /// When it was first tried (wall time) since it was last known where it stands: how far back its
+    /// platform is searched for it, also where what stood was deleted meanwhile.
     #[serde(default)]
     pub tried_at: Option<Time>,
     /// Tries of the newest content.

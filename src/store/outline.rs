@@ -57,6 +57,34 @@ impl Rows<'_> {
         run().map_err(|e| fault("listing records", e))
     }
 
+    /// As [`outlines`](Self::outlines), the oldest `each` of every subject.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn outlines_by_subject<R: Record>(
+        &self,
+        parent: &str,
+        state: &str,
+        each: usize,
+    ) -> Result<Vec<Outline>, Fault> {
+        let sql = format!(
+            "SELECT id, at, state, subject FROM (SELECT id, at, state, subject, row_number() OVER \
+             (PARTITION BY subject ORDER BY at, id) AS place FROM record WHERE kind = '{}' \
+             AND parent = ? AND state = ?) WHERE place <= ? ORDER BY at, id",
+            R::KIND
+        );
+        let run = || -> rusqlite::Result<Vec<Outline>> {
+            let mut statement = self.conn.prepare_cached(&sql)?;
+            let each = i64::try_from(each).unwrap_or(i64::MAX);
+            let rows = statement.query_map(params![parent, state, each], |r| {
+                let at = Time::from_ms(r.get(1)?);
+                Ok(Outline { id: r.get(0)?, at, state: r.get(2)?, subject: r.get(3)? })
+            })?;
+            rows.collect()
+        };
+        run().map_err(|e| fault("listing records of each subject", e))
+    }
+
     /// How many records have this parent and state, and the oldest one's time.
     ///
     /// # Errors

@@ -167,6 +167,7 @@ impl Chat for Console {
             file_bytes: 4 << 20,
             every_ms: 0,
             edits_a_minute: 0,
+            edits_by_channel: true,
             charts_as_files: false,
         }
     }

@@ -232,6 +232,7 @@ impl Chat for Discord {
             file_bytes: 10 << 20,
             every_ms: 1_000,
             edits_a_minute: 0,
+            edits_by_channel: true,
             charts_as_files: true,
         }
     }

@@ -12,7 +12,7 @@ use serenity_transport::{Client, Response};
 use tokio::time::Instant;
 
 use super::pace::{Halt, Pace};
-use super::trouble::Trouble;
+use super::trouble::{Trouble, code};
 use crate::model::{Fault, Secret};
 
 /// Time that a request may take; first responses to interactions take at most
@@ -148,7 +148,8 @@ impl Rest {
                 // A limit beneath that of its route, such as the one on names of channels, may
                 // come without headers; Discord's own answer then says that it is not over all.
                 let told: Option<Value> = serde_json::from_slice(&body).ok();
-                let own = told.is_some_and(|t| t["global"] == false);
+                let own =
+                    told.is_some_and(|t| t["global"] == false || t["code"] == code::OLD_EDITS);
                 let all = headers.get("x-ratelimit-scope").is_some_and(|v| v == "global")
                     || headers.contains_key("x-ratelimit-global")
                     || (left.is_none() && !own);

@@ -7,6 +7,9 @@ use serde_json::Value;
 use crate::chat::seek;
 use crate::model::Fault;
 
+/// How long edits rest after too many of old messages, where Discord does not say it.
+const OLD_EDITS_REST: Duration = Duration::from_secs(30);
+
 /// Codes of the API that are looked at by name.
 pub(super) mod code {
     /// The channel (or thread) does not exist.
@@ -19,6 +22,8 @@ pub(super) mod code {
     pub(in super::super) const MISSING_PERMISSIONS: i64 = 50_013;
     /// The thread is archived.
     pub(in super::super) const ARCHIVED: i64 = 50_083;
+    /// Too many edits of messages that are older than an hour.
+    pub(in super::super) const OLD_EDITS: i64 = 30_046;
     /// The message has a thread already.
     pub(in super::super) const HAS_THREAD: i64 = 160_004;
 }
@@ -65,6 +70,12 @@ impl Trouble {
     pub(super) fn of(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
         let json: Option<Value> = serde_json::from_slice(body).ok().filter(Value::is_object);
         match (status, json) {
+            // It comes with 429 or 400, mostly without a time.
+            (400..=499, Some(json)) if json["code"] == code::OLD_EDITS => {
+                let told = json["retry_after"].as_f64().filter(|s| (0.0..=86_400.0).contains(s));
+                let after = told.map(Duration::from_secs_f64).or(retry_after);
+                Self::Limited { after: after.unwrap_or(OLD_EDITS_REST) }
+            }
             (429, json) => {
                 let told = json.as_ref().and_then(|j| j["retry_after"].as_f64());
                 let told = told.filter(|s| (0.0..=86_400.0).contains(s));
@@ -146,6 +157,21 @@ fn collect(errors: &Value, path: &str, found: &mut Vec<String>) {
             collect(inner, name, found);
         } else {
             collect(inner, &format!("{path}.{name}"), found);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_edits_of_old_messages_pass_after_a_rest() {
+        let said = br#"{"message": "Maximum number of edits to messages older than 1 hour reached. Try again later.", "code": 30046}"#;
+        for status in [400, 429] {
+            let fault = Trouble::of(status, None, said).fault("edit");
+            let Fault::Transient { after, .. } = fault else { panic!("{}", fault.chain()) };
+            assert_eq!(after, Some(OLD_EDITS_REST), "status {status}");
         }
     }
 }

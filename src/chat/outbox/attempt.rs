@@ -57,11 +57,12 @@ impl Attempt {
             Content::File { file, .. } => tx.get::<StoredFile>(file)?,
             _ => None,
         };
-        let is_tried = post.state == PostState::Trying || post.tried_at.is_some();
-        let doubtful = is_tried && post.place.is_none();
+        // An edit is in doubt too: where somebody deleted what stood, the earlier try may have written
+        // it again, somewhere nobody knows.
+        let doubtful = post.state == PostState::Trying || post.tried_at.is_some();
         // Rows of before have no such time: they were not tried before they were wanted.
         let first = post.tried_at.unwrap_or(if doubtful { post.at } else { wall });
-        let tried_at = post.place.is_none().then_some(first);
+        let tried_at = Some(first);
         let post = Post { state: PostState::Trying, tried_at, n_tries: post.n_tries + 1, ..post };
         tx.put(&post)?;
         Ok(Some(Self { post, doubtful, thread, file }))
@@ -113,12 +114,11 @@ impl Attempt {
         Ledger::failed(tx, &self.post.platform, fault, now)
     }
 
-    /// Keeps how the post is marked on its platform now.
+    /// Keeps how the post with this row is marked on its platform now.
     ///
     /// # Errors
     /// The store failed.
-    pub fn dressed(&self, tx: &Tx<'_>, on: bool) -> Result<(), Fault> {
-        let row = Post::row(&self.post.platform, &self.post.key);
+    pub fn dressed(tx: &Tx<'_>, row: &str, on: bool) -> Result<(), Fault> {
         match tx.get::<Post>(row)? {
             Some(post) => tx.put(&Post { dressed: on, ..post }),
             None => Ok(()),
@@ -193,7 +193,11 @@ mod tests {
             let (platform, channel) = ("slack".to_owned(), "C1".to_owned());
             fourth.stood(tx, Place { platform, channel, message: "1".into() }, at(41))?;
             Post { content: Content::text("newest"), ..post() }.want(tx)?;
-            assert_eq!(seen(&begin(50)?), (false, None), "it is known where it stands");
+            assert_eq!(seen(&begin(50)?), (false, Some(at(50))), "it is known where it stands");
+            // The answer to the edit is lost: it may have been written anew, elsewhere.
+            let edited = begin(60)?;
+            assert_eq!(seen(&edited), (true, Some(at(50))));
+            assert!(edited.post.place.is_some());
             Ok(())
         };
         store.write(test).await.expect("the store works");

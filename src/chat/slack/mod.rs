@@ -186,6 +186,7 @@ impl Chat for Slack {
             file_bytes: 20 << 20,
             every_ms: 1_050,
             edits_a_minute: 50,
+            edits_by_channel: false,
             charts_as_files: true,
         }
     }

@@ -63,6 +63,7 @@ impl Chat for Platform {
             file_bytes: 1 << 20,
             every_ms: 0,
             edits_a_minute: 0,
+            edits_by_channel: false,
             charts_as_files: true,
         }
     }

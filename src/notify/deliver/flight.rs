@@ -52,7 +52,7 @@ pub(super) async fn fly(
             "a post was not sent"
         );
     }
-    let (tried, stands) = (attempt.clone(), answer.as_ref().ok().cloned());
+    let due_at = attempt.post.due_at;
     store
         .write(move |tx| match answer {
             Ok(place) => attempt.stood(tx, place, now).map(|_| ()),
@@ -60,30 +60,13 @@ pub(super) async fn fly(
         })
         .await?;
     count(&platform, ended, ticket);
-    if let Some(place) = stands {
+    if ended == Ended::Sent {
         // Since the platform lacked its newest content.
-        let seconds = now.ms_since(tried.post.due_at).max(0) as f64 / 1_000.0;
+        let seconds = now.ms_since(due_at).max(0) as f64 / 1_000.0;
         let labels = [("platform", platform), ("urgency", ticket.urgency.as_str().to_owned())];
         metrics::histogram!("nightjar_notify_latency_seconds", &labels).record(seconds);
-        dress(chat.as_ref(), &store, tried, place).await?;
     }
     Ok((ended, called))
-}
-
-/// Marks the card of an incident as the one to find, or no more. It is looks: what fails is tried
-/// again when the card changes.
-async fn dress(chat: &dyn Chat, store: &Store, tried: Attempt, place: Place) -> Result<(), Fault> {
-    let Some(on) = tried.post.dress() else { return Ok(()) };
-    let dressed = tokio::time::timeout(PATIENCE, chat.dress(place, on)).await;
-    match dressed {
-        Ok(Ok(())) => store.write(move |tx| tried.dressed(tx, on)).await,
-        Ok(Err(fault)) => {
-            let (post, error) = (&tried.post.key, fault.chain());
-            tracing::info!(platform = chat.platform(), post, error, "a card was not marked");
-            Ok(())
-        }
-        Err(_) => Ok(()),
-    }
 }
 
 async fn call(chat: &dyn Chat, attempt: &Attempt) -> Result<Place, Fault> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::chat::Urgency;
+use crate::chat::{Limits, Urgency};
 
 /// Least time between two edits of one message that change only its looks.
 pub(super) const COSMETIC: Duration = Duration::from_secs(10);
@@ -61,6 +61,8 @@ struct Channel {
     busy: bool,
     /// New messages rest until then.
     new_at: Option<Instant>,
+    /// Edits rest until then.
+    edits_at: Option<Instant>,
     /// Everything rests until then.
     any_at: Option<Instant>,
     /// Failures since something went through.
@@ -87,7 +89,9 @@ pub(super) struct Lanes {
     edits_a_minute: usize,
     /// When edits were begun within the last minute.
     edits: VecDeque<Instant>,
-    /// Edits rest until then, in all channels: platforms count them together.
+    /// Whether the platform counts edits by channel.
+    edits_by_channel: bool,
+    /// Edits rest until then, in all channels, where the platform counts them together.
     edits_at: Option<Instant>,
     n_busy: usize,
     /// Failures since something went through anywhere.
@@ -95,14 +99,14 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    /// Lanes where new messages of one channel are `every` apart, and all edits together keep to a
-    /// number a minute (0: to none).
-    pub(super) fn new(every: Duration, edits_a_minute: usize) -> Self {
+    /// Lanes that keep to what a platform takes.
+    pub(super) fn new(limits: &Limits) -> Self {
         Self {
-            every,
+            every: Duration::from_millis(limits.every_ms),
             channels: BTreeMap::new(),
             tried: BTreeMap::new(),
-            edits_a_minute,
+            edits_a_minute: limits.edits_a_minute,
+            edits_by_channel: limits.edits_by_channel,
             edits: VecDeque::new(),
             edits_at: None,
             n_busy: 0,
@@ -138,9 +142,8 @@ impl Lanes {
                 return None;
             }
             at = at.max(channel.any_at.unwrap_or(at));
-            if !ticket.edits {
-                at = at.max(channel.new_at.unwrap_or(at));
-            }
+            let own = if ticket.edits { channel.edits_at } else { channel.new_at };
+            at = at.max(own.unwrap_or(at));
         }
         if ticket.edits {
             at = at.max(self.edits_at.unwrap_or(at));
@@ -193,6 +196,9 @@ impl Lanes {
                 tried.rests_until = Some(now + doubled(2 * BACKOFF, tried.n_failed, MOST_REST));
                 return;
             }
+            Ended::Paused(after) if ticket.edits && self.edits_by_channel => {
+                channel.edits_at = Some(now + after);
+            }
             Ended::Paused(after) if ticket.edits => self.edits_at = Some(now + after),
             Ended::Paused(after) => channel.new_at = Some(now + after),
             Ended::Sent | Ended::Refused => {}
@@ -222,7 +228,10 @@ impl Lanes {
             self.edits.pop_front();
         }
         let over = |at: Option<Instant>| at.is_none_or(|at| at <= now);
-        self.channels.retain(|_, c| c.busy || c.n_failed > 0 || !over(c.new_at) || !over(c.any_at));
+        self.channels.retain(|_, c| {
+            let rests = [c.new_at, c.edits_at, c.any_at].into_iter().any(|at| !over(at));
+            c.busy || c.n_failed > 0 || rests
+        });
         self.tried.retain(|_, t| t.n_failed > 0 || t.is_fresh(now));
     }
 }
@@ -234,7 +243,7 @@ impl Tried {
 }
 
 /// `first` after one failure, twice as much after each further one, at most `most`.
-fn doubled(first: Duration, n_failed: u32, most: Duration) -> Duration {
+pub(super) fn doubled(first: Duration, n_failed: u32, most: Duration) -> Duration {
     first.saturating_mul(1 << n_failed.saturating_sub(1).min(16)).min(most)
 }
 
@@ -243,6 +252,24 @@ mod tests {
     use super::*;
 
     const S: Duration = Duration::from_secs(1);
+
+    /// A second between messages, so many edits a minute.
+    fn limits(edits_a_minute: usize) -> Limits {
+        Limits {
+            text: 0,
+            card: 0,
+            answer: 0,
+            section: 0,
+            buttons: 0,
+            label: 0,
+            form_title: 0,
+            file_bytes: 0,
+            every_ms: 1_000,
+            edits_a_minute,
+            edits_by_channel: false,
+            charts_as_files: false,
+        }
+    }
 
     fn ticket(row: &str, urgency: Urgency, edits: bool) -> Ticket {
         Ticket { urgency, due_ms: 0, row: row.into(), channel: "ops".into(), edits }
@@ -258,7 +285,7 @@ mod tests {
 
     #[test]
     fn looks_change_at_most_every_ten_seconds_and_news_at_once() {
-        let (mut lanes, now) = (Lanes::new(S, 0), Instant::now());
+        let (mut lanes, now) = (Lanes::new(&limits(0)), Instant::now());
         call(&mut lanes, &ticket("card", Urgency::Opening, false), Ended::Sent, now);
         let at = |urgency| lanes.ready_at(&ticket("card", urgency, true), now);
         assert_eq!(at(Urgency::Cosmetic), Some(now + COSMETIC));
@@ -269,7 +296,7 @@ mod tests {
 
     #[test]
     fn pauses_of_edits_and_of_new_messages_are_apart() {
-        let (mut lanes, now) = (Lanes::new(S, 0), Instant::now());
+        let (mut lanes, now) = (Lanes::new(&limits(0)), Instant::now());
         let (edit, new) =
             (ticket("card", Urgency::Delta, true), ticket("new", Urgency::Delta, false));
         call(&mut lanes, &edit, Ended::Paused(30 * S), now);
@@ -283,8 +310,19 @@ mod tests {
     }
 
     #[test]
+    fn where_edits_are_counted_by_channel_the_others_go_on() {
+        let now = Instant::now();
+        let mut lanes = Lanes::new(&Limits { edits_by_channel: true, ..limits(0) });
+        let edit = ticket("card", Urgency::Delta, true);
+        call(&mut lanes, &edit, Ended::Paused(30 * S), now);
+        assert_eq!(lanes.ready_at(&edit, now), Some(now + 30 * S));
+        let elsewhere = Ticket { channel: "other".into(), ..edit };
+        assert_eq!(lanes.ready_at(&elsewhere, now), Some(now));
+    }
+
+    #[test]
     fn failures_space_the_calls_out_until_something_goes_through() {
-        let (mut lanes, now) = (Lanes::new(S, 0), Instant::now());
+        let (mut lanes, now) = (Lanes::new(&limits(0)), Instant::now());
         let (bad, good) =
             (ticket("bad", Urgency::Decision, false), ticket("good", Urgency::Delta, false));
         for seconds in [1, 2, 4, 8, 16, 32, 60, 60, 60] {
@@ -302,7 +340,7 @@ mod tests {
 
     #[test]
     fn looks_leave_a_part_of_the_edits_to_what_is_decided() {
-        let (mut lanes, now) = (Lanes::new(S, 10), Instant::now());
+        let (mut lanes, now) = (Lanes::new(&limits(10)), Instant::now());
         let edit = |n: usize, urgency| ticket(&format!("card {n}"), urgency, true);
         let ready = |lanes: &Lanes, urgency, at| lanes.ready_at(&edit(99, urgency), at);
         for n in 0..4 {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::platform::{Memory, Mood, World, all_sent, reply, text};
 use super::t0;
-use crate::chat::{Content, Post, PostState, Urgency};
+use crate::chat::{Card, Content, Mark, Post, PostState, Urgency, Within};
 
 const S: Duration = Duration::from_secs(1);
 
@@ -239,4 +239,75 @@ async fn the_parts_of_an_answer_come_in_their_order_whatever_fails() {
     world.settle(&chat).await;
     let said: Vec<String> = chat.messages().into_iter().map(|m| m.key).collect();
     assert_eq!(said, ["answer:q:1", "answer:q:2", "answer:q:3", "answer:q:4"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_refused_heals_by_itself_and_is_asked_for_ever_less_often() {
+    let (world, chat) = (World::new(), Memory::new("slack", 0));
+    chat.set(Mood::Refuses);
+    world.want([text("slack", "card", Urgency::Opening, "1")]).await;
+    let began = tokio::time::Instant::now();
+    world.deliver_until(&chat, async || began.elapsed() > 3_600 * S).await;
+    let calls = chat.n_calls();
+    assert!((3..=6).contains(&calls), "{calls} calls in an hour");
+    // Somebody invites us into the channel; nothing is started anew.
+    let (end, healed) = (std::cell::Cell::new(false), tokio::time::Instant::now());
+    let stop = tokio_util::sync::CancellationToken::new();
+    chat.next(&[Mood::Refuses]);
+    chat.set(Mood::Up);
+    let driver = async {
+        while !all_sent(&world.posts("slack").await) {
+            world.pass(S).await;
+        }
+        end.set(true);
+        stop.cancel();
+    };
+    let (ended, ()) = tokio::join!(world.deliver(&chat).run(stop.clone()), driver);
+    ended.expect("delivers");
+    assert!(end.get() && healed.elapsed() >= 300 * S && healed.elapsed() < 900 * S);
+    assert_eq!(chat.words(), ["card 1"]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_channel_that_rests_with_a_thousand_posts_starves_no_other() {
+    let (world, chat) = (World::new(), Memory::new("slack", 0));
+    chat.next(&[Mood::Pause(3_600 * S)]);
+    let line = |n: usize| text("slack", &format!("delta {n:04}"), Urgency::Delta, "x");
+    world.want((0..1_100).map(line)).await;
+    let late = crate::model::Time::from_ms(t0().ms() + 1);
+    let other = text("slack", "other", Urgency::Delta, "x");
+    let began = tokio::time::Instant::now();
+    world.deliver_until(&chat, async || chat.n_calls() == 1).await;
+    world.want([Post { channel: "other".into(), due_at: late, ..other }]).await;
+    chat.next(&[Mood::Pause(3_600 * S)]);
+    world.deliver_until(&chat, async || chat.messages().len() == 1).await;
+    assert_eq!(chat.words(), ["other x"]);
+    assert!(began.elapsed() < 3_600 * S, "before the other goes on");
+}
+
+fn card(at: &str, mark: Mark) -> Post {
+    let card = Card { mark, ..Card::words("#12", "slow") };
+    let post = Post::new("card", ("slack", at), Within::Channel, Content::card(card), t0());
+    Post { incident: Some(super::incident().id), ..post }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_mark_that_hangs_holds_up_no_message_and_one_that_failed_is_tried_again() {
+    let (world, chat) = (World::new(), Memory::new("slack", 0));
+    chat.set_dress(Mood::Hangs);
+    let began = tokio::time::Instant::now();
+    world.want([card("ops", Mark::Open), text("slack", "next", Urgency::Delta, "x")]).await;
+    world.settle(&chat).await;
+    assert!(began.elapsed() < 10 * S, "{:?}", began.elapsed());
+    chat.set_dress(Mood::Down);
+    let began = tokio::time::Instant::now();
+    world.deliver_until(&chat, async || began.elapsed() > 5 * S).await;
+    assert_eq!(chat.dressed(), []);
+    chat.set_dress(Mood::Up);
+    world.deliver_until(&chat, async || world.posts("slack").await["card"].dressed).await;
+    assert_eq!(chat.dressed(), [("0".to_owned(), true)], "though the card changed no more");
+    // One that may not be taken off is let go: the archive of its channel waits for it.
+    chat.set_dress(Mood::Refuses);
+    world.want([card("ops", Mark::Over)]).await;
+    world.deliver_until(&chat, async || !world.posts("slack").await["card"].dressed).await;
 }

@@ -4,6 +4,7 @@ mod charts;
 mod crashes;
 mod delivery;
 mod platform;
+mod rooms;
 mod telling;
 
 use super::*;

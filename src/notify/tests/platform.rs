@@ -1,7 +1,7 @@
 //! A chat platform in memory that can be slow, down, hang, ask for pauses, refuse, and fail after
 //! it has written; and a scratch world to deliver in.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -13,11 +13,12 @@ use tokio_util::sync::CancellationToken;
 use super::t0;
 use crate::bus::{Bus, Event};
 use crate::chat::outbox::Standing;
+use crate::chat::room::{Keep, Kept, RoomPolicy};
 use crate::chat::{
     Address, Chat, Content, Draft, File, Limits, Place, Post, PostState, Urgency, Within,
 };
-use crate::model::Fault;
 use crate::model::clock::ManualClock;
+use crate::model::{Fault, Severity};
 use crate::notify::Deliver;
 use crate::store::{Filter, Store};
 
@@ -57,6 +58,9 @@ struct Inside {
     mood: Mood,
     n_calls: usize,
     dressed: Vec<(String, bool)>,
+    dress: Mood,
+    stuck: BTreeSet<String>,
+    kept: Vec<(String, bool)>,
     began: Instant,
 }
 
@@ -75,6 +79,9 @@ impl Memory {
             mood: Mood::Up,
             n_calls: 0,
             dressed: Vec::new(),
+            dress: Mood::Up,
+            stuck: BTreeSet::new(),
+            kept: Vec::new(),
             began: Instant::now(),
         };
         Arc::new(Self { name, every_ms, inside: Mutex::new(inside) })
@@ -107,6 +114,21 @@ impl Memory {
     /// What was marked as the one to find, and unmarked, by message.
     pub(super) fn dressed(&self) -> Vec<(String, bool)> {
         self.inside.lock().unwrap().dressed.clone()
+    }
+
+    /// How every mark goes from now on.
+    pub(super) fn set_dress(&self, mood: Mood) {
+        self.inside.lock().unwrap().dress = mood;
+    }
+
+    /// The channel of this name can't be made for now.
+    pub(super) fn stick(&self, name: &str) {
+        self.inside.lock().unwrap().stuck.insert(name.into());
+    }
+
+    /// The channels that were kept and closed, by name.
+    pub(super) fn kept(&self) -> Vec<(String, bool)> {
+        self.inside.lock().unwrap().kept.clone()
     }
 
     /// Somebody takes all messages away.
@@ -191,6 +213,7 @@ impl Chat for Memory {
             file_bytes: 1 << 20,
             every_ms: self.every_ms,
             edits_a_minute: 0,
+            edits_by_channel: false,
             charts_as_files: true,
         }
     }
@@ -227,8 +250,34 @@ impl Chat for Memory {
     }
 
     fn dress(&self, place: Place, on: bool) -> BoxFuture<'_, Result<(), Fault>> {
-        self.inside.lock().unwrap().dressed.push((place.message, on));
-        std::future::ready(Ok(())).boxed()
+        let mut inside = self.inside.lock().unwrap();
+        let failed = match inside.dress {
+            Mood::Hangs => return std::future::pending().boxed(),
+            Mood::Refuses => Some(Fault::because("it may not")),
+            Mood::Down => Some(Fault::transient("the platform", anyhow::anyhow!("503"))),
+            _ => None,
+        };
+        if failed.is_none() {
+            inside.dressed.push((place.message, on));
+        }
+        std::future::ready(failed.map_or(Ok(()), Err)).boxed()
+    }
+
+    fn rooms(&self) -> RoomPolicy {
+        RoomPolicy { severities: vec![Severity::Critical], is_channel: true, closes: true }
+    }
+
+    fn room(&self, keep: Keep) -> BoxFuture<'_, Result<Kept, Fault>> {
+        let mut inside = self.inside.lock().unwrap();
+        let name = keep.room.name;
+        let answer = if inside.stuck.contains(&name) {
+            Err(Fault::transient("the platform", anyhow::anyhow!("503")))
+        } else {
+            let channel = Some(format!("C-{name}"));
+            inside.kept.push((name, keep.close));
+            Ok(Kept { channel, lacks: Vec::new() })
+        };
+        std::future::ready(answer).boxed()
     }
 
     fn ephemeral(&self, _: Address, _: Content) -> BoxFuture<'_, Result<(), Fault>> {

@@ -255,13 +255,65 @@ async fn the_card_is_the_one_to_find_until_its_incident_is_over() {
     world.put(vec![entry(&first, "opened", t0())]).await;
     let mut notify = world.notify(vec![platform("slack", "ops")]);
     notify.sweep().await.expect("wants");
-    world.settle(&chat).await;
+    let marked = async |on: bool| {
+        let card =
+            world.posts("slack").await.into_values().find(|p| p.dress().is_some() || p.dressed);
+        card.map_or(!on, |card| card.dressed == on && card.dress().is_none())
+    };
+    world.deliver_until(&chat, async || marked(true).await).await;
     let taken = Incident { state: IncidentState::Acknowledged, ..first.clone() };
     let over = Incident { state: IncidentState::Resolved, resolved_at: Some(t0()), ..first };
-    for next in [taken, over] {
+    for (next, on) in [(taken, true), (over, false)] {
         world.put(vec![next]).await;
         notify.sweep().await.expect("wants");
         world.settle(&chat).await;
+        world.deliver_until(&chat, async || marked(on).await).await;
     }
     assert_eq!(chat.dressed(), [("0".to_owned(), true), ("0".to_owned(), false)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn alerts_that_join_within_a_minute_are_one_entry_that_grows_also_after_a_start() {
+    let world = World::new();
+    let first = incident();
+    let join = |n: i64| {
+        let at = t0().plus_ms(n * 100);
+        let text = format!("shop-{n:03} is slow. Same service as the first.");
+        let subject = Some(AlertId::derive(at, &["a"]).to_string());
+        TimelineEntry::by_bot(first.id, at, EntryKind::Alert, text, subject)
+    };
+    let again = TimelineEntry::by_bot(first.id, t0(), EntryKind::Alert, "Fires again: x", None);
+    world.put(vec![first.clone()]).await;
+    world.put(vec![again, join(0)]).await;
+    let mut notify = world.notify(vec![platform("a", "ops")]);
+    notify.sweep().await.expect("wants");
+    let said = async || -> Vec<String> {
+        let posts = world.posts("a").await.into_values();
+        let texts = posts.filter_map(|p| match p.content {
+            Content::Text { text } => Some(text),
+            _ => None,
+        });
+        let mut texts: Vec<String> = texts.collect();
+        texts.sort();
+        texts
+    };
+    let alone = [
+        "03:00:00 UTC Fires again: x",
+        "03:00:00 UTC shop-000 is slow. Same service as the first.",
+    ];
+    assert_eq!(said().await, alone);
+    // 299 more within half a minute.
+    for all in (1..300).collect::<Vec<i64>>().chunks(100) {
+        world.put(all.iter().map(|n| join(*n)).collect()).await;
+        world
+            .put(vec![Incident { n_reports: 9_000 + all[0].unsigned_abs(), ..first.clone() }])
+            .await;
+        notify.sweep().await.expect("wants");
+    }
+    let grown = said().await;
+    assert_eq!(grown.len(), 2, "{grown:?}");
+    assert!(grown[0].starts_with("03:00:00 UTC 300 alerts joined: shop-000 is slow, shop-001"));
+    assert!(grown[0].ends_with("shop-007 is slow and 292 more."), "{}", grown[0]);
+    world.notify(vec![platform("a", "ops")]).sweep().await.expect("wants");
+    assert_eq!(said().await, grown, "a start tells nothing anew");
 }

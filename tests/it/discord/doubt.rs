@@ -90,3 +90,18 @@ async fn a_lost_post_is_found_among_more_posts_than_one_try_looks_into() {
     let (place, n_paused) = until_known(&discord, &again).await;
     assert_eq!((place, n_paused), (ours, 2));
 }
+
+#[tokio::test]
+async fn what_was_deleted_and_written_anew_with_a_lost_answer_stands_once() {
+    let (fake, _desk, discord) = adapter().await;
+    let one = draft("INC-1/card", TEXT, Content::card(card("One")));
+    let place = discord.post(one.clone()).await.expect("posts");
+    fake.world().messages.get_mut(&TEXT).expect("it stands").clear();
+    let tried_at = Some(wall_now());
+    let edit = Draft { place: Some(place), tried_at, ..one };
+    discord.post(edit.clone()).await.expect("it is written anew, though nobody knows");
+    // Discord knows a try by its nonce for some minutes only.
+    fake.world().messages.get_mut(&TEXT).expect("it stands")[0]["nonce"] = json!(null);
+    discord.post(Draft { doubtful: true, ..edit }).await.expect("it is found");
+    assert_eq!(fake.messages(TEXT).len(), 1);
+}

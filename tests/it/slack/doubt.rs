@@ -62,3 +62,17 @@ async fn what_was_first_tried_lately_is_looked_for_among_the_latest_only() {
     assert_eq!(fake.n_calls("conversations.history"), 1);
     assert_eq!(fake.messages(CHANNEL).len(), 1_002, "it was not there, so it is written");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_deleted_and_written_anew_with_a_lost_answer_stands_once() {
+    let stage = stage(None).await;
+    let (fake, slack) = (&stage.fake, &stage.slack);
+    let place = slack.post(draft("INC-1/card", "one")).await.expect("is posted");
+    fake.look().messages.clear();
+    let tried_at = Some(wall_now());
+    let edit = Draft { place: Some(place), tried_at, ..draft("INC-1/card", "two") };
+    fake.trouble("chat.postMessage", Trouble::DoneUnsaid);
+    slack.post(edit.clone()).await.expect_err("nothing was said");
+    slack.post(Draft { doubtful: true, ..edit }).await.expect("it is found");
+    assert_eq!(fake.messages(CHANNEL).len(), 1);
+}
