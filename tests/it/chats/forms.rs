@@ -139,7 +139,6 @@ impl Both {
 
     /// A deploy that went wrong, until there is something to decide; gives the card's title.
     async fn wrong_deploy(&self, service: &str) -> String {
-        let n = self.bot.list("proposals").await.len();
         // Right after a deploy an alert is held back for a while.
         let deploy = json!({ "kind": "deploy", "service": service, "title": "4.7.2",
             "version": "4.7.2", "previous": "4.7.1", "at": wall_now().plus_ms(-300_000) });
@@ -148,19 +147,11 @@ impl Both {
         let alert = json!({ "status": "firing", "startsAt": wall_now(), "labels": labels });
         let body = json!({ "version": "4", "alerts": [alert] });
         assert_eq!(self.bot.door().send("/ingest/alertmanager", &body).await.ok(), Some(200));
-        eventually("a proposal", PATIENCE, async || self.bot.list("proposals").await.len() > n)
-            .await;
+        let offered = async || !self.bot.list("proposals").await.is_empty();
+        eventually("a proposal", PATIENCE, offered).await;
         let proposal = self.bot.list("proposals").await.remove(0);
         let path = format!("/api/v1/incidents/{}", proposal["incident"].as_str().expect("an id"));
         self.bot.get(&path).await["incident"]["title"].as_str().expect("a title").to_owned()
-    }
-
-    async fn decided(&self, state: &str, reason: &str) {
-        eventually(&format!("it is {state}"), PATIENCE, async || {
-            let all = self.bot.list("proposals").await;
-            all.iter().any(|p| p["decisions"][0]["reason"] == reason && p["state"] == state)
-        })
-        .await;
     }
 }
 
@@ -169,11 +160,17 @@ use Answer::{Choice, In, Text};
 /// The label of the reason of a decision.
 const WHY: &str = "Reason (kept in the audit log)";
 
-async fn every_form(on: On) {
+/// A bot of its own, connected to both.
+async fn connected() -> Both {
     let more = "[runbooks.settings]\nadmin_url = \"http://127.0.0.1:9/admin\"\n";
     let both = both_as("approver", &format!("[correlate]\ngroup_wait_s = 1\n{more}")).await;
     both.discord.until("a session", |w| (w.n_identified > 0).then_some(())).await;
     eventually("connections", PATIENCE, async || both.slack.n_sockets() == 2).await;
+    both
+}
+
+async fn every_form(on: On) {
+    let both = connected().await;
     let title = "Carts are empty";
     let feel = "What users feel, in one line";
     both.declare_on(on, &[("title", feel, Text(title))]).await;
@@ -212,21 +209,20 @@ async fn every_form(on: On) {
     both.becomes(title, "resolved").await;
     let found = both.incident(title).await.to_string();
     assert!(found.contains("external"), "{found}");
+    decision(on, "schedule", &[("at", "When (UTC)", In(10)), ("reason", WHY, Text("later"))]).await;
+    decision(on, "approve", &[("reason", WHY, Text("the deploy did it"))]).await;
+}
 
+/// The form of a decision, before a bot that has this one thing to decide.
+async fn decision(on: On, verb: &str, fields: &[Field]) {
+    let both = connected().await;
     let slow = both.wrong_deploy("orders").await;
-    both.fill(
-        on,
-        &slow,
-        "schedule",
-        &[("at", "When (UTC)", In(10)), ("reason", WHY, Text("later"))],
-    )
-    .await;
-    both.decided("scheduled", "later").await;
-    let slow = both.wrong_deploy("payments").await;
-    both.fill(on, &slow, "approve", &[("reason", WHY, Text("the deploy did it"))]).await;
-    eventually("the approval", PATIENCE, async || {
+    both.fill(on, &slow, verb, fields).await;
+    let Some((_, _, Text(reason))) = fields.last() else { panic!("a decision has a reason") };
+    eventually(&format!("the {verb}"), PATIENCE, async || {
         let all = both.bot.list("proposals").await;
-        all.iter().any(|p| p["decisions"][0]["reason"] == "the deploy did it")
+        let decided = all.iter().find(|p| p["decisions"][0]["reason"] == *reason);
+        decided.is_some_and(|p| verb != "schedule" || p["state"] == "scheduled")
     })
     .await;
 }
