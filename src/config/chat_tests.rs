@@ -51,6 +51,22 @@ role = "approver"
 }
 
 #[test]
+fn two_workspaces_share_no_socket() {
+    let workspace = |name: &str, token: &str| {
+        format!(
+            "[[chat.slack]]\nname = {name:?}\nbot_token = \"xoxb-not-a-real-token\"\n\
+             app_token = {token:?}\nchannel = \"C1\"\n"
+        )
+    };
+    let one = workspace("shop", "xapp-not-a-real-token");
+    let text = format!("{one}{}", workspace("bank", "xapp-not-a-real-token"));
+    let wrong = load(&text, &[]).expect_err("it is wrong").render("nightjar.toml", &text);
+    assert!(wrong.contains("chat.slack[1].app_token: is that of another workspace"), "{wrong}");
+    assert!(wrong.contains("signing_secret") && !wrong.contains("not-a-real-token"), "{wrong}");
+    load(&format!("{one}{}", workspace("bank", "xapp-not-a-real-other")), &[]).expect("right");
+}
+
+#[test]
 fn ids_of_discord_are_numbers() {
     let text = "[[chat.discord]]\ntoken = \"x\"\nguilds = [\"shop\"]\nchannel = \"1\"\n";
     let wrong = load(text, &[]).expect_err("it is wrong").render("nightjar.toml", text);

@@ -24,13 +24,23 @@ pub(super) fn judge(config: &Config, mut say: impl FnMut(&str, String)) {
 
 /// Each platform has a name of its own and a way by which events come.
 fn chats(config: &Config, say: &mut impl FnMut(&str, String)) {
-    let mut names = BTreeSet::new();
+    let (mut names, mut apps) = (BTreeSet::new(), BTreeSet::new());
     for (i, slack) in config.chat.slack.iter().enumerate() {
         let path = format!("chat.slack[{i}]");
         chat(&path, (&slack.name, &slack.api_url, &slack.people), &mut names, say);
         if slack.app_token.is_none() && slack.signing_secret.is_none() {
             let text = "give app_token for Socket Mode, or signing_secret for events by HTTP; \
                         without either no click would arrive";
+            say(&format!("{path}.app_token"), text.into());
+        }
+        // Slack gives each envelope to any one connection of the app, also to that of the other
+        // workspace, and sends no click twice.
+        if let Some(token) = &slack.app_token
+            && !apps.insert(token.reveal())
+        {
+            let text = "is that of another workspace here, which would take some of the clicks \
+                        meant for this one; give each workspace an app of its own, or leave \
+                        app_token away in all of them and give signing_secret";
             say(&format!("{path}.app_token"), text.into());
         }
     }

@@ -13,8 +13,36 @@ use super::{Inner, render};
 use crate::chat::{Draft, File, Place};
 
 impl Inner {
-    /// Brings a message to stand as the draft says; gives where.
+    /// Brings a message to stand as the draft says; gives where. An answer that may not stand where
+    /// it was asked is told to its asker directly.
     pub(super) async fn write(&self, draft: &Draft) -> Result<Place, Trouble> {
+        match (self.stand(draft).await, &draft.asker) {
+            (Err(trouble), Some(asker)) if draft.place.is_none() && trouble.is_closed() => {
+                metrics::counter!("nightjar_chat_direct_answers_total", "platform" => "discord")
+                    .increment(1);
+                self.direct(asker, draft).await
+            }
+            (done, _) => done,
+        }
+    }
+
+    /// Brings an answer into the direct conversation of its asker with the bot.
+    async fn direct(&self, asker: &str, draft: &Draft) -> Result<Place, Trouble> {
+        let target = Target::Channel(self.conversation(asker).await?);
+        let body = render::message(Some(&draft.key), &draft.content);
+        let sought = Sought { key: &draft.key, tried_at: draft.tried_at };
+        if draft.doubtful
+            && let Some(found) = self.find(&target, sought).await?
+        {
+            self.edit(target.channel(), found, &body).await?;
+            return Ok(self.place(&target, &draft.channel, found));
+        }
+        let made = self.send(&target, body, &draft.key).await?;
+        Ok(self.place(&target, &draft.channel, made))
+    }
+
+    /// Brings a message to stand in its channel or thread.
+    async fn stand(&self, draft: &Draft) -> Result<Place, Trouble> {
         let body = render::message(Some(&draft.key), &draft.content);
         // Names the try: a message that somebody deleted is not given back by it.
         let mut try_key = draft.key.clone();
@@ -146,11 +174,16 @@ impl Inner {
 
     /// A message for one person in their direct conversation with the bot.
     pub(super) async fn whisper(&self, person: &str, body: &Value) -> Result<(), Trouble> {
+        let channel = self.conversation(person).await?;
+        self.rest.send_message(channel, body).await.map(|_| ())
+    }
+
+    /// The direct conversation of a person with the bot; the same one each time.
+    async fn conversation(&self, person: &str) -> Result<u64, Trouble> {
         id(person)?;
         let to = json!({ "recipient_id": person });
         let ask = Ask::new(LightMethod::Post, Route::UserMeDmChannels).body(&to);
-        let channel = given_id(&self.rest.ask(ask).await?)?;
-        self.rest.send_message(channel, body).await.map(|_| ())
+        given_id(&self.rest.ask(ask).await?)
     }
 }
 

@@ -66,6 +66,13 @@ impl Trouble {
         matches!(self, Self::Refused { code, .. } if *code == wanted)
     }
 
+    /// Whether nothing of ours can stand in a channel.
+    pub(super) fn is_closed(&self) -> bool {
+        [code::UNKNOWN_CHANNEL, code::MISSING_ACCESS, code::MISSING_PERMISSIONS]
+            .iter()
+            .any(|code| self.is(*code))
+    }
+
     /// The answer to a request, read.
     pub(super) fn of(status: u16, retry_after: Option<Duration>, body: &[u8]) -> Self {
         let json: Option<Value> = serde_json::from_slice(body).ok().filter(Value::is_object);

@@ -8,7 +8,7 @@
 //!
 //! [`Inlet`]: crate::chat::Inlet
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -132,6 +132,10 @@ impl Slack {
 
     /// What was said, by whom as far as that is known without asking.
     fn inbound(&self, spot: &Spot, said: Said) -> Inbound {
+        // On one's own home there is no channel but oneself.
+        if spot.channel == spot.user {
+            self.at_home().insert(spot.user.clone());
+        }
         let trigger = trigger(spot);
         let known = self.fresh(&spot.user);
         let unresolved = known.is_none();
@@ -254,6 +258,21 @@ impl Slack {
                 // The form stays open with what was written.
                 unkept()
             }
+        }
+    }
+
+    fn at_home(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+        self.inner.at_home.lock().expect("no code panics while it holds this lock")
+    }
+
+    /// Shows the home of somebody anew who did something there, now that it is done.
+    pub(super) async fn renew_home(&self, user: &str) {
+        if !self.at_home().remove(user) {
+            return;
+        }
+        let actor = self.actor(user).await.unwrap_or_else(|| self.nobody(user));
+        if let Err(fault) = self.publish_home(user, actor).await {
+            tracing::warn!(fault = %fault.chain(), "somebody's home was not shown anew");
         }
     }
 

@@ -22,7 +22,7 @@ mod socket;
 mod stream;
 mod web;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, RwLock};
 
 use futures_util::FutureExt as _;
@@ -66,6 +66,8 @@ struct Inner {
     seeks: Seeks,
     /// Answers in the making that are streamed.
     streams: stream::Streams,
+    // People who did something on their home that is not told yet: it is shown anew then.
+    at_home: Mutex<BTreeSet<String>>,
     // Who the bot is, once Slack said it.
     me: RwLock<events::Me>,
     // What came from Slack, and its other end.
@@ -114,6 +116,7 @@ impl Slack {
             known: Mutex::default(),
             seeks: Seeks::default(),
             streams: stream::Streams::default(),
+            at_home: Mutex::default(),
             me: RwLock::default(),
             queue,
             works: tokio::sync::Mutex::new(works),
@@ -204,7 +207,15 @@ impl Chat for Slack {
     }
 
     fn post(&self, draft: Draft) -> BoxFuture<'_, Result<Place, Fault>> {
-        self.write(draft).boxed()
+        async move {
+            let asker = draft.asker.clone();
+            let place = self.write(draft).await?;
+            if let Some(asker) = asker {
+                self.renew_home(&asker).await;
+            }
+            Ok(place)
+        }
+        .boxed()
     }
 
     fn upload(&self, file: File) -> BoxFuture<'_, Result<Place, Fault>> {
@@ -212,7 +223,13 @@ impl Chat for Slack {
     }
 
     fn ephemeral(&self, to: Address, content: Content) -> BoxFuture<'_, Result<(), Fault>> {
-        self.whisper(to, content).boxed()
+        async move {
+            let user = to.actor.id.clone();
+            let told = self.whisper(to, content).await;
+            self.renew_home(&user).await;
+            told
+        }
+        .boxed()
     }
 
     fn working(&self, to: Address, message: String, on: bool) -> BoxFuture<'_, Result<(), Fault>> {

@@ -1,6 +1,6 @@
 //! The running adapter: who the bot is, its connections, and the work that came through them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
@@ -14,6 +14,8 @@ use super::socket::Socket;
 use super::{Cause, Slack};
 use crate::model::Fault;
 
+/// First wait between two tries to connect; each next one is twice as long.
+const FIRST: Duration = Duration::from_secs(1);
 /// Longest wait between two tries to connect.
 const LONGEST: Duration = Duration::from_secs(60);
 
@@ -42,28 +44,41 @@ impl Slack {
         while working.next().await.is_some() {}
     }
 
-    /// Learns who the bot is and opens the connections, then waits for the end.
+    /// Learns who the bot is, opens the connections and keeps them, until the end. Where none
+    /// stands any more (the app-level token was revoked, the network is gone) it begins anew.
     async fn connect(&self, shutdown: CancellationToken) {
-        let mut wait = Duration::from_secs(1);
-        let socket = loop {
+        let mut wait = FIRST;
+        loop {
+            let mut pause = wait;
             match self.begin().await {
-                Ok(socket) => break socket,
+                Ok(None) => return shutdown.cancelled().await,
+                Ok(Some(socket)) => {
+                    let begun = Instant::now();
+                    let ends = tokio::select! {
+                        () = socket.tend() => false,
+                        () = shutdown.cancelled() => true,
+                    };
+                    socket.close().await;
+                    if ends {
+                        return;
+                    }
+                    // The new beginning finds out why, and says so.
+                    tracing::warn!("no connection to Slack stands; all begin anew");
+                    if begun.elapsed() > LONGEST * 5 {
+                        (wait, pause) = (FIRST, FIRST);
+                    }
+                }
                 Err(fault) => {
                     tracing::warn!(fault = %fault.chain(), "Slack is not connected");
-                    let pause = match &fault {
-                        Fault::Transient { after: Some(after), .. } => *after,
-                        _ => wait,
-                    };
-                    tokio::select! {
-                        () = tokio::time::sleep(pause) => wait = (wait * 2).min(LONGEST),
-                        () = shutdown.cancelled() => return,
+                    if let Fault::Transient { after: Some(after), .. } = &fault {
+                        pause = *after;
                     }
                 }
             }
-        };
-        shutdown.cancelled().await;
-        if let Some(socket) = socket {
-            socket.close().await;
+            tokio::select! {
+                () = tokio::time::sleep(pause) => wait = (wait * 2).min(LONGEST),
+                () = shutdown.cancelled() => return,
+            }
         }
     }
 

@@ -1,5 +1,8 @@
 //! The permissions that the app asks for, each with the feature that it serves.
 //! `deploy/slack-manifest.yaml` lists the same; a test compares the two.
+//!
+//! Group direct messages (`mpim:history`) are not asked for: what several people say to each other
+//! outside of channels is not ours to read. There a command is answered to its asker alone.
 
 /// One permission.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -230,6 +230,41 @@ async fn connections_that_are_renewed_or_cut_come_back() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn connections_are_renewed_before_slack_ends_them() {
+    let Stage { fake, slack, recorder, .. } = &connected().await;
+    fake.look().connection_s = 4;
+    fake.drop_sockets();
+    eventually("new connections", PATIENCE, async || fake.n_sockets() == 2).await;
+    let n = fake.n_calls("apps.connections.open");
+    eventually("each to be renewed", PATIENCE, async || {
+        assert!(fake.n_sockets() > 0, "one stands at any time");
+        fake.n_calls("apps.connections.open") >= n + 3
+    })
+    .await;
+    eventually("two connections", PATIENCE, async || fake.n_sockets() == 2).await;
+    fake.look().connection_s = 18_060;
+    assert_eq!(slack.health(), Health::Up);
+    let payload = fake.event(&fake.say(ANN, "D0ANN", None, "still there?"));
+    assert!(fake.deliver("events_api", payload).await.is_some());
+    assert_eq!(recorder.heard().len(), 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_token_revoked_while_it_runs_is_told() {
+    let Stage { fake, slack, .. } = &connected().await;
+    fake.look().app_revoked = true;
+    fake.drop_sockets();
+    eventually(
+        "the reason",
+        PATIENCE * 2,
+        async || matches!(slack.health(), Health::Down { why } if why.contains("app_token")),
+    )
+    .await;
+    fake.look().app_revoked = false;
+    eventually("health", PATIENCE * 2, async || slack.health() == Health::Up).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_app_token_is_told() {
     let stage = stage(Some(BOT_TOKEN)).await;
     eventually(
@@ -333,6 +368,38 @@ async fn an_answer_where_the_bot_is_not_reaches_its_asker() {
 
 fn slack_place(message: &str) -> Place {
     Place { platform: "slack".into(), channel: CHANNEL.into(), message: message.into() }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_home_is_shown_anew_after_what_was_done_there() {
+    let Stage { fake, slack, recorder, .. } = &connected().await;
+    let click = |n: u64| {
+        json!({
+            "type": "block_actions", "user": { "id": BO }, "team": { "id": "T0" },
+            "container": { "type": "view", "view_id": "V1" }, "trigger_id": fake.trigger(),
+            "actions": [{
+                "type": "button", "value": button(Verb::Acknowledge).code(),
+                "action_ts": format!("7.{n:06}"),
+            }],
+        })
+    };
+    for told_alone in [true, false] {
+        let n = fake.n_calls("views.publish");
+        let payload = click(u64::from(told_alone));
+        assert!(fake.deliver("interactive", payload).await.is_some());
+        assert_eq!(fake.n_calls("views.publish"), n, "it is not done yet");
+        let inbound = recorder.heard().pop().expect("it was heard");
+        let words = Content::text("Incident #1 is yours.");
+        if told_alone {
+            slack.ephemeral(inbound.address(), words).await.expect("is told");
+        } else {
+            let answer = Draft { asker: Some(BO.into()), ..Draft::new("answer:1", CHANNEL, words) };
+            slack.post(answer).await.expect("is posted");
+        }
+        assert_eq!(fake.n_calls("views.publish"), n + 1);
+        slack.ephemeral(address(BO, CHANNEL, None), Content::text("x")).await.expect("is told");
+        assert_eq!(fake.n_calls("views.publish"), n + 1, "nothing was done there since");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

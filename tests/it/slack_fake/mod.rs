@@ -111,6 +111,10 @@ pub(crate) struct Workspace {
     pub(crate) team: String,
     /// Whether tokens count.
     pub(crate) revoked: bool,
+    /// Whether the app-level token no longer counts.
+    pub(crate) app_revoked: bool,
+    /// Seconds for which a connection stands, as it is told.
+    pub(crate) connection_s: u64,
     /// Whether the workspace has streams.
     pub(crate) streams: bool,
     /// Whether a channel takes one message a second, and all messages fifty edits a minute.
@@ -158,6 +162,8 @@ impl Fake {
             scopes: nightjar::chat::slack::NEEDED.iter().map(|s| s.name.to_owned()).collect(),
             team: "T0".into(),
             revoked: false,
+            app_revoked: false,
+            connection_s: 18_060,
             streams: true,
             paced: false,
             slow: BTreeMap::new(),

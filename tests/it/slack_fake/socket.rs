@@ -58,9 +58,10 @@ async fn connection(stream: TcpStream, fake: Fake) {
         workspace.sockets.push(orders);
         workspace.sockets.len()
     };
+    let stands_s = fake.look().connection_s;
     let hello = json!({
         "type": "hello", "num_connections": n, "connection_info": { "app_id": "A0" },
-        "debug_info": { "host": "fake", "approximate_connection_time": 18_060 },
+        "debug_info": { "host": "fake", "approximate_connection_time": stands_s },
     });
     if socket.send(Message::text(hello.to_string())).await.is_err() {
         return;

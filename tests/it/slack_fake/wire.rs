@@ -116,7 +116,9 @@ fn done(fake: &Fake, method: &str, token: Option<&str>, args: &Args) -> Value {
     let wanted = if method == "apps.connections.open" { APP_TOKEN } else { BOT_TOKEN };
     match token {
         None => return error("not_authed"),
-        Some(_) if workspace.revoked => return error("token_revoked"),
+        Some(given) if workspace.revoked || (workspace.app_revoked && given == APP_TOKEN) => {
+            return error("token_revoked");
+        }
         Some(given) if given != wanted => {
             let other = [APP_TOKEN, BOT_TOKEN].contains(&given);
             return error(if other { "not_allowed_token_type" } else { "invalid_auth" });
