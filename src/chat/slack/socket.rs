@@ -298,17 +298,18 @@ mod tests {
         assert_eq!(used_for(18_000, 1), Duration::from_secs(12_960));
         assert!(used_for(u64::MAX, 9) > Duration::ZERO);
         let now = Instant::now();
-        let line = |n, ago, busy| {
-            let renew_at = now + Duration::from_secs(10) - Duration::from_secs(ago);
+        let line = |n, at_s, busy| {
+            let renew_at = now + Duration::from_secs(at_s);
             let id = SlackSocketModeWssClientId::new(n, n, 0);
             (id.to_string(), Line { id, renew_at, busy })
         };
         let due = |lines: Vec<(String, Line)>| {
-            due(&lines.into_iter().collect(), now).map(|id| id.initial_index)
+            due(&lines.into_iter().collect(), now + Duration::from_secs(10))
+                .map(|id| id.initial_index)
         };
-        assert_eq!(due(vec![line(0, 9, false), line(1, 0, false)]), None, "not yet");
-        assert_eq!(due(vec![line(0, 11, false), line(1, 12, false)]), Some(1), "the oldest");
-        assert_eq!(due(vec![line(0, 11, false), line(1, 12, true)]), Some(0), "not amid a frame");
-        assert_eq!(due(vec![line(0, 11, false)]), None, "the other is not back yet");
+        assert_eq!(due(vec![line(0, 11, false), line(1, 20, false)]), None, "not yet");
+        assert_eq!(due(vec![line(0, 9, false), line(1, 8, false)]), Some(1), "the oldest");
+        assert_eq!(due(vec![line(0, 9, false), line(1, 8, true)]), Some(0), "not amid a frame");
+        assert_eq!(due(vec![line(0, 9, false)]), None, "the other is not back yet");
     }
 }

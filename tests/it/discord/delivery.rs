@@ -307,6 +307,23 @@ async fn words_for_one_person_go_to_them_directly_or_name_them() {
 }
 
 #[tokio::test]
+async fn an_answer_where_the_bot_may_not_write_reaches_its_asker() {
+    let (fake, _desk, discord) = adapter().await;
+    let answer = |words: &str| Draft {
+        asker: Some(ADA.to_string()),
+        ..draft("answer:1", TEXT, Content::text(words))
+    };
+    fake.fail("/messages", Fail::Forbidden);
+    let place = discord.post(answer("It is slow.")).await.expect("she is told directly");
+    let direct = fake.world().direct(ADA);
+    assert_eq!(place.channel, direct.to_string());
+    let edit = Draft { place: Some(place.clone()), ..answer("It was slow.") };
+    assert_eq!(discord.post(edit).await.expect("is edited"), place);
+    let messages = fake.messages(direct);
+    assert_eq!((messages.len(), &messages[0]["content"]), (1, &json!("It was slow.")));
+}
+
+#[tokio::test]
 async fn a_message_that_somebody_deleted_is_written_again() {
     let (fake, _desk, discord) = adapter().await;
     let place = discord.post(draft("card", TEXT, Content::card(card("One")))).await.expect("posts");
