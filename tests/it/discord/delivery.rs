@@ -320,7 +320,7 @@ async fn an_answer_where_the_bot_may_not_write_reaches_its_asker() {
     let edit = Draft { place: Some(place.clone()), ..answer("It was slow.") };
     assert_eq!(discord.post(edit).await.expect("is edited"), place);
     let messages = fake.messages(direct);
-    assert_eq!((messages.len(), &messages[0]["content"]), (1, &json!("It was slow.")));
+    assert_eq!((messages.len(), &messages[0]["content"]), (1, &"It was slow.".into()));
 }
 
 #[tokio::test]
