@@ -8,6 +8,7 @@ mod forms;
 mod incidents;
 mod parts;
 mod policy;
+mod signs;
 mod submits;
 mod talk;
 mod why;
