@@ -1,7 +1,5 @@
 //! The sign of work at a question, and what an answer says of whoever asked.
 
-use std::sync::atomic::AtomicU32;
-
 use super::attend::{Platform, Process, card_of, inbound, posts, words};
 use super::{World, person};
 use crate::chat::{Inbound, Kept, Post, PostState, Said};
@@ -28,7 +26,8 @@ async fn the_sign_of_work_goes_when_the_answer_stands_whatever_died_in_between()
     drop(first);
     sent(&world).await;
     // The next process takes it away, also when the platform is busy at first.
-    let busy = Platform { n_unsigned: AtomicU32::new(1), ..Platform::default() };
+    let busy = Platform::default();
+    busy.n_unsigned.store(1, std::sync::atomic::Ordering::SeqCst);
     let mut second = Process::with(&world, busy);
     second.round().await;
     assert_eq!(second.chat.signs(), [("m-q".to_owned(), false)]);
