@@ -118,13 +118,15 @@ pub(super) fn offers(rows: &Rows<'_>, now: Time) -> Result<Vec<Card>, Fault> {
         let of = |verb, label| button(verb, label, Subject::Proposal(p.id), digest.clone());
         let need = usize::from(p.requires.n_approvals);
         let have = crate::approve::n_approved(p);
-        let text = format!(
-            "Incident #{number}. {} {} Open until {}; role {}, {have} of {need} approvals.",
-            p.expected_effect,
-            p.past,
-            p.expires_at.minute_text(),
-            p.requires.role,
-        );
+        let (until, role) = (p.expires_at.minute_text(), p.requires.role);
+        let parts = [
+            format!("Incident #{number}."),
+            p.expected_effect.clone(),
+            p.past.clone(),
+            format!("Open until {until}; role {role}, {have} of {need} approvals."),
+        ];
+        let said = parts.into_iter().filter(|part| !part.trim().is_empty());
+        let text = said.collect::<Vec<_>>().join(" ");
         let buttons = vec![
             of(Verb::Approve, "Approve…"),
             of(Verb::Schedule, "Schedule…"),

@@ -2,6 +2,7 @@
 
 mod askers;
 mod attend;
+mod cards;
 mod commands;
 mod failing;
 mod forms;

@@ -4,8 +4,7 @@
 
 use super::figures::confidence_text;
 use crate::chat::{Block, Button, Card, Item, Mark, Style, Subject, Verb};
-use crate::model::figure::figure;
-use crate::model::figure::{count_text, n_of};
+use crate::model::figure::{figure, n_of};
 use crate::model::time::duration_text;
 use crate::model::{
     Alert, Diagnosis, Incident, IncidentState, Proposal, ProposalState, Risk, Run, RunState,
@@ -116,7 +115,7 @@ fn going_on(facts: &Facts) -> Block {
         .and_then(|a| a.annotations.get("description").or_else(|| a.annotations.get("summary")))
         .unwrap_or(&incident.title);
     let reports = if incident.n_reports > incident.alerts.len() as u64 {
-        format!(" ({} reports in all)", count_text(incident.n_reports))
+        format!(" ({} in all)", n_of(incident.n_reports, "report"))
     } else {
         String::new()
     };

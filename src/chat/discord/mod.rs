@@ -41,7 +41,7 @@ mod roles;
 mod shortcuts;
 mod socket;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod text;
 mod trouble;
 

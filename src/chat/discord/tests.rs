@@ -8,7 +8,7 @@ use super::{commands, modal, render};
 use crate::chat::*;
 use crate::model::{EvidenceId, IncidentId, ProposalId, Time};
 
-mod incident;
+pub(crate) mod incident;
 #[path = "../../../tests/it/discord_fake/rules.rs"]
 mod rules;
 

@@ -13,7 +13,7 @@ mod events;
 mod handle;
 mod http;
 mod people;
-mod render;
+pub(crate) mod render;
 mod room;
 mod run;
 mod scopes;

@@ -21,3 +21,17 @@ proptest! {
         }
     }
 }
+
+/// A message as Discord takes it, and what is wrong with it by Discord's limits.
+pub(crate) fn drawn(shown: &crate::chat::Content) -> (serde_json::Value, Vec<String>) {
+    let message = render::message(Some("key"), shown);
+    let faults = wrong(&message);
+    (message, faults)
+}
+
+/// The same for a form.
+pub(crate) fn drawn_form(shown: &crate::chat::Form) -> (serde_json::Value, Vec<String>) {
+    let modal = super::super::modal::modal(shown);
+    let faults = super::rules::modal(&modal).into_iter().map(|w| format!("{w:?}")).collect();
+    (modal, faults)
+}

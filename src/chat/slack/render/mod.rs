@@ -7,7 +7,7 @@
 
 mod form;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod words;
 
 pub(super) use form::{ACTION, Metadata, form};

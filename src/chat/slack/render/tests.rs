@@ -413,3 +413,18 @@ proptest! {
         }
     }
 }
+
+/// A message as Slack takes it, and what is wrong with it by Slack's limits.
+pub(crate) fn drawn(shown: &Content) -> (Value, Vec<String>) {
+    let Rendered { blocks, text } = content(shown);
+    let faults = message_faults(&blocks, &text);
+    (serde_json::json!({ "text": text, "blocks": blocks }), faults)
+}
+
+/// The same for a form.
+pub(crate) fn drawn_form(shown: &Form) -> (Value, Vec<String>) {
+    let metadata = Metadata { code: shown.code.clone(), channel: "C1".into(), thread: None };
+    let view = form(shown, &metadata, at());
+    let faults = view_faults(&view);
+    (view, faults)
+}
