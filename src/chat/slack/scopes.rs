@@ -36,6 +36,7 @@ pub const NEEDED: &[Scope] = &[
     scope("groups:history", "the same as channels:history, in private channels", false),
     scope("groups:read", "the same as channels:read, in private channels", false),
     scope("im:history", "direct messages to the bot", false),
+    scope("im:write", "no answer said twice to somebody directly", false),
     scope("links:read", "previews of incident links", false),
     scope("links:write", "previews of incident links", false),
     scope("pins:write", "the pinned message of an open incident", false),

@@ -62,13 +62,24 @@ impl Slack {
                     && m["metadata"]["event_payload"]["key"] == draft.key.as_str();
                 ours || stream::is_stream_of(m, &draft.key)
             };
-            let sought = Sought { key: &draft.key, tried_at: draft.tried_at };
-            let found = match self.find(sought, (&channel, thread.as_deref()), key).await {
-                // It can't stand there: where it went its asker is told, and mostly once.
-                Err(f) if draft.asker.is_some() && f.is(&CLOSED) => None,
-                found => found?,
-            };
+            let sought = || Sought { key: &draft.key, tried_at: draft.tried_at };
+            let mut channel = channel.clone();
+            let found =
+                match (self.find(sought(), (&channel, thread.as_deref()), key).await, &draft.asker)
+                {
+                    // It can't stand there: its asker was told directly, if anybody was.
+                    (Err(f), Some(asker)) if f.is(&CLOSED) => match self.direct(asker).await? {
+                        Some(direct) => {
+                            channel = direct;
+                            self.find(sought(), (&channel, None), key).await?
+                        }
+                        // That can't be asked: told twice is better than never.
+                        None => None,
+                    },
+                    (found, _) => found?,
+                };
             if let Some(found) = found {
+                explain(&mut body, &draft, &channel);
                 metrics::counter!("nightjar_chat_found_again_total", "platform" => "slack")
                     .increment(1);
                 return Ok(self.edit(&self.place(&channel, &found), &mut body).await?);
@@ -102,6 +113,16 @@ impl Slack {
         let answer = answer?;
         let channel = answer["channel"].as_str().unwrap_or(&channel);
         Ok(self.place(channel, answer["ts"].as_str().unwrap_or_default()))
+    }
+
+    /// The direct conversation with somebody; `None` without the scope for it.
+    async fn direct(&self, user: &str) -> Result<Option<String>, Failure> {
+        let asked = serde_json::json!({ "users": user });
+        match self.post_call("conversations.open", &asked).await {
+            Ok(answer) => Ok(answer["channel"]["id"].as_str().map(str::to_owned)),
+            Err(f) if f.is(&["missing_scope"]) => Ok(None),
+            Err(f) => Err(f),
+        }
     }
 
     async fn edit(&self, place: &Place, body: &mut Value) -> Result<Place, Failure> {

@@ -360,8 +360,15 @@ async fn an_answer_where_the_bot_is_not_reaches_its_asker() {
             blocks.contains("where the bot can't write") && blocks.contains(channel),
             "{blocks}"
         );
-        // In doubt it is told rather than refused for ever.
-        slack.post(Draft { doubtful: true, ..answer("x") }).await.expect("she is told");
+        // In doubt it is found there, and told again where that can't be looked up.
+        let doubtful = |words: &str| Draft { doubtful: true, ..answer(words) };
+        assert_eq!(slack.post(doubtful("It is slow.")).await.expect("is found"), place);
+        assert_eq!(fake.messages("D0ANN").len(), n + 1);
+        let scopes = fake.look().scopes.clone();
+        fake.look().scopes.retain(|s| s != "im:write");
+        slack.post(doubtful("x")).await.expect("she is told");
+        fake.look().scopes = scopes;
+        assert_eq!(fake.messages("D0ANN").len(), n + 2);
         fake.look().messages.entry("D0ANN".into()).or_default().truncate(n + 1);
     }
 }

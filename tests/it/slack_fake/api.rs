@@ -23,6 +23,12 @@ pub(super) fn call(workspace: &mut Workspace, method: &str, args: &Args) -> Opti
             workspace.unfurls.push(Value::Object(args.clone()));
             Ok(json!({ "ok": true }))
         }
+        "conversations.open" => match text(args, "users") {
+            user if is_person(&user) => {
+                Ok(json!({ "ok": true, "channel": { "id": format!("D{}", &user[1..]) } }))
+            }
+            _ => Err(error("user_not_found")),
+        },
         "files.completeUploadExternal" => complete(workspace, args),
         "reactions.add" | "reactions.remove" => react(workspace, method, args),
         "pins.add" | "pins.remove" => pin(workspace, method, args),

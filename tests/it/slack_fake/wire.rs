@@ -40,6 +40,7 @@ fn needed(method: &str) -> &'static [&'static str] {
         | "conversations.archive"
         | "conversations.invite"
         | "conversations.setTopic" => &["channels:manage"],
+        "conversations.open" => &["im:write"],
         "bookmarks.add" => &["bookmarks:write"],
         "bookmarks.list" => &["bookmarks:read"],
         "users.info" => &["users:read"],
