@@ -67,8 +67,10 @@ impl Slack {
             let found =
                 match (self.find(sought(), (&channel, thread.as_deref()), key).await, &draft.asker)
                 {
-                    // It can't stand there: its asker was told directly, if anybody was.
-                    (Err(f), Some(asker)) if f.is(&CLOSED) => match self.direct(asker).await? {
+                    (Err(f), asker) if asker.is_none() || !f.is(&CLOSED) => return Err(f.fault),
+                    (Ok(Some(found)), _) => Some(found),
+                    // Where it could not stand its asker was told directly, if anybody was.
+                    (_, Some(asker)) => match self.direct(asker).await? {
                         Some(direct) => {
                             channel = direct;
                             self.find(sought(), (&channel, None), key).await?
@@ -76,7 +78,7 @@ impl Slack {
                         // That can't be asked: told twice is better than never.
                         None => None,
                     },
-                    (found, _) => found?,
+                    (_, None) => None,
                 };
             if let Some(found) = found {
                 explain(&mut body, &draft, &channel);
