@@ -137,11 +137,13 @@ impl Memory {
     }
 
     async fn write(&self, message: Stands, place: Option<Place>, doubtful: bool) -> Answer {
-        let mood = {
+        let (mood, called) = {
             let mut inside = self.inside.lock().unwrap();
             inside.n_calls += 1;
-            inside.moods.pop_front().unwrap_or(inside.mood)
+            (inside.moods.pop_front().unwrap_or(inside.mood), inside.began.elapsed())
         };
+        // Pace is that of calls: how long each is on its way is not the caller's.
+        let message = Stands { at: called, ..message };
         // On its way there.
         tokio::task::yield_now().await;
         match mood {
@@ -179,7 +181,7 @@ impl Memory {
                 .map(|(id, _)| *id),
             None => None,
         };
-        let at = inside.began.elapsed();
+        let at = message.at;
         if let Some(id) = found {
             let stands = inside.messages.get_mut(&id).expect("it was found");
             if stands.text != message.text {
@@ -189,7 +191,7 @@ impl Memory {
             return Ok(id);
         }
         let id = inside.messages.last_key_value().map_or(0, |(id, _)| id + 1);
-        inside.messages.insert(id, Stands { at, ..message });
+        inside.messages.insert(id, message);
         Ok(id)
     }
 }
