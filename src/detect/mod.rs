@@ -6,6 +6,7 @@
 //! snapshotted with its place in the journal; a start restores it and reads on from there.
 
 mod config;
+pub mod ensemble;
 mod episode;
 mod flatline;
 mod forecast;

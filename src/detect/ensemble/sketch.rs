@@ -1,0 +1,286 @@
+//! Streaming rank calibration: what a statistic's own past says of how rare its value is.
+//!
+//! Counts in bins of equal width over a coordinate (for positive statistics their `log2`) give the
+//! upper tail probability in the body; above a high quantile the tail is exponential in the
+//! coordinate. With a logarithmic coordinate this is the Pareto tail of Hill (1975, "A simple
+//! general approach to inference about the tail of a distribution"), the heavy case of the
+//! generalised Pareto distribution (Pickands 1975, "Statistical inference using extreme order
+//! statistics"); with a linear one it is the exponential case, ξ = 0. The mean excess is shrunk to
+//! a prior that stands for all other series while few exceedances are known. All counts are halved
+//! when they reach a limit, so the memory is some ten thousand samples.
+
+use serde::{Deserialize, Serialize};
+
+use super::packed;
+
+/// Number of bins.
+const BINS: usize = 48;
+/// Samples between two refreshes of the cached knots, once there were so many: a young sketch is
+/// refreshed by each.
+const REFRESH: u8 = 32;
+const YOUNG: u8 = 255;
+/// Exceedances that the prior counts for.
+const PRIOR_WEIGHT: f32 = 8.0;
+/// Least exceedances of a fit; a young sketch fits a larger share of its samples.
+const LEAST_TAIL: f32 = 12.0;
+/// Samples at which all counts are halved; below the range of a bin.
+const FULL: f32 = 16_384.0;
+/// Nothing is said before this many samples.
+const LEAST_SAMPLES: f32 = 8.0;
+/// `-ln` of a half.
+const HALF_SURPRISE: f32 = 0.693;
+
+/// How a coordinate is laid out on bins, and how its tail is fitted.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Scale {
+    /// Lower edge of the first bin.
+    low: f32,
+    /// Bins per unit of the coordinate.
+    per_unit: f32,
+    /// Prior mean excess over the tail's start, in units of the coordinate.
+    prior_excess: f32,
+    /// Share of the samples that the tail is fitted to.
+    tail_share: f32,
+    /// Whether that is a share of the samples above the first bin only.
+    of_above: bool,
+}
+
+/// `log2` of ratios to a robust scale, from 2⁻⁴ to 2¹²: a third of an octave a bin. The prior is a
+/// tail index ξ = 0.3, that of financial returns and of many load metrics.
+pub(super) const LOG2: Scale =
+    Scale { low: -4.0, per_unit: 3.0, prior_excess: 0.43, tail_share: 0.04, of_above: false };
+/// Evidence of rows in nats, 0 to 48, one nat a bin.
+pub(super) const ROWS: Scale =
+    Scale { low: 0.0, per_unit: 1.0, prior_excess: 1.0, tail_share: 0.04, of_above: false };
+/// Evidence of onsets in nats; rows that are none are counted below.
+pub(super) const ONSETS: Scale = Scale { tail_share: 0.2, of_above: true, ..ROWS };
+
+/// Counts and the cached tail of one statistic.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Sketch {
+    #[serde(with = "packed")]
+    bins: [u16; BINS],
+    n: f32,
+    /// The coordinate that half of the samples exceed.
+    median: f32,
+    /// A coordinate that about a sixth exceed, or the lower end when fewer have a place on the
+    /// scale, and how many do.
+    middle_from: f32,
+    middle_count: f32,
+    /// Where the tail starts, how many samples are above it and its rate per unit.
+    tail_from: f32,
+    tail_count: f32,
+    tail_rate: f32,
+    since_refresh: u8,
+    /// The highest bin that was ever used.
+    top: u8,
+    /// Samples with a place on the scale, counted while young.
+    pushed: u8,
+}
+
+impl Default for Sketch {
+    fn default() -> Self {
+        Self {
+            bins: [0; BINS],
+            n: 0.0,
+            median: f32::NEG_INFINITY,
+            middle_from: f32::INFINITY,
+            middle_count: 1.0,
+            tail_from: f32::INFINITY,
+            tail_count: 1.0,
+            tail_rate: 0.0,
+            since_refresh: 0,
+            top: 0,
+            pushed: 0,
+        }
+    }
+}
+
+impl Sketch {
+    /// The coordinate that half of the samples exceed, to a bin; `None` when they are in the first
+    /// bin or nothing is known.
+    #[must_use]
+    pub(super) fn median(&self) -> Option<f32> {
+        self.median.is_finite().then_some(self.median)
+    }
+
+    /// Takes in a sample that has no place on the scale: it is below all others.
+    pub(super) fn push_below(&mut self) {
+        self.n += 1.0;
+    }
+
+    /// Takes in a coordinate; NaN counts as below all others.
+    pub(super) fn push(&mut self, y: f32, scale: Scale) {
+        let at = ((y - scale.low) * scale.per_unit).clamp(0.0, (BINS - 1) as f32);
+        self.count(at as usize, scale);
+    }
+
+    /// `-ln` of the estimated chance that a sample is at least `y`; 0 while young. It grows
+    /// without limit.
+    #[must_use]
+    pub(super) fn surprise(&self, y: f32) -> f32 {
+        if self.n < LEAST_SAMPLES || y < self.middle_from {
+            return if y >= self.median && self.n >= LEAST_SAMPLES { HALF_SURPRISE } else { 0.0 };
+        }
+        let of = |count: f32| (log2((self.n + 1.0) / count) * std::f32::consts::LN_2).max(0.0);
+        let tail = of(self.tail_count);
+        if y >= self.tail_from {
+            return tail + (y - self.tail_from) * self.tail_rate;
+        }
+        let middle = of(self.middle_count);
+        middle
+            + (tail - middle) * (y - self.middle_from)
+                / (self.tail_from - self.middle_from).max(1e-6)
+    }
+
+    /// The coordinate whose surprise is `nats`: the inverse of [`Self::surprise`]. `None` while
+    /// young.
+    #[must_use]
+    pub(super) fn at_surprise(&self, nats: f32) -> Option<f32> {
+        if self.n < LEAST_SAMPLES {
+            return None;
+        }
+        let of = |count: f32| (log2((self.n + 1.0) / count) * std::f32::consts::LN_2).max(0.0);
+        let (middle, tail) = (of(self.middle_count), of(self.tail_count));
+        if nats >= tail {
+            return Some(self.tail_from + (nats - tail) / self.tail_rate.max(1e-3));
+        }
+        let part = ((nats - middle) / (tail - middle).max(1e-6)).max(0.0);
+        Some(self.middle_from + (self.tail_from - self.middle_from) * part)
+    }
+
+    fn count(&mut self, bin: usize, scale: Scale) {
+        self.bins[bin] += 1;
+        self.top = self.top.max(bin as u8);
+        self.n += 1.0;
+        self.since_refresh += 1;
+        self.pushed = self.pushed.saturating_add(1);
+        if self.since_refresh >= REFRESH || self.pushed < YOUNG {
+            self.since_refresh = 0;
+            if self.n >= FULL {
+                self.halve();
+            }
+            self.refresh(scale);
+        }
+    }
+
+    fn halve(&mut self) {
+        for bin in &mut self.bins {
+            *bin /= 2;
+        }
+        self.n /= 2.0;
+    }
+
+    /// Finds the knots from the top down, stopping at the median.
+    fn refresh(&mut self, scale: Scale) {
+        let base = if scale.of_above {
+            self.bins[1..].iter().map(|n| u32::from(*n)).sum::<u32>() as f32
+        } else {
+            self.n
+        };
+        let wanted = (scale.tail_share * base).max(LEAST_TAIL);
+        let edge = |bin: usize| scale.low + bin as f32 / scale.per_unit;
+        self.median = f32::NEG_INFINITY;
+        let (mut above, mut moment) = (0_u32, 0_u32);
+        let (mut has_tail, mut has_middle) = (false, false);
+        for bin in (1..=usize::from(self.top)).rev() {
+            let count = u32::from(self.bins[bin]);
+            if count == 0 {
+                continue;
+            }
+            above += count;
+            moment += count * (2 * bin as u32 + 1);
+            let share = above as f32;
+            if !has_tail && share >= wanted {
+                has_tail = true;
+                let excess = (moment as f32 / 2.0 - share * bin as f32) / scale.per_unit;
+                self.tail_from = edge(bin);
+                self.tail_count = share;
+                self.tail_rate = rate(excess, share, scale);
+            }
+            if has_tail && !has_middle && share >= self.n / 6.0 {
+                has_middle = true;
+                (self.middle_from, self.middle_count) = (edge(bin), share);
+            }
+            if has_middle && share >= self.n / 2.0 {
+                self.median = edge(bin);
+                return;
+            }
+        }
+        if !has_middle {
+            (self.middle_from, self.middle_count) = (edge(0), above as f32 + 1.0);
+        }
+        if !has_tail {
+            // Hardly ever above the first bin: all that was is the tail.
+            let share = above as f32;
+            self.tail_from = edge(1);
+            self.tail_count = share + 1.0;
+            self.tail_rate = rate((moment as f32 / 2.0 - share) / scale.per_unit, share, scale);
+        }
+    }
+}
+
+/// The tail's rate: the inverse of its mean excess, shrunk to the prior.
+fn rate(excess_sum: f32, count: f32, scale: Scale) -> f32 {
+    let sum = excess_sum + PRIOR_WEIGHT * scale.prior_excess;
+    (count + PRIOR_WEIGHT) / sum.max(1e-3)
+}
+
+/// `log2` of a positive normal number to 2e-5: exponent and the series of the inverse hyperbolic
+/// tangent of the mantissa (Abramowitz and Stegun 4.1.27), without a call.
+pub(super) fn log2(x: f32) -> f32 {
+    let bits = x.to_bits();
+    let exponent = (bits >> 23).cast_signed() - 127;
+    let mantissa = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000);
+    let t = (mantissa - 1.0) / (mantissa + 1.0);
+    let square = t * t;
+    let series = 1.0 + square * (1.0 / 3.0 + square * (0.2 + square * (1.0 / 7.0)));
+    exponent as f32 + 2.0 * std::f32::consts::LOG2_E * t * series
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Deterministic values between 0 and 1 (van der Corput).
+    fn uniform(i: u32) -> f32 {
+        i.reverse_bits() as f32 / u32::MAX as f32
+    }
+
+    #[test]
+    fn surprises_are_minus_log_of_the_share_above() {
+        let mut sketch = Sketch::default();
+        for i in 0..8_000 {
+            // A Pareto variable with tail index 1/2: P(X > x) = x^-2.
+            sketch.push(-0.5 * (1.0 - uniform(i)).max(1e-6).log2(), LOG2);
+        }
+        for (share, within) in [(0.1_f32, 0.3), (0.01, 0.3), (0.001, 0.6)] {
+            let y = -0.5 * share.log2();
+            let got = sketch.surprise(y);
+            assert!((got + share.ln()).abs() < within, "{share}: {got}");
+        }
+    }
+
+    #[test]
+    fn it_is_monotone_unlimited_and_silent_while_young() {
+        let mut sketch = Sketch::default();
+        assert!(sketch.surprise(9.0).abs() < 1e-9);
+        for i in 0..50_000 {
+            sketch.push(uniform(i) * 4.0, LOG2);
+        }
+        let mut last = 0.0;
+        for i in 0..400 {
+            let s = sketch.surprise(i as f32 * 0.1 - 4.0);
+            assert!(s.is_finite() && s >= last - 1e-3, "{i}: {s} after {last}");
+            last = s;
+        }
+        assert!(last > 50.0);
+    }
+
+    #[test]
+    fn log2_is_close() {
+        for x in [1e-9_f32, 0.1, 0.999, 1.0, 1.5, 1.999, 3.0, 1e9] {
+            assert!((log2(x) - x.log2()).abs() < 4e-5, "{x}");
+        }
+    }
+}
