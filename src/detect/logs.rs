@@ -8,7 +8,7 @@ use crate::model::alert::{Band, Subject};
 use crate::model::signal::Direction;
 use crate::model::{Anomaly, AnomalyId, EntityRef, Level, LogLine, Time};
 use crate::stats::RobustMean;
-use crate::templates::{Miner, TemplateId};
+use crate::templates::{Merge, Miner, TemplateId, record};
 
 use super::config::LogConfig;
 
@@ -120,9 +120,12 @@ impl Logs {
 
 impl EntityLog {
     fn take(&mut self, config: &LogConfig, line: &LogLine, warm: bool, out: &mut Vec<Anomaly>) {
-        let found = self.miner.learn(&line.body);
+        let found = self.miner.learn(&record::read(line.body.as_bytes()).message);
         if let Some(gone) = found.evicted {
             self.rates.remove(&gone);
+        }
+        for merge in self.miner.take_merges() {
+            self.fold(merge, line.at, out);
         }
         let minute = line.at.ms().div_euclid(MINUTE_MS);
         let rate = self.rates.entry(found.id).or_insert_with(|| Rate {
@@ -199,6 +202,40 @@ impl EntityLog {
         };
         rate.open = Some(anomaly.clone());
         out.push(anomaly);
+    }
+}
+
+impl EntityLog {
+    /// Two templates turned out to be one: their lines are counted together from now on.
+    fn fold(&mut self, merge: Merge, at: Time, out: &mut Vec<Anomaly>) {
+        let Some(mut from) = self.rates.remove(&merge.from) else { return };
+        let Some(into) = self.rates.get_mut(&merge.into) else {
+            self.rates.insert(merge.into, from);
+            return;
+        };
+        if from.minute != into.minute {
+            let minute = from.minute.max(into.minute);
+            for rate in [&mut from, &mut *into] {
+                if rate.minute < minute {
+                    rate.close_minute(minute, at);
+                }
+            }
+        }
+        into.first = into.first.min(from.first);
+        // What was known in one wording is not new in another.
+        into.is_new &= from.is_new;
+        into.count = into.count.saturating_add(from.count);
+        into.usual = into.usual.sum(&from.usual);
+        into.since = into.since.min(from.since);
+        into.last_hot = into.last_hot.max(from.last_hot);
+        match (&into.open, from.open) {
+            (None, open) => into.open = open,
+            (Some(_), Some(mut anomaly)) => {
+                (anomaly.at, anomaly.until) = (at, Some(from.last_hot));
+                out.push(anomaly);
+            }
+            (Some(_), None) => {}
+        }
     }
 }
 

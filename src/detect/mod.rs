@@ -5,6 +5,7 @@
 //! are derived from their input, so a crash neither loses nor repeats anything. State is
 //! snapshotted with its place in the journal; a start restores it and reads on from there.
 
+mod apart;
 mod config;
 pub mod ensemble;
 mod episode;

@@ -9,6 +9,7 @@ use crate::model::alert::Band;
 use crate::model::time::MINUTE_MS;
 use crate::model::{Anomaly, Batch, EntityRef, Fault, SeriesId, Time};
 
+use super::apart::Apart;
 use super::config::Config;
 use super::logs::Logs;
 use super::missing::{GONE_MS, Missing};
@@ -34,7 +35,7 @@ struct State {
     /// Newest event time heard of.
     now: Time,
     series: BTreeMap<u64, SeriesState>,
-    logs: Logs,
+    logs: Apart<Logs>,
     missing: Missing,
     counts: Counts,
     /// When it was last looked for what is gone.
@@ -143,6 +144,13 @@ impl Shard {
     #[must_use]
     pub fn n_series(&self) -> usize {
         self.state.series.len()
+    }
+
+    /// The parts that the snapshot it was restored from had in a form that this program can't read:
+    /// they started anew.
+    #[must_use]
+    pub fn lost(&self) -> Vec<&'static str> {
+        if self.state.logs.is_lost() { vec!["log templates"] } else { Vec::new() }
     }
 
     /// The whole state as bytes.

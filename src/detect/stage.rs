@@ -119,7 +119,16 @@ impl Detect {
         let mut shard = Shard::new(self.config.clone());
         if let Some(snapshot) = snapshot {
             match Shard::restore(self.config.clone(), &snapshot.body) {
-                Ok(restored) => (shard, place) = (restored, snapshot.seq),
+                Ok(restored) => {
+                    for part in restored.lost() {
+                        tracing::warn!(
+                            part,
+                            "this program keeps this part of detection in another form than the \
+                             one before it: it starts anew and learns again"
+                        );
+                    }
+                    (shard, place) = (restored, snapshot.seq);
+                }
                 // A newer program starts from the journal that is left rather than not at all.
                 Err(e) => {
                     tracing::warn!(error = e.chain(), "detection starts without its snapshot");

@@ -8,7 +8,7 @@ use crate::model::diagnosis::Finding;
 use crate::model::time::{MINUTE_MS, SECOND_MS};
 use crate::model::{EntityRef, Evidence, Fault, Incident, Level, LogLine, Time};
 use crate::store::{LogFilter, Rows};
-use crate::templates::Miner;
+use crate::templates::{Miner, record};
 
 /// Looked at since the onset, at least and at most (ms).
 const LENGTH_MS: (i64, i64) = (2 * MINUTE_MS, 10 * MINUTE_MS);
@@ -24,6 +24,8 @@ const FEWEST: u64 = 3;
 const BURST: u64 = 4;
 /// Templates kept for one entity.
 const MOST: usize = 2;
+/// Lines kept of a template.
+const EXAMPLES: usize = 5;
 
 struct Counted {
     n: u64,
@@ -31,6 +33,37 @@ struct Counted {
     first_at: Time,
     level: Level,
     examples: Vec<LogLine>,
+}
+
+impl Counted {
+    fn new() -> Self {
+        let (first_at, level) = (Time::MAX, Level::Trace);
+        Self { n: 0, n_before: 0, first_at, level, examples: Vec::new() }
+    }
+
+    fn count(&mut self, line: &LogLine, since: bool) {
+        self.level = self.level.max(line.level);
+        if !since {
+            self.n_before += 1;
+            return;
+        }
+        self.first_at = self.first_at.min(line.at);
+        self.n += 1;
+        if self.examples.len() < EXAMPLES {
+            self.examples.push(line.clone());
+        }
+    }
+
+    /// Takes in what was counted of a template that turned out to be this one.
+    fn take_in(&mut self, from: Self) {
+        self.level = self.level.max(from.level);
+        self.n += from.n;
+        self.n_before += from.n_before;
+        self.first_at = self.first_at.min(from.first_at);
+        self.examples.extend(from.examples);
+        self.examples.sort_by_key(|l| l.at);
+        self.examples.truncate(EXAMPLES);
+    }
 }
 
 /// New and bursting templates of warnings and errors, most telling first: errors before warnings,
@@ -78,29 +111,16 @@ fn count(before: &[LogLine], after: &[LogLine]) -> BTreeMap<String, Counted> {
     let sides =
         before.iter().rev().map(|l| (l, false)).chain(after.iter().rev().map(|l| (l, true)));
     for (line, since) in sides {
-        let found = miner.learn(&line.body);
+        let found = miner.learn(&record::read(line.body.as_bytes()).message);
         if let Some(gone) = found.evicted {
             by_id.remove(&gone);
         }
-        let entry = by_id.entry(found.id).or_insert_with(|| Counted {
-            n: 0,
-            n_before: 0,
-            first_at: line.at,
-            level: line.level,
-            examples: Vec::new(),
-        });
-        entry.level = entry.level.max(line.level);
-        if since {
-            if entry.n == 0 {
-                entry.first_at = line.at;
+        for merge in miner.take_merges() {
+            if let Some(from) = by_id.remove(&merge.from) {
+                by_id.entry(merge.into).or_insert_with(Counted::new).take_in(from);
             }
-            entry.n += 1;
-            if entry.examples.len() < 5 {
-                entry.examples.push(line.clone());
-            }
-        } else {
-            entry.n_before += 1;
         }
+        by_id.entry(found.id).or_insert_with(Counted::new).count(line, since);
     }
     by_id.into_iter().filter_map(|(id, c)| Some((miner.text(id)?, c))).collect()
 }

@@ -59,6 +59,16 @@ impl RobustMean {
         self.spread = (f64::from(self.spread) + alpha * (step - f64::from(self.spread))) as f32;
     }
 
+    /// Level and spread of the sum of two streams that were counted apart.
+    #[must_use]
+    pub fn sum(&self, other: &Self) -> Self {
+        Self {
+            level: self.level + other.level,
+            spread: self.spread.hypot(other.spread),
+            n: self.n.max(other.n),
+        }
+    }
+
     /// The level; 0 before the first value.
     #[must_use]
     pub fn level(&self) -> f64 {

@@ -1,16 +1,25 @@
-//! The streaming miner: a bounded set of templates, found by length and leading word.
-
-use std::collections::BTreeMap;
+//! The streaming miner: finds a line's template or makes one, within bounds.
+//!
+//! A line is lexed and masked ([`super::lex`]); lines with the same masked tokens share a signature,
+//! which a cache maps to its template at once. A signature not seen before goes down a tree of fixed
+//! depth (shape, leading word) to a short list of templates, in the manner of Drain (He, Zhu, Zheng,
+//! Lyu 2017), where it joins the cheapest one, or becomes a template. Templates that turn out to
+//! differ in one word that takes many values are merged later ([`super::holes`]).
 
 use serde::{Deserialize, Serialize};
 
-use super::mask::mask;
+use super::cache::Cache;
+use super::holes::Holes;
+use super::lex::{Token, lex};
+use super::pattern::{Pattern, key};
+use super::runs::fold_lists;
+use super::slots::Slots;
 
 /// Stable number of a template within its miner.
 pub type TemplateId = u32;
 
 /// Where a line belongs.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Match {
     /// Which template.
     pub id: TemplateId,
@@ -20,174 +29,159 @@ pub struct Match {
     pub evicted: Option<TemplateId>,
 }
 
+/// Two templates turned out to be one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Merge {
+    /// No longer given.
+    pub from: TemplateId,
+    /// Stands for both from now on.
+    pub into: TemplateId,
+}
+
 /// A bounded set of templates. The same lines in the same order give the same templates.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Miner {
-    capacity: u32,
-    next: TemplateId,
+    slots: Slots,
+    cache: Cache,
+    holes: Holes,
     lines: u64,
-    templates: BTreeMap<TemplateId, Template>,
+    merges: Vec<Merge>,
+    #[serde(skip)]
+    tokens: Vec<Token>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-struct Template {
-    tokens: Vec<String>,
-    n: u64,
-    /// The line count at which it was last seen: the least recent one is evicted.
-    seen: u64,
-}
-
-/// Share of equal tokens from which a line belongs to a template.
-const LIKENESS: f64 = 0.6;
-const WILD: &str = "<*>";
+/// Merges that wait to be taken; older ones are dropped when nobody takes them.
+const MOST_MERGES: usize = 1_024;
 
 impl Miner {
     /// A miner that keeps at most `capacity` (at least 1) templates.
     #[must_use]
     pub fn new(capacity: u32) -> Self {
-        Self { capacity: capacity.max(1), next: 0, lines: 0, templates: BTreeMap::new() }
+        Self {
+            slots: Slots::new(capacity),
+            cache: Cache::new(capacity),
+            holes: Holes::new(capacity),
+            lines: 0,
+            merges: Vec::new(),
+            tokens: Vec::new(),
+        }
     }
 
-    /// Finds the line's template or makes one; tokens that differ become `<*>`.
-    pub fn learn(&mut self, line: &str) -> Match {
-        let tokens = mask(line);
+    /// Finds the message's template or makes one. Takes any bytes; time is linear in the part that
+    /// is looked at, the first 2 KiB.
+    pub fn learn(&mut self, message: &[u8]) -> Match {
+        let mut tokens = std::mem::take(&mut self.tokens);
+        let signature = lex(message, &mut tokens);
         self.lines += 1;
-        if let Some(id) = self.nearest(&tokens) {
-            let template = self.templates.get_mut(&id).expect("nearest gives an id it has");
-            for (old, new) in template.tokens.iter_mut().zip(&tokens) {
-                if old != new {
-                    WILD.clone_into(old);
-                }
+        let found = match self.cache.get(signature) {
+            Some((slot, id)) if self.slots.touch(slot, id) => {
+                Match { id, is_new: false, evicted: None }
             }
-            template.n += 1;
-            template.seen = self.lines;
+            _ => self.learn_signature(message, &mut tokens, signature),
+        };
+        self.tokens = tokens;
+        found
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn learn_signature(
+        &mut self,
+        message: &[u8],
+        tokens: &mut Vec<Token>,
+        signature: u64,
+    ) -> Match {
+        fold_lists(tokens);
+        let key = key(tokens);
+        let mut nearest = self.slots.nearest(key, tokens);
+        if nearest.is_none() && self.slots.thin(key, &mut self.merges) {
+            nearest = self.slots.nearest(key, tokens);
+        }
+        if let Some((slot, cost)) = nearest {
+            let id = self.slots.join(slot, tokens);
+            self.cache.put(signature, slot, id);
+            if cost > 0.0 {
+                // It stands for more than before: it may now be like others.
+                let into = self.settle(slot);
+                return Match { id: into, is_new: false, evicted: None };
+            }
             return Match { id, is_new: false, evicted: None };
         }
-        let evicted = if self.templates.len() >= self.capacity as usize {
-            let oldest = self.templates.iter().min_by_key(|(id, t)| (t.seen, **id));
-            oldest.map(|(id, _)| *id)
-        } else {
-            None
-        };
-        if let Some(id) = evicted {
-            self.templates.remove(&id);
+        if let Some(slot) = self.slots.covering(key, tokens) {
+            let id = self.slots.id(slot);
+            self.slots.touch(slot, id);
+            self.cache.put(signature, slot, id);
+            return Match { id, is_new: false, evicted: None };
         }
-        let id = self.next;
-        self.next = self.next.wrapping_add(1);
-        self.templates.insert(id, Template { tokens, n: 1, seen: self.lines });
-        Match { id, is_new: true, evicted }
+        let (slot, id, evicted) = self.slots.insert(Pattern::new(message, tokens), key);
+        self.cache.put(signature, slot, id);
+        let into = self.settle(slot);
+        Match { id: into, is_new: into == id, evicted }
     }
 
-    /// The template that a line would belong to, without learning it.
+    /// Counts the template's words at their places, and merges templates that differ in one place
+    /// only once that has taken enough values; gives the id that stands for the template then.
+    fn settle(&mut self, slot: u32) -> TemplateId {
+        let mut slot = slot;
+        // Each round makes at least one word of the template vary.
+        for _ in 0..8 {
+            let Some((places, others)) = self.holes.count(&self.slots, slot) else { break };
+            slot = self.slots.merge(slot, &places, &others, &mut self.merges);
+        }
+        self.slots.absorb_covered(slot, &mut self.merges);
+        if self.merges.len() > MOST_MERGES {
+            self.merges.drain(..self.merges.len() - MOST_MERGES);
+        }
+        self.slots.id(slot)
+    }
+
+    /// The template that a message would belong to, without learning it.
     #[must_use]
-    pub fn find(&self, line: &str) -> Option<TemplateId> {
-        self.nearest(&mask(line))
+    pub fn find(&self, message: &[u8]) -> Option<TemplateId> {
+        let mut tokens = Vec::new();
+        let signature = lex(message, &mut tokens);
+        if let Some((slot, id)) = self.cache.get(signature)
+            && self.slots.holds(slot, id)
+        {
+            return Some(id);
+        }
+        fold_lists(&mut tokens);
+        let key = key(&tokens);
+        let nearest = self.slots.nearest(key, &tokens).map(|(slot, _)| slot);
+        nearest.or_else(|| self.slots.covering(key, &tokens)).map(|slot| self.slots.id(slot))
     }
 
-    /// A template's text.
+    /// A template's text; `None` when it was evicted or merged.
     #[must_use]
     pub fn text(&self, id: TemplateId) -> Option<String> {
-        self.templates.get(&id).map(|t| t.tokens.join(" "))
+        self.slots.by_id(id).map(|p| p.text())
+    }
+
+    /// The text that the template evicted last had.
+    #[must_use]
+    pub fn evicted_text(&self) -> Option<String> {
+        self.slots.evicted().map(|p| p.text())
     }
 
     /// All templates with how many lines each has had, in order of first sight.
     pub fn iter(&self) -> impl Iterator<Item = (TemplateId, String, u64)> {
-        self.templates.iter().map(|(id, t)| (*id, t.tokens.join(" "), t.n))
+        self.slots.iter().map(|(id, p, n)| (id, p.text(), n))
+    }
+
+    /// The merges since this was last called, in order; at most 1,024 are kept.
+    pub fn take_merges(&mut self) -> Vec<Merge> {
+        std::mem::take(&mut self.merges)
+    }
+
+    /// Whether merges wait to be taken.
+    #[must_use]
+    pub fn has_merges(&self) -> bool {
+        !self.merges.is_empty()
     }
 
     /// How many lines it has learned.
     #[must_use]
     pub fn lines(&self) -> u64 {
         self.lines
-    }
-
-    fn nearest(&self, tokens: &[String]) -> Option<TemplateId> {
-        let mut best: Option<(usize, TemplateId)> = None;
-        for (id, template) in &self.templates {
-            // Same length and same leading word (unless one of them varies), as Drain's first two
-            // levels have it.
-            if template.tokens.len() != tokens.len() || !leads_alike(&template.tokens, tokens) {
-                continue;
-            }
-            let equal =
-                template.tokens.iter().zip(tokens).filter(|(a, b)| a == b && *a != WILD).count();
-            let wild = template.tokens.iter().zip(tokens).filter(|(a, _)| *a == WILD).count();
-            let fixed = tokens.len() - wild;
-            let enough = equal as f64 >= LIKENESS * fixed as f64 && (equal > 0 || fixed == 0);
-            if enough && best.is_none_or(|(most, _)| equal > most) {
-                best = Some((equal, *id));
-            }
-        }
-        best.map(|(_, id)| id)
-    }
-}
-
-fn leads_alike(a: &[String], b: &[String]) -> bool {
-    match (a.first(), b.first()) {
-        (Some(x), Some(y)) => x == y || x == WILD || y == WILD,
-        (None, None) => true,
-        _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    #[test]
-    fn many_lines_of_few_statements_give_few_templates() {
-        let mut miner = Miner::new(100);
-        for i in 0..5_000 {
-            miner.learn(&format!("request {i} served in {} ms", i % 90));
-            miner.learn(&format!("connection to 10.1.{}.{}:5432 refused", i % 7, i % 250));
-            miner.learn(&format!("pool orders-db exhausted: {i} waiters after 3{i} ms"));
-            miner.learn(&format!("user {} logged in", ["anna", "ben", "cleo"][i % 3]));
-        }
-        let all: Vec<String> = miner.iter().map(|(_, text, _)| text).collect();
-        insta::assert_debug_snapshot!(all, @r#"
-        [
-            "request <*> served in <*> ms",
-            "connection to <*> refused",
-            "pool orders-db exhausted <*> waiters after <*> ms",
-            "user <*> logged in",
-        ]
-        "#);
-        assert_eq!(miner.lines(), 20_000);
-    }
-
-    #[test]
-    fn unlike_errors_stay_apart() {
-        let mut miner = Miner::new(100);
-        let a = miner.learn("connection refused by auth-db");
-        let b = miner.learn("deadlock detected in orders");
-        assert!(a.is_new && b.is_new && a.id != b.id);
-        assert_eq!(miner.find("connection refused by auth-db"), Some(a.id));
-        assert_eq!(miner.find("something else entirely happened"), None);
-    }
-
-    #[test]
-    fn the_least_recent_template_makes_room() {
-        let mut miner = Miner::new(2);
-        let first = miner.learn("alpha one");
-        miner.learn("beta two");
-        assert_eq!(miner.learn("gamma three").evicted, Some(first.id));
-        assert_eq!(miner.iter().count(), 2);
-    }
-
-    proptest! {
-        #[test]
-        fn any_text_is_taken_and_found_again(lines in prop::collection::vec(".{0,120}", 1..60)) {
-            let mut miner = Miner::new(20);
-            for line in &lines {
-                let m = miner.learn(line);
-                prop_assert!(miner.text(m.id).is_some());
-                prop_assert!(miner.iter().count() <= 20);
-            }
-            let packed = rmp_serde::to_vec(&miner).expect("packs");
-            let again: Miner = rmp_serde::from_slice(&packed).expect("unpacks");
-            prop_assert_eq!(again, miner);
-        }
     }
 }
