@@ -1,6 +1,7 @@
 //! The command line. Exit codes: 0 done, 1 failed, 2 wrong configuration or usage.
 
 mod check;
+mod logs;
 mod reach;
 mod read;
 mod start;
@@ -167,6 +168,9 @@ enum Command {
     /// The configuration: an example, its schema, or whether a file is right.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Log lines from files; asks no running bot.
+    #[command(subcommand)]
+    Logs(LogsCommand),
     /// Writes completions for a shell to standard output.
     #[command(after_help = "Example: nightjar completions bash > \
                             /etc/bash_completion.d/nightjar")]
@@ -258,6 +262,14 @@ enum ConfigCommand {
     },
 }
 
+#[derive(Subcommand)]
+enum LogsCommand {
+    /// Mines templates from raw lines: heads are taken off, JSON and logfmt read, the lines of a
+    /// stack trace belong to the line before them.
+    #[command(after_help = "Example: nightjar logs templates app.log --csv templates.csv")]
+    Templates(logs::Templates),
+}
+
 fn speed(text: &str) -> Result<f64, String> {
     text.parse::<f64>()
         .ok()
@@ -327,6 +339,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             start::loaded(&file.config)?;
             Ok(done(&format!("{} is right.\n", file.config.display())))
         }
+        Command::Logs(LogsCommand::Templates(given)) => Ok(done(&logs::templates(&given)?)),
         Command::Completions { shell } => {
             let mut out = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nightjar", &mut out);

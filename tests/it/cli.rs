@@ -96,6 +96,8 @@ const COMMANDS: &[&[&str]] = &[
     &["config", "example"],
     &["config", "schema"],
     &["config", "check"],
+    &["logs"],
+    &["logs", "templates"],
     &["completions"],
 ];
 
@@ -150,6 +152,39 @@ fn configuration_commands_make_check_and_explain() {
     with(&["run"], at, &open).code(2).has("can be reached from other machines");
     let env = [("NIGHTJAR__WEB__BIND", "7878"), ("NIGHTJAR_CONFIG", "nightjar.toml")];
     with(&["config", "check"], at, &env).code(2).has("environment variable NIGHTJAR__WEB__BIND");
+}
+
+#[test]
+fn templates_are_mined_from_files_with_a_row_for_each_line() {
+    let folder = scratch();
+    let write = |name: &str, text: &str| {
+        std::fs::write(folder.path().join(name), text).expect("written");
+    };
+    write(
+        "a.log",
+        "2026-11-21 10:00:00 INFO request 1 took 4 ms\n\
+         2026-11-21 10:00:01 ERROR order 7 failed\njava.io.IOException: x\n\tat a.B.c(B.java:1)\n\
+         2026-11-21 10:00:02 INFO request 2 took 93 ms",
+    );
+    write("b.log", "{\"level\":\"info\",\"msg\":\"request 3 took 8 ms\"}\nsaid \"it, and\" left\n");
+    let args = ["logs", "templates", "a.log", "b.log", "--csv", "out.csv"];
+    nightjar(&args, folder.path()).code(0).has("7 lines, 3 templates, in out.csv.");
+    let rows = std::fs::read_to_string(folder.path().join("out.csv")).expect("written");
+    insta::assert_snapshot!(rows, @r#"
+    line_no,template_id,template
+    1,0,"request <*> took <*>"
+    2,1,"order <*> failed"
+    3,1,"order <*> failed"
+    4,1,"order <*> failed"
+    5,0,"request <*> took <*>"
+    6,0,"request <*> took <*>"
+    7,2,"said <*> left"
+    "#);
+    let missing = ["logs", "templates", "a.log", "none.log", "--csv", "out.csv"];
+    nightjar(&missing, folder.path()).code(1).has("none.log can't be read");
+    let nowhere = ["logs", "templates", "a.log", "--csv", "none/out.csv"];
+    nightjar(&nowhere, folder.path()).code(1).has("none/out.csv can't be written");
+    nightjar(&["logs", "templates", "--csv", "out.csv"], folder.path()).code(2).has("<FILES>");
 }
 
 #[test]

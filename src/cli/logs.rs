@@ -1,0 +1,193 @@
+//! `nightjar logs templates`: mines templates from files of raw lines; asks no running bot.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+
+use super::start::Stop;
+use crate::templates::{Event, Folder, Miner, TemplateId, record};
+
+/// Bytes that are kept of a line.
+const LONGEST_LINE: u64 = 65_536;
+/// Bytes read at once.
+const BLOCK: usize = 1 << 18;
+/// Ids held in memory; more of them wait in a file beside the output.
+const HELD: usize = 4 << 20;
+
+/// What is to be mined.
+#[derive(clap::Args)]
+pub(super) struct Templates {
+    /// Files of raw lines; `-` is standard input. Line numbers run on over files.
+    #[arg(required = true)]
+    files: Vec<PathBuf>,
+    /// Where to write the rows `line_no,template_id,template`, one for each line.
+    #[arg(long)]
+    csv: PathBuf,
+    /// Templates that are kept at a time; past it the rarest makes room.
+    #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..))]
+    capacity: u32,
+    /// Write ids as they were known when the line came, instead of what they turned out to be.
+    #[arg(long)]
+    as_seen: bool,
+}
+
+/// Mines and writes; gives what is said about it.
+///
+/// # Errors
+/// [`Stop`] with the file, and the line where there is one.
+pub(super) fn templates(given: &Templates) -> anyhow::Result<String> {
+    let stop = |text: String| Stop { code: 1, text };
+    // What can't be written is found out before hours of reading.
+    let cant_write = |e: io::Error| stop(format!("{} can't be written: {e}.", given.csv.display()));
+    let out = File::create(&given.csv).map_err(cant_write)?;
+    let mut mined = Mined::new(given);
+    for file in &given.files {
+        let before = mined.ids.n;
+        mined.read_file(file).map_err(|e| {
+            let read = mined.ids.n - before;
+            let place = if read == 0 { String::new() } else { format!(" after line {read}") };
+            stop(format!("{} can't be read{place}: {e}.", file.display()))
+        })?;
+    }
+    let (n_lines, n_templates) = (mined.ids.n, mined.miner.iter().count());
+    mined.write(BufWriter::with_capacity(BLOCK, out), given.as_seen).map_err(cant_write)?;
+    Ok(format!("{n_lines} lines, {n_templates} templates, in {}.\n", given.csv.display()))
+}
+
+/// What was mined: bounded but for the texts of templates that had to make room.
+struct Mined {
+    miner: Miner,
+    ids: Ids,
+    /// Merged templates and what stands for them.
+    merged: BTreeMap<TemplateId, TemplateId>,
+    /// Texts of templates that had to make room.
+    evicted: BTreeMap<TemplateId, String>,
+}
+
+impl Mined {
+    fn new(given: &Templates) -> Self {
+        let mut spill = given.csv.clone().into_os_string();
+        spill.push(".ids");
+        Self {
+            miner: Miner::new(given.capacity),
+            ids: Ids { n: 0, held: Vec::new(), spill: spill.into(), file: None },
+            merged: BTreeMap::new(),
+            evicted: BTreeMap::new(),
+        }
+    }
+
+    fn read_file(&mut self, path: &Path) -> io::Result<()> {
+        if path.as_os_str() == "-" {
+            return self.read(io::stdin().lock());
+        }
+        self.read(BufReader::with_capacity(BLOCK, File::open(path)?))
+    }
+
+    /// Reads to the end; a stack trace does not reach over files.
+    fn read(&mut self, mut from: impl BufRead) -> io::Result<()> {
+        let mut folder = Folder::default();
+        let mut line = Vec::new();
+        while read_line(&mut from, &mut line)? {
+            if let Some(event) = folder.push(&line) {
+                self.learn(event)?;
+            }
+        }
+        folder.finish().map_or(Ok(()), |event| self.learn(event))
+    }
+
+    fn learn(&mut self, event: &Event) -> io::Result<()> {
+        let found = self.miner.learn(&record::read(&event.text).message);
+        if let Some(evicted) = found.evicted {
+            self.evicted.insert(evicted, self.miner.evicted_text().unwrap_or_default());
+        }
+        if self.miner.has_merges() {
+            for merge in self.miner.take_merges() {
+                self.merged.insert(merge.from, merge.into);
+            }
+        }
+        self.ids.push(found.id, event.lines)
+    }
+
+    fn write(self, mut to: impl Write, as_seen: bool) -> io::Result<()> {
+        let Self { miner, mut ids, merged, evicted: mut texts } = self;
+        texts.extend(miner.iter().map(|(id, text, _)| (id, text)));
+        // The end of a row for each id that was given.
+        let mut ends: BTreeMap<TemplateId, String> = BTreeMap::new();
+        let mut line_no = 0_u64;
+        writeln!(to, "line_no,template_id,template")?;
+        ids.each(|id| {
+            let end = ends.entry(id).or_insert_with(|| {
+                let mut last = id;
+                while let Some(into) = merged.get(&last) {
+                    last = *into;
+                }
+                let text = texts.get(&last).map(|t| t.replace('"', "\"\"")).unwrap_or_default();
+                format!(",{},\"{text}\"\n", if as_seen { id } else { last })
+            });
+            line_no += 1;
+            write!(to, "{line_no}")?;
+            to.write_all(end.as_bytes())
+        })?;
+        to.flush()
+    }
+}
+
+/// The id of each line, in order: 4 bytes a line, of which at most [`HELD`] are in memory.
+struct Ids {
+    n: u64,
+    held: Vec<TemplateId>,
+    spill: PathBuf,
+    file: Option<File>,
+}
+
+impl Ids {
+    fn push(&mut self, id: TemplateId, n_lines: u32) -> io::Result<()> {
+        self.n += u64::from(n_lines);
+        self.held.extend(std::iter::repeat_n(id, n_lines as usize));
+        if self.held.len() < HELD {
+            return Ok(());
+        }
+        if self.file.is_none() {
+            let (path, mut options) = (&self.spill, File::options());
+            self.file = Some(options.create_new(true).read(true).write(true).open(path)?);
+            // It has no name any more, so nothing is left behind however this ends.
+            fs::remove_file(path)?;
+        }
+        if let Some(file) = &mut self.file {
+            let bytes: Vec<u8> = self.held.iter().flat_map(|id| id.to_le_bytes()).collect();
+            file.write_all(&bytes)?;
+        }
+        self.held.clear();
+        Ok(())
+    }
+
+    fn each(&mut self, mut take: impl FnMut(TemplateId) -> io::Result<()>) -> io::Result<()> {
+        if let Some(file) = &mut self.file {
+            file.rewind()?;
+            let n_spilled = self.n - self.held.len() as u64;
+            let mut from = BufReader::with_capacity(BLOCK, file);
+            for _ in 0..n_spilled {
+                let mut bytes = [0; 4];
+                from.read_exact(&mut bytes)?;
+                take(TemplateId::from_le_bytes(bytes))?;
+            }
+        }
+        self.held.iter().try_for_each(|id| take(*id))
+    }
+}
+
+/// Reads a line without its end into `line`; of a longer one than 64 KiB only the start is kept.
+fn read_line(from: &mut impl BufRead, line: &mut Vec<u8>) -> io::Result<bool> {
+    line.clear();
+    let mut limited = io::Read::take(&mut *from, LONGEST_LINE);
+    if limited.read_until(b'\n', line)? == 0 {
+        return Ok(false);
+    }
+    if line.last() == Some(&b'\n') {
+        line.pop();
+    } else if line.len() as u64 >= LONGEST_LINE {
+        from.skip_until(b'\n')?;
+    }
+    Ok(true)
+}
