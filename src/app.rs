@@ -116,7 +116,7 @@ impl App {
         store.write(move |tx| graph::declare(tx, &declared, now)).await?;
         let (bus, tasks) = (Bus::default(), Tasks::default());
         let intake = Intake::open(store.clone(), bus.clone()).await?;
-        let shard = SharedShard::new(settings.detect.clone());
+        let shard = SharedShard::new(settings.detect.clone()).with_objectives(settings.slo.clone());
         let progress = Sources::default();
         let counter = talk::counter(settings, (&store, &bus, &clock), &library);
         let inlet: Arc<dyn Inlet> = Arc::new(counter.clone());

@@ -55,6 +55,8 @@ pub struct Config {
     pub retention: Retention,
     /// Detection.
     pub detect: detect::Config,
+    /// Service level objectives.
+    pub slo: Vec<detect::slo::Objective>,
     /// Correlation.
     pub correlate: correlate::Config,
     /// The assistant.
@@ -103,6 +105,7 @@ impl Default for Config {
             data_dir: PathBuf::from("nightjar-data"),
             retention: Retention::default(),
             detect: detect::Config::default(),
+            slo: Vec::new(),
             correlate: correlate::Config::default(),
             assist: assist::Config::default(),
             llm: llm::Config::default(),

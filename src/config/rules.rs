@@ -20,6 +20,21 @@ pub(super) fn judge(config: &Config, mut say: impl FnMut(&str, String)) {
     graph(config, &mut say);
     times(config, &mut say);
     chats(config, &mut say);
+    objectives(config, &mut say);
+}
+
+fn objectives(config: &Config, say: &mut impl FnMut(&str, String)) {
+    let mut names = BTreeSet::new();
+    for (i, objective) in config.slo.iter().enumerate() {
+        if !names.insert(&objective.name) {
+            let text = format!("\"{}\" is used twice; alerts name it", objective.name);
+            say(&format!("slo[{i}].name"), text);
+        }
+        if let Some((key, text)) = objective.mistake() {
+            let dot = if key.is_empty() { "" } else { "." };
+            say(&format!("slo[{i}]{dot}{key}"), text);
+        }
+    }
 }
 
 /// Each platform has a name of its own and a way by which events come.

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::Config;
 use super::relate::{self, Kind, Link};
+use crate::model::alert::LOOKS_BACK;
 use crate::model::{
     Alert, AlertId, EntityRef, Fingerprint, Graph, Incident, IncidentId, IncidentState, Indicator,
     Severity, Time,
@@ -24,6 +25,8 @@ pub(super) struct Member {
     pub(super) n_reports: u64,
     pub(super) summary: String,
     pub(super) measured: bool,
+    /// It looks back over hours and goes on after its cause is gone.
+    pub(super) looks_back: bool,
     /// The other system that says so; `None` for our own.
     pub(super) system: Option<String>,
 }
@@ -50,6 +53,7 @@ impl Member {
             n_reports: alert.n_reports,
             summary,
             measured: alert.series.is_some(),
+            looks_back: alert.annotations.get(LOOKS_BACK).is_some(),
             system: match &alert.source {
                 crate::model::AlertSource::External { system } => Some(system.clone()),
                 crate::model::AlertSource::Detector { .. } => None,
@@ -169,10 +173,10 @@ impl Group {
     }
 
     pub(super) fn is_quiet(&self) -> bool {
-        self.members.values().all(|m| m.ends_at.is_some())
+        self.members.values().all(|m| m.ends_at.is_some() || m.looks_back)
     }
 
-    /// When its last alert ended, if all have.
+    /// When its last alert ended, if all have that speak of the present.
     pub(super) fn quiet_since(&self) -> Option<Time> {
         if !self.is_quiet() {
             return None;

@@ -7,7 +7,7 @@
 //! resource nearly used up, a limit ahead, an entity that fell silent, a new error in quantity);
 //! **info** for the rest, which strengthens an incident and opens none.
 
-use crate::model::alert::{Anomaly, Subject, UNSEEN};
+use crate::model::alert::{Anomaly, LOOKS_BACK, Subject, UNSEEN};
 use crate::model::signal::{Direction, ExternalAlert};
 use crate::model::{
     Alert, AlertId, AlertSource, AlertStatus, EntityRef, Indicator, Labels, Severity, Time, figure,
@@ -32,6 +32,13 @@ pub fn alert_of(anomaly: &Anomaly, threshold: f64) -> Alert {
             Some(Indicator::Errors)
         }
         Subject::Missing { .. } => Some(Indicator::Availability),
+        Subject::Objective { objective, labels: given, page, series: s, .. } => {
+            labels = given.clone();
+            labels.set("objective", objective.clone());
+            labels.set("urgency", if *page { "page" } else { "ticket" });
+            series = *s;
+            Some(Indicator::Errors)
+        }
     };
     labels.set("alertname", name_of(anomaly));
     labels.set(label_of(&entity), entity.name());
@@ -41,6 +48,9 @@ pub fn alert_of(anomaly: &Anomaly, threshold: f64) -> Alert {
         .with("description", anomaly.why.clone());
     if anomaly.unseen && anomaly.until.is_some() {
         annotations.set(UNSEEN, "true");
+    }
+    if matches!(anomaly.subject, Subject::Objective { .. }) {
+        annotations.set(LOOKS_BACK, "true");
     }
     let source = AlertSource::Detector { detector: anomaly.detector.clone() };
     let fingerprint = labels.without(&["severity"]).fingerprint();
@@ -152,7 +162,8 @@ fn severity_of(anomaly: &Anomaly, threshold: f64) -> Severity {
         },
         Subject::LogTemplate { .. } if anomaly.peak >= 20.0 => Severity::Warning,
         Subject::LogTemplate { .. } => Severity::Info,
-        Subject::Missing { .. } => Severity::Warning,
+        Subject::Missing { .. } | Subject::Objective { page: false, .. } => Severity::Warning,
+        Subject::Objective { page: true, .. } => Severity::Critical,
     }
 }
 
@@ -161,6 +172,7 @@ fn name_of(anomaly: &Anomaly) -> &'static str {
         (Subject::LogTemplate { .. }, "log-new/1") => "NewErrorLog",
         (Subject::LogTemplate { .. }, _) => "ErrorLogBurst",
         (Subject::Missing { .. }, _) => "DataMissing",
+        (Subject::Objective { .. }, _) => "ErrorBudgetBurn",
         (_, "flatline/1") => "Flatline",
         (_, "forecast/1") => "LimitAhead",
         (Subject::Series { series }, _) => match (series.indicator, anomaly.direction) {
@@ -201,6 +213,10 @@ fn summary(anomaly: &Anomaly) -> String {
         }
         Subject::LogTemplate { template, .. } => format!("{name} logs: {template}"),
         Subject::Missing { what, .. } => format!("{name} fell silent: {what}"),
+        Subject::Objective { objective, .. } => format!(
+            "{name} burns the error budget of {objective} {} times as fast as it can afford",
+            figure(anomaly.peak, "")
+        ),
     }
 }
 

@@ -17,6 +17,7 @@ mod missing;
 mod seasonal;
 mod series;
 mod shard;
+pub mod slo;
 mod stage;
 #[cfg(test)]
 mod tests;

@@ -14,6 +14,7 @@ use super::config::Config;
 use super::logs::Logs;
 use super::missing::{GONE_MS, Missing};
 use super::series::{SeriesState, Taken};
+use super::slo::{Heard, Objective, Slo, Standing, States};
 
 /// A point may be this far ahead of the batch that brings it (clock skew), in ms.
 const SKEW_MS: i64 = 5 * 60_000;
@@ -27,6 +28,7 @@ const VERSION: u16 = 1;
 pub struct Shard {
     config: Config,
     state: State,
+    slo: Slo,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -41,6 +43,9 @@ struct State {
     /// When it was last looked for what is gone.
     #[serde(default)]
     swept_at: Time,
+    /// How the objectives stand.
+    #[serde(default)]
+    slo: States,
 }
 
 /// What became of the points so far.
@@ -86,7 +91,26 @@ impl Shard {
     /// A shard that knows nothing.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, state: State { version: VERSION, ..State::default() } }
+        Self { config, state: State { version: VERSION, ..State::default() }, slo: Slo::default() }
+    }
+
+    /// The same with objectives to watch; what is stored of them is taken over.
+    #[must_use]
+    pub fn with_objectives(mut self, objectives: Vec<Objective>) -> Self {
+        self.slo = Slo::new(objectives, &mut self.state.slo);
+        self
+    }
+
+    /// The objectives that it watches.
+    #[must_use]
+    pub fn objectives(&self) -> &[Objective] {
+        self.slo.objectives()
+    }
+
+    /// How each objective stands, by the newest time heard of.
+    #[must_use]
+    pub fn standings(&self) -> Vec<Standing> {
+        self.slo.standings(&self.state.slo, self.state.now)
     }
 
     /// Takes in a batch and gives the anomalies that it called, retold or ended, in order.
@@ -121,6 +145,8 @@ impl Shard {
             }
         }
         state.logs.observe(&self.config.logs, &batch.logs, now, batch.backfill, &mut out);
+        let heard = Heard { now, latest: now.plus_ms(SKEW_MS), backfill: batch.backfill };
+        self.slo.observe(&mut state.slo, &batch.metrics, heard, &mut out);
         if !batch.backfill {
             state.missing.judge(&self.config, now, &mut state.series, &mut out);
             state.sweep(now);
@@ -172,6 +198,6 @@ impl Shard {
                 state.version
             )));
         }
-        Ok(Self { config, state })
+        Ok(Self { config, state, slo: Slo::default() })
     }
 }

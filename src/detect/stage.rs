@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::lifecycle::{alert_of, alert_of_external, renewed};
+use super::slo::{Objective, Standing};
 use super::{Config, Counts, Shard};
 use crate::bus::{Bus, Event};
 use crate::model::alert::Band;
@@ -34,6 +35,22 @@ impl SharedShard {
     #[must_use]
     pub fn new(config: Config) -> Self {
         Self { shard: Arc::new(RwLock::new(Shard::new(config))) }
+    }
+
+    /// The same with objectives to watch.
+    #[must_use]
+    pub fn with_objectives(self, objectives: Vec<Objective>) -> Self {
+        {
+            let mut shard = self.shard.write().unwrap_or_else(PoisonError::into_inner);
+            *shard = shard.clone().with_objectives(objectives);
+        }
+        self
+    }
+
+    /// How each objective stands.
+    #[must_use]
+    pub fn standings(&self) -> Vec<Standing> {
+        self.shard.read().unwrap_or_else(PoisonError::into_inner).standings()
     }
 
     /// What was expected of a series at a time.
@@ -135,7 +152,9 @@ impl Detect {
                 }
             }
         }
-        *self.shard.shard.write().unwrap_or_else(PoisonError::into_inner) = shard;
+        let mut held = self.shard.shard.write().unwrap_or_else(PoisonError::into_inner);
+        let objectives = held.objectives().to_vec();
+        *held = shard.with_objectives(objectives);
         Ok(place)
     }
 

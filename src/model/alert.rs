@@ -43,6 +43,19 @@ pub enum Subject {
         /// What is missing.
         what: String,
     },
+    /// A service level objective whose error budget burns too fast.
+    Objective {
+        /// Who promises it.
+        entity: EntityRef,
+        /// Its name.
+        objective: String,
+        /// Labels of whoever it belongs to.
+        labels: Labels,
+        /// Whether somebody is to be woken.
+        page: bool,
+        /// The series of its bad events.
+        series: Option<SeriesId>,
+    },
 }
 
 impl Subject {
@@ -51,7 +64,9 @@ impl Subject {
     pub fn entity(&self) -> &EntityRef {
         match self {
             Self::Series { series } => &series.entity,
-            Self::LogTemplate { entity, .. } | Self::Missing { entity, .. } => entity,
+            Self::LogTemplate { entity, .. }
+            | Self::Missing { entity, .. }
+            | Self::Objective { entity, .. } => entity,
         }
     }
 }
@@ -192,6 +207,10 @@ pub struct Alert {
 /// Annotation of an ended alert whose recovery was not seen: what it is about fell silent or is
 /// gone.
 pub const UNSEEN: &str = "recovery_not_seen";
+
+/// Annotation of an alert that looks back over hours: it goes on after its cause is gone, and so
+/// does not keep an incident open.
+pub const LOOKS_BACK: &str = "looks_back";
 
 impl Alert {
     /// Whether it ended because nothing is heard any more of what it is about.
