@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
 use super::lifecycle::{alert_of, alert_of_external, renewed};
-use super::slo::{Objective, Standing};
+use super::slo::{Objective, Standing, StandingState};
 use super::{Config, Counts, Shard};
 use crate::bus::{Bus, Event};
 use crate::model::alert::Band;
@@ -113,6 +113,7 @@ impl Detect {
                 && (seq - kept >= SNAPSHOT_BATCHES || kept_at.elapsed() >= SNAPSHOT_EVERY);
             if due || (shutdown.is_cancelled() && idle) {
                 self.keep(seq).await?;
+                self.report_objectives();
                 (kept_at, kept) = (Instant::now(), seq);
             }
             if idle {
@@ -212,6 +213,28 @@ impl Detect {
             self.bus.publish(Event::Alert(id));
         }
         Ok(())
+    }
+
+    fn report_objectives(&self) {
+        for s in self.shard.standings() {
+            let name = s.name;
+            if let Some(left) = s.budget_left {
+                metrics::gauge!("nightjar_detect_slo_budget_left_ratio", "objective" => name.clone())
+                    .set(left);
+            }
+            for burn in s.burns {
+                let window = format!("{}h", burn.long_h);
+                metrics::gauge!(
+                    "nightjar_detect_slo_burn_rate", "objective" => name.clone(), "window" => window
+                )
+                .set(burn.long);
+            }
+            let unseen = matches!(s.state, StandingState::Blind | StandingState::NoData);
+            metrics::gauge!("nightjar_detect_slo_blind", "objective" => name.clone())
+                .set(f64::from(unseen));
+            metrics::gauge!("nightjar_detect_slo_late_points", "objective" => name)
+                .set(s.n_late as f64);
+        }
     }
 
     fn report(&self, reported: &mut Counts) {
