@@ -166,12 +166,11 @@ impl Window {
         }
         let today = Timestamp::from_millisecond(now.ms())
             .map_or(Date::default(), |t| t.to_zoned(TimeZone::UTC).date());
-        let (from, span) = match self {
-            Self::Month => (today.first_of_month(), 1.month()),
-            _ => {
-                let past = i64::from(today.weekday().to_monday_zero_offset());
-                (today.checked_sub(past.days()).unwrap_or(today), 7.days())
-            }
+        let (from, span) = if self == Self::Month {
+            (today.first_of_month(), 1.month())
+        } else {
+            let past = i64::from(today.weekday().to_monday_zero_offset());
+            (today.checked_sub(past.days()).unwrap_or(today), 7.days())
         };
         let time = |date: Date| {
             let zoned = date.to_zoned(TimeZone::UTC).ok();
