@@ -38,6 +38,7 @@
 pub mod app;
 pub mod approve;
 pub mod assist;
+pub mod backtest;
 pub mod bus;
 pub mod chart;
 pub mod chat;

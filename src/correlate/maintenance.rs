@@ -154,27 +154,26 @@ impl Maintenance {
         found
     }
 
-    fn silences(&self, now: Time) -> impl Iterator<Item = Silence> {
+    /// Its windows that touch the time from `since` to `until`, as the silences that are kept of them.
+    pub fn silences(&self, since: Time, until: Time) -> impl Iterator<Item = Silence> {
         let reason = if self.reason.is_empty() {
             self.name.clone()
         } else {
             format!("{}: {}", self.name, self.reason)
         };
-        self.windows(now, now.plus_ms(AHEAD_MS)).into_iter().map(move |(starts_at, ends_at)| {
-            Silence {
-                id: SilenceId::derive(starts_at, &[VIA, &self.name]),
-                matchers: self.matchers.clone(),
-                starts_at,
-                ends_at,
-                author: Actor {
-                    via: VIA.into(),
-                    id: self.name.clone(),
-                    name: VIA.into(),
-                    role: Role::Viewer,
-                },
-                reason: reason.clone(),
-                maintenance: true,
-            }
+        self.windows(since, until).into_iter().map(move |(starts_at, ends_at)| Silence {
+            id: SilenceId::derive(starts_at, &[VIA, &self.name]),
+            matchers: self.matchers.clone(),
+            starts_at,
+            ends_at,
+            author: Actor {
+                via: VIA.into(),
+                id: self.name.clone(),
+                name: VIA.into(),
+                role: Role::Viewer,
+            },
+            reason: reason.clone(),
+            maintenance: true,
         })
     }
 }
@@ -185,8 +184,9 @@ impl Maintenance {
 /// # Errors
 /// The database failed.
 pub fn plan(tx: &Tx<'_>, windows: &[Maintenance], now: Time) -> Result<Vec<SilenceId>, Fault> {
+    let ahead = now.plus_ms(AHEAD_MS);
     let wanted: BTreeMap<SilenceId, Silence> =
-        windows.iter().flat_map(|w| w.silences(now)).map(|s| (s.id, s)).collect();
+        windows.iter().flat_map(|w| w.silences(now, ahead)).map(|s| (s.id, s)).collect();
     let mut changed = Vec::new();
     for mut old in tx.list::<Silence>(&Filter::all())? {
         if old.author.via == VIA && old.ends_at > now && !wanted.contains_key(&old.id) {

@@ -204,7 +204,7 @@ fn write(tx: &Tx<'_>, now: Time, decisions: Decisions) -> Result<BTreeSet<Incide
         if let Some(incident) = verdict.incident.filter(|i| alert.incident != Some(*i)) {
             joins.entry(incident).or_default().push((alert.id, verdict.decision.clone()));
         }
-        apply(&mut alert, verdict);
+        verdict.apply(&mut alert);
         tx.put(&alert)?;
     }
     // One record per incident for all that joined it in this round: a storm of a thousand alerts
@@ -242,14 +242,17 @@ fn keep_what_people_did(incident: &mut Incident, stored: &Incident) {
     }
 }
 
-fn apply(alert: &mut Alert, verdict: Verdict) {
-    if let Some(system) = verdict.witness {
-        if !alert.witnesses.contains(&system) {
-            alert.witnesses.push(system);
+impl Verdict {
+    /// Writes the decision into its alert.
+    pub fn apply(self, alert: &mut Alert) {
+        if let Some(system) = self.witness {
+            if !alert.witnesses.contains(&system) {
+                alert.witnesses.push(system);
+            }
+            return;
         }
-        return;
+        alert.incident = self.incident;
+        alert.suppressed = self.suppressed;
+        alert.decision = Some(self.decision);
     }
-    alert.incident = verdict.incident;
-    alert.suppressed = verdict.suppressed;
-    alert.decision = Some(verdict.decision);
 }

@@ -138,6 +138,21 @@ pub fn renewed(old: Alert, new: Alert) -> Alert {
     }
 }
 
+/// A word on an alert over what is known of it: the alert as it then stands, and whether that says
+/// something new. `None` where it is an old word on what has ended since: a batch that is judged
+/// again after a crash wakes nothing.
+#[must_use]
+pub fn told(old: Option<Alert>, new: Alert) -> Option<(Alert, bool)> {
+    let Some(old) = old else { return Some((new, true)) };
+    if old.status == AlertStatus::Resolved && new.updated_at <= old.updated_at {
+        return None;
+    }
+    let before = (old.status, old.severity);
+    let merged = renewed(old, new);
+    let is_news = before != (merged.status, merged.severity);
+    Some((merged, is_news))
+}
+
 fn severity_of(anomaly: &Anomaly, threshold: f64) -> Severity {
     let strong = anomaly.score >= 2.0 * threshold;
     match &anomaly.subject {

@@ -5,12 +5,12 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::lifecycle::{alert_of, alert_of_external, renewed};
+use super::lifecycle::{alert_of, alert_of_external, told};
 use super::slo::{Objective, Standing, StandingState};
 use super::{Config, Counts, Shard};
 use crate::bus::{Bus, Event};
 use crate::model::alert::Band;
-use crate::model::{Alert, AlertId, AlertStatus, Anomaly, Fault, SeriesId, Time};
+use crate::model::{Alert, AlertId, Anomaly, Fault, SeriesId, Time};
 use crate::store::{Journaled, Snapshot, Store, Tx};
 use crate::telemetry::intake::Intake;
 
@@ -261,16 +261,8 @@ impl Detect {
 
 /// Writes an alert over what is stored of it; gives its id when that says something new.
 fn store_alert(tx: &Tx<'_>, new: Alert) -> Result<Option<AlertId>, Fault> {
-    let Some(old) = tx.get::<Alert>(new.id)? else {
-        tx.put(&new)?;
-        return Ok(Some(new.id));
-    };
-    // A batch judged again after a crash must not wake what has ended since.
-    if old.status == AlertStatus::Resolved && new.updated_at <= old.updated_at {
-        return Ok(None);
-    }
-    let (id, before) = (new.id, (old.status, old.severity));
-    let merged = renewed(old, new);
-    tx.put(&merged)?;
-    Ok((before != (merged.status, merged.severity)).then_some(id))
+    let (id, old) = (new.id, tx.get::<Alert>(new.id)?);
+    let Some((alert, is_news)) = told(old, new) else { return Ok(None) };
+    tx.put(&alert)?;
+    Ok(is_news.then_some(id))
 }

@@ -26,6 +26,12 @@ pub struct Config {
 }
 
 impl Config {
+    /// The graph of what is declared, for whoever has no spans to learn from.
+    #[must_use]
+    pub fn graph(&self) -> Graph {
+        Graph::new(&self.edges(Time::MIN).collect::<Vec<_>>())
+    }
+
     fn edges(&self, now: Time) -> impl Iterator<Item = Edge> {
         let named = |name: &str| name.parse().unwrap_or_else(|_| EntityRef::service(name));
         [(&self.calls, EdgeKind::Calls), (&self.runs_on, EdgeKind::RunsOn)].into_iter().flat_map(

@@ -120,6 +120,8 @@ fn modules_use_only_what_lies_below_them() {
         ("assist", [BASE, &["telemetry", "llm", "runbook", "chart"]].concat()),
         ("notify", [BASE, &["chat", "chart"]].concat()),
         ("learn", [BASE, &["detect", "correlate", "diagnose"]].concat()),
+        // History is judged by the same code as live, and read by the same readers.
+        ("backtest", [BASE, &["telemetry", "detect", "correlate", "diagnose", "chart"]].concat()),
         ("approve", [BASE, &["runbook", "learn"]].concat()),
         // The state machine of incidents is pure and has one home: `correlate::machine`.
         ("remediate", [BASE, &["approve", "correlate", "telemetry"]].concat()),
