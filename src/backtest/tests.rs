@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod history;
+
 /// Rows as text: time, at, values, label.
 fn rows(text: &[u8]) -> Result<Vec<String>, Broken> {
     let mut reader = Reader::open(text, Form::Wide)?;

@@ -79,6 +79,7 @@ fn scratch() -> tempfile::TempDir {
 const COMMANDS: &[&[&str]] = &[
     &["demo"],
     &["replay"],
+    &["backtest"],
     &["run"],
     &["check"],
     &["ask"],

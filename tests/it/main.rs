@@ -2,6 +2,7 @@
 
 mod alertmanager;
 mod answers;
+mod backtest;
 mod bad_input;
 mod bad_sources;
 mod bot;
