@@ -19,6 +19,7 @@ pub(super) fn judge(config: &Config, mut say: impl FnMut(&str, String)) {
     model(config, &mut say);
     graph(config, &mut say);
     times(config, &mut say);
+    detection(config, &mut say);
     chats(config, &mut say);
     objectives(config, &mut say);
 }
@@ -259,6 +260,15 @@ fn times(config: &Config, say: &mut impl FnMut(&str, String)) {
             let dot = if key.is_empty() { "" } else { "." };
             say(&format!("maintenance[{i}]{dot}{key}"), text);
         }
+    }
+}
+
+fn detection(config: &Config, say: &mut impl FnMut(&str, String)) {
+    if let Some((key, text)) = config.detect.budget.mistake() {
+        say(&format!("detect.budget.{key}"), text);
+    }
+    if let Some((key, text)) = config.detect.drift.mistake() {
+        say(&format!("detect.drift.{key}"), text);
     }
 }
 

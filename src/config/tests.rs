@@ -434,3 +434,14 @@ nightjar.toml:11:13: maintenance[0].matchers[0]: `(` is not a regular expression
 5 mistakes in the configuration.
 "#);
 }
+
+#[test]
+fn a_budget_that_can_not_be_kept_is_refused_with_what_would_do() {
+    let wrong =
+        |text: &str| load(text, &[]).map(|_| ()).map_err(|w| w.render("nightjar.toml", text));
+    let said = wrong("[detect.budget]\nanomalies_per_day = -1.0\n").expect_err("less than none");
+    assert!(said.contains("detect.budget.anomalies_per_day"), "{said}");
+    let said = wrong("[detect.budget]\nstrong_p = 0.5\n").expect_err("likelier than most_p");
+    assert!(said.contains("up to most_p, 0.001"), "{said}");
+    assert_eq!(wrong("[detect.budget]\nanomalies_per_day = 0.0\n"), Ok(()));
+}

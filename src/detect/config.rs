@@ -38,6 +38,10 @@ pub struct Config {
     pub floors: BTreeMap<Indicator, Floor>,
     /// Logs.
     pub logs: LogConfig,
+    /// How many anomalies a day people are told of.
+    pub budget: super::budget::Config,
+    /// When a detector whose p-values no longer hold is taken out.
+    pub drift: super::drift::Config,
 }
 
 /// The least departure that matters in practice: both parts are lower bounds.
@@ -105,6 +109,8 @@ impl Default for Config {
             forecast_horizon_h: 72,
             floors: BTreeMap::new(),
             logs: LogConfig::default(),
+            budget: super::budget::Config::default(),
+            drift: super::drift::Config::default(),
         }
     }
 }

@@ -6,7 +6,9 @@
 //! snapshotted with its place in the journal; a start restores it and reads on from there.
 
 mod apart;
+pub mod budget;
 mod config;
+pub mod drift;
 pub mod ensemble;
 mod episode;
 mod flatline;
