@@ -81,6 +81,7 @@ async fn seeded() -> (tempfile::TempDir, Store) {
         closed_by: None,
         declared_by: None,
         n_reopened: 0,
+        reopened_at: None,
     };
     let edge = topology::Edge {
         from: EntityRef::service("checkout"),

@@ -68,6 +68,7 @@ impl Desk {
                     closed_by: None,
                     declared_by: Some(actor.clone()),
                     n_reopened: 0,
+                    reopened_at: None,
                 };
                 tx.put(&incident)?;
                 let about = if words.is_empty() { String::new() } else { format!(": {words}") };

@@ -109,6 +109,7 @@ impl Group {
             closed_by: None,
             declared_by: None,
             n_reopened: 0,
+            reopened_at: None,
         };
         Self::of(incident)
     }

@@ -41,6 +41,7 @@ pub fn transition(
         }
         IncidentState::Open if !from.is_active() => {
             next.n_reopened += 1;
+            next.reopened_at = Some(now);
             (next.resolved_at, next.quiet_since, next.category) = (None, None, None);
             next.closed_by = None;
         }
@@ -190,6 +191,7 @@ pub fn split(
         closed_by: None,
         declared_by: None,
         n_reopened: 0,
+        reopened_at: None,
         state: IncidentState::Open,
         acknowledged_at: None,
         owner: None,

@@ -40,8 +40,10 @@ impl Correlator {
                 group.dirty = true;
             }
             let state = group.incident.state;
+            // Whoever reopened it wants it open although its alerts were quiet long before.
+            let calm = quiet.map(|since| since.max(group.incident.reopened_at.unwrap_or(since)));
             let step = match quiet {
-                Some(since) if now.ms_since(since) >= quiet_ms => {
+                Some(since) if calm.is_some_and(|c| now.ms_since(c) >= quiet_ms) => {
                     let mut text =
                         format!("no alert has fired for {}", duration_text(now.ms_since(since)));
                     text.push_str(&unseen_text(&group.not_seen_to_recover()));

@@ -239,6 +239,7 @@ fn keep_what_people_did(incident: &mut Incident, stored: &Incident) {
         incident.resolved_at = stored.resolved_at;
         incident.closed_by.clone_from(&stored.closed_by);
         incident.n_reopened = stored.n_reopened;
+        incident.reopened_at = stored.reopened_at;
     }
 }
 

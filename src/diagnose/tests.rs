@@ -121,6 +121,7 @@ fn input(graph: Graph, alerts: Vec<Alert>, changes: Vec<Change>) -> Input {
         closed_by: None,
         declared_by: None,
         n_reopened: 0,
+        reopened_at: None,
     };
     Input {
         incident,

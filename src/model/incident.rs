@@ -126,6 +126,9 @@ pub struct Incident {
     pub declared_by: Option<Actor>,
     /// How often it was reopened.
     pub n_reopened: u32,
+    /// When it was last reopened: quiet time counts from then.
+    #[serde(default)]
+    pub reopened_at: Option<Time>,
 }
 
 /// What a timeline entry is about.

@@ -232,6 +232,7 @@ async fn trimming_goes_by_age_then_by_size_and_spares_what_is_open() {
         closed_by: None,
         declared_by: None,
         n_reopened: 0,
+        reopened_at: None,
     };
     let trimmed = store
         .write(move |tx| {

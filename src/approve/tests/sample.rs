@@ -37,6 +37,7 @@ pub(crate) fn incident_as(category: Option<&str>, state: IncidentState) -> Incid
         closed_by: None,
         declared_by: None,
         n_reopened: 0,
+        reopened_at: None,
     }
 }
 

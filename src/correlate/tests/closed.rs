@@ -32,13 +32,24 @@ impl World {
     }
 
     async fn moved(&mut self, from: &Incident, to: IncidentState, category: Option<&str>) {
+        self.moved_at(60, from, to, category).await;
+    }
+
+    async fn moved_at(
+        &mut self,
+        seconds: i64,
+        from: &Incident,
+        to: IncidentState,
+        category: Option<&str>,
+    ) {
         let ann = Actor {
             via: "console".into(),
             id: "ann".into(),
             name: "ann".into(),
             role: Role::Responder,
         };
-        let (mut next, _) = machine::transition(from, to, &ann, at(60), "by hand").expect("may");
+        let (mut next, _) =
+            machine::transition(from, to, &ann, at(seconds), "by hand").expect("may");
         next.category = category.map(str::to_owned).or(next.category);
         self.store.write(move |tx| tx.put(&next)).await.expect("writes");
         self.stage.handle(Event::Incident(from.id)).await.expect("hears");
@@ -153,6 +164,25 @@ async fn a_new_episode_reopens_what_was_resolved_by_hand_and_not_what_was_no_inc
             world.pass(4_200).await;
             assert_eq!(world.incidents().await.len(), 2);
         }
+    }
+}
+
+#[tokio::test]
+async fn what_a_person_reopened_gets_the_whole_quiet_time_again() {
+    let a = errors(0);
+    let (mut world, _) = World::closed(&a, "fixed").await;
+    world.tell(&ended(a, 90), 90).await;
+    world.pass(100).await;
+    let incident = world.incidents().await.remove(0);
+    // Its alert has been quiet for half an hour when ann reopens it.
+    world.moved_at(1_900, &incident, IncidentState::Open, None).await;
+    for (seconds, state) in [
+        (1_905, IncidentState::Monitoring),
+        (2_190, IncidentState::Monitoring),
+        (2_201, IncidentState::Resolved),
+    ] {
+        world.pass(seconds).await;
+        assert_eq!(world.states().await, [(state, 1)], "at {seconds}");
     }
 }
 

@@ -38,6 +38,7 @@ fn incident() -> Incident {
         closed_by: None,
         declared_by: None,
         n_reopened: 0,
+        reopened_at: None,
     }
 }
 
