@@ -146,6 +146,7 @@ fn seed(now: Time, url: &str) -> (Incident, Proposal) {
         closed_by: None,
         declared_by: None,
         n_reopened: 0,
+        reopened_at: None,
     };
     let plan = Plan {
         version: 1,

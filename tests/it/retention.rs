@@ -50,6 +50,7 @@ fn incident(name: &str, state: IncidentState) -> Incident {
         closed_by: None,
         declared_by: None,
         n_reopened: 0,
+        reopened_at: None,
     }
 }
 
