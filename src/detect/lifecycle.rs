@@ -175,8 +175,14 @@ fn severity_of(anomaly: &Anomaly, threshold: f64) -> Severity {
                 _ => Severity::Info,
             },
         },
-        Subject::LogTemplate { .. } if anomaly.peak >= 20.0 => Severity::Warning,
-        Subject::LogTemplate { .. } => Severity::Info,
+        Subject::LogTemplate { .. } => match anomaly.detector.as_str() {
+            // Other lines are no harm by themselves.
+            "log-mixture/1" => Severity::Info,
+            "log-vanished/1" | "log-errors/1" if strong => Severity::Warning,
+            "log-vanished/1" | "log-errors/1" => Severity::Info,
+            _ if anomaly.peak >= 20.0 => Severity::Warning,
+            _ => Severity::Info,
+        },
         Subject::Missing { .. } | Subject::Objective { page: false, .. } => Severity::Warning,
         Subject::Objective { page: true, .. } => Severity::Critical,
     }
@@ -185,6 +191,9 @@ fn severity_of(anomaly: &Anomaly, threshold: f64) -> Severity {
 fn name_of(anomaly: &Anomaly) -> &'static str {
     match (&anomaly.subject, anomaly.detector.as_str()) {
         (Subject::LogTemplate { .. }, "log-new/1") => "NewErrorLog",
+        (Subject::LogTemplate { .. }, "log-vanished/1") => "LogLineStopped",
+        (Subject::LogTemplate { .. }, "log-mixture/1") => "LogMixtureChanged",
+        (Subject::LogTemplate { .. }, "log-errors/1") => "ErrorLinesHigh",
         (Subject::LogTemplate { .. }, _) => "ErrorLogBurst",
         (Subject::Missing { .. }, _) => "DataMissing",
         (Subject::Objective { .. }, _) => "ErrorBudgetBurn",
@@ -226,7 +235,16 @@ fn summary(anomaly: &Anomaly) -> String {
                 }
             }
         }
-        Subject::LogTemplate { template, .. } => format!("{name} logs: {template}"),
+        Subject::LogTemplate { template, .. } => match anomaly.detector.as_str() {
+            "log-vanished/1" => format!("{name} no longer logs: {template}"),
+            "log-mixture/1" => format!("{name} logs another mixture of lines: {template}"),
+            "log-errors/1" => format!(
+                "{name} logs {:.0} % errors, was {:.1} %",
+                100.0 * anomaly.peak,
+                100.0 * anomaly.expected.mid
+            ),
+            _ => format!("{name} logs: {template}"),
+        },
         Subject::Missing { what, .. } => format!("{name} fell silent: {what}"),
         Subject::Objective { objective, .. } => format!(
             "{name} burns the error budget of {objective} {} times as fast as it can afford",

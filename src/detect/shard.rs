@@ -83,7 +83,7 @@ impl State {
         // Errors may be rare: what is known of an entity's logs stays while its metrics come.
         let alive: BTreeSet<&EntityRef> = self.series.values().map(|s| &s.series.entity).collect();
         let stale = if gone(Time::MIN) { now.plus_ms(-GONE_MS) } else { Time::MIN };
-        self.logs.forget(now, stale, |e, heard| gone(heard) && !alive.contains(e));
+        self.logs.forget(stale, |e, heard| gone(heard) && !alive.contains(e));
     }
 }
 

@@ -3,6 +3,8 @@
 //! Takes lines one at a time, gives an event when the next one has begun. Knows the traces of Java
 //! and its kin, Python, Go, JavaScript, .NET and Rust. What is kept of an event is bounded.
 
+use serde::{Deserialize, Serialize};
+
 use super::record;
 
 /// Lines of one event; a longer trace is cut in two.
@@ -11,7 +13,7 @@ const MOST_LINES: u32 = 2_000;
 const LONGEST_LINE: usize = 8_192;
 
 /// One or several lines that say one thing.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Event {
     /// The line that names it, cut to 8 KiB.
     pub text: Vec<u8>,
@@ -20,7 +22,7 @@ pub struct Event {
 }
 
 /// Which trace the last line was part of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 enum Trace {
     #[default]
     None,
@@ -33,11 +35,12 @@ enum Trace {
 }
 
 /// See the module.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Folder {
     /// The event that may go on; it has no lines when there is none.
     event: Event,
     /// The one before it; kept for its room.
+    #[serde(skip)]
     done: Event,
     trace: Trace,
     /// The event began with a trace, of which the last line is to name it.
@@ -45,6 +48,13 @@ pub struct Folder {
 }
 
 impl Folder {
+    /// Takes the next line; gives whether it belongs to the event before it.
+    pub fn joins(&mut self, line: &[u8]) -> bool {
+        let before = self.event.lines;
+        self.push(line);
+        self.event.lines > before.max(1)
+    }
+
     /// Takes the next line; gives the event before it when this one does not belong to it.
     pub fn push(&mut self, line: &[u8]) -> Option<&Event> {
         if (1..MOST_LINES).contains(&self.event.lines)
