@@ -19,6 +19,7 @@ mod missing;
 mod seasonal;
 mod series;
 mod shard;
+mod share;
 pub mod slo;
 mod stage;
 #[cfg(test)]

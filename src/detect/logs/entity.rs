@@ -11,11 +11,12 @@ use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS, duration_text};
 use crate::model::{Anomaly, AnomalyId, EntityRef, Level, LogLine, Time};
 use crate::templates::{Folder, Merge, Miner, TemplateId};
 
-use super::errors::{Errors, Share};
+use super::errors::Errors;
 use super::event::{self, Event};
 use super::mixture::{Closed, Mixture};
 use super::rate::Rate;
 use crate::detect::config::LogConfig;
+use crate::detect::share::Verdict;
 
 /// A template is new for this long (ms) after its first line.
 const NEW_MS: i64 = 2 * MINUTE_MS;
@@ -335,14 +336,15 @@ impl EntityLog {
         }
     }
 
-    fn judge_share(&mut self, share: Share, look: Look<'_>, out: &mut Vec<Anomaly>) {
+    fn judge_share(&mut self, share: Verdict, look: Look<'_>, out: &mut Vec<Anomaly>) {
         match share {
-            Share::Usual(over) => {
+            Verdict::Doubtful => {}
+            Verdict::Usual(over) => {
                 if let Some(open) = self.share.open.take_if(|_| over) {
                     out.push(Anomaly { at: look.now, until: Some(look.now), ..*open });
                 }
             }
-            Share::Unusual(rise) => {
+            Verdict::Unusual(rise) => {
                 let score = (rise.z / 2.0).min(100.0);
                 if let Some(open) = &mut self.share.open {
                     (open.at, open.value) = (look.now, rise.share);
