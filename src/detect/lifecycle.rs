@@ -4,7 +4,8 @@
 //! availability at least twice the threshold away) or more than 95 % of a limit is used up while
 //! the rest goes;
 //! **warning** when users notice or will (other departures of those signals and of traffic, a
-//! resource nearly used up, a limit ahead, an entity that fell silent, a new error in quantity);
+//! resource nearly used up, a limit ahead, an entity that fell silent, a new error in quantity, a
+//! regular line that stopped, calls over an edge that are clearly slower or fail);
 //! **info** for the rest, which strengthens an incident and opens none.
 
 use crate::model::alert::{Anomaly, LOOKS_BACK, Subject, UNSEEN};
@@ -30,6 +31,15 @@ pub fn alert_of(anomaly: &Anomaly, threshold: f64) -> Alert {
         Subject::LogTemplate { template, .. } => {
             labels.set("template", template.clone());
             Some(Indicator::Errors)
+        }
+        Subject::Edge { from, operation, .. } => {
+            labels.set("caller", from.name());
+            labels.set("operation", operation.clone());
+            Some(if anomaly.detector == "span-errors/1" {
+                Indicator::Errors
+            } else {
+                Indicator::Duration
+            })
         }
         Subject::Missing { .. } => Some(Indicator::Availability),
         Subject::Objective { objective, labels: given, page, series: s, .. } => {
@@ -183,6 +193,10 @@ fn severity_of(anomaly: &Anomaly, threshold: f64) -> Severity {
             _ if anomaly.peak >= 20.0 => Severity::Warning,
             _ => Severity::Info,
         },
+        Subject::Edge { .. } => match anomaly.detector.as_str() {
+            "span-latency/1" | "span-errors/1" if strong => Severity::Warning,
+            _ => Severity::Info,
+        },
         Subject::Missing { .. } | Subject::Objective { page: false, .. } => Severity::Warning,
         Subject::Objective { page: true, .. } => Severity::Critical,
     }
@@ -195,6 +209,10 @@ fn name_of(anomaly: &Anomaly) -> &'static str {
         (Subject::LogTemplate { .. }, "log-mixture/1") => "LogMixtureChanged",
         (Subject::LogTemplate { .. }, "log-errors/1") => "ErrorLinesHigh",
         (Subject::LogTemplate { .. }, _) => "ErrorLogBurst",
+        (Subject::Edge { .. }, "span-errors/1") => "CallsFailing",
+        (Subject::Edge { .. }, "span-new-edge/1") => "NewCaller",
+        (Subject::Edge { .. }, "span-cold-start/1") => "ColdStart",
+        (Subject::Edge { .. }, _) => "CallsSlow",
         (Subject::Missing { .. }, _) => "DataMissing",
         (Subject::Objective { .. }, _) => "ErrorBudgetBurn",
         (_, "flatline/1") => "Flatline",
@@ -245,6 +263,23 @@ fn summary(anomaly: &Anomaly) -> String {
             ),
             _ => format!("{name} logs: {template}"),
         },
+        Subject::Edge { from, operation, .. } => {
+            let (caller, usual) = (from.name(), anomaly.expected.mid);
+            match anomaly.detector.as_str() {
+                "span-errors/1" => format!(
+                    "{:.0} % of {caller}'s calls {operation} to {name} fail, was {:.1} %",
+                    100.0 * anomaly.peak,
+                    100.0 * usual
+                ),
+                "span-new-edge/1" => format!("{caller} calls {name}, which it did not before"),
+                "span-cold-start/1" => format!("{name} is slow just after a start"),
+                _ => format!(
+                    "{caller}'s calls {operation} to {name} take {} (95th percentile), was {}",
+                    figure(anomaly.peak, "s"),
+                    figure(usual, "s")
+                ),
+            }
+        }
         Subject::Missing { what, .. } => format!("{name} fell silent: {what}"),
         Subject::Objective { objective, .. } => format!(
             "{name} burns the error budget of {objective} {} times as fast as it can afford",

@@ -21,6 +21,7 @@ mod series;
 mod shard;
 mod share;
 pub mod slo;
+mod spans;
 mod stage;
 #[cfg(test)]
 mod tests;

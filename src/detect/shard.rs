@@ -15,6 +15,7 @@ use super::logs::Logs;
 use super::missing::{GONE_MS, Missing};
 use super::series::{SeriesState, Taken};
 use super::slo::{Heard, Objective, Slo, Standing, States};
+use super::spans::Spans;
 
 /// A point may be this far ahead of the batch that brings it (clock skew), in ms.
 const SKEW_MS: i64 = 5 * 60_000;
@@ -46,6 +47,9 @@ struct State {
     /// How the objectives stand.
     #[serde(default)]
     slo: States,
+    /// Calls between services.
+    #[serde(default)]
+    spans: Apart<Spans>,
 }
 
 /// What became of the points so far.
@@ -83,6 +87,7 @@ impl State {
         // Errors may be rare: what is known of an entity's logs stays while its metrics come.
         let alive: BTreeSet<&EntityRef> = self.series.values().map(|s| &s.series.entity).collect();
         let stale = if gone(Time::MIN) { now.plus_ms(-GONE_MS) } else { Time::MIN };
+        self.spans.forget(gone);
         self.logs.forget(stale, |e, heard| gone(heard) && !alive.contains(e));
     }
 }
@@ -145,6 +150,7 @@ impl Shard {
             }
         }
         state.logs.observe(&self.config.logs, &batch.logs, now, batch.backfill, &mut out);
+        state.spans.observe(&batch.spans, now, batch.backfill, &mut out);
         let heard = Heard { now, latest: now.plus_ms(SKEW_MS), backfill: batch.backfill };
         self.slo.observe(&mut state.slo, &batch.metrics, heard, &mut out);
         if !batch.backfill {
@@ -176,7 +182,11 @@ impl Shard {
     /// they started anew.
     #[must_use]
     pub fn lost(&self) -> Vec<&'static str> {
-        if self.state.logs.is_lost() { vec!["log templates"] } else { Vec::new() }
+        let parts = [
+            (self.state.logs.is_lost(), "log templates"),
+            (self.state.spans.is_lost(), "calls between services"),
+        ];
+        parts.into_iter().filter(|(lost, _)| *lost).map(|(_, part)| part).collect()
     }
 
     /// The whole state as bytes.

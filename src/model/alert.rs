@@ -36,6 +36,15 @@ pub enum Subject {
         /// The template's text, with `<*>` for what varies.
         template: String,
     },
+    /// Calls of one entity to another.
+    Edge {
+        /// Who calls.
+        from: EntityRef,
+        /// Who is called, and does the work.
+        to: EntityRef,
+        /// What is asked for, such as `GET /orders`.
+        operation: String,
+    },
     /// An entity or source that stopped sending.
     Missing {
         /// Who fell silent.
@@ -67,6 +76,8 @@ impl Subject {
             Self::LogTemplate { entity, .. }
             | Self::Missing { entity, .. }
             | Self::Objective { entity, .. } => entity,
+            // The work is done there.
+            Self::Edge { to, .. } => to,
         }
     }
 }
