@@ -186,10 +186,9 @@ fn severity_of(anomaly: &Anomaly, threshold: f64) -> Severity {
             },
         },
         Subject::LogTemplate { .. } => match anomaly.detector.as_str() {
-            // Other lines are no harm by themselves.
-            "log-mixture/1" => Severity::Info,
             "log-vanished/1" | "log-errors/1" if strong => Severity::Warning,
-            "log-vanished/1" | "log-errors/1" => Severity::Info,
+            // Other lines are no harm by themselves.
+            "log-mixture/1" | "log-vanished/1" | "log-errors/1" => Severity::Info,
             _ if anomaly.peak >= 20.0 => Severity::Warning,
             _ => Severity::Info,
         },

@@ -101,11 +101,6 @@ impl Share {
         }
         Verdict::Unusual(Rise { since: self.hot_since, share, usual, most, z })
     }
-
-    /// The usual share.
-    pub(super) fn usual(&self) -> f64 {
-        self.usual.level()
-    }
 }
 
 #[cfg(test)]
@@ -124,7 +119,7 @@ mod tests {
             let hits = [1, 0, 2, 1, 1, 3, 0, 1][minute as usize % 8];
             assert!(matches!(judged(&mut share, minute, 100, hits), Verdict::Usual(_)));
         }
-        assert!((share.usual() - 0.011).abs() < 0.004, "{}", share.usual());
+        assert!((share.usual.level() - 0.011).abs() < 0.004, "{}", share.usual.level());
         // Ten times as many of ten times as many are no larger share.
         assert!(matches!(judged(&mut share, 200, 1_000, 12), Verdict::Usual(_)));
         assert_eq!(judged(&mut share, 201, 100, 30), Verdict::Doubtful);

@@ -88,7 +88,7 @@ impl Side {
         let found = self.miner.learn(&event.message);
         if let Some(gone) = found.evicted {
             if let Some(open) = self.rates.remove(&gone).and_then(|r| r.open) {
-                told(Told::Ended(Anomaly { at, until: Some(at), ..*open }));
+                told(Told::Ended(Box::new(Anomaly { at, until: Some(at), ..*open })));
             }
             told(Told::Gone(gone));
         }
@@ -98,7 +98,7 @@ impl Side {
             match self.rates.get_mut(&merge.into) {
                 Some(into) => {
                     if let Some(ended) = into.take_in(from, at) {
-                        told(Told::Ended(ended));
+                        told(Told::Ended(Box::new(ended)));
                     }
                 }
                 None => _ = self.rates.insert(merge.into, from),
@@ -112,7 +112,7 @@ impl Side {
 }
 
 enum Told {
-    Ended(Anomaly),
+    Ended(Box<Anomaly>),
     Gone(TemplateId),
     Merged(Merge),
 }
@@ -155,7 +155,7 @@ impl EntityLog {
         let mixture = &mut self.mixture;
         let side = if is_error { &mut self.errors } else { &mut self.others };
         let (id, is_new) = side.count(&event, line.at, warm, |told| match told {
-            Told::Ended(anomaly) => out.push(anomaly),
+            Told::Ended(anomaly) => out.push(*anomaly),
             Told::Merged(merge) if !is_error => mixture.fold(merge),
             Told::Gone(id) if !is_error => mixture.forget(id),
             Told::Merged(_) | Told::Gone(_) => {}
@@ -195,10 +195,8 @@ impl EntityLog {
     fn came_back(&mut self, is_error: bool, id: TemplateId, at: Time, out: &mut Vec<Anomaly>) {
         let side = if is_error { &mut self.errors } else { &mut self.others };
         let Some(rate) = side.rates.get_mut(&id) else { return };
-        if rate.open.as_ref().is_some_and(|o| o.detector == VANISHED) {
-            if let Some(open) = rate.open.take() {
-                out.push(Anomaly { at, until: Some(at), ..*open });
-            }
+        if let Some(open) = rate.open.take_if(|o| o.detector == VANISHED) {
+            out.push(Anomaly { at, until: Some(at), ..*open });
         }
     }
 

@@ -19,7 +19,7 @@ const FEW: f64 = 20.0;
 pub(super) struct Errors {
     since: Time,
     n: u32,
-    errors: u32,
+    failed: u32,
     /// Lines below error in a usual window: the traffic that errors are related to.
     others: RobustMean,
     share: Share,
@@ -34,13 +34,13 @@ impl Errors {
             self.since = now;
         }
         self.n += 1;
-        self.errors += u32::from(is_error);
+        self.failed += u32::from(is_error);
     }
 
     /// How many times the usual traffic there is: lines below error in the window so far, against
     /// a usual one; at least 1.
     pub(super) fn traffic(&self) -> f64 {
-        let others = f64::from(self.n - self.errors);
+        let others = f64::from(self.n - self.failed);
         if self.others.n() < 3 {
             return 1.0;
         }
@@ -53,12 +53,12 @@ impl Errors {
         if self.since == Time::MIN || now.ms_since(self.since) < WINDOW_MS {
             return None;
         }
-        let (since, n, hits) = (self.since, self.n, self.errors);
+        let (since, n, hits) = (self.since, self.n, self.failed);
         let verdict = self.share.judge(Window { since, n, hits, fewest, harmless: false });
         if matches!(verdict, Verdict::Usual(_)) {
             self.others.push(f64::from(n - hits), ALPHA);
         }
-        (self.since, self.n, self.errors) = (now, 0, 0);
+        (self.since, self.n, self.failed) = (now, 0, 0);
         Some(verdict)
     }
 }
