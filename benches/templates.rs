@@ -22,16 +22,18 @@ fn draw(seed: usize) -> usize {
 /// The message of the n-th line: thirty statements, some common and most rare.
 fn message(n: usize) -> String {
     const THINGS: [&str; 5] = ["order", "cart", "invoice", "parcel", "refund"];
-    let (r, thing) = (draw(n), THINGS[draw(n ^ 0xff) % THINGS.len()]);
-    let (a, b, c) = (r % 90_000, (r >> 20) % 250, (r >> 40) % 977);
-    match r % 64 {
-        0..24 => format!("GET /{thing}s/{a} HTTP/1.1 200 {c} bytes in {b} ms"),
-        24..40 => format!("{thing} {a} stored by worker-{} in {c} ms", b % 16),
-        40..50 => format!("connection from 10.0.{b}.{} port {a} accepted", c % 250),
-        50..58 => format!("cache hit for key {thing}:{a:08x}, ttl={c} s"),
-        58..62 => format!("retrying {thing} {a}: attempt {} of 5 failed with code {b}", c % 5),
-        62 => format!("no free connection in pool {thing}s-db after {c} ms, {b} waiters"),
-        _ => format!("node node-{} joined the group, {c} members, epoch {a}", b % 40),
+    let (drawn, thing) = (draw(n), THINGS[draw(n ^ 0xff) % THINGS.len()]);
+    let (id, small, ms) = (drawn % 90_000, (drawn >> 20) % 250, (drawn >> 40) % 977);
+    match drawn % 64 {
+        0..24 => format!("GET /{thing}s/{id} HTTP/1.1 200 {ms} bytes in {small} ms"),
+        24..40 => format!("{thing} {id} stored by worker-{} in {ms} ms", small % 16),
+        40..50 => format!("connection from 10.0.{small}.{} port {id} accepted", ms % 250),
+        50..58 => format!("cache hit for key {thing}:{id:08x}, ttl={ms} s"),
+        58..62 => {
+            format!("retrying {thing} {id}: attempt {} of 5 failed with code {small}", ms % 5)
+        }
+        62 => format!("no free connection in pool {thing}s-db after {ms} ms, {small} waiters"),
+        _ => format!("node node-{} joined the group, {ms} members, epoch {id}", small % 40),
     }
 }
 

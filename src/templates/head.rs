@@ -62,7 +62,7 @@ pub(super) fn head(line: &[u8]) -> (usize, Option<&[u8]>) {
         seek = probe.next();
     }
     if !has_time {
-        return NONE;
+        return epoch_end(next, words).map_or(NONE, |end| (skip_blanks(line, end), None));
     }
     if line.get(end) == Some(&b'|') {
         return (bars_end(line, end), None);
@@ -75,6 +75,28 @@ pub(super) fn head(line: &[u8]) -> (usize, Option<&[u8]>) {
         return (skip_blanks(line, start + word.len()), None);
     }
     (skip_blanks(line, end), None)
+}
+
+/// One past a column that holds a time as seconds or milliseconds since 1970, behind a few columns
+/// of names and numbers.
+fn epoch_end(next: Option<(usize, &[u8])>, mut words: Words<'_>) -> Option<usize> {
+    let mut next = next;
+    for _ in 0..MOST_BEFORE_LEVEL {
+        let (start, word) = next?;
+        if is_epoch(word) {
+            return Some(start + word.len());
+        }
+        if word.last() == Some(&b':') || !is_head_word(core(word)) {
+            return None;
+        }
+        next = words.next();
+    }
+    None
+}
+
+/// Seconds or milliseconds since 1970, of the years 2001 to 2033.
+fn is_epoch(word: &[u8]) -> bool {
+    matches!(word.len(), 10 | 13) && word[0] == b'1' && word.iter().all(u8::is_ascii_digit)
 }
 
 /// The head of syslog's newer form (RFC 5424): priority, version, time, host, application, process,

@@ -38,6 +38,8 @@ fn heads_are_taken_off() {
         ("2026-11-21T10:00:00Z\tINFO\ta/c.go:12\tdone", "INFO", "done"),
         ("2026-11-21 10:00:00 ERROR Failed: disk", "ERROR", "Failed: disk"),
         ("time=\"x\" level=error msg=\"no route\" pod=a", "error", "no route"),
+        ("771 node-3 disk.io read_failed 1763719201 sector is gone", "", "sector is gone"),
+        ("771 blocks of 1763719201 were read", "", "771 blocks of 1763719201 were read"),
         ("192.0.2.15:80 reached by relay", "", "192.0.2.15:80 reached by relay"),
         ("connection from 10.0.0.1 at 12:00:01", "", "connection from 10.0.0.1 at 12:00:01"),
         ("10.0.3.6:5010 gave a page", "", "10.0.3.6:5010 gave a page"),
