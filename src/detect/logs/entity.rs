@@ -107,6 +107,7 @@ impl Side {
         let entry = self.rates.entry(found.id);
         let rate = entry.or_insert_with(|| Rate::new(at, warm && found.is_new));
         rate.count(at, event.trace.as_deref());
+        rate.warns |= event.level >= Level::Warn;
         (found.id, found.is_new)
     }
 }
@@ -160,7 +161,6 @@ impl EntityLog {
             Told::Gone(id) if !is_error => mixture.forget(id),
             Told::Merged(_) | Told::Gone(_) => {}
         });
-        self.came_back(is_error, id, line.at, out);
         if is_error {
             if is_new {
                 self.count_novelty(look.now);
@@ -168,6 +168,7 @@ impl EntityLog {
             self.judge(look.config, id, line.at, warm, out);
         } else {
             self.mixture.count(id, line.at);
+            self.came_back(id, line.at, out);
         }
     }
 
@@ -179,7 +180,7 @@ impl EntityLog {
         }
         if self.version.replace(version.to_owned()).is_some() {
             self.mixture.relearn();
-            for rate in self.errors.rates.values_mut().chain(self.others.rates.values_mut()) {
+            for rate in self.others.rates.values_mut() {
                 rate.forget_beat();
             }
         }
@@ -192,10 +193,9 @@ impl EntityLog {
     }
 
     /// A template that had stopped is there again.
-    fn came_back(&mut self, is_error: bool, id: TemplateId, at: Time, out: &mut Vec<Anomaly>) {
-        let side = if is_error { &mut self.errors } else { &mut self.others };
-        let Some(rate) = side.rates.get_mut(&id) else { return };
-        if let Some(open) = rate.open.take_if(|o| o.detector == VANISHED) {
+    fn came_back(&mut self, id: TemplateId, at: Time, out: &mut Vec<Anomaly>) {
+        let Some(rate) = self.others.rates.get_mut(&id) else { return };
+        if let Some(open) = rate.open.take() {
             out.push(Anomaly { at, until: Some(at), ..*open });
         }
     }
@@ -286,7 +286,7 @@ impl EntityLog {
         let clear_ms = i64::from(config.clear_s) * 1_000;
         for rate in self.errors.rates.values_mut() {
             let quiet = now.ms_since(rate.last_hot) >= clear_ms;
-            if let Some(open) = rate.open.take_if(|o| quiet && o.detector != VANISHED) {
+            if let Some(open) = rate.open.take_if(|_| quiet) {
                 out.push(Anomaly { at: now, until: Some(rate.last_hot), ..*open });
                 // It has been told of once; from now on it counts as known.
                 rate.is_new = false;
@@ -294,43 +294,43 @@ impl EntityLog {
         }
     }
 
-    /// Templates that came like a clock and stay away while the entity's other lines go on. Time
-    /// is that of its newest line: when all of it is late or silent, this can't tell.
+    /// Templates that came like a clock and stay away while the entity's other lines go on: of
+    /// those below a warning, as errors and warnings that stop are no harm. Time is that of its
+    /// newest line: when all of it is late or silent, this can't tell.
     fn find_vanished(&mut self, now: Time, out: &mut Vec<Anomaly>) {
         let newest = self.newest;
-        for side in [&mut self.errors, &mut self.others] {
-            for (id, rate) in &mut side.rates {
-                let gone_ms = newest.ms_since(rate.last);
-                if let Some(open) = &rate.open {
-                    if open.detector == VANISHED && now.ms_since(rate.last) > GIVEN_UP_MS {
-                        let ended = Anomaly { at: now, until: Some(now), ..(**open).clone() };
-                        out.push(Anomaly { unseen: true, ..ended });
-                        (rate.open, rate.is_new) = (None, false);
-                        rate.forget_beat();
-                    }
-                    continue;
+        let Side { miner, rates } = &mut self.others;
+        for (id, rate) in rates.iter_mut().filter(|(_, r)| !r.warns) {
+            let gone_ms = newest.ms_since(rate.last);
+            if let Some(open) = &rate.open {
+                if now.ms_since(rate.last) > GIVEN_UP_MS {
+                    let ended = Anomaly { at: now, until: Some(now), ..(**open).clone() };
+                    out.push(Anomaly { unseen: true, ..ended });
+                    (rate.open, rate.is_new) = (None, false);
+                    rate.forget_beat();
                 }
-                let Some((patience_ms, established)) = rate.patience_ms() else { continue };
-                if gone_ms <= patience_ms {
-                    continue;
-                }
-                let text = side.miner.text(*id).unwrap_or_default();
-                let why = format!(
-                    "{} wrote this line every {} and has not since {} UTC, while it goes on \
-                     writing others: {text}",
-                    self.entity.name(),
-                    duration_text(rate.gap_ms()),
-                    rate.last.clock_text()
-                );
-                let usual = MINUTE_MS as f64 / rate.gap_ms().max(1) as f64;
-                let expected = Band { low: usual * 0.5, mid: usual, high: usual * 1.5 };
-                let score = if established { 8.0 } else { 5.0 };
-                let (since, value) = (rate.last, 0.0);
-                let said = Said { kind: VANISHED, since, at: now, value, expected, score, why };
-                let anomaly = said.about(&self.entity, text, Direction::Low);
-                rate.open = Some(Box::new(anomaly.clone()));
-                out.push(anomaly);
+                continue;
             }
+            let Some((patience_ms, established)) = rate.patience_ms() else { continue };
+            if gone_ms <= patience_ms {
+                continue;
+            }
+            let text = miner.text(*id).unwrap_or_default();
+            let why = format!(
+                "{} wrote this line every {} and has not since {} UTC, while it goes on \
+                     writing others: {text}",
+                self.entity.name(),
+                duration_text(rate.gap_ms()),
+                rate.last.clock_text()
+            );
+            let usual = MINUTE_MS as f64 / rate.gap_ms().max(1) as f64;
+            let expected = Band { low: usual * 0.5, mid: usual, high: usual * 1.5 };
+            let score = if established { 8.0 } else { 5.0 };
+            let (since, value) = (rate.last, 0.0);
+            let said = Said { kind: VANISHED, since, at: now, value, expected, score, why };
+            let anomaly = said.about(&self.entity, text, Direction::Low);
+            rate.open = Some(Box::new(anomaly.clone()));
+            out.push(anomaly);
         }
     }
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::time::MINUTE_MS;
+use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{Anomaly, Time};
 use crate::stats::RobustMean;
 
@@ -17,6 +17,10 @@ const ESTABLISHED_GAPS: u32 = 120;
 /// Mean absolute deviation of the gaps, relative to their mean, up to which a template beats like a
 /// clock. Arrivals at random have 2/e = 0.74, even ones within ±50 % have 0.25.
 const REGULAR: f64 = 0.3;
+/// For how long (ms) it must have come so, and how much longer all gaps may be on average than those
+/// of late: what comes while a job runs or a fault lasts stops when that is over.
+const KNOWN_MS: i64 = 6 * HOUR_MS;
+const PAUSES: f64 = 1.3;
 /// Gaps that a regular template may stay away.
 const PATIENCE_GAPS: f64 = 5.0;
 /// The least silence (ms) that is told of.
@@ -41,6 +45,8 @@ pub(super) struct Rate {
     pub(super) last: Time,
     /// When it was last called unusual.
     pub(super) last_hot: Time,
+    /// Some of its lines are warnings.
+    pub(super) warns: bool,
     /// Trace of a recent line.
     pub(super) trace: Option<String>,
     beat: Beat,
@@ -57,6 +63,8 @@ struct Beat {
     /// Longest of late (ms); fades by half in some 500 gaps.
     longest_ms: f32,
     n: u32,
+    /// The line before the first gap.
+    since: Time,
 }
 
 impl Rate {
@@ -70,6 +78,7 @@ impl Rate {
             since: at,
             last: at,
             last_hot: Time::MIN,
+            warns: false,
             trace: None,
             beat: Beat::default(),
             open: None,
@@ -84,7 +93,7 @@ impl Rate {
         }
         self.count = self.count.saturating_add(1);
         if at > self.last {
-            self.beat.push(at.ms_since(self.last));
+            self.beat.push(self.last, at);
             self.last = at;
         }
         if let Some(trace) = trace {
@@ -108,7 +117,10 @@ impl Rate {
     pub(super) fn patience_ms(&self) -> Option<(i64, bool)> {
         let beat = &self.beat;
         let (mean, spread) = (f64::from(beat.mean_ms), f64::from(beat.spread_ms));
-        (beat.n >= FEWEST_GAPS && spread <= REGULAR * mean).then(|| {
+        let length_ms = self.last.ms_since(beat.since);
+        let overall = length_ms as f64 / f64::from(beat.n.max(1));
+        let is_clock = beat.n >= FEWEST_GAPS && spread <= REGULAR * mean;
+        (is_clock && length_ms >= KNOWN_MS && overall <= PAUSES * mean).then(|| {
             let most = (PATIENCE_GAPS * mean)
                 .max(mean + 12.0 * spread)
                 .max(2.0 * f64::from(beat.longest_ms))
@@ -144,6 +156,7 @@ impl Rate {
         self.since = self.since.min(from.since);
         self.last = self.last.max(from.last);
         self.last_hot = self.last_hot.max(from.last_hot);
+        self.warns |= from.warns;
         self.trace = self.trace.take().or(from.trace);
         // Two streams of lines in one: what was regular in each is not in both.
         self.beat = Beat::default();
@@ -158,12 +171,12 @@ impl Rate {
 }
 
 impl Beat {
-    fn push(&mut self, gap_ms: i64) {
-        let gap = gap_ms as f32;
+    fn push(&mut self, before: Time, at: Time) {
+        let gap = at.ms_since(before) as f32;
         self.n = self.n.saturating_add(1);
         self.longest_ms = (self.longest_ms * 0.9986).max(gap);
         if self.n == 1 {
-            self.mean_ms = gap;
+            (self.since, self.mean_ms) = (before, gap);
             return;
         }
         let alpha = GAP_ALPHA.max(1.0 / f64::from(self.n)) as f32;

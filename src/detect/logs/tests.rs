@@ -82,8 +82,12 @@ impl Writer {
 
     /// One that has written as usual for three hours.
     fn taught() -> Self {
+        Self::taught_for(3)
+    }
+
+    fn taught_for(hours: i64) -> Self {
         let mut writer = Self::new();
-        let said = writer.run(3 * 3_600, |w| w.usual(4.0));
+        let said = writer.run(hours * 3_600, |w| w.usual(4.0));
         assert_eq!(said, [], "it is quiet");
         writer
     }
@@ -146,23 +150,33 @@ fn a_heartbeat_that_stops_is_told_and_ends_when_it_is_back() {
             w.write(Level::Info, "GET /cart/1 took 4 ms".into());
         }
     };
-    let mut writer = Writer::taught();
+    let mut writer = Writer::taught_for(7);
     let stopped = writer.at;
     let said = writer.run(900, beat);
     assert_eq!(kinds(&said), [("log-vanished/1", false)]);
     assert!(said[0].at.ms_since(stopped) < 240_000 && said[0].since <= stopped);
     assert_eq!(
         said[0].why,
-        "cart wrote this line every 10 s and has not since 02:59:50 UTC, while it goes on writing \
+        "cart wrote this line every 10 s and has not since 06:59:50 UTC, while it goes on writing \
          others: outbox swept, <*> entries left"
     );
     let said = writer.run(60, |w| w.usual(4.0));
     assert_eq!(kinds(&said), [("log-vanished/1", true)]);
     // All of it silent says nothing of one template.
-    let mut writer = Writer::taught();
+    let mut writer = Writer::taught_for(7);
     assert_eq!(writer.run(1_800, |_| ()), []);
+    // What comes while a job runs, or while something fails, stops when that is over.
+    for level in [Level::Info, Level::Warn, Level::Error] {
+        let mut writer = Writer::taught_for(7);
+        let said = writer.run(3_600, |w| {
+            w.usual(4.0);
+            w.write(level, format!("chunk {} of the export is slow", w.at.ms()));
+        });
+        let new = |said: &[Anomaly]| said.iter().any(|a| a.detector == "log-vanished/1");
+        assert!(!new(&said) && !new(&writer.run(3_600, |w| w.usual(4.0))), "{level:?}");
+    }
     // A new version may do without.
-    let mut writer = Writer::taught();
+    let mut writer = Writer::taught_for(7);
     writer.version = "2";
     assert_eq!(writer.run(900, beat), []);
 }
