@@ -59,6 +59,7 @@ pub(super) fn gather(
             logs.entry(entity.clone()).or_default().push(sign);
             all.push(evidence);
         }
+        all.extend(lines::news(rows, &incident, entity, onset, now)?);
     }
     let first = onsets.values().min().copied().unwrap_or(incident.onset_at);
     let callers: BTreeSet<EntityRef> = suspects.iter().cloned().collect();

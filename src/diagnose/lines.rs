@@ -20,6 +20,8 @@ const LINES: usize = 1_500;
 const TEMPLATES: u32 = 64;
 /// Lines from which a template says something.
 const FEWEST: u64 = 3;
+/// The same of one below a warning that was not written before.
+const FEWEST_NEW: u64 = 5;
 /// A template bursts when it is written this many times as often as before.
 const BURST: u64 = 4;
 /// Templates kept for one entity.
@@ -77,22 +79,8 @@ pub(super) fn signs(
 ) -> Result<Vec<(LogSign, Evidence)>, Fault> {
     let since = onset.plus_ms(-LEAD_MS);
     let length = now.ms_since(since).clamp(LENGTH_MS.0, LENGTH_MS.1);
-    let read = |from: Time, to: Time| {
-        rows.logs(&LogFilter {
-            entity: Some(entity.clone()),
-            level: Some(Level::Warn),
-            text: None,
-            since: Some(from),
-            until: Some(to),
-            limit: LINES,
-        })
-    };
-    let after = read(since, since.plus_ms(length))?;
-    if after.is_empty() {
-        return Ok(Vec::new());
-    }
-    let before = read(since.plus_ms(-length), since)?;
-    let counted = count(&before, &after);
+    let window = (since, since.plus_ms(length), now);
+    let counted = count_around(rows, entity, Level::Warn, window)?;
     let mut found: Vec<(String, Counted)> =
         counted.into_iter().filter(|(_, c)| c.n >= FEWEST && c.n >= BURST * c.n_before).collect();
     found.sort_by(|(a, x), (b, y)| {
@@ -100,8 +88,58 @@ pub(super) fn signs(
         errs(y).cmp(&errs(x)).then(y.n.cmp(&x.n)).then_with(|| a.cmp(b))
     });
     found.truncate(MOST);
-    let window = (since, since.plus_ms(length), now);
     Ok(found.into_iter().map(|(t, c)| sign(incident, entity, t, c, window)).collect())
+}
+
+/// The template below a warning that is new since the onset and most frequent: worth a look, and
+/// no sign of trouble by itself.
+pub(super) fn news(
+    rows: &Rows<'_>,
+    incident: &Incident,
+    entity: &EntityRef,
+    onset: Time,
+    now: Time,
+) -> Result<Option<Evidence>, Fault> {
+    let since = onset.plus_ms(-LEAD_MS);
+    let length = now.ms_since(since).clamp(LENGTH_MS.0, LENGTH_MS.1);
+    let window = (since, since.plus_ms(length), now);
+    let counted = count_around(rows, entity, Level::Info, window)?;
+    Ok(newcomer(counted).map(|(template, c)| sign(incident, entity, template, c, window).1))
+}
+
+fn newcomer(counted: BTreeMap<String, Counted>) -> Option<(String, Counted)> {
+    // Nothing is new where nothing was written before.
+    if counted.values().all(|c| c.n_before == 0) {
+        return None;
+    }
+    let new = |c: &Counted| c.level < Level::Warn && c.n_before == 0 && c.n >= FEWEST_NEW;
+    let found = counted.into_iter().filter(|(_, c)| new(c));
+    found.max_by(|(a, x), (b, y)| x.n.cmp(&y.n).then_with(|| b.cmp(a)))
+}
+
+/// Lines of a level and worse by template, in a stretch of time and in as long before it.
+fn count_around(
+    rows: &Rows<'_>,
+    entity: &EntityRef,
+    level: Level,
+    (since, until, _): (Time, Time, Time),
+) -> Result<BTreeMap<String, Counted>, Fault> {
+    let read = |from: Time, to: Time| {
+        rows.logs(&LogFilter {
+            entity: Some(entity.clone()),
+            level: Some(level),
+            text: None,
+            since: Some(from),
+            until: Some(to),
+            limit: LINES,
+        })
+    };
+    let after = read(since, until)?;
+    if after.is_empty() {
+        return Ok(BTreeMap::new());
+    }
+    let before = read(since.plus_ms(-until.ms_since(since)), since)?;
+    Ok(count(&before, &after))
 }
 
 /// Lines by template, on both sides of the onset. Lines come newest first.
@@ -140,6 +178,7 @@ fn sign(
         .chars()
         .take(160)
         .collect();
+    let worst = if c.level < Level::Warn { "info" } else { "warn" };
     let evidence = Evidence {
         id,
         incident: Some(incident.id),
@@ -152,7 +191,7 @@ fn sign(
             c.n_before
         ),
         source: "store".into(),
-        query: format!("log lines of {entity} at warn or worse like \"{template}\""),
+        query: format!("log lines of {entity} at {worst} or worse like \"{template}\""),
         since,
         until,
         finding: Finding::Logs {
@@ -195,5 +234,18 @@ mod tests {
         assert_eq!(fault.first_at, failed(25).at);
         let (_, rest) = counted.iter().find(|(t, _)| t.contains("cache")).expect("it is there");
         assert_eq!((rest.n, rest.n_before), (20, 20));
+    }
+
+    #[test]
+    fn a_new_line_below_a_warning_is_found_where_others_were_written_before() {
+        let usual = |s: i64| line(s, Level::Info, format!("request {s} served"));
+        let new = |s: i64| line(s, Level::Info, format!("primary moved to replica {s}"));
+        let before: Vec<LogLine> = (0..20).rev().map(usual).collect();
+        let after: Vec<LogLine> =
+            (20..40).rev().map(usual).chain((20..26).rev().map(new)).collect();
+        let (template, c) = newcomer(count(&before, &after)).expect("there is one");
+        assert_eq!((template.as_str(), c.n), ("primary moved to replica <*>", 6));
+        assert!(newcomer(count(&[], &after)).is_none(), "it may have been there all along");
+        assert!(newcomer(count(&before, &before)).is_none());
     }
 }
