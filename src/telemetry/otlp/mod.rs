@@ -9,8 +9,6 @@
 //! [`Config::oldest_ms`] behind it is rejected; a log line without any time gets `now`; a span or
 //! a point without a time is rejected; a span that ends before it starts has a duration of 0.
 
-mod fold;
-mod histogram;
 mod json;
 mod logs;
 mod metrics;
@@ -29,6 +27,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Rejected;
+use super::fold::{Memory, Undo};
 use crate::model::signal::Direction;
 use crate::model::{Batch, Time};
 
@@ -136,7 +135,7 @@ pub struct Accepted {
     pub rejected: u64,
     /// Why, in one line; empty when nothing was rejected.
     pub message: String,
-    undo: Vec<fold::Undo>,
+    undo: Vec<Undo>,
 }
 
 /// What was left out of a request, by reason.
@@ -170,14 +169,14 @@ impl Losses {
 pub struct Receiver {
     config: Config,
     // Guards the memory of streams; held while one request is decoded, never across an await.
-    memory: Mutex<fold::Memory>,
+    memory: Mutex<Memory>,
 }
 
 impl Receiver {
     /// A receiver with an empty memory.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { memory: Mutex::new(fold::Memory::new(config.max_streams)), config }
+        Self { memory: Mutex::new(Memory::new(config.max_streams)), config }
     }
 
     /// Decodes one request. After a transient fault of the intake call [`Receiver::give_back`].

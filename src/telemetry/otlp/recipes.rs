@@ -3,23 +3,7 @@
 
 use crate::model::Indicator;
 use crate::model::signal::Direction;
-
-/// How the streams of one metric (instances, CPUs, pools) are folded into one series.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fold {
-    /// Added up.
-    Sum,
-    /// Their mean.
-    Mean,
-    /// The greatest.
-    Max,
-    /// Share of the streams' sum that carries the attribute's value: `used` of all states.
-    Share(&'static str, &'static str),
-    /// Divided by the streams of another metric: in use by limit.
-    Over(&'static str),
-    /// The divisor of such a series, and nothing by itself.
-    Limit(&'static str),
-}
+use crate::telemetry::fold::Fold;
 
 /// One rule: a metric of this name becomes this series.
 #[derive(Clone, Copy, Debug)]
