@@ -39,7 +39,7 @@ use tree::{Node, Path};
 
 use crate::store::Retention;
 use crate::telemetry::prometheus::PrometheusConfig;
-use crate::telemetry::{changes, graph, otlp};
+use crate::telemetry::{changes, graph, otlp, remote_write};
 use crate::{approve, assist, chat, command, correlate, detect, llm, notify, remediate, web};
 
 /// Mistakes of values, such as a date that is none, that are told of at once.
@@ -69,6 +69,8 @@ pub struct Config {
     pub maintenance: Vec<correlate::Maintenance>,
     /// What is taken over OTLP.
     pub otlp: otlp::Config,
+    /// What is taken over Prometheus' remote-write.
+    pub remote_write: remote_write::Config,
     /// The service graph, where no spans tell of it.
     pub graph: graph::Config,
     /// Changes by webhook.
@@ -112,6 +114,7 @@ impl Default for Config {
             silences: command::Silences::default(),
             maintenance: Vec::new(),
             otlp: otlp::Config::default(),
+            remote_write: remote_write::Config::default(),
             graph: graph::Config::default(),
             changes: changes::Config::default(),
             notify: notify::Config::default(),

@@ -2,14 +2,18 @@
 //! to the journal. Publishes nothing by itself; a batch that was accepted is durable.
 
 pub mod alertmanager;
+pub mod blind;
 pub mod changes;
 pub mod discovery;
+mod fold;
 pub mod gaps;
 pub mod graph;
+pub mod heartbeat;
 pub mod intake;
 pub mod otlp;
 pub mod prometheus;
 pub mod redact;
 mod rejected;
+pub mod remote_write;
 
 pub use rejected::Rejected;

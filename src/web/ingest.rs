@@ -13,7 +13,7 @@ use super::{Failure, State, origin};
 use crate::model::{Batch, Fault, Secret, wall_now};
 use crate::telemetry::changes::{GithubHeaders, PlainHeaders, decode_github, decode_plain};
 use crate::telemetry::otlp::{self, Encoding, Signal};
-use crate::telemetry::{Rejected, alertmanager};
+use crate::telemetry::{Rejected, alertmanager, heartbeat};
 
 /// The status with which a decoder tells of what was delivered before.
 const REPEATED: u16 = StatusCode::CONFLICT.as_u16();
@@ -39,6 +39,15 @@ pub(super) fn routes() -> Vec<Route> {
             alertmanager_door,
         )
         .takes_other(JSON, "Alertmanager's webhook message.")
+        .gives::<Accepted>()
+        .fails(&[403]),
+        Route::post(
+            "/ingest/heartbeat",
+            Access::Ingest,
+            "Takes a sign of life; when the next one is late, that is told",
+            heartbeat_door,
+        )
+        .takes_other(JSON, "name, every (90s, 15m, 6h, 1d), grace, service or entity, status (ok, failed, ended), text.")
         .gives::<Accepted>()
         .fails(&[403]),
         Route::post("/hooks/github", Access::Signed, "Takes changes from GitHub", github_door)
@@ -169,6 +178,57 @@ async fn otlp_door(
 async fn alertmanager_door(Shared(state): Shared<State>, _: Door, Raw(body): Raw) -> Response {
     let now = state.shared.clock.now();
     match alertmanager::decode(&body, now) {
+        Ok(batch) => accepted(&state, batch).await.unwrap_or_else(failed),
+        Err(rejected) => refused(&rejected),
+    }
+}
+
+/// The door for Prometheus' remote-write. It stands apart from the others, because the layer that
+/// unpacks gzip refuses what is packed with snappy.
+pub(super) fn snappy_routes() -> Vec<Route> {
+    vec![
+        Route::post(
+            "/api/v1/write",
+            Access::Ingest,
+            "Takes metrics by Prometheus' remote-write, versions 1 and 2",
+            remote_write_door,
+        )
+        .takes_other("application/x-protobuf", "A write request, packed with snappy.")
+        .gives_other("text/plain", "Nothing; the counts taken stand in the headers.")
+        .fails(&[403, 413, 415]),
+    ]
+}
+
+async fn remote_write_door(
+    Shared(state): Shared<State>,
+    _: Door,
+    headers: HeaderMap,
+    Raw(body): Raw,
+) -> Response {
+    let receiver = &state.shared.remote_write;
+    let kind = text(&headers, header::CONTENT_TYPE.as_str());
+    let encoding = text(&headers, header::CONTENT_ENCODING.as_str());
+    let mut decoded = match receiver.decode(kind, encoding, &body, state.shared.clock.now()) {
+        Ok(decoded) => decoded,
+        Err(rejected) => return refused(&rejected),
+    };
+    let batch = std::mem::take(&mut decoded.batch);
+    if let Err(fault) = place(&state, batch).await {
+        receiver.give_back(decoded);
+        return failed(fault);
+    }
+    // Version 2 asks for these counts, so that the sender knows that the message was understood.
+    let counts = [
+        ("x-prometheus-remote-write-samples-written", decoded.n_samples),
+        ("x-prometheus-remote-write-histograms-written", decoded.n_histograms),
+        ("x-prometheus-remote-write-exemplars-written", 0),
+    ];
+    let counts = counts.map(|(name, n)| (name, n.to_string()));
+    (StatusCode::NO_CONTENT, counts).into_response()
+}
+
+async fn heartbeat_door(Shared(state): Shared<State>, _: Door, Raw(body): Raw) -> Response {
+    match heartbeat::decode(&body, state.shared.clock.now()) {
         Ok(batch) => accepted(&state, batch).await.unwrap_or_else(failed),
         Err(rejected) => refused(&rejected),
     }

@@ -47,7 +47,7 @@ use crate::stage::Tasks;
 use crate::store::Store;
 use crate::telemetry::changes::{self, Seen};
 use crate::telemetry::intake::Intake;
-use crate::telemetry::otlp;
+use crate::telemetry::{otlp, remote_write};
 
 /// Longest body that is read, decoded or not.
 pub const MAX_BODY_BYTES: usize = 10 * 1024 * 1024;
@@ -154,6 +154,8 @@ pub struct Shared {
     pub events: EventLog,
     /// The OTLP decoder.
     pub otlp: otlp::Receiver,
+    /// The remote-write decoder.
+    pub remote_write: remote_write::Receiver,
     /// Settings of change webhooks.
     pub changes: changes::Config,
     /// Deliveries that were taken.
@@ -181,7 +183,7 @@ impl State {
     }
 }
 
-/// Every route but the console's files.
+/// Every route but the console's files and the door for what is packed with snappy.
 fn routes() -> Vec<table::Route> {
     [ingest::routes(), hooks::routes(), api::routes(), login::routes(), health::routes()]
         .into_iter()
@@ -191,7 +193,8 @@ fn routes() -> Vec<table::Route> {
 
 /// The OpenAPI document of all routes.
 fn document() -> serde_json::Value {
-    document::document(&routes())
+    let all: Vec<table::Route> = routes().into_iter().chain(ingest::snappy_routes()).collect();
+    document::document(&all)
 }
 
 /// All routes.
@@ -209,6 +212,7 @@ pub fn router(state: State) -> Router {
                 .no_deflate()
                 .no_zstd(),
         )
+        .merge(table::router(&state, ingest::snappy_routes()))
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn_with_state(state.clone(), origin::known_host))
         .layer(axum::middleware::map_response(secured))

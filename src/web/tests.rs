@@ -128,6 +128,9 @@ impl Server {
             library,
             events: EventLog::new(1),
             otlp: otlp::Receiver::new(otlp::Config::default()),
+            remote_write: crate::telemetry::remote_write::Receiver::new(
+                crate::telemetry::remote_write::Config::default(),
+            ),
             changes: changes::Config::default(),
             seen: Seen::default(),
             status: Box::new(|| serde_json::json!({ "sources": [], "n_series": 0 })),

@@ -28,6 +28,7 @@ mod pipeline;
 mod prometheus;
 mod promql;
 mod questions;
+mod remote_write;
 mod retention;
 mod scenarios;
 mod slack;

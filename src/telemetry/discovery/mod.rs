@@ -8,6 +8,7 @@
 mod catalogue;
 mod choose;
 mod inventory;
+mod pushed;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use crate::telemetry::prometheus::Watch;
 
 pub use choose::discover;
 pub use inventory::{Inventory, inventory};
+pub use pushed::{Failing, RequestMetrics, request_metrics};
 
 /// What discovery found.
 #[derive(Clone, Debug, Default, PartialEq)]
