@@ -6,6 +6,7 @@ use crate::model::diagnosis::Finding;
 use crate::model::time::{DAY_MS, MINUTE_MS};
 use crate::model::{EntityRef, Fault, Indicator, Level, LogLine, Point, Series, Time, figure};
 use crate::store::{LogFilter, SeriesFilter};
+use crate::telemetry::blind;
 
 use super::offline::{Baseline, Scene};
 use super::when::Range;
@@ -243,7 +244,12 @@ pub(super) fn health(scene: &mut Scene<'_>) -> Result<(), Fault> {
     if scene.plan.entities.is_empty() && scene.plan.unknown_name.is_none() {
         scene.draft.line("Name a service, such as: how is orders?");
     }
+    let unseen = blind::now(scene.rows)?;
     for e in scene.plan.entities.clone() {
+        if let Some(blind) = unseen.iter().find(|b| b.entity == e) {
+            scene.draft.line(blind.text());
+            scene.draft.gap(format!("data of {}", e.name()), blind.why.clone());
+        }
         let hit = |i: &&crate::model::Incident| i.state.is_active() && i.entities.contains(&e);
         match scene.incidents.iter().find(hit).cloned() {
             Some(i) => {

@@ -8,8 +8,10 @@
 //! regular line that stopped, calls over an edge that are clearly slower or fail);
 //! **info** for the rest, which strengthens an incident and opens none.
 
-use crate::model::alert::{Anomaly, LOOKS_BACK, Subject, UNSEEN};
+use super::heartbeat;
+use crate::model::alert::{Anomaly, DATA_MISSING, LOOKS_BACK, Subject, UNSEEN};
 use crate::model::signal::{Direction, ExternalAlert};
+use crate::model::time::duration_text;
 use crate::model::{
     Alert, AlertId, AlertSource, AlertStatus, EntityRef, Indicator, Labels, Severity, Time, figure,
 };
@@ -212,8 +214,10 @@ fn name_of(anomaly: &Anomaly) -> &'static str {
         (Subject::Edge { .. }, "span-new-edge/1") => "NewCaller",
         (Subject::Edge { .. }, "span-cold-start/1") => "ColdStart",
         (Subject::Edge { .. }, _) => "CallsSlow",
-        (Subject::Missing { .. }, _) => "DataMissing",
         (Subject::Objective { .. }, _) => "ErrorBudgetBurn",
+        (Subject::Missing { .. }, heartbeat::MISSED) => "HeartbeatMissed",
+        (Subject::Missing { .. }, heartbeat::FAILED) => "JobFailed",
+        (Subject::Missing { .. }, _) => DATA_MISSING,
         (_, "flatline/1") => "Flatline",
         (_, "forecast/1") => "LimitAhead",
         (Subject::Series { series }, _) => match (series.indicator, anomaly.direction) {
@@ -279,11 +283,18 @@ fn summary(anomaly: &Anomaly) -> String {
                 ),
             }
         }
-        Subject::Missing { what, .. } => format!("{name} fell silent: {what}"),
         Subject::Objective { objective, .. } => format!(
             "{name} burns the error budget of {objective} {} times as fast as it can afford",
             figure(anomaly.peak, "")
         ),
+        Subject::Missing { what, .. } => match anomaly.detector.as_str() {
+            heartbeat::MISSED => format!(
+                "{what}: no heartbeat for {}",
+                duration_text((anomaly.value * 1_000.0) as i64)
+            ),
+            heartbeat::FAILED => format!("{what} failed"),
+            _ => format!("{name} fell silent: {what}"),
+        },
     }
 }
 
@@ -308,7 +319,7 @@ fn label_of(entity: &EntityRef) -> String {
     }
 }
 
-fn word(severity: Severity) -> &'static str {
+pub(super) fn word(severity: Severity) -> &'static str {
     match severity {
         Severity::Info => "info",
         Severity::Warning => "warning",

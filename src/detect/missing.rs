@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::alert::{Band, Subject};
+use crate::model::alert::{Band, SOURCE_ATTRIBUTE, Subject};
 use crate::model::signal::Direction;
 use crate::model::time::{DAY_MS, duration_text};
 use crate::model::{Anomaly, AnomalyId, EntityRef, Time};
@@ -155,7 +155,7 @@ impl Missing {
             .values()
             .filter(|s| s.n_live > 0 && now.ms_since(s.last) <= patience_ms(config, s))
             .map(|s| s.series.source.clone())
-            .filter(|s| !self.open.contains_key(&EntityRef::new("nightjar.source", s).to_string()))
+            .filter(|s| !self.open.contains_key(&EntityRef::new(SOURCE_ATTRIBUTE, s).to_string()))
             .collect();
         for id in silent {
             let s = series.get_mut(&id).expect("an id of the map");
@@ -192,7 +192,7 @@ impl Missing {
         // Per entity: its quiet series, and whether a missing source tells of them already.
         let mut of: BTreeMap<&EntityRef, (Vec<&SeriesState>, bool)> = BTreeMap::new();
         for (source, (n, quiet)) in sources {
-            let entity = EntityRef::new("nightjar.source", *source);
+            let entity = EntityRef::new(SOURCE_ATTRIBUTE, *source);
             let key = entity.to_string();
             let open = self.open.contains_key(&key);
             let n_missing =

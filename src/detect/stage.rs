@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::lifecycle::{alert_of, alert_of_external, told};
+use super::business::alert_weighed;
+use super::lifecycle::{alert_of_external, told};
 use super::slo::{Objective, Standing, StandingState};
 use super::{Config, Counts, Shard};
 use crate::bus::{Bus, Event};
@@ -184,7 +185,7 @@ impl Detect {
             for journaled in &batches {
                 let span = tracing::info_span!("stage", name = Self::NAME, seq = journaled.seq);
                 let found = span.in_scope(|| shard.observe(&journaled.batch));
-                alerts.extend(found.iter().map(|a| alert_of(a, self.config.threshold)));
+                alerts.extend(found.iter().map(|a| alert_weighed(&self.config, a)));
                 anomalies.extend(found);
                 let now = journaled.batch.received_at;
                 alerts.extend(journaled.batch.alerts.iter().map(|a| alert_of_external(a, now)));
@@ -245,6 +246,7 @@ impl Detect {
             ("duplicate", counts.duplicate, reported.duplicate),
             ("future", counts.future, reported.future),
             ("not_finite", counts.not_finite, reported.not_finite),
+            ("too_many_heartbeats", counts.beats_refused, reported.beats_refused),
         ] {
             if new > old {
                 metrics::counter!("nightjar_detect_dropped_points_total", "why" => why)

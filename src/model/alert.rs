@@ -223,6 +223,13 @@ pub const UNSEEN: &str = "recovery_not_seen";
 /// does not keep an incident open.
 pub const LOOKS_BACK: &str = "looks_back";
 
+/// Name (`alertname`) of the alert that says that an entity or a whole source fell silent: as long
+/// as it fires, nothing is known of what it is about.
+pub const DATA_MISSING: &str = "DataMissing";
+
+/// Attribute of the entity that a source of telemetry is in such an alert.
+pub const SOURCE_ATTRIBUTE: &str = "nightjar.source";
+
 impl Alert {
     /// Whether it ended because nothing is heard any more of what it is about.
     #[must_use]

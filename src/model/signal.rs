@@ -315,6 +315,25 @@ pub struct ExternalAlert {
     pub generator_url: Option<String>,
 }
 
+/// A sign of life that something sends by itself: a job that ran, an agent that lives.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Beat {
+    /// Its name, such as `backup.nightly`.
+    pub name: String,
+    /// What it is about.
+    pub entity: EntityRef,
+    /// When it came.
+    pub at: Time,
+    /// The next one is expected within so long, in milliseconds.
+    pub every_ms: i64,
+    /// How much later than that it may come, in milliseconds.
+    pub grace_ms: i64,
+    /// What went wrong, where the sender says that it failed.
+    pub failed: Option<String>,
+    /// Set when no more are to be expected.
+    pub ended: bool,
+}
+
 /// One unit of the hot lane: decoded, redacted telemetry (or only a tick), as the journal keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Batch {
@@ -336,6 +355,9 @@ pub struct Batch {
     pub gaps: Vec<Gap>,
     /// History read to learn from: detectors learn from it and raise nothing.
     pub backfill: bool,
+    /// Signs of life.
+    #[serde(default)]
+    pub beats: Vec<Beat>,
 }
 
 impl Batch {
@@ -360,5 +382,6 @@ impl Batch {
             && self.changes.is_empty()
             && self.alerts.is_empty()
             && self.gaps.is_empty()
+            && self.beats.is_empty()
     }
 }

@@ -179,6 +179,15 @@ pub fn judge_alert(alert: &Alert, run_at: Time, window: (Time, Time), now: Time)
                 end.clock_text()
             ),
         ),
+        // It ended because nothing is heard any more: that is no recovery.
+        Some(end) if alert.ended_unseen() => (
+            Effect::Unmeasured,
+            format!(
+                "Not measured: {signal} ended at {} UTC because no data came any more; whether it \
+                 recovered is not known.",
+                end.clock_text()
+            ),
+        ),
         Some(end) if end <= until => {
             (Effect::Helped, format!("Helped: {signal} ended at {} UTC.", end.clock_text()))
         }

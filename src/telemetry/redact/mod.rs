@@ -100,6 +100,10 @@ pub fn redact_batch(batch: &mut Batch) {
     for gap in &mut batch.gaps {
         n += string(&mut gap.what) + string(&mut gap.why);
     }
+    for beat in &mut batch.beats {
+        n += string(&mut beat.name) + entity(&mut beat.entity);
+        n += beat.failed.as_mut().map_or(0, string);
+    }
     if n > 0 {
         metrics::counter!("nightjar_telemetry_redacted_total").increment(n);
     }

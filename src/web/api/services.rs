@@ -10,6 +10,7 @@ use crate::model::time::HOUR_MS;
 use crate::model::topology::Edge;
 use crate::model::{Alert, AlertId, EntityRef, Series, Severity};
 use crate::store::{EdgeStats, Filter, SeriesFilter};
+use crate::telemetry::blind::{self, Blind};
 use crate::web::table::Route;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -27,6 +28,8 @@ struct Services {
     /// Calls of the last hour, busiest edge first.
     calls: Vec<EdgeStats>,
     firing: Vec<Firing>,
+    /// What can't be seen: that nothing fires on it says nothing.
+    blind: Vec<Blind>,
 }
 
 /// An alert that fires, in short.
@@ -42,8 +45,10 @@ async fn graph(Shared(state): Shared<State>) -> Answer<Services> {
     let now = state.shared.clock.now();
     let read = state.shared.store.read(move |r| {
         let firing = r.list::<Alert>(&Filter::states(["firing"]).newest(MOST))?;
+        let series = r.list_series(&SeriesFilter::default())?;
         Ok(Services {
-            series: r.list_series(&SeriesFilter::default())?,
+            blind: blind::now(r)?,
+            series,
             edges: r.list(&Filter::all())?,
             calls: r.edge_stats(now.plus_ms(-HOUR_MS), now)?,
             firing: firing

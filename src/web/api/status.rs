@@ -11,6 +11,7 @@ use super::proposals::{HaltWords, read_halt};
 use super::{Answer, State, VIEWER};
 use crate::model::time::HOUR_MS;
 use crate::model::{Gap, Incident, Time};
+use crate::telemetry::blind::{self, Blind};
 use crate::telemetry::gaps;
 use crate::web::table::{Access, Route};
 
@@ -41,6 +42,8 @@ struct Status {
     halt: Option<HaltWords>,
     /// What sources could not read within the last hour, or still can't.
     gaps: Vec<Gap>,
+    /// What can't be seen now: that nothing fires on it says nothing.
+    blind: Vec<Blind>,
     /// How each chat platform stands, the console first.
     platforms: Vec<ChatStanding>,
     #[serde(flatten)]
@@ -60,6 +63,7 @@ async fn status(Shared(state): Shared<State>) -> Answer<Status> {
         n_active,
         halt: read_halt(&state).await?,
         gaps,
+        blind: shared.store.read(blind::now).await?,
         platforms: outbox::platforms(&state).await?,
         more: (shared.status)(),
     }))

@@ -76,9 +76,9 @@ const nothing = (channel) => el("p", { class: "empty" }, channel ? `No incident 
 
 async function shown(id, part, channel) {
   const of = channel ? `&channel=${encodeURIComponent(channel)}` : "";
-  const [{ incidents }, { channels }] = await Promise.all([api(`/incidents?limit=200${of}`), api("/channels")]);
+  const [{ incidents }, { channels }, { blind }] = await Promise.all([api(`/incidents?limit=200${of}`), api("/channels"), api("/status")]);
   const one = inOrder(incidents).find((i) => i.id === id) || (id ? { id } : incidents[0]);
-  const beside = side({ channels, incidents, channel: channel || "", shown: one?.id });
+  const beside = side({ channels, incidents, channel: channel || "", shown: one?.id, blind });
   if (!one) return { nav: "incidents", layout: "split", nodes: [beside, el("section", { class: "thread", "data-key": "none" }, nothing(channel))] };
   const found = await api(`/incidents/${one.id}`);
   const here = parts[part] ? part : "thread";

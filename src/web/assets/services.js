@@ -60,7 +60,7 @@ async function overview() {
     named(found.edges.filter((e) => e.from === n && e.kind === "calls").map((e) => e.to)),
     named(found.edges.filter((e) => e.to === n && e.kind === "calls").map((e) => e.from)),
     named(found.edges.filter((e) => e.from === n && e.kind === "runs_on").map((e) => e.to)),
-    String(found.series.filter((s) => s.entity === n).length), counted(found.firing.filter((f) => f.entity === n).map((f) => f.name))]);
+    String(found.series.filter((s) => s.entity === n).length), [found.blind.some((b) => b.entity === n) ? "Blind" : "", counted(found.firing.filter((f) => f.entity === n).map((f) => f.name))].filter(Boolean).join(", ")]);
   return { title: "Services", nodes: [el("div", { class: "head" }, el("div", {}, el("h1", {}, "Services"),
     el("p", { class: "soft" }, "Learned from spans and declared in configuration; callers stand left of what they call. Red lines are calls that fail."))),
   drawing(found, worst), table("Entities", ["Entity", "Kind", "Calls", "Called by", "Runs on", "Series", "Firing"], rows, "Nothing is known yet.")] };
@@ -72,14 +72,16 @@ const signal = (s, now) => el("figure", { "data-key": s.id },
 
 async function one(name) {
   const of = encodeURIComponent(name);
-  const [{ series }, { lines }, { changes }, { firing, edges }, { now }] = await Promise.all([
+  const [{ series }, { lines }, { changes }, { firing, edges, blind }, { now }] = await Promise.all([
     api(`/series?entity=${of}`), api(`/logs?entity=${of}&level=warn&limit=30`), api(`/changes?entity=${of}&limit=20`), api("/services"), api("/status")]);
   const own = firing.filter((f) => f.entity === name);
+  const unseen = blind.find((b) => b.entity === name);
   const near = (from, to) => edges.filter((e) => e[from] === name).map((e) => el("a", { href: link(e[to]) }, entity(e[to])));
   const listed = (label, links) => (links.length ? [el("dt", {}, label), el("dd", {}, links.flatMap((l, i) => (i ? [", ", l] : [l])))] : []);
   return { title: entity(name), nodes: [el("p", {}, el("a", { href: "#/services" }, "‹ All services")),
     el("section", { class: "panel" }, el("h1", {}, entity(name)), el("p", { class: "soft" }, name),
-      own.length ? el("p", {}, own.length > 12 ? counted(own.map((f) => f.name)) : own.map((f) => [badge(f.severity, f.severity), " ", el("a", { href: `#/why/${f.alert}` }, f.name), " "])) : el("p", {}, "Nothing fires."),
+      own.length ? el("p", {}, own.length > 12 ? counted(own.map((f) => f.name)) : own.map((f) => [badge(f.severity, f.severity), " ", el("a", { href: `#/why/${f.alert}` }, f.name), " "])) : unseen ? null : el("p", {}, "Nothing fires."),
+      unseen ? el("p", { class: "blind" }, badge("blind", "warning"), ` since ${minute(unseen.since)} UTC: ${unseen.why} Whether it is well can't be told.`) : null,
       el("dl", {}, listed("Calls and runs on", near("from", "to")), listed("Called by and carries", near("to", "from")))),
     series.length ? el("section", { class: "grid", "aria-label": "Signals" }, series.slice(0, 12).map((s) => signal(s, now))) : el("p", { class: "empty" }, "No series is kept of it."),
     el("section", { class: "panel wide" }, el("h1", {}, "Changes"), table("Changes", ["When (UTC)", "Kind", "Change", "Author"],

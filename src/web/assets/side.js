@@ -31,7 +31,7 @@ const item = (i, base, here) => el("a", {
 el("div", { class: "soft small" }, `${i.severity} · ${i.state} · ${minute(i.onset_at)} UTC${i.owner ? ` · ${i.owner.name}` : ""}`));
 
 /** Channels above, incidents below: those at work first. */
-export function side({ channels, incidents, channel, shown }) {
+export function side({ channels, incidents, channel, shown, blind }) {
   const [now, before] = [incidents.filter(active), incidents.filter((i) => !active(i))];
   const base = home(channel);
   const group = (title, list, none) => [el("h2", {}, title),
@@ -39,6 +39,6 @@ export function side({ channels, incidents, channel, shown }) {
   const topic = channels.find((c) => c.name === channel)?.topic;
   return el("div", { class: "side", "data-key": "side" }, channelList(channels, channel),
     el("nav", { "data-key": "list", "aria-label": "Incidents" }, topic ? el("p", { class: "soft small topic" }, topic) : null,
-      group("Now", now, channel ? "No incident here is worked on." : "Nothing is wrong that is known."), group("Before", before, "None yet.")),
+      group("Now", now, channel ? "No incident here is worked on." : blind.length ? `Nothing is wrong that can be seen; blind on ${blind.length} ${blind.length === 1 ? "entity" : "entities"}.` : "Nothing is wrong that is known."), group("Before", before, "None yet.")),
     el("div", { class: "buttons", "data-key": "declare" }, button("Open an incident…", () => press({ verb: "declare", subject: "none" }), { class: "quiet", "data-verb": "declare" })));
 }
