@@ -8,6 +8,7 @@
 
 mod chats;
 mod demo;
+mod impact;
 mod presence;
 mod replay;
 mod talk;
@@ -41,8 +42,8 @@ use crate::store::{Retention, Store};
 use crate::telemetry::changes::Seen;
 use crate::telemetry::graph;
 use crate::telemetry::intake::Intake;
-use crate::telemetry::otlp;
 use crate::telemetry::prometheus::{Poller, Progress, PrometheusConfig};
+use crate::telemetry::{otlp, remote_write};
 use crate::web;
 
 /// How long the tasks may take to finish what they have in hand.
@@ -160,6 +161,7 @@ impl App {
             Correlate::new(config.clone(), store.clone(), bus.clone(), clock.clone())
         });
         self.start_diagnosis();
+        self.start_impact(settings.detect.business.clone());
         self.start_actions(settings)?;
         self.start_notify(settings.web.public_url.as_deref());
         self.start_talk();
@@ -264,6 +266,7 @@ impl App {
             keys,
             events: web::EventLog::new(wall_now().ms()),
             otlp: otlp::Receiver::new(settings.otlp.clone()),
+            remote_write: remote_write::Receiver::new(settings.remote_write.clone()),
             changes: settings.changes.clone(),
             seen: Seen::default(),
             status: Box::new(status),

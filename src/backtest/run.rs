@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::Serialize;
 
 use crate::correlate::{self, Correlator};
+use crate::detect::business::alert_weighed;
 use crate::detect::{self, Counts, Shard, lifecycle};
 use crate::model::alert::{Band, Subject};
 use crate::model::{
@@ -136,7 +137,7 @@ impl Run {
             if self.is_end_of_history(&anomaly) {
                 continue;
             }
-            let alert = lifecycle::alert_of(&anomaly, self.setup.detect.threshold);
+            let alert = alert_weighed(&self.setup.detect, &anomaly);
             self.note(anomaly, now);
             self.hear(alert, now);
         }

@@ -14,6 +14,7 @@ const SHORTEST_TOKEN: usize = 16;
 /// Judges a whole configuration; `say` hears the setting and what is wrong with it.
 pub(super) fn judge(config: &Config, mut say: impl FnMut(&str, String)) {
     prometheus(config, &mut say);
+    business(config, &mut say);
     web_server(config, &mut say);
     executors(config, &mut say);
     model(config, &mut say);
@@ -98,6 +99,15 @@ fn chat<'a>(
         if rule.user.is_none() && rule.email.is_none() && rule.group.is_none() {
             let text = "names nobody; give a user or a group";
             say(&format!("{path}.people[{n}]"), text.into());
+        }
+    }
+}
+
+fn business(config: &Config, say: &mut impl FnMut(&str, String)) {
+    for (i, declared) in config.detect.business.iter().enumerate() {
+        if !(declared.weight.is_finite() && declared.weight > 0.0) {
+            let text = format!("{} is no weight; give a number above 0", declared.weight);
+            say(&format!("detect.business[{i}].weight"), text);
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::business::Business;
 use crate::model::Indicator;
 
 /// Settings of detection. The defaults suit series that are read every 10 to 60 s.
@@ -42,6 +43,8 @@ pub struct Config {
     pub budget: super::budget::Config,
     /// When a detector whose p-values no longer hold is taken out.
     pub drift: super::drift::Config,
+    /// Series that are about business or cost.
+    pub business: Vec<Business>,
 }
 
 /// The least departure that matters in practice: both parts are lower bounds.
@@ -111,6 +114,7 @@ impl Default for Config {
             logs: LogConfig::default(),
             budget: super::budget::Config::default(),
             drift: super::drift::Config::default(),
+            business: Vec::new(),
         }
     }
 }

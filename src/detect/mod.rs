@@ -7,12 +7,14 @@
 
 mod apart;
 pub mod budget;
+pub mod business;
 mod config;
 pub mod drift;
 pub mod ensemble;
 mod episode;
 mod flatline;
 mod forecast;
+mod heartbeat;
 pub mod lifecycle;
 mod logs;
 mod missing;

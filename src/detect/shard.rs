@@ -10,7 +10,9 @@ use crate::model::time::MINUTE_MS;
 use crate::model::{Anomaly, Batch, EntityRef, Fault, SeriesId, Time};
 
 use super::apart::Apart;
+use super::business;
 use super::config::Config;
+use super::heartbeat::Heartbeats;
 use super::logs::Logs;
 use super::missing::{GONE_MS, Missing};
 use super::series::{SeriesState, Taken};
@@ -50,6 +52,8 @@ struct State {
     /// Calls between services.
     #[serde(default)]
     spans: Apart<Spans>,
+    #[serde(default)]
+    heartbeats: Heartbeats,
 }
 
 /// What became of the points so far.
@@ -68,6 +72,9 @@ pub struct Counts {
     /// Series that were forgotten because they had been silent for a day.
     #[serde(default)]
     pub series_dropped: u64,
+    /// Heartbeats that are not followed because there are too many names.
+    #[serde(default)]
+    pub beats_refused: u64,
 }
 
 impl State {
@@ -127,11 +134,12 @@ impl Shard {
         state.missing.hear(now, state.now, batch.backfill);
         state.now = now;
         for samples in &batch.metrics {
+            let described = business::described(&self.config.business, &samples.series);
             let entry = state.series.entry(samples.series.id.0);
-            let series = entry.or_insert_with(|| SeriesState::new(samples.series.clone()));
+            let series = entry.or_insert_with(|| SeriesState::new(described.clone().into_owned()));
             // What a series is may be learned better later (a limit, a unit); its state stays.
-            if series.series != samples.series {
-                series.describe(&samples.series);
+            if series.series != *described {
+                series.describe(&described);
             }
             series.heard_at = now;
             for point in &samples.points {
@@ -155,6 +163,8 @@ impl Shard {
         self.slo.observe(&mut state.slo, &batch.metrics, heard, &mut out);
         if !batch.backfill {
             state.missing.judge(&self.config, now, &mut state.series, &mut out);
+            let heard = (now, state.missing.silent_since(Time::MIN));
+            state.heartbeats.observe(&self.config, &batch.beats, heard, &mut out);
             state.sweep(now);
         }
         out
@@ -169,7 +179,7 @@ impl Shard {
     /// What became of the points so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        self.state.counts
+        Counts { beats_refused: self.state.heartbeats.n_refused, ..self.state.counts }
     }
 
     /// How many series it follows.

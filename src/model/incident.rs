@@ -153,6 +153,8 @@ pub enum EntryKind {
     Note,
     /// A question was asked and answered.
     Answer,
+    /// A business or cost series followed a technical one.
+    Impact,
 }
 
 /// One line of an incident's story.

@@ -3,6 +3,7 @@
 //! refused or ignored, never propagated.
 
 pub mod ewma;
+pub mod lagged;
 pub mod onset;
 pub mod quantile;
 pub mod seasonal;
@@ -10,6 +11,7 @@ pub mod trend;
 pub mod window;
 
 pub use ewma::RobustMean;
+pub use lagged::{Following, following};
 pub use onset::{Onset, find_onset};
 pub use quantile::StreamingQuantile;
 pub use seasonal::{Expectation, Profile};
