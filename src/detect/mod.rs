@@ -18,6 +18,7 @@ mod heartbeat;
 pub mod lifecycle;
 mod logs;
 mod missing;
+mod reorder;
 mod seasonal;
 mod series;
 mod shard;

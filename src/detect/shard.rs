@@ -1,6 +1,7 @@
 //! The shard: all detector state of the entities it owns, fed batch by batch, with no clock and
 //! no I/O. The same batches give the same anomalies, before and after a restore.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -15,12 +16,13 @@ use super::config::Config;
 use super::heartbeat::Heartbeats;
 use super::logs::Logs;
 use super::missing::{GONE_MS, Missing};
+use super::reorder::Reorder;
 use super::series::{SeriesState, Taken};
 use super::slo::{Heard, Objective, Slo, Standing, States};
 use super::spans::Spans;
 
 /// A point may be this far ahead of the batch that brings it (clock skew), in ms.
-const SKEW_MS: i64 = 5 * 60_000;
+pub(super) const SKEW_MS: i64 = 5 * 60_000;
 /// What is gone is looked for this often (ms).
 const SWEEP_MS: i64 = 10 * MINUTE_MS;
 /// Version of the snapshot's encoding.
@@ -54,6 +56,9 @@ struct State {
     spans: Apart<Spans>,
     #[serde(default)]
     heartbeats: Heartbeats,
+    /// Points that wait to be put in order.
+    #[serde(default)]
+    reorder: Reorder,
 }
 
 /// What became of the points so far.
@@ -75,6 +80,9 @@ pub struct Counts {
     /// Heartbeats that are not followed because there are too many names.
     #[serde(default)]
     pub beats_refused: u64,
+    /// Came after a newer point of their series and were put in order all the same.
+    #[serde(default)]
+    pub reordered: u64,
 }
 
 impl State {
@@ -142,7 +150,13 @@ impl Shard {
                 series.describe(&described);
             }
             series.heard_at = now;
-            for point in &samples.points {
+            let known = (series.last, series.step_ms);
+            let points = if batch.backfill {
+                Cow::Borrowed(samples.points.as_slice())
+            } else {
+                state.reorder.admit(samples.series.id.0, known, &samples.points, now)
+            };
+            for point in points.iter() {
                 let count = if !point.value.is_finite() {
                     &mut state.counts.not_finite
                 } else if point.at > now.plus_ms(SKEW_MS) {
@@ -162,6 +176,13 @@ impl Shard {
         let heard = Heard { now, latest: now.plus_ms(SKEW_MS), backfill: batch.backfill };
         self.slo.observe(&mut state.slo, &batch.metrics, heard, &mut out);
         if !batch.backfill {
+            for (id, points) in state.reorder.due(now) {
+                let Some(series) = state.series.get_mut(&id) else { continue };
+                for point in points {
+                    let taken = series.observe(&self.config, point, false, &mut out);
+                    state.counts.judged += u64::from(taken == Taken::Judged);
+                }
+            }
             state.missing.judge(&self.config, now, &mut state.series, &mut out);
             let heard = (now, state.missing.silent_since(Time::MIN));
             state.heartbeats.observe(&self.config, &batch.beats, heard, &mut out);
@@ -179,7 +200,9 @@ impl Shard {
     /// What became of the points so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        Counts { beats_refused: self.state.heartbeats.n_refused, ..self.state.counts }
+        let (beats_refused, reordered) =
+            (self.state.heartbeats.n_refused, self.state.reorder.n_saved);
+        Counts { beats_refused, reordered, ..self.state.counts }
     }
 
     /// How many series it follows.

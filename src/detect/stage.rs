@@ -255,6 +255,8 @@ impl Detect {
         }
         metrics::counter!("nightjar_detect_points_total")
             .increment(counts.judged.saturating_sub(reported.judged));
+        metrics::counter!("nightjar_detect_reordered_points_total")
+            .increment(counts.reordered.saturating_sub(reported.reordered));
         metrics::counter!("nightjar_detect_series_dropped_total")
             .increment(counts.series_dropped.saturating_sub(reported.series_dropped));
         *reported = counts;

@@ -259,7 +259,8 @@ fn bad_points_are_counted_and_change_nothing() {
             future: 1,
             not_finite: 1,
             series_dropped: 0,
-            beats_refused: 0
+            beats_refused: 0,
+            reordered: 0
         }
     );
 }

@@ -12,7 +12,7 @@ mod tests;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use pair::{GRID_MS, MOST_LAG, SPAN_MS, Side, judge};
+use pair::{GRID_MS, SPAN_MS, Side, judge};
 
 use crate::bus::{Bus, Event};
 use crate::detect::SharedShard;
