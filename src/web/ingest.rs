@@ -18,6 +18,9 @@ use crate::telemetry::{Rejected, alertmanager, heartbeat};
 /// The status with which a decoder tells of what was delivered before.
 const REPEATED: u16 = StatusCode::CONFLICT.as_u16();
 
+/// The address of the door for Prometheus' remote-write.
+pub(super) const WRITE: &str = "/api/v1/write";
+
 pub(super) fn routes() -> Vec<Route> {
     const PROTOBUF: &str = "application/x-protobuf";
     const JSON: &str = "application/json";
@@ -50,6 +53,15 @@ pub(super) fn routes() -> Vec<Route> {
         .takes_other(JSON, "name, every (90s, 15m, 6h, 1d), grace, service or entity, status (ok, failed, ended), text.")
         .gives::<Accepted>()
         .fails(&[403]),
+        Route::post(
+            WRITE,
+            Access::Ingest,
+            "Takes metrics by Prometheus' remote-write, versions 1 and 2",
+            remote_write_door,
+        )
+        .takes_other(PROTOBUF, "A write request, packed with snappy.")
+        .gives_other("text/plain", "Nothing; the counts taken stand in the headers.")
+        .fails(&[403, 415]),
         Route::post("/hooks/github", Access::Signed, "Takes changes from GitHub", github_door)
             .takes_other(JSON, "GitHub's event, signed in X-Hub-Signature-256.")
             .gives::<FromGithub>(),
@@ -181,22 +193,6 @@ async fn alertmanager_door(Shared(state): Shared<State>, _: Door, Raw(body): Raw
         Ok(batch) => accepted(&state, batch).await.unwrap_or_else(failed),
         Err(rejected) => refused(&rejected),
     }
-}
-
-/// The door for Prometheus' remote-write. It stands apart from the others, because the layer that
-/// unpacks gzip refuses what is packed with snappy.
-pub(super) fn snappy_routes() -> Vec<Route> {
-    vec![
-        Route::post(
-            "/api/v1/write",
-            Access::Ingest,
-            "Takes metrics by Prometheus' remote-write, versions 1 and 2",
-            remote_write_door,
-        )
-        .takes_other("application/x-protobuf", "A write request, packed with snappy.")
-        .gives_other("text/plain", "Nothing; the counts taken stand in the headers.")
-        .fails(&[403, 413, 415]),
-    ]
 }
 
 async fn remote_write_door(

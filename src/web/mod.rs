@@ -183,7 +183,7 @@ impl State {
     }
 }
 
-/// Every route but the console's files and the door for what is packed with snappy.
+/// Every route but the console's files.
 fn routes() -> Vec<table::Route> {
     [ingest::routes(), hooks::routes(), api::routes(), login::routes(), health::routes()]
         .into_iter()
@@ -193,13 +193,14 @@ fn routes() -> Vec<table::Route> {
 
 /// The OpenAPI document of all routes.
 fn document() -> serde_json::Value {
-    let all: Vec<table::Route> = routes().into_iter().chain(ingest::snappy_routes()).collect();
-    document::document(&all)
+    document::document(&routes())
 }
 
 /// All routes.
 pub fn router(state: State) -> Router {
-    table::router(&state, routes())
+    // The layer that unpacks gzip refuses what is packed with snappy.
+    let (snappy, others) = routes().into_iter().partition(|r| r.path == ingest::WRITE);
+    table::router(&state, others)
         .merge(pages::routes())
         .fallback(async || Failure::not_found("address"))
         .method_not_allowed_fallback(async || {
@@ -212,7 +213,7 @@ pub fn router(state: State) -> Router {
                 .no_deflate()
                 .no_zstd(),
         )
-        .merge(table::router(&state, ingest::snappy_routes()))
+        .merge(table::router(&state, snappy))
         .layer(axum::extract::DefaultBodyLimit::disable())
         .layer(axum::middleware::from_fn_with_state(state.clone(), origin::known_host))
         .layer(axum::middleware::map_response(secured))

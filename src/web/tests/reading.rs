@@ -334,7 +334,10 @@ async fn health_is_open_and_says_what_is_wrong() {
     assert!(named.starts_with("prometheus main can't be read since "), "{named}");
     assert!(text("/metrics").await.contains("nightjar_up 1"));
     let services = server.get("/api/v1/services").await;
-    assert_eq!(services, json!({ "series": [], "edges": [], "calls": [], "firing": [] }));
+    assert_eq!(
+        services,
+        json!({ "series": [], "edges": [], "calls": [], "firing": [], "blind": [] })
+    );
     let status = server.get("/api/v1/status").await;
     assert_eq!(status["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!((&status["n_active"], &status["n_series"]), (&json!(0), &json!(0)));
