@@ -7,19 +7,24 @@
 use serde::{Deserialize, Serialize};
 
 use super::episode::{Episodes, Told};
+use super::pool::Class;
+use super::sketch::log2;
 use super::track::{Judgement, Track};
 
-/// Onsets whose surprise and evidence together reach this many nats score one half or more.
-const HALF_NATS: f64 = 13.0;
+/// Weight of an onset's evidence beside its surprise.
+const EVIDENCE: f32 = 0.6;
+/// Onsets whose surprise and weighted evidence together reach this many nats score one half or more.
+const HALF_NATS: f64 = 16.0;
 /// How steeply weaker onsets fall back among the other rows.
 const STEEPNESS: i32 = 8;
 /// Rows over which departures are averaged.
 const BODY_ROWS: f32 = 2.0;
 /// Departure (`ln(1 + x)` of mean absolute deviations) that scores a quarter.
 const BODY_QUARTER: f64 = 2.0;
-/// Weight of the joint surprise in the body of many series, whose mean departure loses that they
-/// depart together; one series needs none.
-const JOINT: f32 = 0.1;
+/// Weight of the surprise of the row's joint evidence in the body: of very many series, whose mean
+/// departure loses that they depart together, and of one.
+const JOINT: f32 = 0.8;
+const JOINT_OF_ONE: f32 = 0.1;
 
 /// State of an entity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -39,6 +44,8 @@ pub struct Verdict {
     pub told: Told,
     /// Index of the series with the most evidence.
     pub series: usize,
+    /// The class of that series before this row.
+    pub class: Class,
     /// What that series looks like.
     pub judgement: Judgement,
 }
@@ -47,7 +54,7 @@ impl Entity {
     /// An entity of `columns` series.
     #[must_use]
     pub fn new(columns: usize) -> Self {
-        let joint = JOINT * (1.0 - 1.0 / (columns.max(1) as f32).sqrt());
+        let joint = JOINT + (JOINT_OF_ONE - JOINT) / (columns.max(1) as f32).sqrt();
         Self {
             tracks: vec![Track::default(); columns],
             episodes: Episodes::default(),
@@ -60,35 +67,40 @@ impl Entity {
     /// `None` when all are.
     pub fn push(&mut self, at_ms: i64, values: &[f64]) -> Option<Verdict> {
         let mut verdict = Verdict::default();
+        let is_alone = self.tracks.len() == 1;
         let (mut evidence, mut departure, mut n) = (0.0, 0.0, 0.0);
         for (i, (track, value)) in self.tracks.iter_mut().zip(values).enumerate() {
             if !value.is_finite() {
                 continue;
             }
+            let class = track.class();
             let judgement = track.push(at_ms, *value);
-            evidence += judgement.evidence * judgement.evidence;
-            departure += judgement.departure.ln_1p().powi(2);
+            let here = if is_alone { judgement.evidence } else { judgement.excess };
+            evidence += here * here;
+            let far = log2(1.0 + judgement.departure) * std::f32::consts::LN_2;
+            departure += far * far;
             if n == 0.0 || judgement.evidence > verdict.judgement.evidence {
-                (verdict.series, verdict.judgement) = (i, judgement);
+                (verdict.series, verdict.class, verdict.judgement) = (i, class, judgement);
             }
             n += 1.0;
         }
         if n == 0.0 {
             return None;
         }
-        verdict.told = self.episodes.judge((evidence / n).sqrt());
+        verdict.told = self.episodes.judge(at_ms, (evidence / n).sqrt());
         self.body += ((departure / n).sqrt() - self.body) / BODY_ROWS;
         verdict.score = self.score(&verdict.told);
         Some(verdict)
     }
 
     fn score(&self, told: &Told) -> f64 {
-        let body = f64::from(self.body + self.joint * told.row_surprise);
+        let joint = (told.row_surprise - std::f32::consts::LN_2).max(0.0);
+        let body = f64::from(self.body + self.joint * joint);
         let body = 0.5 * body / (body + BODY_QUARTER);
         let Some(surprise) = told.onset_surprise else {
             return body;
         };
-        let nats = f64::from(surprise + told.evidence) / HALF_NATS;
+        let nats = f64::from(surprise + EVIDENCE * told.evidence) / HALF_NATS;
         let onset = if nats < 1.0 { 0.5 * nats.powi(STEEPNESS) } else { 1.0 - 0.5 / nats };
         body.max(onset)
     }

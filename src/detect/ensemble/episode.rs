@@ -9,23 +9,30 @@ use serde::{Deserialize, Serialize};
 
 use super::sketch::{ONSETS, ROWS, Sketch};
 
-/// Rows in which what was told fades to 1/e.
-const TOLD_ROWS: f32 = 400.0;
+/// Rows in which what was told fades to 1/e, at this interval of rows. At other intervals it goes
+/// with the root: between so many rows and so much time, as resampled series ask for (60 rows at
+/// half an hour, 500 at half a minute).
+const TOLD_ROWS: f32 = 180.0;
+const TOLD_INTERVAL_MS: f32 = 300_000.0;
+/// Intervals outside are taken as these: a gap does not forget what was told.
+const INTERVALS_MS: (i64, i64) = (1_000, 7_200_000);
 /// By how much evidence must exceed what was told to be a new onset.
-const MARGIN: f32 = 0.1;
+const MARGIN: f32 = 0.05;
 /// Further margin just after an onset, and the rows in which it fades: a flank is not many events.
-const FLANK_MARGIN: f32 = 0.8;
-const FLANK_ROWS: f32 = 6.0;
+const FLANK_MARGIN: f32 = 0.3;
+const FLANK_KEPT: f32 = 0.904_84;
 /// Weight of the rows just before an onset in its evidence, and how many they are, about. An event
 /// that builds up is more often real than a lone spike.
-const BUILD_UP: f32 = 0.6;
+const BUILD_UP: f32 = 0.3;
 const BUILD_UP_ROWS: f32 = 3.5;
 
 /// What was told lately, how often onsets came, and how often such rows.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Episodes {
     told: f32,
-    since_onset: f32,
+    /// Time of the last row in milliseconds.
+    last_ms: i64,
+    flank: f32,
     build_up: f32,
     rows: Sketch,
     onsets: Sketch,
@@ -45,20 +52,21 @@ pub struct Told {
 
 impl Episodes {
     /// Judges a row with the given evidence (nats, not negative) and learns it.
-    pub(super) fn judge(&mut self, evidence: f32) -> Told {
-        self.told -= self.told / TOLD_ROWS;
-        self.since_onset += 1.0;
-        let margin = MARGIN + FLANK_MARGIN * (-self.since_onset / FLANK_ROWS).exp();
+    pub(super) fn judge(&mut self, at_ms: i64, evidence: f32) -> Told {
+        let interval = at_ms.saturating_sub(self.last_ms).clamp(INTERVALS_MS.0, INTERVALS_MS.1);
+        self.last_ms = at_ms;
+        self.told -= self.told * ((interval as f32 / TOLD_INTERVAL_MS).sqrt() / TOLD_ROWS);
+        self.flank *= FLANK_KEPT;
         let gate = evidence;
         let evidence = gate + BUILD_UP * self.build_up;
         self.build_up += gate - self.build_up / BUILD_UP_ROWS;
 
         let row_surprise = self.rows.surprise(evidence);
         self.rows.push(evidence, ROWS);
-        let is_onset = gate > self.told * (1.0 + margin);
+        let is_onset = gate > self.told * (1.0 + MARGIN + self.flank);
         let onset_surprise = is_onset.then(|| self.onsets.surprise(evidence));
         if is_onset {
-            self.since_onset = 0.0;
+            self.flank = FLANK_MARGIN;
             self.onsets.push(evidence, ONSETS);
         } else {
             self.onsets.push_below();
@@ -76,11 +84,11 @@ mod tests {
     fn an_event_is_told_once_and_again_when_it_grows() {
         let mut episodes = Episodes::default();
         for i in 0..2_000 {
-            episodes.judge(if i % 50 == 0 { 0.5 } else { 0.0 });
+            episodes.judge(i * 60_000, if i % 50 == 0 { 0.5 } else { 0.0 });
         }
         let told: Vec<bool> = [9.0, 9.0, 8.0, 9.1, 30.0, 9.0]
             .into_iter()
-            .map(|e| episodes.judge(e).onset_surprise.is_some())
+            .map(|e| episodes.judge(2_000 * 60_000, e).onset_surprise.is_some())
             .collect();
         assert_eq!(told, [true, false, false, false, true, false]);
     }

@@ -1,22 +1,28 @@
 //! The ensemble: how surprising each point of a series is, by its own past.
 //!
-//! Takes `(time, value)` rows and gives one verdict a row. Each column is a [`Track`] with cheap
-//! views; every view's statistic is turned into a surprise, `-ln p`, by the ranks of the series'
-//! own past with a Pareto tail. The views' surprises are combined, calibrated once more, and
-//! judged as episodes, so that one event is told once. One pass, constant memory, no look-ahead,
-//! no setting per series: live, `replay` and `backtest` run this very code.
+//! Takes `(time, value)` rows and gives one verdict a row. Each column is a [`Track`]. Its views are
+//! code lengths: what it costs, in nats, to tell the newest value, means, steps, trend, unrest by
+//! what came before and by the hour of the day (`story`), and beside them two statistics that are
+//! ranked among the series' own past with a Pareto tail (`views`, `sketch`). Their weighted sum is
+//! evidence, which is ranked once more and judged as episodes (`episode`), so that one event is
+//! told once. A [`Pool`] that all series share brings the surprises of a class of series to the
+//! rate that they claim, far beyond what one series' past could resolve.
 //!
-//! Guarantees: verdicts are finite for any values and times; a snapshot goes on exactly alike;
-//! multiplying a series by a power of two changes nothing. It reads no clock and knows nothing of
-//! what a series means: what matters in practice is decided by whoever asks.
+//! One pass, constant memory ([`BYTES`] a series), no look-ahead, no setting per series: live,
+//! `replay` and `backtest` run this very code. Guarantees: verdicts are finite for any values and
+//! times; a snapshot goes on exactly alike; multiplying a series by a power of two changes nothing.
+//! It reads no clock and knows nothing of what a series means: what matters in practice is decided
+//! by whoever asks.
 
+mod code;
 mod entity;
 mod episode;
 mod level;
 mod packed;
+mod pool;
 mod season;
-mod shape;
 mod sketch;
+mod story;
 #[cfg(test)]
 mod tests;
 mod track;
@@ -24,4 +30,8 @@ mod views;
 
 pub use entity::{Entity, Verdict};
 pub use episode::Told;
-pub use track::{Judgement, Track, VIEW_NAMES, VIEWS};
+pub use pool::{Age, Class, Kind, Pool};
+pub use track::{Judgement, RARITY, Track, VIEW_NAMES, VIEWS};
+
+/// Bytes of state of an entity of one series.
+pub const BYTES: usize = size_of::<Entity>() + size_of::<Track>();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::packed;
 
 /// Milliseconds in a day.
-const DAY_MS: i64 = 86_400_000;
+pub(super) const DAY_MS: i64 = 86_400_000;
 /// Bins of a day.
 const BINS: usize = 48;
 const BIN_MS: i64 = DAY_MS / BINS as i64;

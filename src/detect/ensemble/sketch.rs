@@ -27,6 +27,8 @@ const LEAST_TAIL: f32 = 12.0;
 const FULL: f32 = 16_384.0;
 /// Nothing is said before this many samples.
 const LEAST_SAMPLES: f32 = 8.0;
+/// So often must a value or a greater one have been seen to be known.
+const KNOWN: f32 = 3.0;
 /// `-ln` of a half.
 const HALF_SURPRISE: f32 = 0.693;
 
@@ -97,13 +99,6 @@ impl Default for Sketch {
 }
 
 impl Sketch {
-    /// The coordinate that half of the samples exceed, to a bin; `None` when they are in the first
-    /// bin or nothing is known.
-    #[must_use]
-    pub(super) fn median(&self) -> Option<f32> {
-        self.median.is_finite().then_some(self.median)
-    }
-
     /// Takes in a sample that has no place on the scale: it is below all others.
     pub(super) fn push_below(&mut self) {
         self.n += 1.0;
@@ -131,6 +126,22 @@ impl Sketch {
         middle
             + (tail - middle) * (y - self.middle_from)
                 / (self.tail_from - self.middle_from).max(1e-6)
+    }
+
+    /// As [`Self::surprise`], but what was seen in the same bin or above several times is only as
+    /// rare as that, whatever the fitted tail says: what comes back each day is known.
+    #[must_use]
+    pub(super) fn surprise_known(&self, y: f32, scale: Scale) -> f32 {
+        let surprise = self.surprise(y);
+        if y < self.tail_from || self.n < LEAST_SAMPLES {
+            return surprise;
+        }
+        let at = ((y - scale.low) * scale.per_unit).clamp(0.0, (BINS - 1) as f32) as usize;
+        let seen = self.bins[at..].iter().map(|n| u32::from(*n)).sum::<u32>() as f32;
+        if seen < KNOWN {
+            return surprise;
+        }
+        surprise.min(log2((self.n + 1.0) / seen) * std::f32::consts::LN_2)
     }
 
     /// The coordinate whose surprise is `nats`: the inverse of [`Self::surprise`]. `None` while
@@ -208,7 +219,9 @@ impl Sketch {
             }
         }
         if !has_middle {
-            (self.middle_from, self.middle_count) = (edge(0), above as f32 + 1.0);
+            // Few have a place above the first bin: between its ends lie those in it.
+            let placed = above + u32::from(self.bins[0]);
+            (self.middle_from, self.middle_count) = (edge(0), placed as f32 + 1.0);
         }
         if !has_tail {
             // Hardly ever above the first bin: all that was is the tail.
@@ -228,7 +241,7 @@ fn rate(excess_sum: f32, count: f32, scale: Scale) -> f32 {
 
 /// `log2` of a positive normal number to 2e-5: exponent and the series of the inverse hyperbolic
 /// tangent of the mantissa (Abramowitz and Stegun 4.1.27), without a call.
-pub(super) fn log2(x: f32) -> f32 {
+pub(crate) fn log2(x: f32) -> f32 {
     let bits = x.to_bits();
     let exponent = (bits >> 23).cast_signed() - 127;
     let mantissa = f32::from_bits((bits & 0x007f_ffff) | 0x3f80_0000);

@@ -1,51 +1,76 @@
-//! One series: its views, each with its own calibration, and their combined evidence.
+//! One series: what it costs to tell its story, calibrated views beside it, and their evidence.
 
 use serde::{Deserialize, Serialize};
 
 use super::level::Level;
+use super::pool::{Age, Class, Kind};
 use super::season::Season;
-use super::views::{Novelty, TwoSided};
+use super::sketch::log2;
+use super::story::{PARTS, Story};
+use super::views::TwoSided;
 
-/// Number of views.
-pub const VIEWS: usize = 8;
-/// What the views look at, in the order of [`Judgement::surprises`].
+/// Views that are calibrated by ranks beside the parts of the story.
+const RANKED: usize = 2;
+/// Number of views: the parts of the story, and those.
+pub const VIEWS: usize = PARTS + RANKED;
+/// What they look at, in the order of [`Judgement::surprises`].
 pub const VIEW_NAMES: [&str; VIEWS] = [
     "value",
+    "mean of 16 points",
+    "mean of 48 points",
     "step",
-    "short mean",
-    "long mean",
+    "trend",
+    "time of day",
     "variance",
-    "fine shape",
-    "coarse shape",
+    "level",
+    "short mean",
     "season",
 ];
-/// How much each view's evidence counts. Shapes: rows one by one are noisy, their eight-row means
-/// are what other views miss.
-const WEIGHTS: [f32; VIEWS] = [1.0, 1.0, 1.0, 1.0, 1.0, 0.5, 2.0, 1.0];
-/// A view's surprise below this many nats (1 in 33) is no evidence: views that see nothing do not
-/// water down the one that does, and the sum of the others' noise is nobody's news.
-const NO_EVIDENCE: f32 = 3.5;
+/// The view whose surprise says how often a value so far from what is expected was seen.
+pub const RARITY: usize = VIEWS - 1;
+/// Evidence per nat of the story. Small enough that the largest sums stay on the scale of the
+/// sketch that counts onsets.
+const STORY_WEIGHT: f32 = 0.35;
+/// How much the parts count: only the last looks at a logarithmic scale.
+const PART_WEIGHTS: [f32; PARTS] = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0];
+/// Evidence per nat of a view's surprise above what is ordinary (1 in 12). The views' part is
+/// small: they are there for what a grid over the whole range is too coarse for.
+const VIEW_WEIGHT: f32 = 0.2;
+const ORDINARY: f32 = 2.5;
+/// Rows over which the ordinary cost of a series is averaged.
+const ORDINARY_ROWS: f32 = 1_000.0;
 /// Rows that level and spreads remember.
 const MEMORY: f32 = 2_000.0;
-/// Rows of the short and the long running mean.
+/// Rows of the short running mean.
 const SHORT: f32 = 8.0;
-const LONG: f32 = 64.0;
 /// Rows before a series is judged.
 const WARM_UP: u32 = 100;
-/// Rows to a mean of the coarse shape.
-const COARSE: u8 = 8;
-/// Units of the shape memory per natural logarithm of the departure.
-const SHAPE_UNITS: f32 = 20.0;
+/// Share of repeated rows from which a series is sparse, and from which it is a count.
+const SPARSE: f32 = 0.5;
+const COUNTED: f32 = 0.04;
+/// Steps to departures, in mean absolute values, below which a series is smooth: 1.41 for
+/// independent rows.
+const SMOOTH: f32 = 0.5;
+/// Mean square root of the departure, in mean absolute deviations, below which a series is spiky:
+/// 0.91 for a normal variable, less the heavier the tails.
+const SPIKY: f32 = 0.75;
+/// Rows of a grown series, and of an old one.
+const GROWN: u32 = 1_500;
+const OLD: u32 = 6_000;
 /// Values beyond this are cut: their squares would leave the range of the state.
 const LARGEST: f64 = 1e30;
 
 /// What one row of one series looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Judgement {
-    /// `-ln p` by view.
+    /// `-ln` of the chance that each view gave to what it saw: for parts of the story the chance of
+    /// this level after what came before, for the others the share of rows so far out.
     pub surprises: [f32; VIEWS],
-    /// Sum of what the surprises exceed the ordinary by, in nats.
+    /// Weighted sum of both.
     pub evidence: f32,
+    /// What it exceeds the series' own running mean by: for rows of several series, of which
+    /// those that are never quiet must not drown the others.
+    pub excess: f32,
     /// Distance from the long-run level in mean absolute deviations.
     pub departure: f32,
     /// What was expected of the time, in the series' unit.
@@ -56,25 +81,45 @@ pub struct Judgement {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Track {
     n: u32,
-    last: f64,
     level: Level,
     season: Season,
     residual: Level,
-    steps: Level,
     short: f32,
-    long: f32,
-    unrest: f32,
-    value: TwoSided,
-    step: TwoSided,
+    last: f64,
+    /// Mean step in deviations, share of repeated rows, mean root of the departure.
+    step: f32,
+    repeats: f32,
+    root: f32,
     short_mean: TwoSided,
-    long_mean: TwoSided,
-    variance: TwoSided,
     band: TwoSided,
-    fine: Novelty,
-    coarse: Novelty,
+    story: Story,
+    /// Running mean of the evidence: what this series costs on ordinary rows.
+    ordinary: f32,
 }
 
 impl Track {
+    /// The class whose pool the series is judged by, from what came so far.
+    #[must_use]
+    pub fn class(&self) -> Class {
+        let kind = if self.repeats > SPARSE {
+            Kind::Sparse
+        } else if self.repeats > COUNTED {
+            Kind::Count
+        } else if self.step < SMOOTH {
+            Kind::Smooth
+        } else if self.root < SPIKY {
+            Kind::Spiky
+        } else {
+            Kind::Plain
+        };
+        let age = match self.n {
+            0..GROWN => Age::Young,
+            GROWN..OLD => Age::Grown,
+            _ => Age::Old,
+        };
+        Class { kind, age }
+    }
+
     /// What is expected of a time: the value, and the edges beyond which a value by itself would
     /// surprise by `nats` (`-ln p`), by the views of the value and of the season. `None` while
     /// young.
@@ -95,51 +140,48 @@ impl Track {
     pub fn push(&mut self, at_ms: i64, value: f64) -> Judgement {
         let value = value.clamp(-LARGEST, LARGEST);
         self.n = self.n.saturating_add(1);
-        if self.n == 1 {
-            self.last = value;
-        }
         let level = if self.n == 1 { value } else { self.level.mean() };
         let floor = 1e-9 * level.abs();
         let expected = self.season.expect(at_ms, level);
         let residual = value - expected.value;
-        let change = value - self.last;
-
         let departure = ratio(value - level, self.level.spread(), floor);
         let seasonal = ratio(residual, self.residual.spread(), floor);
-        let step = ratio(change, self.steps.spread(), floor);
         let outside = value - value.clamp(expected.low, expected.high);
-
-        // Means of the seasonal residual; one row moves them only so far.
+        // One row moves the mean only so far.
         self.short += (seasonal.clamp(-20.0, 20.0) - self.short) / SHORT;
-        self.long += (seasonal.clamp(-6.0, 6.0) - self.long) / LONG;
-        // Variance: octaves between the recent and the long-run mean of absolute steps.
-        self.unrest += (step.abs().min(20.0) - self.unrest) / (2.0 * SHORT);
-        let shape = asinh(departure) * SHAPE_UNITS;
 
-        let surprises = [
-            self.value.judge(departure),
-            self.step.judge(step),
+        let ranked = [
             self.short_mean.judge(self.short),
-            self.long_mean.judge(self.long),
-            self.variance.judge(self.unrest.max(1e-6).log2()),
-            self.fine.judge(shape, 1),
-            self.coarse.judge(shape, COARSE),
             self.band.judge(ratio(outside, self.residual.spread(), floor)),
         ];
+        let nats = self.story.push(at_ms, value, asinh(departure));
 
+        let change = if self.n == 1 { 0.0 } else { (value - self.last).abs() };
+        let alpha = (1.0 / MEMORY).max(1.0 / self.n as f32);
+        let step = ratio(change, self.level.spread(), floor).min(8.0);
+        self.step += alpha * (step - self.step);
+        self.repeats += alpha * (f32::from(u8::from(change == 0.0)) - self.repeats);
+        self.root += alpha * (departure.abs().min(100.0).sqrt() - self.root);
+        self.last = value;
         self.level.push(value, 1.0 / MEMORY);
         self.residual.push(residual, 1.0 / MEMORY);
-        self.steps.push(change, 1.0 / MEMORY);
         self.season.learn(at_ms, value, &expected, 3.0 * self.level.spread());
-        self.last = value;
 
         let departure = departure.abs();
+        let expected = expected.value;
+        let surplus: f32 = ranked.iter().map(|s| (s - ORDINARY).max(0.0)).sum();
+        let story: f32 = nats.iter().zip(PART_WEIGHTS).map(|(n, w)| n * w).sum();
+        let cost = STORY_WEIGHT * story + VIEW_WEIGHT * surplus;
+        let excess = (cost - self.ordinary).max(0.0);
+        self.ordinary += (cost.min(2.0 * self.ordinary + 5.0) - self.ordinary)
+            * (1.0 / ORDINARY_ROWS).max(1.0 / self.n as f32);
         if self.n < WARM_UP {
-            return Judgement { departure, expected: expected.value, ..Judgement::default() };
+            return Judgement { departure, expected, ..Judgement::default() };
         }
-        let evidence =
-            surprises.iter().zip(WEIGHTS).map(|(s, w)| w * (s - NO_EVIDENCE).max(0.0)).sum();
-        Judgement { surprises, evidence, departure, expected: expected.value }
+        let mut surprises = [0.0; VIEWS];
+        surprises[..PARTS].copy_from_slice(&nats);
+        surprises[PARTS..].copy_from_slice(&ranked);
+        Judgement { surprises, evidence: cost, excess, departure, expected }
     }
 }
 
@@ -151,5 +193,6 @@ fn ratio(x: f64, scale: f32, floor: f64) -> f32 {
 /// Linear near zero, logarithmic far out.
 fn asinh(x: f32) -> f32 {
     let a = x.abs();
-    (a + (a * a + 1.0).sqrt()).ln().copysign(x)
+    let y = log2(a + (a * a + 1.0).sqrt()) * std::f32::consts::LN_2;
+    y.copysign(x)
 }

@@ -1,0 +1,323 @@
+//! One series as a story: eight code lengths of what it does, and their sum.
+
+use serde::{Deserialize, Serialize};
+
+use super::code::{Contexts, Grid, LEVELS, Moved, Plain, nats};
+use super::packed;
+use super::season::DAY_MS;
+
+/// Number of parts: the value given that of 4 rows ago; means of 16 and of 48 rows given those
+/// before; the step given that of 2 rows ago; the change of the mean of 48 rows given the change
+/// before; the value given the hour; the mean step of 16 rows given their mean; the mean of 16
+/// rows on a logarithmic scale given that before.
+pub(super) const PARTS: usize = 8;
+/// Hours of a day.
+const BINS: usize = 24;
+/// Rows that are remembered: two long means.
+const RING: usize = 96;
+/// Rows of the means.
+const SHORT: usize = 16;
+const LONG: usize = 48;
+/// The trend's place among the parts, and the rows over which its code length is averaged.
+const TREND: usize = 4;
+const TREND_ROWS: f32 = 3.0;
+/// Rows after which it is asked whether the grids are far too wide, and how far that is: a glitch
+/// must not make a series look constant for good.
+const EPOCH: u16 = 8_192;
+const TOO_WIDE: f64 = 48.0;
+
+/// The levels of the last `N` rows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Past<const N: usize>(#[serde(with = "packed")] [u8; N]);
+
+impl<const N: usize> Default for Past<N> {
+    fn default() -> Self {
+        Self([0; N])
+    }
+}
+
+impl<const N: usize> Past<N> {
+    /// The level `N` rows ago, in whose place the newest comes.
+    #[inline]
+    fn swap(&mut self, row: usize, level: u8) -> u8 {
+        std::mem::replace(&mut self.0[row % N], level)
+    }
+
+    fn follow(&mut self, moved: &Moved) {
+        for level in &mut self.0 {
+            *level = moved[usize::from(*level) % LEVELS];
+        }
+    }
+}
+
+/// A level coded by what it was `N` rows ago.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Chain<const N: usize> {
+    grid: Grid,
+    plain: Plain,
+    past: Past<N>,
+    contexts: Contexts<LEVELS>,
+}
+
+impl<const N: usize> Chain<N> {
+    /// `at` is the row's place in the ring, whose length is a multiple of `N`. Gives the
+    /// level, its chance without context and with it; `others` follow when levels move.
+    #[inline]
+    fn push(
+        &mut self,
+        row: usize,
+        at: usize,
+        value: f64,
+        others: impl FnOnce(&Moved),
+    ) -> (u8, f32, f32) {
+        let Self { grid, plain, past, contexts } = self;
+        let level = grid.place(value, |moved| {
+            plain.follow(moved);
+            past.follow(moved);
+            contexts.follow_levels(moved);
+            contexts.follow_contexts(moved);
+            others(moved);
+        });
+        let shorter = plain.push(level);
+        let before = past.swap(at, level);
+        let chance = if row >= N { contexts.push(before, level, shorter) } else { shorter };
+        (level, shorter, chance)
+    }
+}
+
+/// A level coded by the level of something else at the same row.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Pair {
+    grid: Grid,
+    plain: Plain,
+    contexts: Contexts<LEVELS>,
+}
+
+impl Pair {
+    #[inline]
+    fn push(&mut self, value: f64, context: u8) -> f32 {
+        let Self { grid, plain, contexts } = self;
+        let level = grid.place(value, |moved| {
+            plain.follow(moved);
+            contexts.follow_levels(moved);
+        });
+        let shorter = plain.push(level);
+        contexts.push(context, level, shorter)
+    }
+}
+
+/// State of a series: constant in size.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Story {
+    n: u32,
+    epoch: u16,
+    trend_nats: f32,
+    /// Lowest and highest value of the epoch.
+    recent: [f64; 2],
+    /// What the ring is kept relative to, for precision.
+    origin: f64,
+    /// Sums of the newest 16 and 48 rows and of the 48 before those.
+    sums: [f64; 3],
+    /// Sum of the newest 16 absolute steps.
+    unrest_sum: f64,
+    #[serde(with = "packed")]
+    ring: [f32; RING],
+    value: Chain<4>,
+    short: Chain<16>,
+    long: Chain<48>,
+    step: Chain<2>,
+    trend: Chain<48>,
+    hours: Contexts<BINS>,
+    unrest: Pair,
+    scaled: Chain<16>,
+    #[serde(with = "packed")]
+    scaled_ring: [f32; SHORT],
+}
+
+impl Default for Story {
+    fn default() -> Self {
+        Self {
+            n: 0,
+            epoch: 0,
+            trend_nats: 0.0,
+            recent: [f64::INFINITY, f64::NEG_INFINITY],
+            origin: 0.0,
+            sums: [0.0; 3],
+            unrest_sum: 0.0,
+            ring: [0.0; RING],
+            value: Chain::default(),
+            short: Chain::default(),
+            long: Chain::default(),
+            step: Chain::default(),
+            trend: Chain::default(),
+            hours: Contexts::default(),
+            unrest: Pair::default(),
+            scaled: Chain::default(),
+            scaled_ring: [0.0; SHORT],
+        }
+    }
+}
+
+/// Numbers of rows in the running sums of the newest.
+const SUMS: [usize; 2] = [SHORT, LONG];
+
+impl Story {
+    /// Nats of each part for a finite value within ±1e30, which is learned, and its distance from
+    /// a robust level on a logarithmic scale. A code length is small while little is known, so a
+    /// young series needs no warm-up.
+    pub(super) fn push(&mut self, at_ms: i64, value: f64, scaled: f32) -> [f32; PARTS] {
+        let i = self.n as usize;
+        if i == 0 {
+            self.origin = value;
+        }
+        // Both are whole turns of the ring and of all that is remembered by row.
+        self.n = if self.n == 960_000_000 { 480_000_001 } else { self.n + 1 };
+        self.outlive_glitches(value);
+
+        let x = f64::from((value - self.origin) as f32);
+        let ring = &self.ring;
+        let at = i % RING;
+        // What came before the first row is as the first row: 0, from which the ring starts.
+        let ago = |rows: usize| {
+            let from = at + RING - rows;
+            f64::from(ring[if from >= RING { from - RING } else { from }])
+        };
+        for (sum, rows) in self.sums.iter_mut().zip(SUMS) {
+            *sum += x - ago(rows);
+        }
+        self.sums[2] += ago(LONG) - f64::from(ring[at]);
+        if i > 0 {
+            self.unrest_sum += (x - ago(1)).abs();
+        }
+        if i > SHORT {
+            self.unrest_sum -= (ago(SHORT) - ago(SHORT + 1)).abs();
+        }
+        let mean = |sum: f64, rows: usize| {
+            if i < rows { sum / (i + 1) as f64 } else { sum * (1.0 / rows as f64) }
+        };
+        let pair = mean(x + ago(1), 2);
+        let pair_before = match i {
+            0 => x,
+            1 | 2 => f64::from(ring[0]),
+            _ => f64::midpoint(ago(2), ago(3)),
+        };
+        let [short, long] = std::array::from_fn(|k| mean(self.sums[k], SUMS[k]));
+        let long_before = if i >= RING {
+            self.sums[2] * (1.0 / LONG as f64)
+        } else {
+            self.sums[2] / (i + 1).saturating_sub(LONG).max(1) as f64
+        };
+        let unrest = mean(self.unrest_sum.max(0.0), SHORT);
+        self.ring[at] = x as f32;
+        if at == RING - 1 {
+            self.sum_anew();
+        }
+
+        // Differences that are rounding errors are none.
+        let unit = 1e-6 * (value.abs().max(self.origin.abs()));
+        let clean = |d: f64| if d.abs() <= unit { 0.0 } else { d };
+        let o = self.origin;
+        let hours = &mut self.hours;
+        let (level, plain, chance) =
+            self.value.push(i, at, value, |moved| hours.follow_levels(moved));
+        let unrest_contexts = &mut self.unrest.contexts;
+        let (short_level, _, short) =
+            self.short.push(i, at, short + o, |moved| unrest_contexts.follow_contexts(moved));
+        let (_, _, long_chance) = self.long.push(i, at, long + o, |_| ());
+        let (_, _, step) = self.step.push(i, at, clean(pair - pair_before), |_| ());
+        let (_, _, trend) = self.trend.push(i, at, clean(long - long_before), |_| ());
+        let bin = at_ms.rem_euclid(DAY_MS) / (DAY_MS / BINS as i64);
+        let hour = self.hours.push_circular(bin as usize, level, plain);
+        let unrest = self.unrest.push(clean(unrest), short_level);
+        self.scaled_ring[at % SHORT] = scaled;
+        let sum: f32 = self.scaled_ring.iter().sum();
+        let (_, _, scaled) = self.scaled.push(i, at, mean(f64::from(sum), SHORT), |_| ());
+
+        // Side by side: the logarithms are taken as one vector.
+        let mut parts = [chance, short, long_chance, step, trend, hour, unrest, scaled].map(nats);
+        self.trend_nats += (parts[TREND] - self.trend_nats) / TREND_ROWS;
+        parts[TREND] = self.trend_nats;
+        parts
+    }
+
+    /// Makes the running sums anew from the ring that has just been filled to its end.
+    #[cold]
+    fn sum_anew(&mut self) {
+        let sum = |rows: &[f32]| rows.iter().map(|x| f64::from(*x)).sum();
+        for (k, rows) in SUMS.into_iter().enumerate() {
+            self.sums[k] = sum(&self.ring[RING - rows..]);
+        }
+        self.sums[2] = sum(&self.ring[..LONG]);
+        let newest = &self.ring[RING - 1 - SHORT..];
+        self.unrest_sum =
+            newest.windows(2).map(|w| (f64::from(w[1]) - f64::from(w[0])).abs()).sum();
+    }
+
+    /// Starts anew when the range of a whole epoch was a small part of the grid.
+    #[inline]
+    fn outlive_glitches(&mut self, value: f64) {
+        self.recent = [self.recent[0].min(value), self.recent[1].max(value)];
+        self.epoch += 1;
+        if self.epoch < EPOCH {
+            return;
+        }
+        let width = self.recent[1] - self.recent[0];
+        if width > 0.0 && width * TOO_WIDE < self.value.grid.range() {
+            let Self { n, recent, origin, sums, unrest_sum, ring, scaled_ring, .. } = self.clone();
+            let fresh = Self::default();
+            *self = Self { n, recent, origin, sums, unrest_sum, ring, scaled_ring, ..fresh };
+        }
+        (self.epoch, self.recent) = (0, [value, value]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(parts: [f32; PARTS]) -> f32 {
+        parts.iter().sum()
+    }
+
+    #[test]
+    fn what_is_usual_costs_little_and_what_is_new_costs_much() {
+        let mut story = Story::default();
+        let mut last = 0.0;
+        for i in 0..4_000_i64 {
+            last = sum(story.push(i * 60_000, [1.0, 2.0, 8.0, 2.0][i as usize % 4], 0.0));
+        }
+        assert!(last < 1.0, "{last}");
+        // Values seen before in an order that was not.
+        let mut most = 0.0_f32;
+        for i in 4_000..4_008_i64 {
+            most = most.max(sum(story.push(i * 60_000, 8.0, 0.0)));
+        }
+        assert!(most > 20.0, "{most}");
+    }
+
+    #[test]
+    fn a_constant_series_is_quiet_and_any_values_are_finite() {
+        let mut story = Story::default();
+        for i in 0..1_000_i64 {
+            let nats = sum(story.push(i * 1_000, 0.1, 0.0));
+            assert!(nats < if i < 50 { 30.0 } else { 3.0 }, "{i}: {nats}");
+        }
+        for (i, value) in [1e30, -1e30, 1e-300, 0.0, -0.0, 5e-324, 1e30, 7.0].iter().enumerate() {
+            for j in 0..200 {
+                let nats = sum(story.push(i as i64 * 1_000_000 + j, *value, 0.0));
+                assert!(nats.is_finite() && nats >= 0.0, "{value}: {nats}");
+            }
+        }
+    }
+
+    #[test]
+    fn one_glitch_does_not_blind_for_good() {
+        let mut story = Story::default();
+        let at = |i: u32| f64::from(i.reverse_bits() >> 24);
+        for i in 0..30_000_u32 {
+            story.push(i64::from(i) * 60_000, if i == 100 { 1e9 } else { at(i) }, 0.0);
+        }
+        let nats = sum(story.push(30_000 * 60_000, 900.0, 0.0));
+        assert!(nats > 25.0, "{nats}");
+    }
+}
