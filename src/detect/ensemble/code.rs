@@ -253,7 +253,6 @@ impl<const CONTEXTS: usize> Contexts<CONTEXTS> {
 
 /// Sum of a row: eight and four bytes at once, as 16-bit lanes that are summed by a product.
 #[inline]
-#[expect(clippy::many_single_char_names, reason = "twelve bytes of one row")]
 fn sum(row: &[u8; LEVELS]) -> u16 {
     const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
     let (eights, rest) = row.as_chunks::<8>();
