@@ -7,9 +7,55 @@ pub(super) const LONGEST_HEAD: usize = 256;
 /// Most words in front of the level.
 const MOST_BEFORE_LEVEL: usize = 8;
 
-/// Where the message starts and the level before it, as loggers write it: time, then level and
-/// component in several orders, or syslog's host and process.
+/// Where the message starts and the level before it. A head may stand behind the name of what wrote
+/// it (as container tools and readers of several files put it), and relays put their own before it.
 pub(super) fn head(line: &[u8]) -> (usize, Option<&[u8]>) {
+    let (start, level) = match plain_head(line) {
+        (0, _) => named_head(line),
+        found => found,
+    };
+    if start == 0 || level.is_some() {
+        return (start, level);
+    }
+    let rest = &line[start..];
+    let (more, inner) = if begins_with_time(rest) { plain_head(rest) } else { named_head(rest) };
+    (start + more, inner)
+}
+
+/// A head behind one name that has more than letters, such as `web-1 |`.
+fn named_head(line: &[u8]) -> (usize, Option<&[u8]>) {
+    let mut words = Words { part: &line[..line.len().min(LONGEST_HEAD)], at: 0 };
+    let is_name = |word: &[u8]| {
+        word.last() != Some(&b':')
+            && word.iter().any(|b| b.is_ascii_digit() || matches!(b, b'.' | b'-' | b'_' | b'/'))
+    };
+    match (words.next(), words.next()) {
+        (Some((_, name)), Some((start, _)))
+            if is_name(name) && begins_with_time(&line[start..]) =>
+        {
+            match plain_head(&line[start..]) {
+                (0, _) => (0, None),
+                (more, level) => (start + more, level),
+            }
+        }
+        _ => (0, None),
+    }
+}
+
+/// Whether a date, a time of day, or a month or weekday with a number begins the line.
+fn begins_with_time(line: &[u8]) -> bool {
+    let first = line.iter().find(|b| **b != b'[');
+    if !first.is_some_and(|b| b.is_ascii_digit() || b.is_ascii_uppercase()) {
+        return false;
+    }
+    let mut words = Words { part: &line[..line.len().min(LONGEST_HEAD)], at: 0 };
+    let Some((_, word)) = words.next() else { return false };
+    let mut next = || words.next().is_some_and(|(_, w)| core(w).iter().any(u8::is_ascii_digit));
+    is_time(core(word)) || is_calendar(core(word)) && next()
+}
+
+/// Time, then level and component in several orders, or syslog's host and process.
+fn plain_head(line: &[u8]) -> (usize, Option<&[u8]>) {
     const NONE: (usize, Option<&[u8]>) = (0, None);
     let first = line.iter().copied().find(|b| !matches!(b, b'[' | b'<' | b'-' | b' ' | b'('));
     let may = first.is_some_and(|b| b.is_ascii_digit() || b.is_ascii_uppercase());

@@ -128,6 +128,11 @@ fn a_slow_edge_is_told_and_ends() {
     assert_eq!((from.name(), to.name(), operation.as_str()), ("frontend", "orders", "GET /orders"));
     assert!(said[0].why.starts_with("calls GET /orders from frontend to orders take "));
     assert!(said[0].why.contains("(for example in trace 0000"), "{}", said[0].why);
+    let alert = crate::detect::lifecycle::alert_of(&said[0], 4.0);
+    assert_eq!((alert.name(), alert.labels.get("caller")), ("CallsSlow", Some("frontend")));
+    assert_eq!(alert.entity, EntityRef::service("orders"));
+    let summary = alert.annotations.get("summary").expect("has one");
+    assert!(summary.starts_with("frontend's calls GET /orders to orders take "), "{summary}");
     let said = shop.run(10, WELL);
     assert_eq!(kinds(&said), [("span-latency/1", true)]);
 }
