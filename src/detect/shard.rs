@@ -83,6 +83,12 @@ pub struct Counts {
     /// Came after a newer point of their series and were put in order all the same.
     #[serde(default)]
     pub reordered: u64,
+    /// Entities whose logs had to make room for others.
+    #[serde(default)]
+    pub log_entities_shed: u64,
+    /// Edges whose calls had to make room for others.
+    #[serde(default)]
+    pub edges_shed: u64,
 }
 
 impl State {
@@ -200,9 +206,13 @@ impl Shard {
     /// What became of the points so far.
     #[must_use]
     pub fn counts(&self) -> Counts {
-        let (beats_refused, reordered) =
-            (self.state.heartbeats.n_refused, self.state.reorder.n_saved);
-        Counts { beats_refused, reordered, ..self.state.counts }
+        Counts {
+            beats_refused: self.state.heartbeats.n_refused,
+            reordered: self.state.reorder.n_saved,
+            log_entities_shed: self.state.logs.shed,
+            edges_shed: self.state.spans.shed,
+            ..self.state.counts
+        }
     }
 
     /// How many series it follows.

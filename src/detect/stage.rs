@@ -259,6 +259,10 @@ impl Detect {
             .increment(counts.reordered.saturating_sub(reported.reordered));
         metrics::counter!("nightjar_detect_series_dropped_total")
             .increment(counts.series_dropped.saturating_sub(reported.series_dropped));
+        metrics::counter!("nightjar_detect_log_entities_shed_total")
+            .increment(counts.log_entities_shed.saturating_sub(reported.log_entities_shed));
+        metrics::counter!("nightjar_detect_edges_shed_total")
+            .increment(counts.edges_shed.saturating_sub(reported.edges_shed));
         *reported = counts;
     }
 }

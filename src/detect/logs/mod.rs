@@ -38,6 +38,8 @@ pub(super) struct Logs {
     since: Option<Time>,
     ticked_at: Time,
     entities: BTreeMap<EntityRef, EntityLog>,
+    /// Entities that had to make room.
+    pub(super) shed: u64,
 }
 
 impl Logs {
@@ -85,6 +87,7 @@ impl Logs {
         let oldest = self.entities.iter().min_by_key(|(_, log)| (log.has_open(), log.heard_at));
         let Some(oldest) = oldest.map(|(entity, _)| entity.clone()) else { return };
         if let Some(log) = self.entities.remove(&oldest) {
+            self.shed += 1;
             out.extend(log.into_open().map(|a| Anomaly {
                 at: now,
                 until: Some(now),

@@ -294,5 +294,5 @@ fn entities_are_bounded() {
         };
         logs.observe(&LogConfig::default(), &[line], at, false, &mut Vec::new());
     }
-    assert_eq!(logs.entities.len(), MOST_ENTITIES);
+    assert_eq!((logs.entities.len(), logs.shed), (MOST_ENTITIES, 50));
 }

@@ -53,6 +53,8 @@ pub(super) struct Spans {
     instances: Instances,
     callers: BTreeMap<EntityRef, Caller>,
     n_edges: usize,
+    /// Edges that had to make room.
+    pub(super) shed: u64,
 }
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -153,6 +155,7 @@ impl Spans {
         let Some(caller) = self.callers.get_mut(&from) else { return };
         if let Some(edge) = caller.edges.remove(&to) {
             self.n_edges -= 1;
+            self.shed += 1;
             out.extend(edge.open.into_values().map(|a| Anomaly { unseen: true, ..over(*a, now) }));
         }
         if caller.edges.is_empty() {

@@ -215,4 +215,5 @@ fn a_restored_state_goes_on_alike_and_stays_within_bounds() {
     }
     shop.spans.observe(&many, shop.at, false, &mut Vec::new());
     assert_eq!(shop.spans.n_edges, MOST_EDGES);
+    assert!(shop.spans.shed >= 100, "{}", shop.spans.shed);
 }
