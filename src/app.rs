@@ -240,8 +240,7 @@ impl App {
                 .collect();
             serde_json::json!({ "sources": sources, "n_series": shard.figures().0, "speed": speed })
         };
-        // Whoever may read the data folder could change the store itself: the command line of
-        // that user may do what an admin may, such as making a login link.
+        // Whoever reads the data folder could change the store: they may do what an admin may.
         let secret = Secret::from(crate::command::secret::random());
         let own = web::Token { name: CLI.into(), role: Role::Admin, secret: secret.clone() };
         let mut known = settings.web.clone();
@@ -269,6 +268,7 @@ impl App {
             remote_write: remote_write::Receiver::new(settings.remote_write.clone()),
             changes: settings.changes.clone(),
             seen: Seen::default(),
+            shard: self.shard.clone(),
             status: Box::new(status),
             metrics,
         });

@@ -5,6 +5,7 @@ mod check;
 mod logs;
 mod reach;
 mod read;
+mod slo;
 mod start;
 mod words;
 
@@ -176,6 +177,9 @@ enum Command {
     /// Log lines from files; asks no running bot.
     #[command(subcommand)]
     Logs(LogsCommand),
+    /// Service level objectives.
+    #[command(subcommand)]
+    Slo(SloCommand),
     /// Writes completions for a shell to standard output.
     #[command(after_help = "Example: nightjar completions bash > \
                             /etc/bash_completion.d/nightjar")]
@@ -268,6 +272,18 @@ enum ConfigCommand {
 }
 
 #[derive(Subcommand)]
+enum SloCommand {
+    /// Reads OpenSLO files and writes the settings that say the same; tells what can't be taken
+    /// over. Exit code 1: nothing could be.
+    #[command(after_help = "Example: nightjar slo import slo/*.yaml >> nightjar.toml")]
+    Import {
+        /// YAML files of openslo/v1; references are looked up over all of them.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+}
+
+#[derive(Subcommand)]
 enum LogsCommand {
     /// Mines templates from raw lines: heads are taken off, JSON and logfmt read, the lines of a
     /// stack trace belong to the line before them.
@@ -345,6 +361,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             start::loaded(&file.config)?;
             Ok(done(&format!("{} is right.\n", file.config.display())))
         }
+        Command::Slo(SloCommand::Import { files }) => slo::read(&files),
         Command::Logs(LogsCommand::Templates(given)) => Ok(done(&logs::templates(&given)?)),
         Command::Completions { shell } => {
             let mut out = Vec::new();

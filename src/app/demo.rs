@@ -2,6 +2,7 @@
 
 mod words;
 
+use std::collections::BTreeMap;
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::{App, Doors, MetricsText, asked_to_end, finish, say};
 use crate::config::Config;
 use crate::demo::{Options, Shop};
+use crate::detect::slo::{Objective, Selector, Window};
 use crate::model::clock::ScaledClock;
 use crate::model::time::SECOND_MS;
 use crate::model::{SharedClock, Time, wall_now};
@@ -163,6 +165,7 @@ fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
     config.web.hook_secret = Some(secret.into());
     config.prometheus =
         vec![PrometheusConfig { name: "shop".into(), url: shop.url(), ..Default::default() }];
+    config.slo = objectives();
     config.runbooks.settings.insert("admin_url".into(), shop.url());
     config.remediate.hosts.push(HostRule {
         host: shop.addr().to_string(),
@@ -170,6 +173,29 @@ fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
         path_prefix: "/admin/".into(),
     });
     config
+}
+
+/// What the shop promises its customers.
+fn objectives() -> Vec<Objective> {
+    let objective = |name: &str, service: &str, percent: f64, description: &str| Objective {
+        name: name.into(),
+        service: service.into(),
+        description: description.into(),
+        objective: percent,
+        window: Window::default(),
+        errors: Some(Selector::of("http.server.request.error_ratio")),
+        good: None,
+        bad: None,
+        total: Some(Selector::of("http.server.request.rate")),
+        latency: None,
+        threshold: None,
+        least_bad: 5,
+        labels: BTreeMap::new(),
+    };
+    vec![
+        objective("checkout-success", "checkout", 99.5, "Customers can pay for their cart."),
+        objective("login-success", "auth", 99.5, "Customers can log in."),
+    ]
 }
 
 /// Minutes of event time in which a person has `minutes` by the wall clock: nobody reads an offer

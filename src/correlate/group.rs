@@ -153,7 +153,10 @@ impl Group {
         let onset = self.entities.entry(member.entity.clone()).or_insert(member.starts_at);
         let earlier = member.starts_at < *onset;
         *onset = member.starts_at.min(*onset);
-        if let (None, None, Some(indicator)) = (&member.system, member.ends_at, member.indicator) {
+        let speaks = !member.looks_back;
+        if let (None, None, Some(indicator), true) =
+            (&member.system, member.ends_at, member.indicator, speaks)
+        {
             self.own.insert((member.entity.clone(), indicator), id);
         }
         self.members.insert(id, member);

@@ -41,6 +41,7 @@ use crate::bus::Bus;
 use crate::chat::Chat;
 use crate::chat::console::Console;
 use crate::command::{Clerk, Desk};
+use crate::detect::SharedShard;
 use crate::model::{Fault, Role, Secret, SharedClock};
 use crate::runbook::Library;
 use crate::stage::Tasks;
@@ -160,6 +161,8 @@ pub struct Shared {
     pub changes: changes::Config,
     /// Deliveries that were taken.
     pub seen: Seen,
+    /// What detection knows of objectives.
+    pub shard: SharedShard,
     /// What the status page says beyond what the store knows.
     pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
     /// The metrics in Prometheus' text format.

@@ -42,6 +42,7 @@ files! {
     SCRIPT "lists.js";
     SCRIPT "message.js";
     SCRIPT "net.js";
+    SCRIPT "objectives.js";
     SCRIPT "press.js";
     SCRIPT "proposal.js";
     SCRIPT "runbooks.js";

@@ -133,6 +133,7 @@ impl Server {
             ),
             changes: changes::Config::default(),
             seen: Seen::default(),
+            shard: crate::detect::SharedShard::new(crate::detect::Config::default()),
             status: Box::new(|| serde_json::json!({ "sources": [], "n_series": 0 })),
             metrics: Box::new(|| "nightjar_up 1\n".to_owned()),
             store: store.clone(),

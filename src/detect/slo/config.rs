@@ -86,6 +86,14 @@ pub struct Selector {
     pub matchers: Vec<Matcher>,
 }
 
+impl Selector {
+    /// A metric of the objective's own service.
+    #[must_use]
+    pub fn of(metric: &str) -> Self {
+        Self { metric: metric.into(), entity: None, matchers: Vec::new() }
+    }
+}
+
 /// The time that an objective is kept or broken over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

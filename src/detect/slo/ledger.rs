@@ -260,6 +260,19 @@ impl Ledger {
         self.sum(&self.hours, (from.ms() + HOUR_MS - 1).div_euclid(HOUR_MS), until)
     }
 
+    /// The whole hours up to the newest measured point, at most `n`, the newest last; nothing where
+    /// an hour was not heard.
+    pub(super) fn hourly(&self, n: i64) -> Vec<Option<Tally>> {
+        let Some(until) = self.measured_until() else { return Vec::new() };
+        let end = until.ms().div_euclid(HOUR_MS);
+        let heard = |i: i64| {
+            let tally = self.hours.get(i).map(|c| c.tally(self.kind))?;
+            (tally.measured > 0.0).then_some(tally)
+        };
+        let first = (end - n.min(HOURS as i64 - 1)..end).find(|i| heard(*i).is_some());
+        first.map_or_else(Vec::new, |first| (first..end).map(heard).collect())
+    }
+
     fn sum(&self, ring: &Ring, first: i64, until: Time) -> Tally {
         let end = (until.ms() - 1).div_euclid(ring.width_ms);
         let first = first.max(end - ring.size as i64 + 1);

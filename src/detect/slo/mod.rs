@@ -8,6 +8,7 @@
 mod burn;
 mod config;
 mod ledger;
+mod openslo;
 mod rows;
 mod standing;
 mod state;
@@ -19,8 +20,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use config::{Objective, Selector, Window};
+pub use openslo::{Imported, import};
 pub use standing::{BurnRate, Standing, StandingState};
 
+use super::forecast::span;
 use crate::model::alert::{Band, Subject};
 use crate::model::signal::Direction;
 use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS, duration_text};
@@ -191,6 +194,7 @@ impl Slo {
             if state.ledger.measured_until().is_none() || state.blind_since(now).is_some() {
                 continue;
             }
+            state.look_ahead(objective, now);
             let burns = state.burns(objective);
             for urgency in [Urgency::Page, Urgency::Ticket] {
                 out.extend(told(objective, state, (urgency, &burns), now));
@@ -301,9 +305,12 @@ fn why(objective: &Objective, state: &State, burn: &Burn, now: Time) -> String {
         }
         None => "at this rate it lasts".to_owned(),
     };
+    let ahead = state.outlook.as_ref().map_or_else(String::new, |o| {
+        format!(" By the trend of the last weeks it is used up in {} within a week.", span(o))
+    });
     format!(
         "{} burns its error budget {} times as fast as it can afford over {}, {} times over {} \
-         ({} from {}); {}, {end}.",
+         ({} from {}); {}, {end}.{ahead}",
         objective.name,
         short(burn.long),
         duration_text(rule.long_ms),

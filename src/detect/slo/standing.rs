@@ -6,6 +6,7 @@ use utoipa::ToSchema;
 use super::burn::Urgency;
 use super::config::Objective;
 use super::state::State;
+use crate::detect::forecast::span;
 use crate::model::time::HOUR_MS;
 use crate::model::{Labels, Time};
 
@@ -71,6 +72,9 @@ pub struct Standing {
     pub measured_until: Option<Time>,
     /// When the budget is used up at the burn rate of the last hour, if it will be.
     pub exhausted_at: Option<Time>,
+    /// By the trend of the last weeks: hours until the budget is used up with their interval, and
+    /// the chance within a week, such as `68 h (±4.0 h), 94 %`.
+    pub exhaustion: Option<String>,
     /// Burn rates by rule.
     pub burns: Vec<BurnRate>,
     /// Series that feed it.
@@ -112,6 +116,7 @@ pub(super) fn standing(objective: &Objective, state: &State, now: Time) -> Stand
         measured: budget.coverage,
         measured_until: until,
         exhausted_at: exhausted.map(|h| now.plus_ms((h * HOUR_MS as f64) as i64)),
+        exhaustion: state.outlook.as_ref().map(span),
         burns: burns
             .iter()
             .map(|b| BurnRate {

@@ -6,11 +6,19 @@ use super::burn::{Burn, RULES, Urgency, burn};
 use super::config::{Objective, Window};
 use super::ledger::{Kind, Ledger};
 use super::rows::Rows;
+use crate::detect::forecast::{Outlook, Question, Rhythm, outlook};
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{Labels, SeriesId, Time};
 
 /// Nothing measured for this long (ms), or four usual steps: blind.
 const BLIND_MS: i64 = 5 * MINUTE_MS;
+
+/// Hours that a forecast of the budget rests on at most, and at least.
+const KEPT: i64 = 504;
+const YOUNG: usize = 48;
+/// How far ahead it looks, in hours, and the least chance that is worth a word.
+const HORIZON_H: i64 = 168;
+const LIKELY: f64 = 0.5;
 
 /// What was said and is not over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -31,6 +39,9 @@ pub(super) struct State {
     pub(super) page: Option<Open>,
     pub(super) ticket: Option<Open>,
     pub(super) judged_at: Time,
+    /// When its budget will be used up, as looked at each hour.
+    pub(super) outlook: Option<Outlook>,
+    looked_at: i64,
     /// Series of its bad part that was heard last: what charts show.
     pub(super) series: Option<SeriesId>,
 }
@@ -100,6 +111,8 @@ impl State {
             page: None,
             ticket: None,
             judged_at: Time::MIN,
+            outlook: None,
+            looked_at: 0,
             series: None,
         }
     }
@@ -134,6 +147,50 @@ impl State {
             hours: minutes / 60.0,
             ends_at,
         }
+    }
+
+    /// Looks once an hour when the budget will be used up: its spending goes on as trends do, and
+    /// what was spent at the beginning of a rolling window is given back as it leaves.
+    pub(super) fn look_ahead(&mut self, objective: &Objective, now: Time) {
+        let hour = now.ms().div_euclid(HOUR_MS);
+        if hour == self.looked_at {
+            return;
+        }
+        self.looked_at = hour;
+        self.outlook = None;
+        let budget = self.budget(objective, now);
+        let window = budget.hours as i64;
+        let hours = self.ledger.hourly(window.max(KEPT));
+        let heard: f64 = hours.iter().flatten().map(|t| t.total).sum();
+        let n = hours.iter().flatten().count();
+        if n < YOUNG || heard <= 0.0 || budget.spent >= 1.0 {
+            return;
+        }
+        // What an hour of bad events costs, as a share of the whole budget.
+        let whole = objective.budget() * heard / n as f64 * budget.hours;
+        let spent: Vec<f64> = hours.iter().map(|t| t.map_or(0.0, |t| t.bad / whole)).collect();
+        let past = spent.len().min(KEPT as usize);
+        let mut values = vec![budget.spent; past];
+        for i in (0..past - 1).rev() {
+            values[i] = values[i + 1] - spent[spent.len() - past + i + 1];
+        }
+        let rolls = budget.ends_at.is_none();
+        // The oldest hour of the window is the first to leave.
+        let oldest = spent.len() as i64 - window;
+        let returned = |k: i64| {
+            let ends = (oldest + k).clamp(0, spent.len() as i64);
+            spent[oldest.max(0) as usize..ends.max(oldest.max(0)) as usize].iter().sum::<f64>()
+        };
+        let known = |h: f64| if rolls && h > 0.0 { -returned(h.ceil() as i64) } else { 0.0 };
+        let ends = budget.ends_at.map_or(i64::MAX, |t| t.ms_since(now) / HOUR_MS);
+        let question = Question {
+            limit: 1.0,
+            horizon: HORIZON_H.min(ends).max(1) as usize,
+            step_h: 1.0,
+            first: -(past as i64),
+        };
+        self.outlook = outlook(&values, &question, &Rhythm::Known(&known), None)
+            .filter(|o| o.chance >= LIKELY && o.expected_h.is_some());
     }
 
     /// What was said with an urgency and is not over.

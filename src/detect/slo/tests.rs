@@ -267,6 +267,24 @@ fn what_comes_late_is_entered_where_it_belongs() {
 }
 
 #[test]
+fn a_steady_overspending_is_seen_days_before_the_budget_is_gone() {
+    // 4 % of the budget a day: gone after 25 days, of which 20 have passed.
+    let mut world = World::new(promise(99.0), 5 * MINUTE_MS);
+    for day in 0..20 {
+        world.run(if day % 2 == 0 { 0.011 } else { 0.013 }, 1_440.0);
+    }
+    let standing = world.standing();
+    let text = standing.exhaustion.expect("it is in sight");
+    let state = &world.states.0["orders-taken"];
+    let outlook = state.outlook.as_ref().expect("it is in sight");
+    let (from, until) = (outlook.earliest_h.expect("told"), outlook.latest_h.unwrap_or(1e3));
+    assert!(from <= 120.0 && 120.0 <= until && until - from < 80.0, "{text}");
+    let mut calm = World::new(promise(99.0), 5 * MINUTE_MS);
+    calm.run(0.005, 20.0 * 1_440.0);
+    assert_eq!(calm.standing().exhaustion, None);
+}
+
+#[test]
 fn a_month_begins_anew() {
     let mut objective = promise(99.0);
     objective.window = Window::Month;

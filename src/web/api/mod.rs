@@ -10,6 +10,7 @@ mod evidence;
 mod files;
 mod incidents;
 mod keys;
+mod objectives;
 pub(super) mod outbox;
 mod press;
 mod proposals;
@@ -52,6 +53,7 @@ pub(super) fn routes() -> Vec<Route> {
         proposals::routes(),
         silences::routes(),
         services::routes(),
+        objectives::routes(),
         runbooks::routes(),
         audit::routes(),
         outbox::routes(),

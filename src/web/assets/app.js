@@ -5,6 +5,7 @@ import { toast } from "/assets/form.js";
 import * as incident from "/assets/incident.js";
 import * as asking from "/assets/ask.js";
 import * as services from "/assets/services.js";
+import * as objectives from "/assets/objectives.js";
 import * as lists from "/assets/lists.js";
 import * as runbooks from "/assets/runbooks.js";
 import * as audit from "/assets/audit.js";
@@ -12,7 +13,7 @@ import * as status from "/assets/status.js";
 
 // Each gives the nodes of its page and may say by `wants` which events it must be redrawn for.
 const pages = {
-  incidents: incident.page, channels: incident.channel, ask: asking.page, services: services.page, alerts: lists.alerts,
+  incidents: incident.page, channels: incident.channel, ask: asking.page, services: services.page, objectives: objectives.page, alerts: lists.alerts,
   changes: lists.changes, silences: lists.silences, runbooks: runbooks.page, audit: audit.page,
   status: status.page, why: lists.why,
 };
