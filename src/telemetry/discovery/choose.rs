@@ -353,10 +353,10 @@ fn resource_shape<'a>(
     signal: &'a Signal,
     has: impl Fn(&str) -> bool,
 ) -> Shape<'a> {
-    // The limit's metric is its first name; without it the series has no limit.
+    // Any metric that tells the limit is enough; without one the series has no limit.
     let limit_promql = signal.limit_promql.clone().filter(|q| {
         q.split(|c: char| !(c.is_ascii_alphanumeric() || c == '_'))
-            .any(|w| w.contains("_bytes") && has(w))
+            .any(|w| (w.contains("_bytes") || w.ends_with("_limits")) && has(w))
     });
     Shape {
         recipe: recipe.id.clone(),
