@@ -34,6 +34,9 @@ pub struct Config {
     /// How far ahead a limit may lie to be told of, in hours.
     #[schemars(range(min = 1))]
     pub forecast_horizon_h: u32,
+    /// How long before its end a certificate is told of, in hours.
+    #[schemars(range(min = 1))]
+    pub expiry_horizon_h: u32,
     /// How small a departure may be and still matter, per indicator; what is not named keeps its
     /// default.
     pub floors: BTreeMap<Indicator, Floor>,
@@ -110,6 +113,7 @@ impl Default for Config {
             missing_after_s: 180,
             flatline_after_s: 900,
             forecast_horizon_h: 72,
+            expiry_horizon_h: 336,
             floors: BTreeMap::new(),
             logs: LogConfig::default(),
             budget: super::budget::Config::default(),

@@ -8,6 +8,7 @@
 //! regular line that stopped, calls over an edge that are clearly slower or fail);
 //! **info** for the rest, which strengthens an incident and opens none.
 
+use super::forecast::EXPIRY;
 use super::heartbeat;
 use crate::model::alert::{Anomaly, DATA_MISSING, LOOKS_BACK, Subject, UNSEEN};
 use crate::model::signal::{Direction, ExternalAlert};
@@ -170,6 +171,8 @@ fn severity_of(anomaly: &Anomaly, threshold: f64) -> Severity {
     match &anomaly.subject {
         Subject::Series { series } => match anomaly.detector.as_str() {
             "flatline/1" => Severity::Info,
+            EXPIRY if anomaly.value <= 48.0 => Severity::Critical,
+            EXPIRY => Severity::Warning,
             "forecast/1" => {
                 let used = anomaly.value / series.limit.unwrap_or(1.0).max(f64::MIN_POSITIVE);
                 if used > 0.95 { Severity::Critical } else { Severity::Warning }
@@ -220,6 +223,7 @@ fn name_of(anomaly: &Anomaly) -> &'static str {
         (Subject::Missing { .. }, _) => DATA_MISSING,
         (_, "flatline/1") => "Flatline",
         (_, "forecast/1") => "LimitAhead",
+        (_, EXPIRY) => "ExpiryAhead",
         (Subject::Series { series }, _) => match (series.indicator, anomaly.direction) {
             (Indicator::Rate, Direction::Low) => "TrafficLow",
             (Indicator::Rate, _) => "TrafficHigh",
@@ -243,6 +247,7 @@ fn summary(anomaly: &Anomaly) -> String {
             let now = figure(anomaly.peak, &series.unit);
             let what = wording(series.indicator, &series.metric);
             match anomaly.detector.as_str() {
+                EXPIRY => format!("{name} certificate ends in {:.0} h", anomaly.value),
                 "forecast/1" => format!(
                     "{name} {what} {}, heading for its limit",
                     figure(anomaly.value, &series.unit)

@@ -13,7 +13,7 @@ pub mod drift;
 pub mod ensemble;
 mod episode;
 mod flatline;
-mod forecast;
+pub mod forecast;
 mod heartbeat;
 pub mod lifecycle;
 mod logs;

@@ -9,7 +9,7 @@ use crate::model::{AnomalyId, Indicator, Point, Series, Time, figure};
 use super::config::Config;
 use super::episode::{Claim, Episode, Rules, Step};
 use super::flatline::Flatline;
-use super::forecast::{Forecast, Outlook, Said, limit_of};
+use super::forecast::{Expiring, Forecast, Said, is_expiry, limit_of, sentence};
 use super::seasonal::Seasonal;
 use super::view::{Detector, Facts, fuse};
 use super::window::{Fences, Rolling, Zscore};
@@ -33,6 +33,9 @@ pub(super) struct SeriesState {
     /// When the newest point was taken in, back-fill included: history may be taught slowly.
     #[serde(default)]
     pub(super) heard_at: Time,
+    /// The end that its value names, where it is near.
+    #[serde(default)]
+    expiring: Option<Expiring>,
 }
 
 /// What became of a point.
@@ -48,7 +51,7 @@ pub(super) enum Taken {
 
 impl SeriesState {
     pub(super) fn new(series: Series) -> Self {
-        let forecast = limit_of(&series).map(|_| Forecast::new());
+        let forecast = limit_of(&series).map(Forecast::new);
         Self {
             step_ms: series.step_ms.max(1_000),
             series,
@@ -62,14 +65,15 @@ impl SeriesState {
             still: None,
             filling: None,
             heard_at: Time::MIN,
+            expiring: None,
         }
     }
 
     /// Takes over a better description of the same series.
     pub(super) fn describe(&mut self, series: &Series) {
         self.series.clone_from(series);
-        if self.forecast.is_none() && limit_of(series).is_some() {
-            self.forecast = Some(Forecast::new());
+        if self.forecast.is_none() {
+            self.forecast = limit_of(series).map(Forecast::new);
         }
     }
 
@@ -104,6 +108,14 @@ impl SeriesState {
             self.n_live = self.n_live.saturating_add(1);
         }
         self.last = point.at;
+        if is_expiry(&self.series) {
+            // The value is the time of an end: nothing of it is high, low or still.
+            if !backfill {
+                let horizon = config.expiry_horizon_h;
+                Expiring::step(&mut self.expiring, &self.series, point, horizon, out);
+            }
+            return Taken::Judged;
+        }
         let facts = Facts::new(config, &self.series, self.seasonal.expected(point.at), backfill);
         let departing = !backfill && self.judge(&facts, point, out);
         self.seasonal.learn(&facts, point, departing);
@@ -197,12 +209,16 @@ impl SeriesState {
 
     /// Whether something is open that only a later point could end.
     pub(super) fn has_open(&self) -> bool {
-        self.departure.is_some() || self.still.is_some() || self.filling.is_some()
+        self.departure.is_some()
+            || self.still.is_some()
+            || self.filling.is_some()
+            || self.expiring.is_some()
     }
 
     /// Ends what is open because the signal is gone: nothing says that it recovered. A departure
     /// that was only held is forgotten.
     pub(super) fn vanish(&mut self, now: Time, out: &mut Vec<Anomaly>) {
+        out.extend(self.expiring.take().map(|e| e.vanished(&self.series, now)));
         let slots = [&mut self.departure, &mut self.still, &mut self.filling];
         for episode in slots.into_iter().filter_map(Option::take).filter(|e| e.called) {
             let mut anomaly = told(&self.series, &episode, Some(now));
@@ -226,7 +242,7 @@ impl SeriesState {
         let Some(limit) = limit_of(&self.series) else { return };
         let Some(forecast) = &mut self.forecast else { return };
         let horizon = (!facts.backfill).then_some(f64::from(facts.config.forecast_horizon_h));
-        let said = forecast.push(&self.seasonal, point, limit, horizon);
+        let said = forecast.push(point, &|at| self.seasonal.season(at), limit, horizon);
         forecast.streak = match (&said, forecast.streak) {
             (Said::Nothing, _) => return,
             (Said::Ahead(_), s) => s.max(0) + 1,
@@ -236,7 +252,7 @@ impl SeriesState {
             return;
         }
         match said {
-            Said::Ahead(outlook) if forecast.streak >= 2 => {
+            Said::Ahead(warning) if forecast.streak >= 2 => {
                 let band = facts
                     .expected
                     .map_or(Band { low: point.value, mid: point.value, high: point.value }, |e| {
@@ -245,11 +261,11 @@ impl SeriesState {
                 let claim = Claim {
                     at: point.at,
                     value: point.value,
-                    score: outlook.z,
+                    score: warning.score,
                     expected: band,
                     detector: "forecast/1",
                 };
-                let since = outlook.since;
+                let since = warning.since;
                 let episode = self.filling.get_or_insert_with(|| {
                     let mut e = Episode::start(&claim);
                     (e.since, e.called) = (since, true);
@@ -259,7 +275,7 @@ impl SeriesState {
                 episode.score = episode.score.max(claim.score);
                 episode.peak = episode.peak.max(point.value);
                 let mut anomaly = told(&self.series, episode, None);
-                anomaly.why = outlook_text(&self.series, &outlook, point.value);
+                anomaly.why = sentence(&self.series, point.value, limit, &warning.outlook);
                 out.push(anomaly);
             }
             Said::Clear if forecast.streak <= -3 => {
@@ -357,22 +373,5 @@ fn why(series: &Series, episode: &Episode) -> String {
         episode.score,
         episode.since.clock_text(),
         episode.detector
-    )
-}
-
-fn outlook_text(series: &Series, outlook: &Outlook, value: f64) -> String {
-    let hours = |h: f64| duration_text((h * HOUR_MS as f64) as i64);
-    let latest = outlook.crossing.latest.map_or("not within the horizon".to_owned(), hours);
-    format!(
-        "{} is {} and rises by {} an hour beyond its daily rhythm; it reaches its limit of {} in \
-         about {} (earliest {}, latest {}), judged from the last {}.",
-        series.metric,
-        figure(value, &series.unit),
-        figure(outlook.slope, &series.unit),
-        figure(outlook.limit, &series.unit),
-        hours(outlook.crossing.expected),
-        hours(outlook.crossing.earliest),
-        latest,
-        hours(outlook.hours)
     )
 }

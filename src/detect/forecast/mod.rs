@@ -1,0 +1,321 @@
+//! The forecast: when a series with a limit will reach it, told days before, in spite of rhythms,
+//! noise and restarts, with an interval and a chance whose truth is measured (benches/forecast.rs).
+//!
+//! Two looks: the slow one each hour over three weeks of hourly means, the fast one each five
+//! minutes over eight hours, where a rise is plain (a Mann-Kendall test gates it). Both draw futures
+//! from the same bank of trends ([`filter`]).
+
+mod expiry;
+mod filter;
+mod memory;
+mod outlook;
+mod refill;
+mod season;
+#[cfg(test)]
+mod tests;
+mod words;
+
+use std::collections::VecDeque;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::time::{HOUR_MS, MINUTE_MS};
+use crate::model::{Indicator, Point, Series, Time};
+use crate::stats::{median, median_and_sigma, theil_sen, time_to_limit};
+
+pub use outlook::{Outlook, Question, Rhythm, outlook};
+pub use refill::Refills;
+
+pub(in crate::detect) use expiry::{EXPIRY, Expiring, is_expiry};
+use memory::Memory;
+pub(in crate::detect) use words::{sentence, span};
+
+/// One value of the fast look is kept for each of these.
+const BUCKET_MS: i64 = 5 * MINUTE_MS;
+/// Buckets kept: eight hours.
+const KEPT: usize = 96;
+/// Windows of the fast look, as (buckets, stride): one, three and eight hours of 12 to 48 points.
+const WINDOWS: [(usize, usize); 3] = [(12, 1), (36, 1), (96, 2)];
+/// A window says nothing of times further ahead than this many of its lengths.
+const REACH: f64 = 8.0;
+/// Least Mann-Kendall statistic: residuals of one day are correlated, so 2 would be far too little.
+const LEAST_Z: f64 = 4.0;
+/// Half width of the slope's interval in standard deviations: 95 %, doubled for correlation.
+const INTERVAL_Z: f64 = 3.92;
+/// Least rise over the window as a share of the limit.
+const LEAST_RISE: f64 = 0.04;
+/// A fall by this share of the limit between two buckets is a restart: the past is another process.
+const RESTART: f64 = 0.15;
+/// Hours of history before anything is said.
+const YOUNG: usize = 72;
+/// Chance from which the slow look speaks, and below which it is silent again.
+const SPEAKS: f64 = 0.8;
+const SILENT: f64 = 0.5;
+/// Chance from which the fast look speaks: its gate has asked for more than chance already.
+const PLAIN: f64 = 0.5;
+/// Looks in a row that must warn: the hour of a step has a mean between, and looks like a slope.
+const LASTING: u32 = 3;
+/// How sure it must be that it rises at all.
+const RISES: f64 = 0.95;
+
+/// State of the forecast of one series.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Forecast {
+    memory: Memory,
+    /// Means of five minutes beyond what is usual, oldest first; NaN where a bucket had no value.
+    recent: VecDeque<f32>,
+    bucket: i64,
+    sum: f64,
+    n: u32,
+    /// What the last slow look said, while it warns.
+    slow: Option<Warning>,
+    /// Slow looks in a row that warned.
+    slow_streak: u32,
+    /// Evaluations in a row with (positive) or without (negative) a crossing.
+    pub(super) streak: i32,
+}
+
+/// A limit ahead.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Warning {
+    /// When it is reached.
+    pub(super) outlook: Outlook,
+    /// The limit.
+    pub(super) limit: f64,
+    /// How plain it is, as a score.
+    pub(super) score: f64,
+    /// Since when it rises.
+    pub(super) since: Time,
+}
+
+/// What a forecast says after a point.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Said {
+    /// No bucket closed, or there is too little past.
+    Nothing,
+    /// No limit in sight.
+    Clear,
+    /// A limit ahead.
+    Ahead(Warning),
+}
+
+/// The limit of a series: what is known of it, or 1 for a utilisation ratio.
+pub(super) fn limit_of(series: &Series) -> Option<f64> {
+    // A processor is busy and idle again; it is not used up as memory and disks are.
+    if series.metric.contains("cpu") {
+        return None;
+    }
+    let implied =
+        (series.indicator == Indicator::Utilization).then_some(match series.unit.as_str() {
+            "%" => 100.0,
+            _ => 1.0,
+        });
+    series.limit.filter(|l| l.is_finite() && *l > 0.0).or(implied)
+}
+
+impl Forecast {
+    /// One that knows nothing, for a limit (> 0).
+    pub(super) fn new(limit: f64) -> Self {
+        Self {
+            memory: Memory::new(limit),
+            recent: VecDeque::new(),
+            bucket: i64::MIN,
+            sum: 0.0,
+            n: 0,
+            slow: None,
+            slow_streak: 0,
+            streak: 0,
+        }
+    }
+
+    /// Takes in a point; says what the trend says when a bucket closes. `season` gives the usual
+    /// level of a time, where it is known. Without a horizon it only learns: two weeks of back-fill
+    /// are four thousand buckets a series.
+    pub(super) fn push(
+        &mut self,
+        point: Point,
+        season: &dyn Fn(Time) -> Option<f64>,
+        limit: f64,
+        horizon_h: Option<f64>,
+    ) -> Said {
+        let hour = point.at.ms().div_euclid(HOUR_MS);
+        let closed = self.memory.push(hour, point.value, limit);
+        if let Some(horizon_h) = horizon_h.filter(|_| closed && self.memory.len() >= YOUNG) {
+            self.look_slowly(point.at, limit, horizon_h);
+        }
+        let Some(usual) = season(point.at) else { return Said::Nothing };
+        let bucket = point.at.ms().div_euclid(BUCKET_MS);
+        let mut said = Said::Nothing;
+        if bucket > self.bucket {
+            if self.n > 0 {
+                self.close(limit);
+                if let Some(horizon_h) = horizon_h {
+                    let fast = self.look_fast(point.at, season, limit, horizon_h);
+                    let slow = || self.slow.clone().filter(|_| self.slow_streak >= LASTING);
+                    said = fast.or_else(slow).map_or(Said::Clear, Said::Ahead);
+                }
+            }
+            if self.bucket != i64::MIN {
+                let missed = (bucket - self.bucket - 1).min(KEPT as i64);
+                for _ in 0..missed {
+                    self.keep(f32::NAN);
+                }
+            }
+            (self.bucket, self.sum, self.n) = (bucket, 0.0, 0);
+        }
+        self.sum += point.value - usual;
+        self.n += 1;
+        said
+    }
+
+    fn keep(&mut self, residual: f32) {
+        if self.recent.len() >= KEPT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(residual);
+    }
+
+    fn close(&mut self, limit: f64) {
+        let residual = (self.sum / f64::from(self.n)) as f32;
+        let fell = self
+            .recent
+            .iter()
+            .rev()
+            .find(|r| !r.is_nan())
+            .is_some_and(|last| f64::from(last - residual) > RESTART * limit);
+        if fell {
+            self.recent.clear();
+        }
+        self.keep(residual);
+    }
+
+    /// The look over three weeks.
+    fn look_slowly(&mut self, at: Time, limit: f64, horizon_h: f64) {
+        let values = self.memory.values();
+        let question = Question {
+            // Points reach it before their hourly mean does.
+            limit: limit - self.memory.excess().clamp(0.0, limit / 2.0),
+            horizon: horizon_h as usize,
+            step_h: 1.0,
+            first: self.memory.first(),
+        };
+        let least = if self.slow.is_some() { SILENT } else { SPEAKS };
+        let warns = |o: &Outlook| o.chance >= least && o.rises >= RISES && o.expected_h.is_some();
+        let found = outlook(&values, &question, &Rhythm::Found, None).filter(warns);
+        self.slow_streak = if found.is_some() { self.slow_streak.saturating_add(1) } else { 0 };
+        self.slow = found.map(|outlook| {
+            // A trend as old as the memory has no beginning that could be told.
+            let begun = outlook.hours < values.len() as f64 / 2.0;
+            let since =
+                if begun { at.plus_ms(-((outlook.hours * HOUR_MS as f64) as i64)) } else { at };
+            let since = self.slow.as_ref().map_or(since, |w| w.since);
+            Warning { score: 4.0 + 4.0 * outlook.chance, outlook, limit, since }
+        });
+    }
+
+    /// The look over the last hours, where something rises plainly.
+    fn look_fast(
+        &self,
+        at: Time,
+        season: &dyn Fn(Time) -> Option<f64>,
+        limit: f64,
+        horizon_h: f64,
+    ) -> Option<Warning> {
+        let rest: Vec<f64> = self.recent.iter().map(|v| f64::from(*v)).collect();
+        let usual = |h: f64| season(at.plus_ms((h * HOUR_MS as f64) as i64)).unwrap_or(0.0);
+        let (hours, z, start) = plain_rise(&rest, limit, horizon_h, &usual)?;
+        let step_h = BUCKET_MS as f64 / HOUR_MS as f64;
+        let horizon = (horizon_h.min(REACH * hours) / step_h) as usize;
+        // Residuals hold no rhythm; what is to come does.
+        let first = -(rest.len() as i64);
+        let known = |h: f64| if h < 0.0 { 0.0 } else { usual(h) };
+        let question = Question { limit, horizon, step_h, first };
+        let habit = self.memory.refills(limit);
+        let now = rest.last().copied().filter(|r| r.is_finite()).map(|r| r + usual(0.0));
+        if now.is_some_and(|v| habit.ends_before(limit, v)) {
+            return None;
+        }
+        let outlook = outlook(&rest, &question, &Rhythm::Known(&known), Some(&habit))?;
+        if outlook.chance < PLAIN || outlook.expected_h.is_none() {
+            return None;
+        }
+        let since = rise_began(&rest, start, at);
+        Some(Warning { outlook: Outlook { hours, ..outlook }, limit, score: z, since })
+    }
+}
+
+/// Whether residuals rise plainly towards the limit: hours of the longest window that sees it (it
+/// has the steadiest slope), its Mann-Kendall statistic and where it starts.
+fn plain_rise(
+    rest: &[f64],
+    limit: f64,
+    horizon_h: f64,
+    usual: &dyn Fn(f64) -> f64,
+) -> Option<(f64, f64, usize)> {
+    let mut best = None;
+    for (length, stride) in WINDOWS {
+        let hours = length as f64 * BUCKET_MS as f64 / HOUR_MS as f64;
+        let end = rest.len();
+        // The longest window needs only be nearly full: a leak is judged by what there is.
+        if end < length * 9 / 10 {
+            break;
+        }
+        let start = end.saturating_sub(length);
+        let points: Vec<(f64, f64)> = (start..end)
+            .rev()
+            .step_by(stride)
+            .map(|i| {
+                let x = (i as f64 - end as f64 + 0.5) * BUCKET_MS as f64 / HOUR_MS as f64;
+                (x, rest[i])
+            })
+            .filter(|(_, y)| y.is_finite())
+            .collect();
+        let ordered: Vec<(f64, f64)> = points.into_iter().rev().collect();
+        if ordered.len() < length / stride * 3 / 4 {
+            continue;
+        }
+        // Most windows rise by nothing: a look at both ends spares the slopes of all pairs.
+        let quarter = ordered.len() / 4;
+        let level = |part: &[(f64, f64)]| {
+            median(&part.iter().map(|(_, y)| *y).collect::<Vec<_>>()).unwrap_or(0.0)
+        };
+        let rise = level(&ordered[ordered.len() - quarter..]) - level(&ordered[..quarter]);
+        if rise < LEAST_RISE * limit / 2.0 {
+            continue;
+        }
+        let Some(trend) = theil_sen(&ordered, INTERVAL_Z) else { continue };
+        let recent = theil_sen(&ordered[ordered.len() / 2..], INTERVAL_Z);
+        let goes_on = recent.is_some_and(|r| r.slope > 0.4 * trend.slope);
+        if trend.z >= LEAST_Z
+            && trend.slope_low > 0.0
+            && trend.slope * hours >= LEAST_RISE * limit
+            && goes_on
+            && time_to_limit(
+                &trend,
+                trend.intercept,
+                limit,
+                (horizon_h.min(REACH * hours), 0.25),
+                usual,
+            )
+            .is_some()
+        {
+            best = Some((hours, trend.z, start));
+        }
+    }
+    best
+}
+
+/// When the rise began: after the last bucket that lay at the level of the window's first eighth.
+/// A window is as long as it is; dating a rise back to its start would put the onset before the
+/// change that caused it.
+fn rise_began(rest: &[f64], start: usize, at: Time) -> Time {
+    let window = &rest[start..];
+    let first: Vec<f64> =
+        window[..=window.len() / 8].iter().copied().filter(|r| r.is_finite()).collect();
+    let (level, sigma) = median_and_sigma(&first).unwrap_or((f64::NEG_INFINITY, 0.0));
+    let last = window.iter().rfind(|r| r.is_finite()).copied().unwrap_or(level);
+    // A tenth of the way up is above the noise of any window that passed the tests above.
+    let edge = level + (3.0 * sigma).max(0.1 * (last - level));
+    let begun = window.iter().rposition(|r| *r <= edge).map_or(0, |i| i + 1);
+    at.plus_ms(-((window.len() - begun) as i64) * BUCKET_MS)
+}

@@ -1,0 +1,234 @@
+//! When a limit is reached, as a distribution: many futures are drawn from what the past allows,
+//! and each says when it first touches the limit.
+
+use serde::{Deserialize, Serialize};
+
+use super::filter::{Opinion, opinions, past_error};
+use super::refill::{End, Refills, falls, joined};
+use super::season::Season;
+
+/// Share of the futures beyond each end of the interval. The mixture is a little wider than it
+/// need be: with this edge nine of ten intervals hold the truth (benches/forecast.rs).
+const EDGE: f64 = 0.07;
+/// Futures drawn.
+const FUTURES: usize = 400;
+/// Least standard deviation of noise as a share of the limit: counters of bytes and connections
+/// are no finer.
+const LEAST_NOISE: f64 = 1e-4;
+/// Bounds of the factor by which past errors widen or narrow the spread.
+const SPREAD: (f64, f64) = (0.6, 2.5);
+/// Beyond the horizon it is looked no further ahead than this many times the past, and no further
+/// than a second horizon.
+const REACH: f64 = 1.5;
+
+/// What is asked.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Question {
+    /// The limit, in the values' unit, > 0.
+    pub limit: f64,
+    /// The chance is that of reaching it within so many steps.
+    pub horizon: usize,
+    /// Hours a step.
+    pub step_h: f64,
+    /// Step of the first value, counted from an epoch at midnight on a Monday.
+    pub first: i64,
+}
+
+/// What is to come.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Outlook {
+    /// Chance that the limit is reached within the horizon, 0 to 1.
+    pub chance: f64,
+    /// Hours until it is reached; in 5 of 100 cases it is sooner. `None`: later than was looked.
+    pub earliest_h: Option<f64>,
+    /// Half of the futures are sooner.
+    pub expected_h: Option<f64>,
+    /// In 95 of 100 cases it is sooner.
+    pub latest_h: Option<f64>,
+    /// Rise beyond its rhythm, an hour.
+    pub slope_h: f64,
+    /// Chance that it rises at all, 0 to 1.
+    pub rises: f64,
+    /// Hours of the past since which the trend has been as it is.
+    pub hours: f64,
+    /// How many refills were seen.
+    pub n_refills: usize,
+}
+
+/// Draws: the same for the same question (`SplitMix64`, Steele, Lea and Flood 2014).
+struct Draws(u64);
+
+impl Draws {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    /// Standard normal (Box and Muller 1958).
+    fn normal(&mut self) -> f64 {
+        let (u, v) = (self.uniform().max(1e-300), self.uniform());
+        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
+    }
+}
+
+/// Where the rhythm comes from.
+pub enum Rhythm<'a> {
+    /// From the values, which are hourly.
+    Found,
+    /// It is known: what a time in hours since the epoch adds.
+    Known(&'a dyn Fn(f64) -> f64),
+}
+
+/// The outlook of values (oldest first, NaN where there was none). Refills are found in the values
+/// where they are not known from a longer past. `None` while the values are too few, or the limit
+/// is out of any reach.
+#[must_use]
+pub fn outlook(
+    values: &[f64],
+    question: &Question,
+    rhythm: &Rhythm<'_>,
+    habit: Option<&Refills>,
+) -> Option<Outlook> {
+    let limit = question.limit;
+    let fallen = falls(values, limit);
+    let whole = joined(values, &fallen);
+    let season = match rhythm {
+        Rhythm::Found => Season::of(&whole, question.first),
+        Rhythm::Known(_) => Season::default(),
+    };
+    let at = |i: usize| {
+        let hours = (question.first as f64 + i as f64 + 0.5) * question.step_h;
+        match rhythm {
+            Rhythm::Found => season.between(hours),
+            Rhythm::Known(known) => known(hours),
+        }
+    };
+    let rest: Vec<f64> = whole.iter().enumerate().map(|(i, v)| v - at(i)).collect();
+    if out_of_reach(&rest, &at, question) {
+        return None;
+    }
+    let floor = (LEAST_NOISE * limit).powi(2);
+    let all = opinions(&rest, floor);
+    let first = all.first()?;
+    let spread = past_error(first, &rest).unwrap_or(1.0).clamp(SPREAD.0, SPREAD.1);
+    let refills = habit.cloned().unwrap_or_else(|| Refills::of(&fallen, values.len()));
+    let past = (values.len() as f64 * REACH) as usize;
+    let reach = past.clamp(question.horizon, 2 * question.horizon);
+    let mut crossings = futures(&all, (spread, reach, values.len()), &refills, (question, &at));
+    crossings.sort_unstable_by(f64::total_cmp);
+    let within = |steps: f64| crossings.partition_point(|c| *c <= steps) as f64 / FUTURES as f64;
+    let quantile = |q: f64| {
+        let steps = crossings[((q * FUTURES as f64) as usize).min(FUTURES - 1)];
+        steps.is_finite().then_some(steps * question.step_h)
+    };
+    let mean = |f: fn(&Opinion) -> f64| all.iter().map(|o| o.weight * f(o)).sum::<f64>();
+    let rises = mean(|o| normal_share(o.slope() / o.slope_sigma().max(1e-12)));
+    let began = mean(|o| if o.began() > 0 { o.began() as f64 } else { f64::from(u16::MAX) });
+    Some(Outlook {
+        chance: within(question.horizon as f64),
+        earliest_h: quantile(EDGE),
+        expected_h: quantile(0.5),
+        latest_h: quantile(1.0 - EDGE),
+        slope_h: mean(Opinion::slope) / question.step_h,
+        rises,
+        hours: began.min(values.len() as f64) * question.step_h,
+        n_refills: fallen.len(),
+    })
+}
+
+/// A look that spares the rest: even the steepest rise of the past would not get there.
+fn out_of_reach(rest: &[f64], season: &dyn Fn(usize) -> f64, question: &Question) -> bool {
+    let finite: Vec<(usize, f64)> =
+        rest.iter().copied().enumerate().filter(|(_, v)| v.is_finite()).collect();
+    let Some((_, last)) = finite.last().copied() else { return true };
+    let crest = (0..question.horizon).map(|i| season(rest.len() + i)).fold(0.0, f64::max);
+    let mut steepest = 0.0_f64;
+    let mut scatter = 0.0_f64;
+    for window in [6, 24, 96, 336] {
+        let from = finite.len().saturating_sub(window);
+        let part = &finite[from..];
+        let half = part.len() / 2;
+        if half < 3 {
+            continue;
+        }
+        let mean = |p: &[(usize, f64)]| {
+            let n = p.len() as f64;
+            let (x, y) = p.iter().fold((0.0, 0.0), |(x, y), (i, v)| (x + *i as f64, y + v));
+            (x / n, y / n)
+        };
+        let ((x0, y0), (x1, y1)) = (mean(&part[..half]), mean(&part[half..]));
+        let slope = (y1 - y0) / (x1 - x0).max(1.0);
+        let square = part.iter().map(|(i, v)| (v - y0 - slope * (*i as f64 - x0)).powi(2));
+        let sigma = (square.sum::<f64>() / part.len() as f64).sqrt();
+        scatter = scatter.max(sigma);
+        steepest = steepest.max(slope + 3.0 * sigma / part.len() as f64);
+    }
+    let ahead = last + crest + steepest * question.horizon as f64 + 4.0 * scatter;
+    ahead < question.limit
+}
+
+/// Steps until each future touches the limit; infinite where it does not.
+fn futures(
+    all: &[Opinion],
+    (spread, reach, n): (f64, usize, usize),
+    refills: &Refills,
+    (question, season): (&Question, &dyn Fn(usize) -> f64),
+) -> Vec<f64> {
+    let mut draws = Draws(n as u64 ^ 0x6e69_6768_746a_6172);
+    let mut shares = all.iter().map(|o| o.weight).scan(0.0, |sum, w| {
+        *sum += w;
+        Some(*sum)
+    });
+    let (mut opinion, mut upto) = (0, shares.next().unwrap_or(1.0));
+    let ahead: Vec<f64> = (0..reach).map(|i| season(n + i)).collect();
+    (0..FUTURES)
+        .map(|k| {
+            // Every idea gets its share of the futures, without chance.
+            let place = (k as f64 + 0.5) / FUTURES as f64;
+            while place > upto && opinion + 1 < all.len() {
+                opinion += 1;
+                upto = shares.next().unwrap_or(1.0);
+            }
+            let mut walker = all[opinion].walker(spread, || draws.normal());
+            let mut end = refills.next(draws.uniform());
+            let mut gone = 0.0;
+            for (i, rhythm) in ahead.iter().enumerate() {
+                let value = walker.step(|| draws.normal()) + rhythm;
+                gone += question.step_h;
+                let by = match end {
+                    End::Never => None,
+                    End::Height(height, by) => {
+                        (value >= height && height < question.limit).then_some(by)
+                    }
+                    End::After(hours, by) => (gone >= hours).then_some(by),
+                };
+                if let Some(by) = by {
+                    walker.fall(by);
+                    gone = 0.0;
+                    end = match refills.next(draws.uniform()) {
+                        End::After(_, by) => End::After(refills.span(draws.uniform()), by),
+                        other => other,
+                    };
+                } else if value >= question.limit {
+                    return (i + 1) as f64;
+                }
+            }
+            f64::INFINITY
+        })
+        .collect()
+}
+
+/// The standard normal distribution (Abramowitz and Stegun 1964, 26.2.17; error below 1e-7).
+fn normal_share(x: f64) -> f64 {
+    let t = 1.0 / (1.0 + 0.231_641_9 * x.abs());
+    let density = (-x * x / 2.0).exp() / std::f64::consts::TAU.sqrt();
+    let tail = density
+        * t
+        * (0.319_381_530
+            + t * (-0.356_563_782
+                + t * (1.781_477_937 + t * (-1.821_255_978 + t * 1.330_274_429))));
+    if x >= 0.0 { 1.0 - tail } else { tail }
+}

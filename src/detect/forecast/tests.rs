@@ -1,0 +1,160 @@
+//! Forecasts on made-up series: what must be seen days ahead, and what must not.
+
+use super::*;
+use crate::model::time::DAY_MS;
+use crate::stats::Profile;
+use proptest::prelude::*;
+
+const LIMIT: f64 = 2_000.0;
+
+fn start() -> Time {
+    Time::parse("2026-11-02T00:00:00Z").expect("valid")
+}
+
+/// A forecast with the profile that detection has of the series.
+struct Watch {
+    profile: Profile,
+    forecast: Forecast,
+}
+
+impl Watch {
+    fn new() -> Self {
+        Self { profile: Profile::new(), forecast: Forecast::new(LIMIT) }
+    }
+
+    fn push(&mut self, at: Time, value: f64, horizon_h: Option<f64>) -> Said {
+        let usual = |at| self.profile.expected(at).map(|e| e.mid);
+        let said = self.forecast.push(Point { at, value }, &usual, LIMIT, horizon_h);
+        self.profile.push(at, value);
+        said
+    }
+}
+
+/// Feeds two weeks of a daily rhythm, then `extra` for some hours, at five minutes; gives the hour
+/// of the first warning that holds for two buckets, and what it said.
+fn first_warning(hours: i64, extra: impl Fn(f64) -> f64) -> Option<(f64, Warning)> {
+    let leak_at = start().plus_ms(14 * DAY_MS + 5 * HOUR_MS);
+    let mut watch = Watch::new();
+    let mut at = start();
+    let mut before = false;
+    while at < leak_at.plus_ms(hours * HOUR_MS) {
+        let day = (at.ms() as f64 / DAY_MS as f64 * std::f64::consts::TAU).sin();
+        let noise = ((at.ms() / MINUTE_MS) as f64 * 0.77).sin() * 8.0;
+        let since = at.ms_since(leak_at) as f64 / HOUR_MS as f64;
+        let value = 700.0 + 150.0 * day + noise + if since > 0.0 { extra(since) } else { 0.0 };
+        // The first two weeks are history: nothing is said of it.
+        let horizon = (at.ms_since(start()) > 14 * DAY_MS).then_some(72.0);
+        match watch.push(at, value, horizon) {
+            Said::Ahead(warning) if before => return Some((since, warning)),
+            Said::Ahead(_) => before = true,
+            Said::Clear => before = false,
+            Said::Nothing => {}
+        }
+        at = at.plus_ms(BUCKET_MS);
+    }
+    None
+}
+
+#[test]
+fn a_leak_of_hours_is_seen_long_before_it_kills_in_spite_of_the_rhythm() {
+    let (hour, warning) = first_warning(24, |h| 50.0 * h).expect("50 an hour is a leak");
+    assert!(hour < 6.0, "found only after {hour} h");
+    // Truth: 700 + 50 h + rhythm reaches 2,000 about 24 h after the leak began.
+    let outlook = &warning.outlook;
+    let at = hour + outlook.expected_h.expect("in sight");
+    assert!((20.0..30.0).contains(&at), "{at}: {outlook:?}");
+    assert!(outlook.earliest_h <= outlook.expected_h);
+    let began = warning.since.ms_since(start().plus_ms(14 * DAY_MS + 5 * HOUR_MS));
+    assert!((-HOUR_MS..2 * HOUR_MS).contains(&began), "the rise is dated {began} ms off");
+}
+
+#[test]
+fn a_leak_of_three_hundredths_of_a_percent_an_hour_is_seen_days_ahead() {
+    // 0.6 of 2,000 an hour, below a rhythm of 150 up and down.
+    let reached = |h: f64| 1_070.0 + 0.6 * h;
+    let mut watch = Watch::new();
+    let mut warned = None;
+    let mut crossed = None;
+    for i in 0..80 * 288 {
+        let at = start().plus_ms(i * BUCKET_MS);
+        let hours = i as f64 / 12.0;
+        let day = (hours / 24.0 * std::f64::consts::TAU).sin();
+        let noise = ((i * 5) as f64 * 0.77).sin() * 20.0;
+        let value = reached(hours) + 150.0 * day + noise;
+        let horizon = (hours > 14.0 * 24.0).then_some(72.0);
+        if let Said::Ahead(w) = watch.push(at, value, horizon) {
+            warned.get_or_insert((hours, w));
+        }
+        if value >= LIMIT {
+            crossed = Some(hours);
+            break;
+        }
+    }
+    let (hour, warning) = warned.expect("it is told of");
+    let left = crossed.expect("it is reached") - hour;
+    assert!((48.0..100.0).contains(&left), "{left} h ahead");
+    let outlook = warning.outlook;
+    let (from, until) = (outlook.earliest_h.expect("told"), outlook.latest_h.unwrap_or(1e9));
+    assert!(from <= left && left <= until, "{left} h is not in {from} to {until}");
+}
+
+#[test]
+fn a_rise_within_a_long_window_is_dated_to_where_it_began() {
+    let rest: Vec<f64> = (0..36_u16)
+        .map(|i| f64::from(i % 3) + if i < 24 { 0.0 } else { 40.0 * f64::from(i - 23) })
+        .collect();
+    let at = Time::from_ms(1_000 * BUCKET_MS);
+    let began = rise_began(&rest, 0, at);
+    let minutes = at.ms_since(began) / MINUTE_MS;
+    assert!((50..=60).contains(&minutes), "{minutes} min");
+}
+
+#[test]
+fn a_rhythm_of_another_height_is_no_leak() {
+    let louder = |h: f64| 60.0 * ((h / 24.0) * std::f64::consts::TAU).sin();
+    assert_eq!(first_warning(48, louder), None);
+    assert_eq!(first_warning(48, |_| 120.0), None, "a step is no leak");
+}
+
+#[test]
+fn logs_that_are_rotated_in_time_are_no_leak() {
+    // 25 an hour, emptied every 40 h at 1,000 above the base: the limit is never near.
+    let mut watch = Watch::new();
+    for i in 0..30 * 288_i64 {
+        let at = start().plus_ms(i * BUCKET_MS);
+        let hours = i as f64 / 12.0;
+        let value = 600.0 + 25.0 * (hours % 40.0) + (i as f64 * 0.77).sin() * 8.0;
+        let horizon = (hours > 14.0 * 24.0).then_some(72.0);
+        let said = watch.push(at, value, horizon);
+        assert!(!matches!(said, Said::Ahead(_)), "after {hours} h: {said:?}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    /// Any values: finite figures in order, and the same after a restore.
+    #[test]
+    fn nothing_breaks_it_and_a_restore_changes_nothing(
+        values in prop::collection::vec(-1e9_f64..1e9, 80..120),
+        limit in 1e-3_f64..1e9,
+    ) {
+        let mut forecast = Forecast::new(limit);
+        let mut twin = Forecast::new(limit);
+        for (i, value) in values.iter().enumerate() {
+            let point = Point { at: start().plus_ms(i as i64 * HOUR_MS), value: *value };
+            if i == 60 {
+                let bytes = rmp_serde::to_vec(&twin).expect("writes");
+                twin = rmp_serde::from_slice(&bytes).expect("reads");
+            }
+            let said = forecast.push(point, &|_| Some(0.0), limit, Some(72.0));
+            prop_assert_eq!(&said, &twin.push(point, &|_| Some(0.0), limit, Some(72.0)));
+            if let Said::Ahead(w) = said {
+                let o = w.outlook;
+                prop_assert!(o.slope_h.is_finite() && (0.0..=1.0).contains(&o.chance));
+                prop_assert!(o.earliest_h <= o.expected_h);
+                prop_assert!(o.latest_h.is_none() || o.expected_h <= o.latest_h);
+            }
+        }
+    }
+}
