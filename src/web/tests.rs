@@ -12,6 +12,7 @@ mod origin;
 mod outbox;
 mod press;
 mod proposals;
+mod pushed;
 mod reading;
 mod sample;
 mod tokens;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use nightjar::model::wall_now;
-use nightjar::telemetry::prometheus::{Client, PrometheusConfig};
+use nightjar::telemetry::prometheus::{Client, PrometheusConfig, survey};
 use nightjar::telemetry::remote_write::{Config, Receiver};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::sync::mpsc;
@@ -267,6 +267,15 @@ async fn native_histograms_have_the_quantiles_that_a_real_prometheus_gives() {
         sent.is_ok_and(|answer| answer.status().is_success())
     })
     .await;
+    // A server that is polled and has only that form is understood as well.
+    let config = PrometheusConfig { url: url.clone(), ..PrometheusConfig::default() };
+    let (_, found) = survey(&client, &config).await.expect("surveyed");
+    let metrics: Vec<&str> = found.watches.iter().map(|w| w.metric.as_str()).collect();
+    assert_eq!(metrics, ["http.server.request.rate", "http.server.request.duration p95"]);
+    for watch in &found.watches {
+        let rows = client.instant(&watch.promql, Some(now)).await.expect("it is understood");
+        assert_eq!(rows.len(), 1, "{}", watch.promql);
+    }
     for (what, q) in [("p50", 0.5), ("p90", 0.9), ("p99", 0.99)] {
         let promql = format!("histogram_quantile({q}, rate(http_request_duration_seconds[1m]))");
         let rows = client.instant(&promql, Some(now)).await.expect("answered");

@@ -170,7 +170,10 @@ pub(super) fn questions() -> BTreeMap<String, BTreeSet<String>> {
             "grpc" => &GRPC_STATUS,
             _ => &[],
         };
-        add(r.anchor(), r.by.labels().into_iter().chain(status.iter().copied()).collect());
+        let labels: Vec<&str> = r.by.labels().into_iter().chain(status.iter().copied()).collect();
+        add(r.anchor(), labels.clone());
+        // A native histogram has no other name than this.
+        add(r.histogram.clone(), labels);
         if r.counter.is_some() {
             add(format!("{}_count", r.histogram), r.by.labels());
         }

@@ -130,7 +130,16 @@ impl Chooser<'_> {
     }
 
     fn requests(&mut self, recipe: &Requests) {
-        let anchor = recipe.anchor();
+        // A native histogram is one series by its own name, without `_count` and `_bucket`.
+        let histogram = &recipe.histogram;
+        let is_native = self.has(histogram) && !self.has(&format!("{histogram}_count"));
+        let counts = recipe.counter.as_ref().is_some_and(|c| self.has(c));
+        let from_native = is_native && !counts;
+        let anchor = if from_native { histogram.clone() } else { recipe.anchor() };
+        let per_second = |selector: &str| {
+            let rate = format!("rate({anchor}{{{selector}}}[<w>])");
+            if from_native { format!("histogram_count({rate})") } else { rate }
+        };
         let by = recipe.by.labels();
         let shape = |slot, metric, indicator, unit, direction, promql| Shape {
             recipe: recipe.id.clone(),
@@ -148,7 +157,7 @@ impl Chooser<'_> {
             limit_promql: None,
         };
         for part in self.parts(&anchor, &by, &recipe.matchers) {
-            let rate = format!("sum by (<by>) (rate({anchor}{{<sel>}}[<w>]))");
+            let rate = format!("sum by (<by>) ({})", per_second("<sel>"));
             let metric = format!("{}.rate", recipe.name);
             self.add(
                 &part,
@@ -165,9 +174,8 @@ impl Chooser<'_> {
                 Some(matcher) => {
                     // Where nothing ever failed there is no failing series: the second half makes
                     // it a zero, so that the first failure is a change and not a new series.
-                    let promql = format!(
-                        "(sum by (<by>) (rate({anchor}{{{matcher},<sel>}}[<w>])) or {rate} * 0) / {rate}"
-                    );
+                    let failed = per_second(&format!("{matcher},<sel>"));
+                    let promql = format!("(sum by (<by>) ({failed}) or {rate} * 0) / {rate}");
                     let metric = format!("{}.error_ratio", recipe.name);
                     let mut shape = shape(
                         "requests.errors",
@@ -188,9 +196,16 @@ impl Chooser<'_> {
             }
         }
         // Durations may be labelled differently from the counter, so they are split on their own.
-        let histogram = &recipe.histogram;
-        for part in self.parts(&format!("{histogram}_count"), &by, &recipe.matchers) {
-            let (value, metric) = if self.has(&format!("{histogram}_bucket")) {
+        let named = if is_native { histogram.clone() } else { format!("{histogram}_count") };
+        for part in self.parts(&named, &by, &recipe.matchers) {
+            let (value, metric) = if is_native {
+                (
+                    format!(
+                        "histogram_quantile(0.95, sum by (<by>) (rate({histogram}{{<sel>}}[<w>])))"
+                    ),
+                    format!("{}.duration p95", recipe.name),
+                )
+            } else if self.has(&format!("{histogram}_bucket")) {
                 (
                     format!(
                         "histogram_quantile(0.95, sum by (le, <by>) (rate({histogram}_bucket{{<sel>}}[<w>])))"

@@ -242,6 +242,26 @@ fn the_cap_leaves_out_whole_watches_and_says_so() {
 }
 
 #[test]
+fn a_native_histogram_is_found_by_its_only_name() {
+    let found = discover(&inventory_of(
+        "http_request_duration_seconds{job=\"orders\",code=\"200\"}\n\
+         http_request_duration_seconds{job=\"orders\",code=\"500\"}",
+    ));
+    let told = shown(&found);
+    let selected = "http_request_duration_seconds{job!=\"\"}[1m]";
+    for promql in [
+        format!("sum by (job) (histogram_count(rate({selected})))"),
+        format!("histogram_quantile(0.95, sum by (job) (rate({selected})))"),
+    ] {
+        assert!(told.contains(&promql), "{promql} is missing in {told}");
+    }
+    assert_eq!(found.watches.len(), 3, "{told}");
+    for watch in &found.watches {
+        parser::parse(&watch.promql).expect("it is PromQL");
+    }
+}
+
+#[test]
 fn nothing_known_is_said_and_not_a_panic() {
     let found = discover(&inventory_of("something_else{a=\"b\"}"));
     assert!(found.watches.is_empty());
