@@ -11,6 +11,10 @@ use crate::telemetry::prometheus::{HOST_LABELS, SERVICE_LABELS, entity_name};
 /// The source that the series carry.
 const SOURCE: &str = "remote_write";
 
+/// Labels that only tell two Prometheus servers apart which scrape the same targets: their series
+/// are one stream, and adding them up would count everything twice.
+const REPLICA: [&str; 2] = ["__replica__", "prometheus_replica"];
+
 /// What was passed over, by reason.
 #[derive(Default)]
 struct Passed {
@@ -145,17 +149,18 @@ impl Conversion<'_> {
                 self.streams.push(Stream { at, value: None, start, ..stream.clone() });
                 continue;
             }
-            let buckets = histogram.buckets().filter(|_| histogram.count().is_finite());
+            // A gauge histogram tells a level: its count is no rate of anything.
+            let counts = histogram.count().is_finite() && !histogram.is_level();
+            let buckets = histogram.buckets().filter(|_| counts);
             let Some(buckets) = buckets else {
                 self.passed.unusable += 1;
                 continue;
             };
-            let kind = if histogram.is_level() { Kind::Level } else { Kind::Cumulative };
             let sum = Some(histogram.sum * rule.scale).filter(|s| s.is_finite());
             let told = Histogram { buckets: buckets.in_unit(rule.scale), sum };
             let value = Some(histogram.count());
             let histogram = Some(told);
-            self.streams.push(Stream { at, kind, start, value, histogram, ..stream.clone() });
+            self.streams.push(Stream { at, start, value, histogram, ..stream.clone() });
         }
     }
 
@@ -195,7 +200,7 @@ impl Conversion<'_> {
         };
         Stream {
             at: self.now,
-            key: labels.clone().with("__series__", &rule.metric).fingerprint(),
+            key: labels.without(&REPLICA).with("__series__", &rule.metric).fingerprint(),
             target: Target {
                 source: SOURCE,
                 entity: entity(labels, rule.about),

@@ -239,6 +239,37 @@ fn custom_bounds_stale_markers_and_starts() {
 }
 
 #[test]
+fn two_servers_that_scrape_the_same_are_one() {
+    let one = |replica: &str, samples: &[(i64, f64)]| {
+        series(
+            &format!("process_cpu_seconds_total job=orders instance=x __replica__={replica}"),
+            samples,
+        )
+    };
+    let receiver = receiver();
+    // They scrape at different moments, and the second is a little behind.
+    let out = write(
+        &receiver,
+        vec![
+            one("a", &[(-60, 1_000.0), (-45, 1_003.0), (-30, 1_006.0)]),
+            one("b", &[(-58, 999.9), (-43, 1_002.9), (-28, 1_005.9)]),
+        ],
+    );
+    let rates = &out["orders process.cpu"];
+    assert!(rates.iter().all(|r| (0.0..0.4).contains(r)), "{rates:?}");
+    let gauge = histogram_row(native(-15, &[10, 40], 3));
+    assert!(write(&receiver, vec![gauge]).is_empty(), "a gauge histogram counts nothing");
+}
+
+fn histogram_row(histogram: Histogram) -> TimeSeries {
+    TimeSeries {
+        labels: labels("__name__=http_request_duration_seconds job=orders"),
+        samples: Vec::new(),
+        histograms: vec![histogram],
+    }
+}
+
+#[test]
 fn what_can_not_be_taken_is_refused_with_the_reason() {
     let receiver = receiver();
     let status = |kind, encoding, body: &[u8]| {
