@@ -191,9 +191,9 @@ fn severity_of(anomaly: &Anomaly, threshold: f64) -> Severity {
             },
         },
         Subject::LogTemplate { .. } => match anomaly.detector.as_str() {
-            "log-vanished/1" | "log-errors/1" if strong => Severity::Warning,
+            "log-vanished/1" | "log-errors/1" | "log-rate/1" if strong => Severity::Warning,
             // Other lines are no harm by themselves.
-            "log-mixture/1" | "log-vanished/1" | "log-errors/1" => Severity::Info,
+            "log-mixture/1" | "log-vanished/1" | "log-errors/1" | "log-rate/1" => Severity::Info,
             _ if anomaly.peak >= 20.0 => Severity::Warning,
             _ => Severity::Info,
         },
@@ -212,6 +212,7 @@ fn name_of(anomaly: &Anomaly) -> &'static str {
         (Subject::LogTemplate { .. }, "log-vanished/1") => "LogLineStopped",
         (Subject::LogTemplate { .. }, "log-mixture/1") => "LogMixtureChanged",
         (Subject::LogTemplate { .. }, "log-errors/1") => "ErrorLinesHigh",
+        (Subject::LogTemplate { .. }, "log-rate/1") => "ErrorLogRate",
         (Subject::LogTemplate { .. }, _) => "ErrorLogBurst",
         (Subject::Edge { .. }, "span-errors/1") => "CallsFailing",
         (Subject::Edge { .. }, "span-new-edge/1") => "NewCaller",

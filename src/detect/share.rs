@@ -9,14 +9,15 @@ use crate::stats::RobustMean;
 const ALPHA: f64 = 1.0 / 90.0;
 /// Windows from which the past can be judged by.
 const WARM: u32 = 15;
+/// Windows from which it is known what is usual.
+const YOUNG: u32 = 5;
 /// From how many standard deviations of a binomial count a share is unusual.
 const LEAST_Z: f64 = 8.0;
 /// The same in robust standard deviations of its own past scores: calls and lines come in clumps,
 /// and a daily rhythm moves shares, more than independent draws would.
 const SIGMAS: f64 = 6.0;
-/// A share must grow by this factor and this much.
+/// A share must grow by this factor.
 const RATIO: f64 = 2.0;
-const RISE: f64 = 0.05;
 /// Windows in a row that must be unusual, and that must be usual again.
 const HOLD: u8 = 2;
 
@@ -67,6 +68,8 @@ pub(super) struct Window {
     pub(super) hits: u32,
     /// Hits below which nothing is unusual.
     pub(super) fewest: u32,
+    /// A share must grow by this much.
+    pub(super) rise: f64,
     /// Something else says that a rise would not matter.
     pub(super) harmless: bool,
 }
@@ -80,15 +83,18 @@ impl Share {
         let expected = (usual * n).max(0.5);
         let z = (hits - expected) / (expected * (1.0 - usual).max(0.05)).sqrt();
         let share = if n > 0.0 { hits / n } else { 0.0 };
-        let most = (RATIO * usual).max(usual + RISE);
+        let most = (RATIO * usual).max(usual + window.rise);
         let limit = LEAST_Z.max(self.score.level() + SIGMAS * self.score.sigma());
         let warm = self.usual.n() >= WARM;
         let much = window.hits >= window.fewest && share > most && z > limit;
         if !(warm && much && !window.harmless) {
             (self.hot, self.calm) = (0, self.calm.saturating_add(1));
             if n > 0.0 {
+                // A score is one only where it is known what is usual.
+                if self.usual.n() >= YOUNG {
+                    self.score.push(z, ALPHA);
+                }
                 self.usual.push(share, ALPHA);
-                self.score.push(z, ALPHA);
             }
             return Verdict::Usual(self.calm >= HOLD);
         }
@@ -109,7 +115,7 @@ mod tests {
 
     fn judged(share: &mut Share, minute: i64, n: u32, hits: u32) -> Verdict {
         let since = Time::from_ms(1_700_000_000_000 + minute * 60_000);
-        share.judge(Window { since, n, hits, fewest: 5, harmless: false })
+        share.judge(Window { since, n, hits, fewest: 5, rise: 0.05, harmless: false })
     }
 
     #[test]

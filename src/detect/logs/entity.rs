@@ -5,16 +5,17 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::alert::{Band, Subject};
+use crate::model::alert::Band;
 use crate::model::signal::Direction;
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS, duration_text};
-use crate::model::{Anomaly, AnomalyId, EntityRef, Level, LogLine, Time};
+use crate::model::{Anomaly, EntityRef, Level, LogLine, Time};
 use crate::templates::{Folder, Merge, Miner, TemplateId};
 
 use super::errors::Errors;
 use super::event::{self, Event};
 use super::mixture::{Closed, Mixture};
 use super::rate::Rate;
+use super::said::{BURST, ERRORS, MIXTURE, NEW, RATE, Said, VANISHED};
 use crate::detect::config::LogConfig;
 use crate::detect::share::Verdict;
 
@@ -23,6 +24,8 @@ const NEW_MS: i64 = 2 * MINUTE_MS;
 /// Half-life (ms) of the count of new error templates: an entity that words its errors anew all
 /// the time has to say more before it is believed.
 const NOVELTY_MS: f64 = 12.0 * HOUR_MS as f64;
+/// The share of each error in all lines is judged over so long (ms).
+const RATE_MS: i64 = 10 * MINUTE_MS;
 /// What stopped and stays away for so long (ms) is no longer expected.
 const GIVEN_UP_MS: i64 = DAY_MS;
 /// Text by which errors of any template are told of.
@@ -44,6 +47,9 @@ pub(super) struct EntityLog {
     /// The rest.
     others: Side,
     share: Errors,
+    /// All lines of the window in which the share of each error is judged.
+    window_since: Time,
+    window_n: u32,
     mixture: Mixture,
     /// The lines of a stack trace may come as records of their own.
     folder: Folder,
@@ -94,7 +100,9 @@ impl Side {
         }
         for merge in self.miner.take_merges() {
             told(Told::Merged(merge));
-            let Some(from) = self.rates.remove(&merge.from) else { continue };
+            let Some(from) = self.rates.remove(&merge.from) else {
+                continue;
+            };
             match self.rates.get_mut(&merge.into) {
                 Some(into) => {
                     if let Some(ended) = into.take_in(from, at) {
@@ -125,6 +133,8 @@ impl EntityLog {
             errors: Side::new(config.templates),
             others: Side::new(config.templates),
             share: Errors::default(),
+            window_since: now,
+            window_n: 0,
             mixture: Mixture::default(),
             folder: Folder::default(),
             since: line.at,
@@ -150,6 +160,7 @@ impl EntityLog {
         let event = event::read(line, &naming);
         let is_error = event.level >= Level::Error;
         self.share.count(is_error, look.now);
+        self.window_n = self.window_n.saturating_add(1);
         // What began with usual lines was watched while it was well; what began with an error is
         // heard of for the first time because it fails.
         let own = line.at.ms_since(self.since) >= i64::from(look.config.warm_up_s) * 1_000;
@@ -175,7 +186,9 @@ impl EntityLog {
 
     /// Another version may write other lines: their mixture and rhythm are learned anew.
     fn note_version(&mut self, line: &LogLine) {
-        let Some(version) = line.attributes.get("service.version") else { return };
+        let Some(version) = line.attributes.get("service.version") else {
+            return;
+        };
         if self.version.as_deref() == Some(version) {
             return;
         }
@@ -195,7 +208,9 @@ impl EntityLog {
 
     /// A template that had stopped is there again.
     fn came_back(&mut self, id: TemplateId, at: Time, out: &mut Vec<Anomaly>) {
-        let Some(rate) = self.others.rates.get_mut(&id) else { return };
+        let Some(rate) = self.others.rates.get_mut(&id) else {
+            return;
+        };
         if let Some(open) = rate.open.take() {
             out.push(Anomaly { at, until: Some(at), ..*open });
         }
@@ -213,7 +228,9 @@ impl EntityLog {
         let traffic = self.share.traffic();
         // Four new wordings in half a day are nothing out of the way.
         let needed = f64::from(config.new_lines) * (self.novelty / 4.0).clamp(1.0, 10.0);
-        let Some(rate) = self.errors.rates.get_mut(&id) else { return };
+        let Some(rate) = self.errors.rates.get_mut(&id) else {
+            return;
+        };
         let count = f64::from(rate.count);
         // More traffic brings more of each error.
         let usual = rate.usual.level() * traffic;
@@ -270,6 +287,7 @@ impl EntityLog {
     pub(super) fn tick(&mut self, look: Look<'_>, out: &mut Vec<Anomaly>) {
         let share = self.share.close(look.now, look.config.burst_lines);
         let mixture = self.mixture.close(look.now);
+        self.judge_rates(look, out);
         if look.backfill {
             return;
         }
@@ -287,11 +305,57 @@ impl EntityLog {
         let clear_ms = i64::from(config.clear_s) * 1_000;
         for rate in self.errors.rates.values_mut() {
             let quiet = now.ms_since(rate.last_hot) >= clear_ms;
-            if let Some(open) = rate.open.take_if(|_| quiet) {
+            if let Some(open) = rate.open.take_if(|o| quiet && o.detector != RATE) {
                 out.push(Anomaly { at: now, until: Some(rate.last_hot), ..*open });
                 // It has been told of once; from now on it counts as known.
                 rate.is_new = false;
             }
+        }
+    }
+
+    /// Errors that are a larger part of all lines than usual, for longer and by less than a burst.
+    fn judge_rates(&mut self, look: Look<'_>, out: &mut Vec<Anomaly>) {
+        let (now, since) = (look.now, self.window_since);
+        if now.ms_since(since) < RATE_MS {
+            return;
+        }
+        let n = std::mem::take(&mut self.window_n);
+        self.window_since = now;
+        for (id, rate) in &mut self.errors.rates {
+            let rise = match rate.close_window(since, n, look.config.burst_lines) {
+                Verdict::Unusual(rise) => rise,
+                Verdict::Doubtful => continue,
+                Verdict::Usual(over) => {
+                    if let Some(open) = rate.open.take_if(|o| over && o.detector == RATE) {
+                        out.push(Anomaly { at: now, until: Some(now), ..*open });
+                    }
+                    continue;
+                }
+            };
+            if let Some(open) = &mut rate.open {
+                (open.at, open.value) = (now, rise.share);
+                continue;
+            }
+            if look.backfill || !look.warm {
+                continue;
+            }
+            let text = self.errors.miner.text(*id).unwrap_or_default();
+            let mut why = format!(
+                "{:.1} % of the lines of {} since {} UTC are this error, usually {:.2} %: {text}",
+                100.0 * rise.share,
+                self.entity.name(),
+                rise.since.clock_text(),
+                100.0 * rise.usual
+            );
+            if let Some(trace) = &rate.trace {
+                why.push_str(&format!(" (for example in trace {trace})"));
+            }
+            let expected = Band { low: 0.0, mid: rise.usual, high: rise.most };
+            let (since, value, score) = (rise.since, rise.share, (rise.z / 2.0).min(100.0));
+            let said = Said { kind: RATE, since, at: now, value, expected, score, why };
+            let anomaly = said.about(&self.entity, text, Direction::High);
+            rate.open = Some(Box::new(anomaly.clone()));
+            out.push(anomaly);
         }
     }
 
@@ -312,7 +376,9 @@ impl EntityLog {
                 }
                 continue;
             }
-            let Some((patience_ms, established)) = rate.patience_ms() else { continue };
+            let Some((patience_ms, established)) = rate.patience_ms() else {
+                continue;
+            };
             if gone_ms <= patience_ms {
                 continue;
             }
@@ -428,44 +494,6 @@ impl EntityLog {
     pub(super) fn forget_before(&mut self, minute: i64) {
         for side in [&mut self.errors, &mut self.others] {
             side.rates.retain(|_, rate| rate.open.is_some() || rate.minute >= minute);
-        }
-    }
-}
-
-/// Detectors and their versions.
-const NEW: &str = "log-new/1";
-const BURST: &str = "log-burst/1";
-const VANISHED: &str = "log-vanished/1";
-const MIXTURE: &str = "log-mixture/1";
-const ERRORS: &str = "log-errors/1";
-
-/// What is said.
-struct Said {
-    kind: &'static str,
-    since: Time,
-    at: Time,
-    value: f64,
-    expected: Band,
-    score: f64,
-    why: String,
-}
-
-impl Said {
-    fn about(self, entity: &EntityRef, template: String, direction: Direction) -> Anomaly {
-        Anomaly {
-            id: AnomalyId::derive(self.since, &[&entity.to_string(), &template, self.kind]),
-            subject: Subject::LogTemplate { entity: entity.clone(), template },
-            detector: self.kind.to_owned(),
-            since: self.since,
-            at: self.at,
-            until: None,
-            value: self.value,
-            peak: self.value,
-            expected: self.expected,
-            score: self.score,
-            direction,
-            why: self.why,
-            unseen: false,
         }
     }
 }

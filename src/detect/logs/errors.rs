@@ -11,6 +11,8 @@ use crate::stats::RobustMean;
 const WINDOW_MS: i64 = 2 * MINUTE_MS;
 /// Weight of one window in the usual traffic: about three hours of memory.
 const ALPHA: f64 = 1.0 / 90.0;
+/// The share of errors must grow by this much.
+const RISE: f64 = 0.05;
 /// Lines that say little of the traffic.
 const FEW: f64 = 20.0;
 
@@ -54,7 +56,8 @@ impl Errors {
             return None;
         }
         let (since, n, hits) = (self.since, self.n, self.failed);
-        let verdict = self.share.judge(Window { since, n, hits, fewest, harmless: false });
+        let window = Window { since, n, hits, fewest, rise: RISE, harmless: false };
+        let verdict = self.share.judge(window);
         if matches!(verdict, Verdict::Usual(_)) {
             self.others.push(f64::from(n - hits), ALPHA);
         }

@@ -1,7 +1,7 @@
 //! Logs: what each entity writes, against its own past.
 //!
 //! Errors and worse: a **new** template, or a **burst** of a known one, in relation to the
-//! traffic; a rising **share of errors** where no one template stands out. Lines of any level: a
+//! traffic; one that is for longer a larger part of all lines (**rate**); a rising **share of errors** where no one template stands out. Lines of any level: a
 //! template that came like a clock and **vanished** while others go on, and a changed **mixture**
 //! of templates. New lines below error raise nothing by themselves.
 //!
@@ -13,6 +13,7 @@ mod errors;
 mod event;
 mod mixture;
 mod rate;
+mod said;
 #[cfg(test)]
 mod tests;
 
@@ -85,7 +86,9 @@ impl Logs {
             return;
         }
         let oldest = self.entities.iter().min_by_key(|(_, log)| (log.has_open(), log.heard_at));
-        let Some(oldest) = oldest.map(|(entity, _)| entity.clone()) else { return };
+        let Some(oldest) = oldest.map(|(entity, _)| entity.clone()) else {
+            return;
+        };
         if let Some(log) = self.entities.remove(&oldest) {
             self.shed += 1;
             out.extend(log.into_open().map(|a| Anomaly {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::detect::share::{Share, Verdict, Window};
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{Anomaly, Time};
 use crate::stats::RobustMean;
@@ -10,6 +11,8 @@ use crate::stats::RobustMean;
 const ALPHA: f64 = 1.0 / 60.0;
 /// Weight of one gap between lines in the usual gap.
 const GAP_ALPHA: f64 = 1.0 / 32.0;
+/// The share of one error in all lines must grow by this much.
+const RISE: f64 = 0.01;
 /// Gaps from which a template may be called regular.
 const FEWEST_GAPS: u32 = 24;
 /// Gaps from which a regular template is well established.
@@ -50,6 +53,9 @@ pub(super) struct Rate {
     /// Trace of a recent line.
     pub(super) trace: Option<String>,
     beat: Beat,
+    /// Lines in the longer window that shares are judged by, and their share of all lines.
+    window: u32,
+    share: Share,
     /// What is told of it and has not ended.
     pub(super) open: Option<Box<Anomaly>>,
 }
@@ -81,6 +87,8 @@ impl Rate {
             warns: false,
             trace: None,
             beat: Beat::default(),
+            window: 0,
+            share: Share::default(),
             open: None,
         }
     }
@@ -92,6 +100,7 @@ impl Rate {
             self.close_minute(minute, at);
         }
         self.count = self.count.saturating_add(1);
+        self.window = self.window.saturating_add(1);
         if at > self.last {
             self.beat.push(self.last, at);
             self.last = at;
@@ -110,6 +119,13 @@ impl Rate {
             }
         }
         (self.minute, self.count, self.since) = (minute, 0, at);
+    }
+
+    /// Closes the longer window of `n` lines of any kind; `fewest` lines of its own below which no
+    /// share is unusual.
+    pub(super) fn close_window(&mut self, since: Time, n: u32, fewest: u32) -> Verdict {
+        let hits = std::mem::take(&mut self.window);
+        self.share.judge(Window { since, n, hits, fewest, rise: RISE, harmless: false })
     }
 
     /// How long (ms) it may stay away, when it comes like a clock; with whether that is well
@@ -158,6 +174,7 @@ impl Rate {
         self.last_hot = self.last_hot.max(from.last_hot);
         self.warns |= from.warns;
         self.trace = self.trace.take().or(from.trace);
+        self.window = self.window.saturating_add(from.window);
         // Two streams of lines in one: what was regular in each is not in both.
         self.beat = Beat::default();
         if self.open.is_none() {

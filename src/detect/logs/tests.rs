@@ -142,6 +142,21 @@ fn a_burst_of_a_known_error_is_told_unless_traffic_explains_it() {
 }
 
 #[test]
+fn an_error_that_slowly_becomes_a_larger_part_is_told() {
+    let mut writer = Writer::taught();
+    let said = writer.run(2_400, |w| {
+        w.usual(4.0);
+        if w.at.ms() / 1_000 % 5 == 3 {
+            w.write(Level::Error, format!("payment {} declined by bank with code 7", w.at.ms()));
+        }
+    });
+    assert_eq!(kinds(&said), [("log-rate/1", false)], "{said:?}");
+    assert!(said[0].why.contains("are this error, usually 0.9"), "{}", said[0].why);
+    let said = writer.run(2_400, |w| w.usual(4.0));
+    assert_eq!(kinds(&said), [("log-rate/1", true)]);
+}
+
+#[test]
 fn a_heartbeat_that_stops_is_told_and_ends_when_it_is_back() {
     let beat = |w: &mut Writer| {
         if w.at.ms() / 1_000 % 10 != 0 {

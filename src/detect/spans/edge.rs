@@ -31,6 +31,8 @@ const YOUNG: u32 = 3;
 /// A slowdown matters from this factor and this much (ms): people don't feel less.
 const SLOWER: f64 = 1.5;
 const SLOWER_MS: f64 = 25.0;
+/// The share of slow or failed calls must grow by this much.
+const RISE: f64 = 0.05;
 /// Slow or failed calls in a window below which nothing is unusual.
 const FEWEST: u32 = 5;
 
@@ -112,7 +114,9 @@ impl EdgeState {
         if !self.operations.contains_key(name) {
             self.operations.insert(name.to_owned(), Operation { since: now, ..Default::default() });
         }
-        let Some(operation) = self.operations.get_mut(name) else { return false };
+        let Some(operation) = self.operations.get_mut(name) else {
+            return false;
+        };
         let much = |ms: f64| (SLOWER * ms).max(ms + SLOWER_MS);
         let slow = operation.slow_ms.is_some_and(|ms| call.ms > ms);
         let very = operation.slow_ms.is_some_and(|ms| call.ms > much(ms));
@@ -166,6 +170,7 @@ impl Operation {
             n: self.n,
             hits: self.failed,
             fewest: FEWEST,
+            rise: RISE,
             harmless: false,
         };
         let failed = self.failed_share.judge(window);
