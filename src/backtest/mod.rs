@@ -6,6 +6,7 @@
 //! the reading of sources and the writing of files: nothing reaches the bot's store or its chats.
 
 mod differ;
+mod files;
 mod history;
 mod html;
 mod moment;
@@ -23,6 +24,7 @@ mod truth;
 mod when;
 
 pub use differ::{Difference, Pair};
+pub use files::ScoreFiles;
 pub use history::{History, read_csv};
 pub use pace::Pace;
 pub use prometheus::{Range, Reading, read_prometheus};

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::correlate::{self, Correlator};
 use crate::detect::business::alert_weighed;
+use crate::detect::slo::Objective;
 use crate::detect::{self, Counts, Shard, lifecycle};
 use crate::model::alert::{Band, Subject};
 use crate::model::{
@@ -33,6 +34,8 @@ pub struct Setup {
     pub correlate: correlate::Config,
     /// Who calls whom, as far as it is declared.
     pub graph: Graph,
+    /// Service level objectives.
+    pub objectives: Vec<Objective>,
     /// Maintenance windows.
     pub silences: Vec<Silence>,
 }
@@ -109,7 +112,7 @@ impl Run {
         let mut correlator = Correlator::new(setup.correlate.clone());
         correlator.learn(setup.graph.clone(), Vec::new(), setup.silences.clone());
         Self {
-            shard: Shard::new(setup.detect.clone()),
+            shard: Shard::new(setup.detect.clone()).with_objectives(setup.objectives.clone()),
             correlator,
             setup,
             since: None,
@@ -174,9 +177,11 @@ impl Run {
 
     fn is_end_of_history(&self, anomaly: &Anomaly) -> bool {
         let Subject::Missing { entity, .. } = &anomaly.subject else { return false };
-        // A whole source is silent when all of its entities are.
-        let end = self.ends.get(entity).or_else(|| self.ends.values().max());
-        end.is_some_and(|end| anomaly.since >= *end)
+        match self.ends.get(entity) {
+            Some(end) => anomaly.since >= *end,
+            // Files have no collector that could fall silent.
+            None => !self.ends.is_empty(),
+        }
     }
 
     fn note(&mut self, anomaly: Anomaly, now: Time) {

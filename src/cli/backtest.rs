@@ -9,7 +9,7 @@ use clap::ValueEnum;
 use super::start::{self, Stop, code};
 use super::{complain, write};
 use crate::backtest::{
-    History, Outcome, Pace, Range, Read, Report, Run, Scored, Setup, Truth, read_csv,
+    History, Outcome, Pace, Range, Read, Report, Run, ScoreFiles, Scored, Setup, Truth, read_csv,
     read_prometheus, score_tree, time_of,
 };
 use crate::config::Config;
@@ -49,8 +49,9 @@ pub(super) struct Args {
     #[arg(long, value_name = "DIR")]
     csv_dir: Option<PathBuf>,
     /// Writes `timestamp,value,anomaly_score` for every row into the same paths below this folder
-    /// (of several value columns the first one's value), and nothing else.
-    #[arg(long, value_name = "DIR", requires = "csv_dir")]
+    /// (of several value columns the first one's value), and nothing else; of a server, one file for
+    /// each series beside the report.
+    #[arg(long, value_name = "DIR")]
     scores: Option<PathBuf>,
     /// Start of what is judged: 2026-11-14T08:00:00Z, 2026-11-14, -7d. What lies before only
     /// teaches. Left out: the start of the files, or a week ago.
@@ -93,7 +94,8 @@ fn indicator(text: &str) -> Result<Indicator, String> {
 /// # Errors
 /// [`Stop`] where the arguments can't be put to work.
 pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if let (Some(from), Some(to)) = (&args.csv_dir, &args.scores) {
+    let is_server = args.source == Some(Source::Prometheus);
+    if let (Some(from), Some(to), false) = (&args.csv_dir, &args.scores, is_server) {
         return scores(from, to, args.json);
     }
     let now = wall_now();
@@ -148,6 +150,7 @@ fn setup(name: &str, config: &Config, since: Time, until: Time) -> Setup {
         detect: config.detect.clone(),
         correlate: config.correlate.clone(),
         graph: config.graph.graph(),
+        objectives: config.slo.clone(),
         silences: config.maintenance.iter().flat_map(|m| m.silences(since, until)).collect(),
     }
 }
@@ -225,12 +228,19 @@ fn of_prometheus(args: &Args, truth: &Truth, now: Time) -> anyhow::Result<Report
         .map(|(name, config)| Run::new(setup(name, config, since, until), Default::default()))
         .collect();
     let teach_ms = i64::from(server.backfill_days) * DAY_MS;
+    let wrong = |e: std::io::Error| {
+        let folder = args.scores.as_deref().unwrap_or(Path::new("")).display().to_string();
+        Stop::usage(format!("--scores {folder} can't be written: {e}"))
+    };
+    let mut files = args.scores.as_deref().map(ScoreFiles::new).transpose().map_err(wrong)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let reading =
         runtime.block_on(read_prometheus(server, Range { since, until, teach_ms }, |batch| {
-            runs.iter_mut().for_each(|run| run.take(batch))
+            runs.iter_mut().for_each(|run| run.take(batch));
+            files.iter_mut().for_each(|files| files.take(batch));
         }));
     let reading = reading.map_err(|fault: Fault| anyhow::anyhow!(fault.chain()))?;
+    let written = files.map(ScoreFiles::finish).transpose().map_err(wrong)?;
     if reading.n_points == 0 {
         let text = format!(
             "The server `{}` has no point for {} to {} ({} questions asked). Choose another --from \
@@ -248,6 +258,10 @@ fn of_prometheus(args: &Args, truth: &Truth, now: Time) -> anyhow::Result<Report
         n_points: reading.n_points,
         step_ms: reading.step_ms,
         gaps: reading.gaps,
+        notes: written
+            .into_iter()
+            .map(|(n, rows)| format!("Scores: {rows} rows in {n} files."))
+            .collect(),
         ..Read::default()
     };
     Ok(Report::new(read, runs.into_iter().map(Run::finish).collect(), truth))

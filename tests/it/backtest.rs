@@ -207,7 +207,9 @@ async fn what_a_real_prometheus_has_kept_is_read_in_stretches() {
         (path(folder.path(), "nightjar.toml"), path(folder.path(), "labels.csv"));
     let (from, to) = (from.to_string(), (START_S + (MINUTES - 1) * 60).to_string());
     let args = ["--source", "prometheus", "--config", &config, "--labels", &labels];
-    let args = [&args as &[&str], &["--from", &from, "--to", &to, "--json"]].concat();
+    let scores = path(folder.path(), "scores");
+    let args =
+        [&args as &[&str], &["--from", &from, "--to", &to, "--json", "--scores", &scores]].concat();
     let own = args.iter().map(|a| (*a).to_owned()).collect::<Vec<_>>();
     let work = move || run(&own.iter().map(String::as_str).collect::<Vec<_>>());
     let (code, said) = tokio::task::spawn_blocking(work).await.expect("it ends");
@@ -221,6 +223,10 @@ async fn what_a_real_prometheus_has_kept_is_read_in_stretches() {
     let score = &side["against_labels"]["anomalies"];
     assert_eq!((&score["n_found"], &score["n_right"]), (&1.into(), &1.into()), "{side:#}");
     assert_eq!(side["figures"]["n_incidents"], 1);
+
+    let written = folder.path().join("scores/checkout/latency.csv");
+    let written = std::fs::read_to_string(written).expect("one file a series");
+    assert_eq!(written.lines().count() as i64, MINUTES - 1_200 + 1, "what teaches is not written");
 
     let away = "[[prometheus]]\nname = \"away\"\nurl = \"http://127.0.0.1:9\"\ntimeout_s = 1\n";
     write(folder.path(), "away.toml", away);
