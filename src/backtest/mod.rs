@@ -28,7 +28,7 @@ pub use files::ScoreFiles;
 pub use history::{History, read_csv};
 pub use pace::Pace;
 pub use prometheus::{Range, Reading, read_prometheus};
-pub use report::{Differences, Figures, Lasted, Read, Report, Side};
+pub use report::{Differences, Figures, Lasted, Read, Report, Side, Spending};
 pub use rows::{Broken, Form, Notes, Reader, Row};
 pub use run::{Claim, Outcome, Picture, Run, Setup};
 pub use score::{Failure, Scored, score, score_tree};

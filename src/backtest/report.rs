@@ -47,6 +47,19 @@ pub struct Lasted {
     pub longest_s: f64,
 }
 
+/// What was asked for of anomalies a day, and what was told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
+pub struct Spending {
+    /// Anomalies a day asked for.
+    pub asked_per_day: f64,
+    /// Told as a share of what was asked for over the whole time.
+    pub spent_ratio: f64,
+    /// Days (UTC) on which more was told.
+    pub days_above: usize,
+    /// Days (UTC) with something told.
+    pub days_with_any: usize,
+}
+
 /// The figures of one configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Figures {
@@ -56,6 +69,8 @@ pub struct Figures {
     pub n_anomalies: usize,
     /// Anomalies told a day, on average.
     pub anomalies_a_day: f64,
+    /// The alert budget, where there is one.
+    pub budget: Option<Spending>,
     /// The day with the most, and how many.
     pub busiest_day: Option<(String, usize)>,
     /// How long anomalies lasted.
@@ -181,6 +196,13 @@ impl Figures {
             *by_day.entry(claim.told_at.minute_text()[..10].to_owned()).or_default() += 1;
             *by_detector.entry(claim.anomaly.detector.clone()).or_default() += 1;
         }
+        let asked = outcome.asked_per_day;
+        let budget = (asked > 0.0).then(|| Spending {
+            asked_per_day: asked,
+            spent_ratio: outcome.claims.len() as f64 / (asked * days.max(1.0)),
+            days_above: by_day.values().filter(|n| **n as f64 > asked).count(),
+            days_with_any: by_day.len(),
+        });
         let busiest_day =
             by_day.into_iter().max_by_key(|(day, n)| (*n, std::cmp::Reverse(day.clone())));
         let lasted = |since: Time, until: Option<Time>| until.unwrap_or(end).ms_since(since).max(0);
@@ -192,6 +214,7 @@ impl Figures {
             days,
             n_anomalies: outcome.claims.len(),
             anomalies_a_day: outcome.claims.len() as f64 / days.max(1.0),
+            budget,
             busiest_day,
             anomalies_lasted: Lasted::of(claims.collect()),
             n_alerts: [Severity::Critical, Severity::Warning, Severity::Info].map(n_severity),

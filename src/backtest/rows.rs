@@ -123,7 +123,7 @@ impl Row<'_> {
         let word = String::from_utf8_lossy(self.label?).trim().to_ascii_lowercase();
         match word.parse::<f64>() {
             Ok(n) if n > 0.0 => Some(true),
-            Ok(n) if n == 0.0 => Some(false),
+            Ok(0.0) => Some(false),
             _ if YES.contains(&word.as_str()) => Some(true),
             _ if NO.contains(&word.as_str()) => Some(false),
             _ => None,
@@ -261,7 +261,7 @@ impl<R: Read> Reader<R> {
             let number = std::str::from_utf8(field).ok().and_then(|t| t.parse::<f64>().ok());
             *value = number.filter(|n| n.is_finite()).unwrap_or(f64::NAN);
             let is_word = |w: &&str| field.eq_ignore_ascii_case(w.as_bytes());
-            if number.is_none() && !MISSING.iter().any(|w| is_word(&w)) {
+            if number.is_none() && !MISSING.iter().any(is_word) {
                 self.notes.bad_values += 1;
                 if self.notes.first_bad_value.is_none() {
                     self.notes.first_bad_value = Some((line, shown(field)));

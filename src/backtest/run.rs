@@ -20,8 +20,8 @@ const BEFORE: usize = 90;
 /// Points drawn of one anomaly at most, and after its end.
 const DRAWN: usize = 400;
 const AFTER: usize = 45;
-/// Anomalies that are drawn at most; the first ones.
-const CAPTURES: usize = 160;
+/// Anomalies that are drawn at most: the strongest, as far as they are over, and those under way.
+const CAPTURES: usize = 120;
 
 /// What a run is configured to do.
 #[derive(Clone, Debug, Default)]
@@ -72,6 +72,8 @@ pub struct Outcome {
     pub since: Time,
     /// Last time judged.
     pub until: Time,
+    /// Anomalies a day that were asked for; 0: no budget.
+    pub asked_per_day: f64,
     /// Series followed.
     pub n_series: usize,
     /// What became of the points.
@@ -82,7 +84,7 @@ pub struct Outcome {
     pub alerts: Vec<Alert>,
     /// Incidents in order of opening; those that became part of another are left out.
     pub incidents: Vec<Incident>,
-    /// Pictures of the first anomalies.
+    /// Pictures of the strongest anomalies.
     pub pictures: Vec<Picture>,
 }
 
@@ -166,6 +168,7 @@ impl Run {
             name: self.setup.name,
             since: self.since.unwrap_or_default(),
             until: self.until,
+            asked_per_day: self.setup.detect.budget.anomalies_per_day,
             n_series: self.shard.n_series(),
             counts: self.shard.counts(),
             claims,
@@ -190,8 +193,8 @@ impl Run {
             known.anomaly = anomaly;
             return;
         }
-        if let (Subject::Series { series }, true) =
-            (&anomaly.subject, self.pictures.len() < CAPTURES)
+        if let Subject::Series { series } = &anomaly.subject
+            && self.has_place()
         {
             let points: Vec<Point> =
                 self.recent.get(&series.id).into_iter().flatten().copied().collect();
@@ -208,6 +211,17 @@ impl Run {
         }
         self.order.push(id);
         self.claims.insert(id, Claim { anomaly, told_at: now });
+    }
+
+    /// Whether one more can be drawn: the weakest that is over makes room.
+    fn has_place(&mut self) -> bool {
+        if self.pictures.len() < CAPTURES {
+            return true;
+        }
+        let score = |p: &Picture| self.claims.get(&p.anomaly).map_or(0.0, |c| c.anomaly.score);
+        let over = self.pictures.iter().enumerate().filter(|(_, p)| !p.is_open());
+        let weakest = over.min_by(|a, b| score(a.1).total_cmp(&score(b.1))).map(|(i, _)| i);
+        weakest.map(|i| self.pictures.remove(i)).is_some()
     }
 
     fn hear(&mut self, alert: Alert, now: Time) {

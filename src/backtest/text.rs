@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 
 use super::report::{Differences, Figures, Lasted, Report, Side, end_of};
 use super::truth::Score;
+use crate::model::figure::{count_text, n_of};
 use crate::model::time::duration_text;
-use crate::model::{Incident, Severity};
+use crate::model::{Incident, Severity, figure};
 
 /// Incidents and anomalies listed at most; the HTML and the JSON have all.
 const LISTED: usize = 20;
@@ -18,9 +19,9 @@ impl Report {
         let read = &self.read;
         let _ = writeln!(
             out,
-            "Read {} series with {} points from {}, one every {}.",
+            "Read {} series with {} points from {}, usually one every {}.",
             read.n_series,
-            read.n_points,
+            count_text(read.n_points),
             read.from,
             duration_text(read.step_ms)
         );
@@ -99,7 +100,17 @@ pub(super) fn figures_text(f: &Figures) -> Vec<String> {
     } else if critical + warning == 0 && info > 0 {
         incidents.push_str(": alerts of severity info open none by themselves");
     }
-    vec![anomalies, alerts, incidents]
+    let budget = match f.budget {
+        Some(b) => format!(
+            "budget     {} a day asked for, {:.0} % of it spent; more on {} of {}",
+            figure(b.asked_per_day, ""),
+            b.spent_ratio * 100.0,
+            b.days_above,
+            n_of(f.days.ceil() as u64, "day")
+        ),
+        None => "budget     none asked for".to_owned(),
+    };
+    vec![anomalies, budget, alerts, incidents]
 }
 
 fn lasted_text(lasted: &Lasted) -> String {
@@ -114,16 +125,17 @@ fn lasted_text(lasted: &Lasted) -> String {
 
 /// Precision, recall and latency in one line.
 pub(super) fn score_text(score: &Score) -> String {
-    let share =
-        |share: Option<f64>| share.map_or("no share".to_owned(), |s| format!("{:.0} %", s * 100.0));
+    let share = |word: &str, share: Option<f64>| {
+        share.map_or(String::new(), |s| format!(" ({word} {:.0} %)", s * 100.0))
+    };
     let mut text = format!(
-        "found {} of {} faults (recall {}), {} of {} right (precision {})",
+        "found {} of {}{}, {} of {} told right{}",
         score.n_found,
-        score.n_faults,
-        share(score.recall),
+        n_of(score.n_faults as u64, "fault"),
+        share("recall", score.recall),
         score.n_right,
         score.n_told,
-        share(score.precision)
+        share("precision", score.precision)
     );
     if let Some(f1) = score.f1 {
         text.push_str(&format!(", F1 {f1:.2}"));

@@ -1,5 +1,6 @@
 //! `nightjar backtest`: its arguments, what is read and run, and what is said at the end.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Instant;
@@ -225,7 +226,7 @@ fn of_prometheus(args: &Args, truth: &Truth, now: Time) -> anyhow::Result<Report
     let server = server(&configurations[0].1, args.server.as_deref(), &path)?;
     let mut runs: Vec<Run> = configurations
         .iter()
-        .map(|(name, config)| Run::new(setup(name, config, since, until), Default::default()))
+        .map(|(name, config)| Run::new(setup(name, config, since, until), BTreeMap::new()))
         .collect();
     let teach_ms = i64::from(server.backfill_days) * DAY_MS;
     let wrong = |e: std::io::Error| {
@@ -236,8 +237,12 @@ fn of_prometheus(args: &Args, truth: &Truth, now: Time) -> anyhow::Result<Report
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let reading =
         runtime.block_on(read_prometheus(server, Range { since, until, teach_ms }, |batch| {
-            runs.iter_mut().for_each(|run| run.take(batch));
-            files.iter_mut().for_each(|files| files.take(batch));
+            for run in &mut runs {
+                run.take(batch);
+            }
+            if let Some(files) = &mut files {
+                files.take(batch);
+            }
         }));
     let reading = reading.map_err(|fault: Fault| anyhow::anyhow!(fault.chain()))?;
     let written = files.map(ScoreFiles::finish).transpose().map_err(wrong)?;

@@ -111,7 +111,12 @@ fn a_report_tells_what_would_have_been_told_and_the_difference() {
         said.contains("broken.csv: not read: line 1: There is no column `timestamp`"),
         "{said}"
     );
-    assert!(said.contains("anomalies: found 1 of 1 faults (recall 100 %), 1 of 1 right"), "{said}");
+    assert!(
+        said.contains(
+            "anomalies: found 1 of 1 fault (recall 100 %), 1 of 1 told right (precision 100 %)"
+        ),
+        "{said}"
+    );
     assert!(said.contains("anomalies  only A 1, only B 0, both 0"), "{said}");
     assert!(said.contains("checkout-latency"), "{said}");
     let page = std::fs::read_to_string(at.join("r.html")).expect("written");

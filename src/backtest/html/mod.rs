@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 use super::report::{Report, Side};
 use super::run::Picture;
 use crate::chart::{self, Chart, Mark, MarkKind, Theme};
+use crate::model::figure::count_text;
 use crate::model::time::{MINUTE_MS, duration_text};
 use crate::model::{AnomalyId, Time};
 
@@ -30,11 +31,11 @@ impl Report {
             "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
              <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
              <title>Backtest of {}</title><style>{STYLE}</style></head><body><main>\
-             <h1>Backtest of {}</h1><p class=\"soft\">{} series, {} points, one every {}. Written {}.</p>",
+             <h1>Backtest of {}</h1><p class=\"soft\">{} series, {} points, usually one every {}. Written {}.</p>",
             escaped(&read.from),
             escaped(&read.from),
             read.n_series,
-            read.n_points,
+            count_text(read.n_points),
             duration_text(read.step_ms),
             at.minute_text()
         );

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::super::differ::Difference;
 use super::super::report::{Report, Side, end_of, told};
 use super::super::text::{figures_text, score_text, severity_word};
+use super::super::truth::Score;
 use super::{ROWS, escaped};
 use crate::model::time::duration_text;
 use crate::model::{Incident, Time, figure};
@@ -40,19 +41,10 @@ pub(super) fn figures(out: &mut String, report: &Report) {
         }
         out.push_str("</tr>");
     }
-    let labelled: [(&str, fn(&Side) -> Option<String>); 2] = [
-        ("anomalies against labels", |s| s.anomalies.as_ref().map(score_text)),
-        ("incidents against labels", |s| s.incidents.as_ref().map(score_text)),
-    ];
-    for (head, text) in labelled {
-        if report.sides.iter().any(|s| text(s).is_some()) {
-            let _ = write!(out, "<tr><th>{head}</th>");
-            for side in &report.sides {
-                let _ = write!(out, "<td>{}</td>", escaped(&text(side).unwrap_or_default()));
-            }
-            out.push_str("</tr>");
-        }
-    }
+    let anomalies = report.sides.iter().map(|s| s.anomalies.as_ref()).collect();
+    labelled(out, "anomalies against labels", anomalies);
+    let incidents = report.sides.iter().map(|s| s.incidents.as_ref()).collect();
+    labelled(out, "incidents against labels", incidents);
     out.push_str("<tr><th>points</th>");
     for side in &report.sides {
         let c = &side.outcome.counts;
@@ -63,6 +55,19 @@ pub(super) fn figures(out: &mut String, report: &Report) {
         );
     }
     out.push_str("</tr></table>");
+}
+
+/// A line of how well it was told; nothing where nothing is labelled.
+fn labelled(out: &mut String, head: &str, scores: Vec<Option<&Score>>) {
+    if scores.iter().all(Option::is_none) {
+        return;
+    }
+    let _ = write!(out, "<tr><th>{head}</th>");
+    for score in scores {
+        let _ =
+            write!(out, "<td>{}</td>", score.map_or(String::new(), |s| escaped(&score_text(s))));
+    }
+    out.push_str("</tr>");
 }
 
 /// All incidents of a configuration.
