@@ -91,7 +91,7 @@ pub(super) fn incidents(out: &mut String, of: &str, side: &Side) {
         let _ = write!(
             out,
             "<tr><td class=\"n\">{}</td><td class=\"t\">{}</td><td class=\"n\">{}</td>\
-             <td class=\"n\">{}</td><td class=\"{severity}\">{severity}</td><td>{}</td>\
+             <td class=\"n\">{}</td><td class=\"{severity}\">{severity}</td><td class=\"w\">{}</td>\
              <td>{}{rest}</td><td class=\"n\">{}</td></tr>",
             incident.number,
             incident.onset_at.minute_text(),
