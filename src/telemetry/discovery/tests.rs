@@ -133,7 +133,9 @@ fn every_recipe_finds_its_signals_as_exporters_name_them() {
     traefik: requests.rate, requests.errors, requests.duration of service.name=shop-web-80
     prometheus-self: requests.rate, requests.errors, requests.duration of service.name=prometheus
     up: up of service.name=orders
-    blackbox: probe, probe.duration of service.name=https://example.com
+    blackbox: probe, probe.duration, certificate of service.name=https://example.com
+    cert-manager: certificate of tls.certificate.name=shop-tls
+    kube-quota: quota of k8s.namespace.name=shop
     kube-replicas: replicas of service.name=orders
     kube-statefulset: replicas of service.name=orders-db
     kube-daemonset: replicas of service.name=cni
