@@ -4,10 +4,12 @@
 //! everywhere else it lies below and follows how far the values are from their long-run level, so
 //! that the rows of an episode stay above the ordinary ones.
 
+use std::sync::LazyLock;
+
 use serde::{Deserialize, Serialize};
 
 use super::episode::{Episodes, Told};
-use super::pool::Class;
+use super::pool::{Class, Pool};
 use super::sketch::log2;
 use super::track::{Judgement, Track};
 
@@ -40,7 +42,7 @@ pub struct Entity {
 pub struct Verdict {
     /// 0 to 1, never saturating: ranks rows of all entities.
     pub score: f64,
-    /// The row as part of an episode; its onset surprise is the calibrated p-value.
+    /// The row as part of an episode, by the past of this entity alone; see [`Self::onset_nats`].
     pub told: Told,
     /// Index of the series with the most evidence.
     pub series: usize,
@@ -48,6 +50,19 @@ pub struct Verdict {
     pub class: Class,
     /// What that series looks like.
     pub judgement: Judgement,
+}
+
+/// What the pool makes of onsets before it has learned from anybody: the same for all, so that a
+/// verdict depends on its own series alone.
+static DEFAULT: LazyLock<Pool> = LazyLock::new(Pool::onsets);
+
+impl Verdict {
+    /// `-ln p` of the onset, `p` being the chance that a row of a quiet series of this class is the
+    /// onset of such an episode; `None` when the row is no onset.
+    #[must_use]
+    pub fn onset_nats(&self) -> Option<f32> {
+        self.told.onset_surprise.map(|own| DEFAULT.surprise(self.class, own))
+    }
 }
 
 impl Entity {
