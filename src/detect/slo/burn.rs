@@ -15,6 +15,11 @@ use crate::model::time::{HOUR_MS, MINUTE_MS};
 /// 14.4 times as fast as it may. Such a threshold is lowered to nearly everything failing.
 const MOST_SHARE: f64 = 0.95;
 
+/// Burn rates below which a page and a ticket stay silent however short the objective's window is:
+/// at 1 the budget lasts exactly its window, and half of it must be left over for a page.
+const LEAST_PAGE: f64 = 2.0;
+const LEAST_TICKET: f64 = 1.0;
+
 /// How urgent a burn is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(super) enum Urgency {
@@ -43,10 +48,14 @@ pub(super) const RULES: [Rule; 3] = [
 
 impl Rule {
     /// The burn rate from which it speaks, for a window of so many hours and a budget (share that
-    /// may be bad).
+    /// may be bad). Infinite where the rule looks back further than the objective does.
     pub(super) fn threshold(&self, window_h: f64, budget: f64) -> f64 {
-        let rate = self.spent * window_h / (self.long_ms as f64 / HOUR_MS as f64);
-        rate.min(MOST_SHARE / budget)
+        let long_h = self.long_ms as f64 / HOUR_MS as f64;
+        if long_h > window_h {
+            return f64::INFINITY;
+        }
+        let least = if self.urgency == Urgency::Page { LEAST_PAGE } else { LEAST_TICKET };
+        (self.spent * window_h / long_h).max(least).min(MOST_SHARE / budget)
     }
 }
 

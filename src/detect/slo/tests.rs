@@ -93,7 +93,19 @@ fn the_table_of_the_workbook_follows_from_the_budget() {
     for (rate, wanted) in rates.into_iter().zip([14.4, 6.0, 1.0]) {
         assert!((rate - wanted).abs() < 1e-9, "{rate} and {wanted}");
     }
-    // Over four weeks the same shares of the budget are 13.44, 5.6 and 14/15.
+    // Short windows scale by the share of the budget, but what burns slower than it may is never
+    // told, nor paged below twice that; three days say nothing of one.
+    for (days, wanted) in [
+        (1.0, [2.0, 2.0, f64::INFINITY]),
+        (7.0, [3.36, 2.0, 1.0]),
+        (31.0, [14.88, 6.2, 31.0 / 30.0]),
+    ] {
+        for (rule, wanted) in RULES.into_iter().zip(wanted) {
+            let rate = rule.threshold(days * 24.0, 0.001);
+            assert!(rate == wanted || (rate - wanted).abs() < 1e-9, "{days} days: {rate}");
+        }
+    }
+    // Over four weeks the same shares of the budget are 13.44 and 5.6.
     let rates = RULES.map(|r| r.threshold(28.0 * 24.0, 0.001));
     assert!((rates[0] - 13.44).abs() < 1e-9 && (rates[1] - 5.6).abs() < 1e-9);
     // A promise of 90 % can't burn 14.4 times as fast as it may; it tells when all fails.
