@@ -15,6 +15,12 @@ pub struct Config {
     /// A value is outside when it is this many robust standard deviations (or their equivalent)
     /// from what is expected. Lower finds more and errs more.
     pub threshold: f64,
+    /// A departure that is neither far out nor lasting is called only when the chance that a quiet
+    /// point of the series begins like it, by the series' own past, is below this.
+    pub unusual_p: f64,
+    /// A series that leaves its band more often than this a day by its own nature is told of only
+    /// when it is worse than that. Error ratios, availability and traffic are never excused.
+    pub usual_per_day: f64,
     /// How long a departure must last before it is called an anomaly, in seconds of event time.
     pub hold_s: u32,
     /// How long it must be back before an anomaly has ended, in seconds of event time.
@@ -106,6 +112,8 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             threshold: 4.0,
+            unusual_p: 0.001,
+            usual_per_day: 0.5,
             hold_s: 60,
             clear_s: 120,
             warm_up_points: 40,

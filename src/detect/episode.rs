@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::grounds::Surprise;
+use super::usual::severity;
 use crate::model::Time;
 use crate::model::alert::Band;
 use crate::model::signal::Direction;
@@ -10,6 +12,8 @@ use crate::model::signal::Direction;
 const OUTSIDE: f64 = 0.65;
 /// An episode goes on while the score is above this share of the threshold.
 const HYSTERESIS: f64 = 0.75;
+/// Points rarer than this many times the least surprise (nats) are never excused as usual.
+const EXCUSED: f64 = 1.0;
 /// A called episode is told again after this long (ms), or when it got a quarter worse.
 const RETELL_MS: i64 = 60_000;
 
@@ -21,6 +25,8 @@ pub(super) struct Claim {
     pub(super) score: f64,
     pub(super) expected: Band,
     pub(super) detector: &'static str,
+    /// What the ensemble said of the point.
+    pub(super) surprise: Surprise,
 }
 
 /// Times and thresholds of an episode.
@@ -31,6 +37,11 @@ pub(super) struct Rules {
     pub(super) clear_ms: i64,
     /// Points outside before it is called.
     pub(super) least_points: u32,
+    /// How surprising its points must be by the series' own past (nats), unless it is far out or
+    /// lasts; 0 while that past is too short to say.
+    pub(super) least_nats: f64,
+    /// It must be worse than this ([`severity`]): such departures are usual for the series.
+    pub(super) usual: Option<f64>,
 }
 
 /// A departure under way.
@@ -50,6 +61,8 @@ pub(super) struct Episode {
     n_in: u32,
     told_at: Time,
     told_score: f64,
+    #[serde(default)]
+    pub(super) surprise: Surprise,
 }
 
 /// What changed by one point.
@@ -86,6 +99,7 @@ impl Episode {
             n_in: 0,
             told_at: claim.at,
             told_score: 0.0,
+            surprise: claim.surprise,
         }
     }
 
@@ -100,6 +114,7 @@ impl Episode {
         self.value = claim.value;
         self.expected = claim.expected;
         let edge = if self.called { HYSTERESIS * rules.threshold } else { rules.threshold };
+        self.surprise.join(&claim.surprise);
         if claim.score >= edge {
             self.last_out = claim.at;
             self.n_out += 1;
@@ -122,8 +137,13 @@ impl Episode {
             if share < OUTSIDE {
                 return Step::Dropped;
             }
-            let held = self.last_out.ms_since(self.since) >= rules.hold_ms;
-            if held && self.n_out >= rules.least_points && claim.score >= edge {
+            let lasted_ms = self.last_out.ms_since(self.since);
+            let held = lasted_ms >= rules.hold_ms;
+            if held
+                && self.n_out >= rules.least_points
+                && claim.score >= edge
+                && self.weighs_enough(rules, lasted_ms)
+            {
                 self.called = true;
                 return self.tell(Step::Called);
             }
@@ -139,6 +159,25 @@ impl Episode {
         Step::Quiet
     }
 
+    /// How bad it has been so far; `None` while it was not even held.
+    pub(super) fn severity(&self, rules: &Rules) -> Option<f64> {
+        let lasted_ms = self.last_out.ms_since(self.since);
+        let held = lasted_ms >= rules.hold_ms && self.n_out >= rules.least_points;
+        let holds = lasted_ms as f64 / rules.hold_ms.max(1) as f64;
+        held.then(|| severity(self.score / rules.threshold, holds))
+    }
+
+    fn weighs_enough(&self, rules: &Rules, lasted_ms: i64) -> bool {
+        let times = self.score / rules.threshold;
+        let holds = lasted_ms as f64 / rules.hold_ms.max(1) as f64;
+        // What its own past has not seen the like of is never excused by habit.
+        let known = f64::from(self.surprise.nats()) < EXCUSED * rules.least_nats;
+        if known && rules.usual.is_some_and(|usual| severity(times, holds) < usual) {
+            return false;
+        }
+        rules.least_nats <= 0.0 || self.surprise.suffices(rules.least_nats, times, holds)
+    }
+
     fn tell(&mut self, step: Step) -> Step {
         self.told_at = self.at;
         self.told_score = self.score;
@@ -150,8 +189,14 @@ impl Episode {
 mod tests {
     use super::*;
 
-    const RULES: Rules =
-        Rules { threshold: 4.0, hold_ms: 60_000, clear_ms: 120_000, least_points: 4 };
+    const RULES: Rules = Rules {
+        threshold: 4.0,
+        hold_ms: 60_000,
+        clear_ms: 120_000,
+        least_points: 4,
+        least_nats: 0.0,
+        usual: None,
+    };
 
     /// Feeds scores at 15 s and gives what was said, one letter a point.
     fn run(scores: &[f64]) -> String {
@@ -160,8 +205,14 @@ mod tests {
         for (i, score) in scores.iter().enumerate() {
             let expected = Band { low: 0.0, mid: 1.0, high: 2.0 };
             let at = Time::from_ms(1_000_000 + i as i64 * 15_000);
-            let claim =
-                Claim { at, value: 1.0 + score / 4.0, score: *score, expected, detector: "t/1" };
+            let claim = Claim {
+                at,
+                value: 1.0 + score / 4.0,
+                score: *score,
+                expected,
+                detector: "t/1",
+                surprise: Surprise::default(),
+            };
             let step = match &mut episode {
                 Some(e) => e.step(&claim, &RULES),
                 None if *score >= RULES.threshold => {

@@ -141,6 +141,7 @@ impl Pulse {
             direction: Direction::High,
             why,
             unseen: false,
+            grounds: None,
         }
     }
 }

@@ -173,6 +173,11 @@ fn severity_of(anomaly: &Anomaly, threshold: f64) -> Severity {
             "flatline/1" => Severity::Info,
             EXPIRY if anomaly.value <= 48.0 => Severity::Critical,
             EXPIRY => Severity::Warning,
+            // The others serve on: somebody should look, nobody need get up.
+            "peers/1" => match series.indicator {
+                Indicator::Usage | Indicator::Custom | Indicator::Utilization => Severity::Info,
+                _ => Severity::Warning,
+            },
             "forecast/1" => {
                 let used = anomaly.value / series.limit.unwrap_or(1.0).max(f64::MIN_POSITIVE);
                 if used > 0.95 { Severity::Critical } else { Severity::Warning }
@@ -225,6 +230,7 @@ fn name_of(anomaly: &Anomaly) -> &'static str {
         (_, "flatline/1") => "Flatline",
         (_, "forecast/1") => "LimitAhead",
         (_, EXPIRY) => "ExpiryAhead",
+        (_, "peers/1") => "ReplicaUnlike",
         (Subject::Series { series }, _) => match (series.indicator, anomaly.direction) {
             (Indicator::Rate, Direction::Low) => "TrafficLow",
             (Indicator::Rate, _) => "TrafficHigh",

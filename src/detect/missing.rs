@@ -122,6 +122,7 @@ impl Missing {
                 score: 2.0 * config.threshold,
                 direction: Direction::High,
                 unseen: false,
+                grounds: None,
             };
             self.open.insert(key, anomaly.clone());
             out.push(anomaly);

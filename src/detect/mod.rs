@@ -14,10 +14,12 @@ pub mod ensemble;
 mod episode;
 mod flatline;
 pub mod forecast;
+mod grounds;
 mod heartbeat;
 pub mod lifecycle;
 mod logs;
 mod missing;
+mod peers;
 mod reorder;
 mod seasonal;
 mod series;
@@ -28,6 +30,7 @@ mod spans;
 mod stage;
 #[cfg(test)]
 mod tests;
+mod usual;
 mod view;
 mod window;
 

@@ -67,6 +67,7 @@ impl Seasonal {
     pub(super) fn adopt(&mut self, by: f64) {
         self.offset += by;
         self.residuals.clear();
+        self.profile.forget_doubtful();
     }
 }
 
@@ -82,9 +83,7 @@ impl Detector for Seasonal {
     }
 
     fn learn(&mut self, facts: &Facts<'_>, point: Point, departing: bool) {
-        if departing {
-            self.profile.doubt();
-        } else if let Some(e) = facts.expected.filter(|e| e.maturity == Maturity::Week) {
+        if let Some(e) = facts.expected.filter(|e| !departing && e.maturity == Maturity::Week) {
             // `facts.expected` holds the offset already: the residual is what is left.
             let residual = point.value - e.mid;
             let elapsed = point.at.ms_since(self.last).clamp(0, HOUR_MS) as f64;
@@ -99,6 +98,12 @@ impl Detector for Seasonal {
             }
         }
         self.last = point.at;
+        // In this order: the point may begin an hour, and closes the one before as it was.
         self.profile.push(point.at, point.value);
+        if departing {
+            self.profile.doubt();
+        } else {
+            self.profile.settle(point.at);
+        }
     }
 }

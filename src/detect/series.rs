@@ -7,12 +7,20 @@ use crate::model::time::{HOUR_MS, duration_text};
 use crate::model::{AnomalyId, Indicator, Point, Series, Time, figure};
 
 use super::config::Config;
+use super::ensemble::Entity;
 use super::episode::{Claim, Episode, Rules, Step};
 use super::flatline::Flatline;
 use super::forecast::{Expiring, Forecast, Said, is_expiry, limit_of, sentence};
+use super::grounds::{Surprise, words};
+use super::peers;
 use super::seasonal::Seasonal;
+use super::usual::Usual;
 use super::view::{Detector, Facts, fuse};
 use super::window::{Fences, Rolling, Zscore};
+
+/// Points of a series before its past says how surprising a point is: two and a half hours at 15 s,
+/// three and a half days of history at 5 min.
+const KNOWN_POINTS: u32 = 1_000;
 
 /// State of one series.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +44,23 @@ pub(super) struct SeriesState {
     /// The end that its value names, where it is near.
     #[serde(default)]
     expiring: Option<Expiring>,
+    /// How surprising its points are by its own past. Boxed with its columns.
+    #[serde(default = "alone")]
+    ensemble: Entity,
+    /// Points that the ensemble has learned.
+    #[serde(default)]
+    n_known: u32,
+    /// The group of replicas that it belongs to.
+    #[serde(default)]
+    pub(super) group: Option<u64>,
+    /// How often it left its band before.
+    #[serde(default)]
+    usual: Usual,
+}
+
+/// The ensemble of a series by itself.
+fn alone() -> Entity {
+    Entity::new(1)
 }
 
 /// What became of a point.
@@ -52,6 +77,7 @@ pub(super) enum Taken {
 impl SeriesState {
     pub(super) fn new(series: Series) -> Self {
         let forecast = limit_of(&series).map(Forecast::new);
+        let group = peers::whole_of(&series).map(|whole| whole.id.0);
         Self {
             step_ms: series.step_ms.max(1_000),
             series,
@@ -66,12 +92,29 @@ impl SeriesState {
             filling: None,
             heard_at: Time::MIN,
             expiring: None,
+            ensemble: alone(),
+            n_known: 0,
+            group,
+            usual: Usual::default(),
+        }
+    }
+
+    /// A new replica: it begins with what is known of its siblings as a whole.
+    pub(super) fn inheriting(series: Series, siblings: &Self) -> Self {
+        let own = Self::new(series);
+        Self {
+            seasonal: siblings.seasonal.clone(),
+            rolling: siblings.rolling.clone(),
+            ensemble: siblings.ensemble.clone(),
+            n_known: siblings.n_known,
+            ..own
         }
     }
 
     /// Takes over a better description of the same series.
     pub(super) fn describe(&mut self, series: &Series) {
         self.series.clone_from(series);
+        self.group = peers::whole_of(series).map(|whole| whole.id.0);
         if self.forecast.is_none() {
             self.forecast = limit_of(series).map(Forecast::new);
         }
@@ -117,7 +160,8 @@ impl SeriesState {
             return Taken::Judged;
         }
         let facts = Facts::new(config, &self.series, self.seasonal.expected(point.at), backfill);
-        let departing = !backfill && self.judge(&facts, point, out);
+        let surprise = self.surprise(point);
+        let departing = !backfill && self.judge(&facts, point, &surprise, out);
         self.seasonal.learn(&facts, point, departing);
         Zscore(&mut self.rolling).learn(&facts, point, departing);
         self.flatline.learn(&facts, point, departing);
@@ -125,8 +169,26 @@ impl SeriesState {
         Taken::Judged
     }
 
+    /// How surprising a point is. Nothing of a departure that was called is learned: a fault does
+    /// not become what is usual.
+    fn surprise(&mut self, point: Point) -> Surprise {
+        if self.departure.as_ref().is_some_and(|e| e.called) {
+            return Surprise::default();
+        }
+        let verdict = self.ensemble.push(point.at.ms(), &[point.value]).unwrap_or_default();
+        let before = self.n_known;
+        self.n_known = before.saturating_add(1);
+        if before < KNOWN_POINTS { Surprise::default() } else { Surprise::of(&verdict, before) }
+    }
+
     /// Runs the views on a live point and moves the episodes on; says whether the point departs.
-    fn judge(&mut self, facts: &Facts<'_>, point: Point, out: &mut Vec<Anomaly>) -> bool {
+    fn judge(
+        &mut self,
+        facts: &Facts<'_>,
+        point: Point,
+        surprise: &Surprise,
+        out: &mut Vec<Anomaly>,
+    ) -> bool {
         let threshold = facts.config.threshold;
         let opinions: Vec<_> = [
             self.seasonal.judge(facts, point),
@@ -142,11 +204,18 @@ impl SeriesState {
             score: o.score,
             expected: o.expected,
             detector: o.detector,
+            surprise: *surprise,
         });
         if let Some(claim) = claim {
-            let rules = self.rules(facts.config, facts.config.hold_s);
-            if let Some(anomaly) = advance(&mut self.departure, &self.series, &claim, &rules) {
-                out.push(anomaly);
+            let mut rules = self.rules(facts.config, facts.config.hold_s);
+            // Traffic that stops is no habit either, though it may come to be the new level.
+            if !never_usual(facts.indicator) && facts.indicator != Indicator::Rate {
+                rules.usual = self.usual.limit(facts.config.usual_per_day);
+            }
+            let was = self.departure.as_ref().and_then(|e| e.severity(&rules));
+            out.extend(advance(&mut self.departure, &self.series, &claim, &rules));
+            if let (Some(severity), None) = (was, &self.departure) {
+                self.usual.learn(point.at, severity);
             }
             self.adopt(facts, &claim, out);
         }
@@ -157,6 +226,7 @@ impl SeriesState {
                 score: o.score,
                 expected: o.expected,
                 detector: o.detector,
+                surprise: Surprise::default(),
             };
             let rules = self.rules(facts.config, 0);
             out.extend(advance(&mut self.still, &self.series, &claim, &rules));
@@ -181,18 +251,23 @@ impl SeriesState {
             } else {
                 3
             },
+            least_nats: if self.n_known > KNOWN_POINTS {
+                -config.unusual_p.clamp(1e-300, 1.0).ln()
+            } else {
+                0.0
+            },
+            usual: None,
         }
     }
 
     /// Ends an episode whose level has lasted so long that it counts as normal.
     fn adopt(&mut self, facts: &Facts<'_>, claim: &Claim, out: &mut Vec<Anomaly>) {
-        let never = matches!(facts.indicator, Indicator::Errors | Indicator::Availability);
         let patience = i64::from(facts.config.adopt_after_h) * HOUR_MS;
         let due = self
             .departure
             .as_ref()
             .is_some_and(|e| e.called && claim.at.ms_since(e.since) >= patience);
-        if never || !due {
+        if never_usual(facts.indicator) || !due {
             return;
         }
         let Some(episode) = self.departure.take() else { return };
@@ -264,6 +339,7 @@ impl SeriesState {
                     score: warning.score,
                     expected: band,
                     detector: "forecast/1",
+                    surprise: Surprise::default(),
                 };
                 let since = warning.since;
                 let episode = self.filling.get_or_insert_with(|| {
@@ -295,8 +371,13 @@ impl SeriesState {
     }
 }
 
+/// Whether departures of a signal never become usual, however often they come or long they last.
+fn never_usual(indicator: Indicator) -> bool {
+    matches!(indicator, Indicator::Errors | Indicator::Availability)
+}
+
 /// Moves an episode on by one claim; gives what is to be told.
-fn advance(
+pub(super) fn advance(
     slot: &mut Option<Episode>,
     series: &Series,
     claim: &Claim,
@@ -327,7 +408,7 @@ fn advance(
     }
 }
 
-fn told(series: &Series, episode: &Episode, until: Option<Time>) -> Anomaly {
+pub(super) fn told(series: &Series, episode: &Episode, until: Option<Time>) -> Anomaly {
     Anomaly {
         // The view that speaks loudest may change during an episode; the id does not.
         id: AnomalyId::derive(episode.since, &[&series.id.to_string(), kind_of(&episode.detector)]),
@@ -343,12 +424,13 @@ fn told(series: &Series, episode: &Episode, until: Option<Time>) -> Anomaly {
         direction: episode.direction,
         why: why(series, episode),
         unseen: false,
+        grounds: episode.surprise.grounds(episode.expected),
     }
 }
 
 fn kind_of(detector: &str) -> &str {
     match detector {
-        "flatline/1" | "forecast/1" => detector,
+        "flatline/1" | "forecast/1" | peers::ID => detector,
         _ => "departure",
     }
 }
@@ -363,7 +445,7 @@ fn why(series: &Series, episode: &Episode) -> String {
             episode.since.clock_text()
         );
     }
-    format!(
+    let told = format!(
         "{name} is {} (at worst {}); {} to {} is expected at this time, {:.1} robust standard \
          deviations at worst, since {} UTC ({}).",
         show(episode.value),
@@ -373,5 +455,22 @@ fn why(series: &Series, episode: &Episode) -> String {
         episode.score,
         episode.since.clock_text(),
         episode.detector
-    )
+    );
+    if episode.detector == peers::ID {
+        return format!(
+            "{name} of this replica is {} (at worst {}); its siblings are around {}, {} to {} is \
+             expected by its usual distance from them, since {} UTC. The other replicas do not show \
+             it.",
+            show(episode.value),
+            show(episode.peak),
+            show(band.mid),
+            show(band.low.max(0.0)),
+            show(band.high),
+            episode.since.clock_text()
+        );
+    }
+    match episode.surprise.grounds(*band) {
+        Some(grounds) => format!("{told} {}", words(&grounds, &series.unit)),
+        None => told,
+    }
 }

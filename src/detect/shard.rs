@@ -16,6 +16,7 @@ use super::config::Config;
 use super::heartbeat::Heartbeats;
 use super::logs::Logs;
 use super::missing::{GONE_MS, Missing};
+use super::peers::{Peers, whole_of};
 use super::reorder::Reorder;
 use super::series::{SeriesState, Taken};
 use super::slo::{Heard, Objective, Slo, Standing, States};
@@ -59,6 +60,9 @@ struct State {
     /// Points that wait to be put in order.
     #[serde(default)]
     reorder: Reorder,
+    /// Replicas among each other.
+    #[serde(default)]
+    peers: Peers,
 }
 
 /// What became of the points so far.
@@ -95,11 +99,12 @@ impl State {
     /// Forgets series and log entities that have been silent for so long that they were removed,
     /// so that labels that change (versions, pods) do not make the state grow for good. Our own
     /// breaks in hearing do not count as their silence, and nothing open is forgotten.
-    fn sweep(&mut self, now: Time) {
+    fn sweep(&mut self, now: Time, out: &mut Vec<Anomaly>) {
         if now.ms_since(self.swept_at) < SWEEP_MS {
             return;
         }
         self.swept_at = now;
+        self.peers.forget(now, GONE_MS, &self.series, out);
         let missing = &self.missing;
         let gone = |heard: Time| now.ms_since(missing.silent_since(heard)) > GONE_MS;
         let before = self.series.len();
@@ -150,7 +155,15 @@ impl Shard {
         for samples in &batch.metrics {
             let described = business::described(&self.config.business, &samples.series);
             let entry = state.series.entry(samples.series.id.0);
-            let series = entry.or_insert_with(|| SeriesState::new(described.clone().into_owned()));
+            let peers = &mut state.peers;
+            let series = entry.or_insert_with(|| {
+                match whole_of(&described).and_then(|whole| peers.known(whole.id.0)) {
+                    Some(siblings) => {
+                        SeriesState::inheriting(described.clone().into_owned(), siblings)
+                    }
+                    None => SeriesState::new(described.clone().into_owned()),
+                }
+            });
             // What a series is may be learned better later (a limit, a unit); its state stays.
             if series.series != *described {
                 series.describe(&described);
@@ -169,7 +182,12 @@ impl Shard {
                     &mut state.counts.future
                 } else {
                     match series.observe(&self.config, *point, batch.backfill, &mut out) {
-                        Taken::Judged => &mut state.counts.judged,
+                        Taken::Judged => {
+                            if let Some(group) = series.group {
+                                peers.hear(group, samples.series.id.0, *point);
+                            }
+                            &mut state.counts.judged
+                        }
                         Taken::Duplicate => &mut state.counts.duplicate,
                         Taken::Late => &mut state.counts.late,
                     }
@@ -187,12 +205,18 @@ impl Shard {
                 for point in points {
                     let taken = series.observe(&self.config, point, false, &mut out);
                     state.counts.judged += u64::from(taken == Taken::Judged);
+                    if let (Taken::Judged, Some(group)) = (taken, series.group) {
+                        state.peers.hear(group, id, point);
+                    }
                 }
             }
+        }
+        state.peers.judge(&self.config, &state.series, batch.backfill, &mut out);
+        if !batch.backfill {
             state.missing.judge(&self.config, now, &mut state.series, &mut out);
             let heard = (now, state.missing.silent_since(Time::MIN));
             state.heartbeats.observe(&self.config, &batch.beats, heard, &mut out);
-            state.sweep(now);
+            state.sweep(now, &mut out);
         }
         out
     }

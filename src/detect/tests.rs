@@ -8,6 +8,8 @@ use crate::model::signal::{Direction, LogLine};
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::{Batch, EntityRef, Indicator, Labels, Level, Point, Samples, Series, Time};
 
+mod promises;
+mod replicas;
 mod silence;
 
 pub(super) fn series(indicator: Indicator, unit: &str) -> Series {
@@ -111,6 +113,29 @@ fn a_real_fault_fires_within_two_minutes_and_ends() {
     assert_eq!(alert.name(), "DurationHigh");
     let summary = alert.annotations.get("summary").expect("has one");
     assert!(summary.starts_with("checkout p99 3."), "{summary}");
+}
+
+#[test]
+fn a_fault_widens_nothing_that_judges_it_and_a_confirmed_level_becomes_normal() {
+    let s = series(Indicator::Duration, "s");
+    let (mut shard, now) = taught(&s, latency);
+    let fault = now.plus_ms(20 * MINUTE_MS);
+    assert_eq!(run(&mut shard, &s, now, 20, latency), []);
+    let hours: Vec<Time> = (-3..24).map(|h| fault.plus_ms(h * HOUR_MS)).collect();
+    let bands = |shard: &Shard| -> Vec<_> {
+        hours.iter().map(|at| shard.expected(s.id, *at).map(|b| (b.low, b.high))).collect()
+    };
+    let before = bands(&shard);
+    let slower = |at| latency(at) + 0.5;
+    let said = run(&mut shard, &s, fault, 23 * 60, slower);
+    assert!(said.iter().all(|a| a.until.is_none() && a.since == fault), "one episode, under way");
+    assert_eq!(bands(&shard), before, "the past is not redrawn and no hour ahead is widened");
+    let later = fault.plus_ms(23 * HOUR_MS);
+    let said = run(&mut shard, &s, later, 2 * 60, slower);
+    let last = said.last().expect("it is told of its end");
+    assert!(last.until.is_some() && last.why.contains("counts as normal"), "{}", last.why);
+    let band = shard.expected(s.id, later.plus_ms(2 * HOUR_MS)).expect("known");
+    assert!(band.low > 0.3 && (band.mid - 0.8).abs() < 0.15, "{band:?}");
 }
 
 #[test]
@@ -262,7 +287,7 @@ fn the_state_of_a_series_stays_small() {
     let (mut shard, now) = taught(&s, |at| 0.4 + 0.01 * noise(at));
     run(&mut shard, &s, now, 120, |at| 0.4 + 0.01 * noise(at));
     let bytes = shard.snapshot().len();
-    assert!(bytes < 6_000, "{bytes} bytes with a forecast, encoded");
+    assert!(bytes < 9_500, "{bytes} bytes with a forecast and the ensemble, encoded");
 }
 
 proptest! {

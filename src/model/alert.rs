@@ -113,6 +113,34 @@ pub struct Anomaly {
     /// It ended because nothing is heard any more, not because it was seen to recover.
     #[serde(default)]
     pub unseen: bool,
+    /// How surprising it was by the subject's own past, where that was long enough to say.
+    #[serde(default)]
+    pub grounds: Option<Grounds>,
+}
+
+/// What the past of a series says of an anomaly. Chances are estimates by streaming calibration:
+/// ranks among the series' own points, with a fitted tail beyond what they resolve.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Grounds {
+    /// Chance that a point of a quiet stretch begins such an episode, 0 to 1.
+    pub p_value: f64,
+    /// The views that were surprised, the most surprised first; empty when none was.
+    pub views: Vec<ViewSurprise>,
+    /// Points of the series that this rests on.
+    pub n_points: u64,
+    /// A value as far out as the most extreme one came about once in so many points.
+    pub once_in: f64,
+    /// The values up to which nothing would have been flagged at `at`.
+    pub unflagged: Band,
+}
+
+/// How surprised one view was.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct ViewSurprise {
+    /// Which: `value`, `step`, `short mean`, `variance`, `coarse shape`, …
+    pub view: String,
+    /// Chance of what it saw, 0 to 1.
+    pub p_value: f64,
 }
 
 /// How bad.

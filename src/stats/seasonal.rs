@@ -21,6 +21,14 @@ const EDGE_SIGMAS: f64 = 1.8;
 const JITTER_MS: i64 = 10 * MINUTE_MS;
 /// Weight of a new visit once two have been seen.
 const VISIT_WEIGHT: f64 = 0.3;
+/// Share of that weight for an hour of which a part belonged to an episode: a fault does not
+/// become normal and a new habit does after some weeks.
+const DOUBTFUL_SHARE: f64 = 0.5;
+/// Such an hour is learned this long after it began, shortly before the same hour of the next day:
+/// until then the band stands as it judged the episode, and so do charts of it.
+const REST_MS: i64 = 20 * HOUR_MS;
+/// Doubtful hours kept; the oldest gives way, so of a fault without end little is learned.
+const RESTING: usize = 24;
 
 /// How much history an expectation rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -64,6 +72,18 @@ pub struct Profile {
     skipped: u16,
     running: Vec<f32>,
     doubtful: bool,
+    /// Hours of which a part belonged to an episode, oldest first.
+    #[serde(default)]
+    resting: Vec<Visit>,
+}
+
+/// What one hour showed.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+struct Visit {
+    hour: i64,
+    low: f32,
+    mid: f32,
+    high: f32,
 }
 
 impl Default for Profile {
@@ -87,6 +107,7 @@ impl Profile {
             skipped: 0,
             running: Vec::new(),
             doubtful: false,
+            resting: Vec::new(),
         }
     }
 
@@ -117,10 +138,26 @@ impl Profile {
         }
     }
 
-    /// Marks the running hour as part of an episode: it is learned with half the weight, so a fault
-    /// does not become normal and a new habit does after some weeks.
+    /// Marks the running hour as part of an episode: nothing of it is learned before
+    /// [`Profile::settle`] is called a good while later, and then with half the weight.
     pub fn doubt(&mut self) {
         self.doubtful = true;
+    }
+
+    /// Learns the doubtful hours that have rested long enough. To be called while no episode is
+    /// under way: nothing of an episode may widen the band that judges it.
+    pub fn settle(&mut self, now: Time) {
+        while let Some(visit) = self.resting.first().copied()
+            && now.ms().saturating_sub(visit.hour.saturating_mul(HOUR_MS)) >= REST_MS
+        {
+            self.resting.remove(0);
+            self.learn(visit, DOUBTFUL_SHARE);
+        }
+    }
+
+    /// Forgets the doubtful hours: the level that they showed is taken as normal at once.
+    pub fn forget_doubtful(&mut self) {
+        self.resting.clear();
     }
 
     /// Whether any hour has been learned.
@@ -196,32 +233,45 @@ impl Profile {
         let mut values: Vec<f64> = self.running.drain(..).map(f64::from).collect();
         self.stride = 1;
         self.skipped = 0;
-        let trust = if std::mem::take(&mut self.doubtful) { 0.5 } else { 1.0 };
+        let doubtful = std::mem::take(&mut self.doubtful);
         if values.len() < LEAST_PER_VISIT {
             return;
         }
         values.sort_unstable_by(f64::total_cmp);
-        let edge = |q| quantile_of_sorted(&values, q).expect("at least four values");
-        let (low, mid, high) = (edge(EDGE), edge(0.5), edge(1.0 - EDGE));
+        let edge = |q| quantile_of_sorted(&values, q).expect("at least four values") as f32;
+        let visit =
+            Visit { hour: self.hour, low: edge(EDGE), mid: edge(0.5), high: edge(1.0 - EDGE) };
+        if !doubtful {
+            self.learn(visit, 1.0);
+            return;
+        }
+        if self.resting.len() >= RESTING {
+            self.resting.remove(0);
+        }
+        self.resting.push(visit);
+    }
+
+    fn learn(&mut self, visit: Visit, trust: f64) {
         if self.visits.is_empty() {
             for field in [&mut self.low, &mut self.mid, &mut self.high] {
                 *field = vec![0.0; CELLS];
             }
             self.visits = vec![0; CELLS];
         }
-        let at = Time::from_ms(self.hour.saturating_mul(HOUR_MS)).hour_of_week();
+        let at = Time::from_ms(visit.hour.saturating_mul(HOUR_MS)).hour_of_week();
         let weight = match self.visits[at] {
             0 => 1.0,
             // Two visits count the same; a fault in one of them widens the hour only by half.
             1 => 0.5 * trust,
             _ => VISIT_WEIGHT * trust,
         };
-        for (field, value) in [(&mut self.low, low), (&mut self.mid, mid), (&mut self.high, high)] {
+        let fields = [&mut self.low, &mut self.mid, &mut self.high];
+        for (field, value) in fields.into_iter().zip([visit.low, visit.mid, visit.high]) {
             let old = f64::from(field[at]);
-            field[at] = (old + weight * (value - old)) as f32;
+            field[at] = (old + weight * (f64::from(value) - old)) as f32;
         }
         self.visits[at] = self.visits[at].saturating_add(1);
-        let sigma = (high - low) / 2.0 / EDGE_SIGMAS;
+        let sigma = f64::from(visit.high - visit.low) / 2.0 / EDGE_SIGMAS;
         let typical = f64::from(self.typical_sigma);
         // A batch hour is not typical: it moves the usual noise by a clipped step only.
         let step = if typical > 0.0 { sigma.min(2.0 * typical) } else { sigma };
@@ -291,6 +341,26 @@ mod tests {
         let e = profile.expected(at.plus_ms(HOUR_MS)).expect("three days of this hour");
         assert_eq!(e.maturity, Maturity::Day);
         assert!(e.low < 10.0 && e.high > 10.0);
+    }
+
+    #[test]
+    fn nothing_of_an_episode_is_learned_before_it_has_rested() {
+        let (mut profile, end) = learned(|at| 10.0 + wobble(at));
+        let before: Vec<_> = (0..30).map(|h| profile.expected(end.plus_ms(h * HOUR_MS))).collect();
+        for minute in 1..3 * 60 {
+            let at = end.plus_ms(minute * MINUTE_MS);
+            profile.push(at, 100.0);
+            profile.doubt();
+        }
+        let now = end.plus_ms(4 * HOUR_MS);
+        profile.push(now, 10.0);
+        profile.settle(now);
+        let after: Vec<_> = (0..30).map(|h| profile.expected(end.plus_ms(h * HOUR_MS))).collect();
+        assert_eq!(before, after, "the band and its past stand as they judged");
+        let next_day = end.plus_ms(DAY_MS);
+        profile.settle(next_day);
+        let e = profile.expected(end.plus_ms(7 * DAY_MS + HOUR_MS)).expect("learned");
+        assert!(e.high > 15.0 && e.high < 40.0, "a habit begins to be learned: {e:?}");
     }
 
     #[test]

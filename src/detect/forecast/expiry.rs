@@ -115,6 +115,7 @@ impl Expiring {
             direction: Direction::Low,
             why,
             unseen: false,
+            grounds: None,
         }
     }
 }

@@ -45,6 +45,7 @@ impl Said {
             direction,
             why: self.why,
             unseen: false,
+            grounds: None,
         }
     }
 }

@@ -290,6 +290,7 @@ fn claim(
         direction: Direction::High,
         why: why(objective, state, burn, now),
         unseen: false,
+        grounds: None,
     }
 }
 

@@ -290,6 +290,7 @@ impl Said<'_> {
             direction: Direction::High,
             why: self.why,
             unseen: false,
+            grounds: None,
         }
     }
 }
