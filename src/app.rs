@@ -238,7 +238,10 @@ impl App {
                     })
                 })
                 .collect();
-            serde_json::json!({ "sources": sources, "n_series": shard.figures().0, "speed": speed })
+            serde_json::json!({
+                "sources": sources, "n_series": shard.figures().0, "speed": speed,
+                "budget": shard.detectors().told_within_day(),
+            })
         };
         // Whoever reads the data folder could change the store: they may do what an admin may.
         let secret = Secret::from(crate::command::secret::random());

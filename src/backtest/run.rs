@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use serde::Serialize;
 
 use crate::correlate::{self, Correlator};
-use crate::detect::business::alert_weighed;
 use crate::detect::slo::Objective;
 use crate::detect::{self, Counts, Shard, lifecycle};
 use crate::model::alert::{Band, Subject};
@@ -142,7 +141,7 @@ impl Run {
             if self.is_end_of_history(&anomaly) {
                 continue;
             }
-            let alert = alert_weighed(&self.setup.detect, &anomaly);
+            let alert = self.shard.alert_of(&anomaly);
             self.note(anomaly, now);
             self.hear(alert, now);
         }

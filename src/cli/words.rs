@@ -47,6 +47,16 @@ pub(super) fn status(value: &Value) -> String {
     if let Some(n) = value["n_series"].as_u64() {
         let _ = writeln!(out, "Watched series: {n}");
     }
+    if let (Some(told), Some(asked)) =
+        (value["budget"]["told"].as_u64(), value["budget"]["asked"].as_f64())
+    {
+        let held = value["budget"]["held"].as_u64().unwrap_or_default();
+        let _ = if asked > 0.0 {
+            writeln!(out, "Anomalies told in 24 h: {told} of about {asked} ({held} held back)")
+        } else {
+            writeln!(out, "Anomalies told in 24 h: {told}, without a budget")
+        };
+    }
     if let Some(n) = value["backlog"].as_u64() {
         let _ = writeln!(out, "Batches to judge: {n}");
     }

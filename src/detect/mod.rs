@@ -5,6 +5,7 @@
 //! are derived from their input, so a crash neither loses nor repeats anything. State is
 //! snapshotted with its place in the journal; a start restores it and reads on from there.
 
+mod admit;
 mod apart;
 pub mod budget;
 pub mod business;
@@ -34,6 +35,7 @@ mod usual;
 mod view;
 mod window;
 
+pub use admit::Detectors;
 pub use config::{Config, Floor, LogConfig};
 pub use shard::{Counts, Shard};
 pub use stage::{Detect, SharedShard};

@@ -7,6 +7,7 @@ use crate::model::time::{HOUR_MS, duration_text};
 use crate::model::{AnomalyId, Indicator, Point, Series, Time, figure};
 
 use super::config::Config;
+use super::drift::Row;
 use super::ensemble::Entity;
 use super::episode::{Claim, Episode, Rules, Step};
 use super::flatline::Flatline;
@@ -56,6 +57,15 @@ pub(super) struct SeriesState {
     /// How often it left its band before.
     #[serde(default)]
     usual: Usual,
+    /// The newest value, finite.
+    #[serde(default)]
+    last_value: f64,
+    /// What the ensemble said of the newest point, for the watch over detectors.
+    #[serde(skip)]
+    row: Option<Row>,
+    /// The ensemble is in shadow: it is asked, and its word does not count.
+    #[serde(skip)]
+    pub(super) unheeded: bool,
 }
 
 /// The ensemble of a series by itself.
@@ -96,7 +106,16 @@ impl SeriesState {
             n_known: 0,
             group,
             usual: Usual::default(),
+            last_value: 0.0,
+            row: None,
+            unheeded: false,
         }
+    }
+
+    /// What the ensemble said of the newest point; `None` while its past is too short, and within
+    /// a called departure.
+    pub(super) fn row(&self) -> Option<Row> {
+        self.row
     }
 
     /// A new replica: it begins with what is known of its siblings as a whole.
@@ -150,6 +169,7 @@ impl SeriesState {
             }
             self.n_live = self.n_live.saturating_add(1);
         }
+        let step_ms = point.at.ms_since(self.last);
         self.last = point.at;
         if is_expiry(&self.series) {
             // The value is the time of an end: nothing of it is high, low or still.
@@ -160,7 +180,8 @@ impl SeriesState {
             return Taken::Judged;
         }
         let facts = Facts::new(config, &self.series, self.seasonal.expected(point.at), backfill);
-        let surprise = self.surprise(point);
+        let surprise = self.surprise(point, step_ms);
+        self.last_value = point.value;
         let departing = !backfill && self.judge(&facts, point, &surprise, out);
         self.seasonal.learn(&facts, point, departing);
         Zscore(&mut self.rolling).learn(&facts, point, departing);
@@ -171,14 +192,24 @@ impl SeriesState {
 
     /// How surprising a point is. Nothing of a departure that was called is learned: a fault does
     /// not become what is usual.
-    fn surprise(&mut self, point: Point) -> Surprise {
+    fn surprise(&mut self, point: Point, step_ms: i64) -> Surprise {
+        self.row = None;
         if self.departure.as_ref().is_some_and(|e| e.called) {
             return Surprise::default();
         }
         let verdict = self.ensemble.push(point.at.ms(), &[point.value]).unwrap_or_default();
         let before = self.n_known;
         self.n_known = before.saturating_add(1);
-        if before < KNOWN_POINTS { Surprise::default() } else { Surprise::of(&verdict, before) }
+        if before < KNOWN_POINTS {
+            return Surprise::default();
+        }
+        self.row = Some(Row {
+            onset_surprise: verdict.told.onset_surprise.map(f64::from),
+            departure: f64::from(verdict.judgement.departure),
+            step_ms,
+            repeats: point.value == self.last_value,
+        });
+        if self.unheeded { Surprise::default() } else { Surprise::of(&verdict, before) }
     }
 
     /// Runs the views on a live point and moves the episodes on; says whether the point departs.
@@ -251,7 +282,7 @@ impl SeriesState {
             } else {
                 3
             },
-            least_nats: if self.n_known > KNOWN_POINTS {
+            least_nats: if self.n_known > KNOWN_POINTS && !self.unheeded {
                 -config.unusual_p.clamp(1e-300, 1.0).ln()
             } else {
                 0.0

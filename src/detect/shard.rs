@@ -8,8 +8,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::alert::Band;
 use crate::model::time::MINUTE_MS;
-use crate::model::{Anomaly, Batch, EntityRef, Fault, SeriesId, Time};
+use crate::model::{Alert, Anomaly, Batch, EntityRef, Fault, SeriesId, Time};
 
+use super::admit::{Admit, Detectors, Seen, quieten};
 use super::apart::Apart;
 use super::business;
 use super::config::Config;
@@ -63,6 +64,9 @@ struct State {
     /// Replicas among each other.
     #[serde(default)]
     peers: Peers,
+    /// Who of them is told, and how far their word holds.
+    #[serde(default)]
+    admit: Admit,
 }
 
 /// What became of the points so far.
@@ -152,6 +156,8 @@ impl Shard {
         let now = batch.received_at.max(state.now);
         state.missing.hear(now, state.now, batch.backfill);
         state.now = now;
+        let mut seen = Seen::default();
+        let heed = state.admit.heeds_ensemble();
         for samples in &batch.metrics {
             let described = business::described(&self.config.business, &samples.series);
             let entry = state.series.entry(samples.series.id.0);
@@ -169,6 +175,7 @@ impl Shard {
                 series.describe(&described);
             }
             series.heard_at = now;
+            series.unheeded = !heed;
             let known = (series.last, series.step_ms);
             let points = if batch.backfill {
                 Cow::Borrowed(samples.points.as_slice())
@@ -183,6 +190,9 @@ impl Shard {
                 } else {
                     match series.observe(&self.config, *point, batch.backfill, &mut out) {
                         Taken::Judged => {
+                            if let Some(row) = series.row().filter(|_| !batch.backfill) {
+                                seen.row(&samples.series, point.at, &row);
+                            }
                             if let Some(group) = series.group {
                                 peers.hear(group, samples.series.id.0, *point);
                             }
@@ -205,6 +215,9 @@ impl Shard {
                 for point in points {
                     let taken = series.observe(&self.config, point, false, &mut out);
                     state.counts.judged += u64::from(taken == Taken::Judged);
+                    if let Some(row) = series.row().filter(|_| taken == Taken::Judged) {
+                        seen.row(&series.series, point.at, &row);
+                    }
                     if let (Taken::Judged, Some(group)) = (taken, series.group) {
                         state.peers.hear(group, id, point);
                     }
@@ -217,8 +230,29 @@ impl Shard {
             let heard = (now, state.missing.silent_since(Time::MIN));
             state.heartbeats.observe(&self.config, &batch.beats, heard, &mut out);
             state.sweep(now, &mut out);
+            for order in &batch.orders {
+                state.admit.obey(order);
+            }
+            state.admit.judge(&self.config, now, seen, &out);
         }
         out
+    }
+
+    /// The alert of an anomaly that the newest batch gave. What the budget holds back strengthens
+    /// an incident and opens none.
+    #[must_use]
+    pub fn alert_of(&self, anomaly: &Anomaly) -> Alert {
+        let mut alert = business::alert_weighed(&self.config, anomaly);
+        if let Some(why) = self.state.admit.held(anomaly.id) {
+            quieten(&mut alert, why);
+        }
+        alert
+    }
+
+    /// How the detectors stand: the budget, their calibration, versions compared.
+    #[must_use]
+    pub fn detectors(&self) -> Detectors {
+        self.state.admit.report(&self.config)
     }
 
     /// What was expected of a series at a time, for charts; `None` while it is too young.

@@ -5,10 +5,9 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::business::alert_weighed;
 use super::lifecycle::{alert_of_external, told};
 use super::slo::{Objective, Standing, StandingState};
-use super::{Config, Counts, Shard};
+use super::{Config, Counts, Detectors, Shard};
 use crate::bus::{Bus, Event};
 use crate::model::alert::Band;
 use crate::model::{Alert, AlertId, Anomaly, Fault, SeriesId, Time};
@@ -65,6 +64,12 @@ impl SharedShard {
     pub fn figures(&self) -> (usize, Counts) {
         let shard = self.shard.read().unwrap_or_else(PoisonError::into_inner);
         (shard.n_series(), shard.counts())
+    }
+
+    /// How the detectors stand: the budget, their calibration, versions compared.
+    #[must_use]
+    pub fn detectors(&self) -> Detectors {
+        self.shard.read().unwrap_or_else(PoisonError::into_inner).detectors()
     }
 }
 
@@ -164,6 +169,7 @@ impl Detect {
         let started = Instant::now();
         let body = self.shard.shard.read().unwrap_or_else(PoisonError::into_inner).snapshot();
         metrics::gauge!("nightjar_detect_snapshot_bytes").set(body.len() as f64);
+        self.shard.detectors().publish();
         self.store
             .write(move |tx| {
                 tx.put_snapshot(NAME, &Snapshot { seq, body })?;
@@ -185,7 +191,7 @@ impl Detect {
             for journaled in &batches {
                 let span = tracing::info_span!("stage", name = Self::NAME, seq = journaled.seq);
                 let found = span.in_scope(|| shard.observe(&journaled.batch));
-                alerts.extend(found.iter().map(|a| alert_weighed(&self.config, a)));
+                alerts.extend(found.iter().map(|a| shard.alert_of(a)));
                 anomalies.extend(found);
                 let now = journaled.batch.received_at;
                 alerts.extend(journaled.batch.alerts.iter().map(|a| alert_of_external(a, now)));

@@ -32,7 +32,8 @@ pub use labels::{Fingerprint, Labels, Matcher};
 pub use person::{Actor, Role};
 pub use secret::Secret;
 pub use signal::{
-    Batch, EntityRef, Indicator, Level, LogLine, Point, Samples, Series, SeriesId, Span,
+    Batch, DetectorOrder, EntityRef, Indicator, Level, LogLine, Point, Samples, Series, SeriesId,
+    Span,
 };
 pub use time::Time;
 pub use topology::Graph;

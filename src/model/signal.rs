@@ -358,6 +358,23 @@ pub struct Batch {
     /// Signs of life.
     #[serde(default)]
     pub beats: Vec<Beat>,
+    /// What people ordered of detectors.
+    #[serde(default)]
+    pub orders: Vec<DetectorOrder>,
+}
+
+/// A person's word on where a detector's version belongs. It comes with the telemetry, so that the
+/// same journal gives the same verdicts.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct DetectorOrder {
+    /// The version's name.
+    pub detector: String,
+    /// Live, or else in shadow.
+    pub live: bool,
+    /// Who says so.
+    pub by: super::Actor,
+    /// Why.
+    pub reason: String,
 }
 
 impl Batch {
@@ -383,5 +400,6 @@ impl Batch {
             && self.alerts.is_empty()
             && self.gaps.is_empty()
             && self.beats.is_empty()
+            && self.orders.is_empty()
     }
 }

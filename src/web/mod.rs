@@ -161,7 +161,7 @@ pub struct Shared {
     pub changes: changes::Config,
     /// Deliveries that were taken.
     pub seen: Seen,
-    /// What detection knows of objectives.
+    /// What detection knows: objectives, the budget, how detectors stand.
     pub shard: SharedShard,
     /// What the status page says beyond what the store knows.
     pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,

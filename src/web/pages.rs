@@ -33,6 +33,7 @@ files! {
     SCRIPT "ask.js";
     SCRIPT "audit.js";
     SCRIPT "card.js";
+    SCRIPT "detectors.js";
     SCRIPT "dom.js";
     SCRIPT "evidence.js";
     SCRIPT "fields.js";

@@ -3,6 +3,7 @@
 mod channels;
 mod chaos;
 mod charts;
+mod detectors;
 mod document;
 mod hooks;
 mod incidents;

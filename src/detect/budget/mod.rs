@@ -50,6 +50,9 @@ const ENTITY_DAYS: f64 = 1.0;
 /// The pool needs this much event time (days) before a rate is more than a guess.
 const LEAST_HEARD_DAYS: f64 = 1.0 / 24.0;
 
+/// Event time (days) within which a pool is young.
+const YOUNG_DAYS: f64 = 0.9;
+
 /// An episode that asks to be told of.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Offer<'a> {
@@ -143,48 +146,43 @@ struct Test {
 }
 
 impl Budget {
-    /// Judges an episode's onset, and learns it. Offers should come in the order of time; one that
-    /// is late counts as made now. What is not a number is as little surprising as can be.
+    /// Learns an onset that nobody asks to tell of: most are, and they say what is ordinary.
+    pub fn learn(&mut self, config: &Config, at: Time, entity: &EntityRef, surprise: f64) {
+        self.tick(config, at);
+        let needed = self.needed(config, entity);
+        self.enter(entity, finite(surprise), (needed, 1.0));
+    }
+
+    /// Judges an episode, and learns it. Offers should come in the order of time; one that is late
+    /// counts as made now. What is not a number is as little surprising as can be.
     pub fn offer(&mut self, config: &Config, offer: &Offer<'_>) -> Admission {
         self.tick(config, offer.at);
-        let surprise = if offer.surprise.is_nan() { 0.0 } else { offer.surprise.max(0.0) };
-        let (least, strong) = (config.least(), config.strong());
-        let burst = if config.is_on() { self.control.burst(config.anomalies_per_day) } else { 0.0 };
-        let (now, threshold) = (self.now, self.threshold);
-        let standing = self.entities.entry(offer.entity.clone()).or_default();
-        let needed = if config.is_on() {
-            (threshold + burst + standing.n_told.ln_1p()).max(least)
-        } else {
-            least
-        };
-        let is_strong = offer.critical && surprise >= strong;
+        let surprise = finite(offer.surprise);
+        let needed = self.needed(config, offer.entity);
+        let is_strong = offer.critical && surprise >= config.strong();
         // A burst of the same cause teaches little about other days, and what has a lane of its
         // own takes nothing from the ordinary one.
         let weight = match () {
             () if is_strong => 0.0,
-            () if surprise >= threshold => (-burst).exp(),
+            () if config.is_on() && surprise >= self.threshold => {
+                (-self.control.burst(config.anomalies_per_day)).exp()
+            }
             () => 1.0,
         };
-        let fresh = Test { since: now, surprise: -1.0, threshold: needed, told: false, weight };
-        let test = standing.test.get_or_insert(fresh);
-        test.threshold = test.threshold.max(needed);
-        if surprise > test.surprise {
-            if test.surprise >= 0.0 {
-                self.pool.unlearn(test.surprise, test.weight);
-            }
-            (test.surprise, test.weight) = (surprise, weight);
-            self.pool.learn(surprise, weight);
-        }
-        let stands = standing.told_since.is_some();
+        self.enter(offer.entity, surprise, (needed, weight));
+        let (now, least) = (self.now, config.least());
+        let standing = self.entities.entry(offer.entity.clone()).or_default();
         let lane = match () {
-            () if stands && surprise >= least => Lane::Joined,
+            () if standing.told_since.is_some() && surprise >= least => Lane::Joined,
             () if is_strong => Lane::Reserved,
             () if surprise >= needed => Lane::Ordinary,
             () if surprise >= least => Lane::Held,
             () => Lane::Usual,
         };
         let told = !matches!(lane, Lane::Held | Lane::Usual);
-        test.told |= told;
+        if let Some(test) = &mut standing.test {
+            test.told |= told;
+        }
         if told && (surprise >= needed || is_strong) {
             standing.told_at = now;
         }
@@ -204,6 +202,37 @@ impl Budget {
         Admission { told, lane, threshold: needed, why }
     }
 
+    /// The surprise that an episode of an entity needs now.
+    fn needed(&self, config: &Config, entity: &EntityRef) -> f64 {
+        let least = config.least();
+        if !config.is_on() {
+            return least;
+        }
+        // Within the first day the pool says little: all is told until the day's number is.
+        let asked = config.anomalies_per_day;
+        if self.heard() < YOUNG_DAYS && self.ledger.spent_within_day(self.now) < asked {
+            return least;
+        }
+        let n_told = self.entities.get(entity).map_or(0.0, |s| s.n_told);
+        (self.threshold + self.control.burst(asked) + n_told.ln_1p()).max(least)
+    }
+
+    /// Puts an onset into its entity's test and into the pool.
+    fn enter(&mut self, entity: &EntityRef, surprise: f64, (needed, weight): (f64, f64)) {
+        let now = self.now;
+        let standing = self.entities.entry(entity.clone()).or_default();
+        let fresh = Test { since: now, surprise: -1.0, threshold: needed, told: false, weight };
+        let test = standing.test.get_or_insert(fresh);
+        test.threshold = test.threshold.max(needed);
+        if surprise > test.surprise {
+            if test.surprise >= 0.0 {
+                self.pool.unlearn(test.surprise, test.weight);
+            }
+            (test.surprise, test.weight) = (surprise, weight);
+            self.pool.learn(surprise, weight);
+        }
+    }
+
     /// Time went on.
     pub fn tick(&mut self, config: &Config, now: Time) {
         if self.now == Time::MIN {
@@ -216,7 +245,7 @@ impl Budget {
             self.step(config);
         }
         // A young pool changes faster than the clock.
-        let grown = self.pool.n() > 1.25 * self.refreshed_n + 3.0;
+        let grown = self.pool.n() > 1.25 * self.refreshed_n + 1.0;
         if grown || now.ms_since(self.refreshed_at) >= REFRESH_MS || self.null.is_none() {
             self.close_tests();
             self.refresh(config);
@@ -292,8 +321,12 @@ impl Budget {
 
     /// Tests a day, as lately seen.
     fn tests_per_day(&self) -> f64 {
-        let running = self.now.ms_since(self.stepped_at) as f64 / DAY_MS as f64;
-        self.pool.n() / (self.heard_days + running).max(LEAST_HEARD_DAYS)
+        self.pool.n() / self.heard().max(LEAST_HEARD_DAYS)
+    }
+
+    /// Event time heard, fading as the pool does, in days.
+    fn heard(&self) -> f64 {
+        self.heard_days + self.now.ms_since(self.stepped_at) as f64 / DAY_MS as f64
     }
 
     /// How the budget stands.
@@ -333,6 +366,11 @@ impl Budget {
             self.threshold,
         )
     }
+}
+
+/// A surprise that can be counted with.
+fn finite(surprise: f64) -> f64 {
+    if surprise.is_nan() { 0.0 } else { surprise.clamp(0.0, 1e6) }
 }
 
 fn why(config: &Config, surprise: f64, needed: f64, lane: Lane, within_day: f64) -> String {

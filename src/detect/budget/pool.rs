@@ -18,12 +18,12 @@ const SEEN: f64 = 30.0;
 const PRIOR: f64 = 8.0;
 /// The null is fitted to the part of the pool from five times this share down to it. Real faults lie
 /// above; so many episodes must lie there too that the faults hardly move its edge.
-const NULL_ABOVE: f64 = 2_000.0;
-const NULL_SHARE: (f64, f64) = (0.01, 0.1);
+const NULL_ABOVE: f64 = 300.0;
+const NULL_SHARE: (f64, f64) = (0.002, 0.1);
 const NULL_FROM: f64 = 5.0;
 
-/// The pool.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// The pool: bins up to the highest that was ever used.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Pool {
     bins: Vec<f64>,
     n: f64,
@@ -49,12 +49,6 @@ impl Tail {
     }
 }
 
-impl Default for Pool {
-    fn default() -> Self {
-        Self { bins: vec![0.0; BINS], n: 0.0 }
-    }
-}
-
 fn bin_of(surprise: f64) -> usize {
     (surprise.max(0.0) * PER_NAT).min((BINS - 1) as f64) as usize
 }
@@ -71,15 +65,19 @@ impl Pool {
 
     /// Takes in an episode with a weight of at most 1.
     pub(super) fn learn(&mut self, surprise: f64, weight: f64) {
-        self.bins[bin_of(surprise)] += weight;
+        let bin = bin_of(surprise);
+        if bin >= self.bins.len() {
+            self.bins.resize(bin + 1, 0.0);
+        }
+        self.bins[bin] += weight;
         self.n += weight;
     }
 
     /// Takes out an episode again: it has grown, or it belongs elsewhere.
     pub(super) fn unlearn(&mut self, surprise: f64, weight: f64) {
-        let bin = bin_of(surprise);
-        let weight = self.bins[bin].min(weight);
-        self.bins[bin] -= weight;
+        let Some(bin) = self.bins.get_mut(bin_of(surprise)) else { return };
+        let weight = bin.min(weight);
+        *bin -= weight;
         self.n = (self.n - weight).max(0.0);
     }
 
@@ -115,7 +113,7 @@ impl Pool {
         }
         let share = (NULL_ABOVE / self.n).clamp(NULL_SHARE.0, NULL_SHARE.1);
         let start = bin_of(self.edge_above(NULL_FROM * share * self.n));
-        let above: f64 = self.bins[start..].iter().sum();
+        let above: f64 = self.bins.iter().skip(start).sum();
         let until = bin_of(self.edge_above(share * self.n)).max(start + 1);
         let (mut count, mut excess) = (0.0, 0.0);
         for (bin, weight) in self.bins.iter().enumerate().skip(start) {
@@ -176,9 +174,10 @@ impl Pool {
     /// Episodes at or above a surprise, evenly spread within a bin.
     fn counted(&self, surprise: f64) -> f64 {
         let bin = bin_of(surprise);
+        let Some(here) = self.bins.get(bin) else { return 0.0 };
         let above: f64 = self.bins[bin + 1..].iter().sum();
         let part = (1.0 - (surprise - edge(bin)) * PER_NAT).clamp(0.0, 1.0);
-        above + part * self.bins[bin]
+        above + part * here
     }
 }
 

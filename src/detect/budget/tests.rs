@@ -203,3 +203,35 @@ proptest! {
         prop_assert!(told(a.max(b)) || !told(a.min(b)));
     }
 }
+
+#[test]
+fn on_its_first_day_a_site_is_told_the_days_number_before_anything_is_held() {
+    let (config, mut budget) = (Config::default(), Budget::default());
+    let (all, mut random) = (entities(400), Random(5));
+    for minute in 0..120 {
+        let entity = &all[(random.uniform() * 400.0) as usize];
+        budget.learn(&config, at(minute), entity, 4.6 + random.exponential());
+    }
+    let lanes: Vec<Lane> = all[..14]
+        .iter()
+        .map(|entity| budget.offer(&config, &offer(entity, at(121), 8.0, false)).lane)
+        .collect();
+    assert_eq!(lanes[..10], [Lane::Ordinary; 10]);
+    assert_eq!(lanes[10..], [Lane::Held; 4]);
+    assert_eq!(budget.next(9).len(), 4);
+}
+
+#[test]
+fn what_nobody_asks_to_tell_says_what_is_ordinary() {
+    let (config, mut budget) = (Config::default(), Budget::default());
+    let (all, mut random) = (entities(400), Random(5));
+    for minute in 0..3 * 24 * 60 {
+        let entity = &all[(random.uniform() * 400.0) as usize];
+        budget.learn(&config, at(minute), entity, 4.6 + random.exponential());
+    }
+    let spent = budget.spent(&config);
+    assert_eq!(spent.recent, []);
+    // 1,440 tests a day, of which 30 at most are aimed at where nothing is told.
+    assert!((8.0..9.5).contains(&spent.threshold), "{}", spent.threshold);
+    assert!((1_200.0..1_500.0).contains(&spent.tests_per_day), "{}", spent.tests_per_day);
+}

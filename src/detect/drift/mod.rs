@@ -30,8 +30,8 @@ pub use inputs::Stability;
 pub use report::{News, Report, VersionReport};
 
 use super::budget::{self, Admission, Budget, Lane, Offer};
-use crate::model::Time;
 use crate::model::time::HOUR_MS;
+use crate::model::{EntityRef, Time};
 use calibration::{Calibration, Rows};
 use compare::{Pair, Told};
 use inputs::{Counts, Inputs};
@@ -172,6 +172,21 @@ impl Watch {
         }
     }
 
+    /// A known version saw an onset that it would not tell of by itself: its budget learns what is
+    /// ordinary.
+    pub fn learn(&mut self, settings: Settings<'_>, name: &str, onset: (Time, &EntityRef, f64)) {
+        self.tick(settings, onset.0);
+        if let Some(version) = self.versions.get_mut(name) {
+            version.budget.learn(settings.budget, onset.0, onset.1, onset.2);
+        }
+    }
+
+    /// Whether people hear what a version says; one that is not known is not heard.
+    #[must_use]
+    pub fn is_live(&self, name: &str) -> bool {
+        self.versions.get(name).is_some_and(|v| v.stage == Stage::Live)
+    }
+
     /// A known version would tell of an episode; says whether people are told. An unknown version
     /// is in shadow from then on.
     pub fn offer(&mut self, settings: Settings<'_>, name: &str, offer: &Offer<'_>) -> Said {
@@ -257,6 +272,12 @@ impl Watch {
     #[must_use]
     pub fn budget(&self, name: &str) -> Option<&Budget> {
         self.versions.get(name).map(|v| &v.budget)
+    }
+
+    /// The newest event time heard of.
+    #[must_use]
+    pub fn now(&self) -> Time {
+        self.now
     }
 
     /// The first live version, else the first of all.

@@ -5,6 +5,7 @@ mod ask;
 mod audit;
 mod channels;
 mod charts;
+mod detectors;
 mod events;
 mod evidence;
 mod files;
@@ -58,6 +59,7 @@ pub(super) fn routes() -> Vec<Route> {
         audit::routes(),
         outbox::routes(),
         status::routes(),
+        detectors::routes(),
         events::routes(),
         keys::routes(),
     ]

@@ -4,6 +4,7 @@ import { api } from "/assets/net.js";
 import { toast } from "/assets/form.js";
 import * as incident from "/assets/incident.js";
 import * as asking from "/assets/ask.js";
+import * as detectors from "/assets/detectors.js";
 import * as services from "/assets/services.js";
 import * as objectives from "/assets/objectives.js";
 import * as lists from "/assets/lists.js";
@@ -15,7 +16,7 @@ import * as status from "/assets/status.js";
 const pages = {
   incidents: incident.page, channels: incident.channel, ask: asking.page, services: services.page, objectives: objectives.page, alerts: lists.alerts,
   changes: lists.changes, silences: lists.silences, runbooks: runbooks.page, audit: audit.page,
-  status: status.page, why: lists.why,
+  status: status.page, detectors: detectors.page, why: lists.why,
 };
 
 const main = () => document.getElementById("view");
