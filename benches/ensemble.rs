@@ -12,7 +12,7 @@ const STEP_MS: i64 = 60_000;
 fn main() {
     let bytes = rmp_serde::to_vec(&taught(1)[0]).map_or(0, |b| b.len());
     println!("state of a series in a snapshot: {bytes} bytes");
-    println!("state of a series in memory: {} bytes", BYTES);
+    println!("state of a series in memory: {BYTES} bytes");
     divan::main();
 }
 

@@ -227,17 +227,13 @@ impl App {
         let addr = listener.local_addr()?;
         let (progress, shard) = (self.progress.clone(), self.shard.clone());
         let status = move || {
-            let sources: Vec<_> = progress
-                .all()
-                .into_iter()
-                .map(|p| {
-                    serde_json::json!({
-                        "source": p.source, "backfill": p.backfill, "at": p.at,
-                        "done_ratio": p.done_ratio, "n_series": p.n_series,
-                        "n_points": p.n_points,
-                    })
+            let source = |p: Progress| {
+                serde_json::json!({
+                    "source": p.source, "backfill": p.backfill, "at": p.at,
+                    "done_ratio": p.done_ratio, "n_series": p.n_series, "n_points": p.n_points,
                 })
-                .collect();
+            };
+            let sources: Vec<_> = progress.all().into_iter().map(source).collect();
             serde_json::json!({
                 "sources": sources, "n_series": shard.figures().0, "speed": speed,
                 "budget": shard.detectors().told_within_day(),

@@ -29,6 +29,7 @@ mod share;
 pub mod slo;
 mod spans;
 mod stage;
+mod telling;
 #[cfg(test)]
 mod tests;
 mod usual;

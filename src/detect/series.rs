@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::alert::{Anomaly, Band, Subject};
+use crate::model::alert::{Anomaly, Band};
 use crate::model::time::{HOUR_MS, duration_text};
-use crate::model::{AnomalyId, Indicator, Point, Series, Time, figure};
+use crate::model::{Indicator, Point, Series, Time, figure};
 
 use super::config::Config;
 use super::drift::Row;
@@ -12,9 +12,10 @@ use super::ensemble::Entity;
 use super::episode::{Claim, Episode, Rules, Step};
 use super::flatline::Flatline;
 use super::forecast::{Expiring, Forecast, Said, is_expiry, limit_of, sentence};
-use super::grounds::{Surprise, words};
+use super::grounds::Surprise;
 use super::peers;
 use super::seasonal::Seasonal;
+use super::telling::told;
 use super::usual::Usual;
 use super::view::{Detector, Facts, fuse};
 use super::window::{Fences, Rolling, Zscore};
@@ -204,7 +205,7 @@ impl SeriesState {
             return Surprise::default();
         }
         self.row = Some(Row {
-            onset_surprise: verdict.told.onset_surprise.map(f64::from),
+            onset_surprise: verdict.onset_nats().map(f64::from),
             departure: f64::from(verdict.judgement.departure),
             step_ms,
             repeats: point.value == self.last_value,
@@ -436,72 +437,5 @@ pub(super) fn advance(
             *slot = None;
             Some(anomaly)
         }
-    }
-}
-
-pub(super) fn told(series: &Series, episode: &Episode, until: Option<Time>) -> Anomaly {
-    Anomaly {
-        // The view that speaks loudest may change during an episode; the id does not.
-        id: AnomalyId::derive(episode.since, &[&series.id.to_string(), kind_of(&episode.detector)]),
-        subject: Subject::Series { series: series.clone() },
-        detector: episode.detector.clone(),
-        since: episode.since,
-        at: episode.at,
-        until,
-        value: episode.value,
-        peak: episode.peak,
-        expected: episode.expected,
-        score: episode.score,
-        direction: episode.direction,
-        why: why(series, episode),
-        unseen: false,
-        grounds: episode.surprise.grounds(episode.expected),
-    }
-}
-
-fn kind_of(detector: &str) -> &str {
-    match detector {
-        "flatline/1" | "forecast/1" | peers::ID => detector,
-        _ => "departure",
-    }
-}
-
-fn why(series: &Series, episode: &Episode) -> String {
-    let show = |v| figure(v, &series.unit);
-    let (name, band) = (&series.metric, &episode.expected);
-    if episode.detector == Flatline::ID {
-        return format!(
-            "{name} has stood still at {} since {} UTC; it usually changes with every point.",
-            show(episode.value),
-            episode.since.clock_text()
-        );
-    }
-    let told = format!(
-        "{name} is {} (at worst {}); {} to {} is expected at this time, {:.1} robust standard \
-         deviations at worst, since {} UTC ({}).",
-        show(episode.value),
-        show(episode.peak),
-        show(band.low.max(if series.unit == "Cel" { f64::MIN } else { 0.0 })),
-        show(band.high),
-        episode.score,
-        episode.since.clock_text(),
-        episode.detector
-    );
-    if episode.detector == peers::ID {
-        return format!(
-            "{name} of this replica is {} (at worst {}); its siblings are around {}, {} to {} is \
-             expected by its usual distance from them, since {} UTC. The other replicas do not show \
-             it.",
-            show(episode.value),
-            show(episode.peak),
-            show(band.mid),
-            show(band.low.max(0.0)),
-            show(band.high),
-            episode.since.clock_text()
-        );
-    }
-    match episode.surprise.grounds(*band) {
-        Some(grounds) => format!("{told} {}", words(&grounds, &series.unit)),
-        None => told,
     }
 }
