@@ -155,7 +155,8 @@ impl Receiver {
     /// Decodes one request. After a transient fault of the intake call [`Receiver::give_back`].
     ///
     /// # Errors
-    /// 415 for another message or encoding, 400 when the body can't be decoded.
+    /// 415 for another message or encoding, 400 when the body can't be decoded, 413 when it or its
+    /// labels take too much memory.
     pub fn decode(
         &self,
         content_type: Option<&str>,
@@ -210,6 +211,5 @@ fn read(
     if message == V1 {
         return Ok(wire::WriteRequest::decode(&*plain).map_err(undecodable)?.rows());
     }
-    let rows = wire::RequestV2::decode(&*plain).map_err(undecodable)?.rows();
-    rows.ok_or_else(|| Rejected::invalid("a label refers to a symbol that is not there"))
+    wire::RequestV2::decode(&*plain).map_err(undecodable)?.rows()
 }

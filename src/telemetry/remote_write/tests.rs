@@ -289,6 +289,43 @@ fn what_can_not_be_taken_is_refused_with_the_reason() {
     assert_eq!(status(v2, None, &packed(&astray)), 400);
 }
 
+const AS_V2: Option<&str> = Some("application/x-protobuf;proto=io.prometheus.write.v2.Request");
+
+#[test]
+fn a_long_symbol_that_many_labels_refer_to_is_not_written_out() {
+    // 400 KB of body would become 20 GB: one symbol of 8 MiB, 200 labels of each of 12 series.
+    let labels_refs = [0, 1].repeat(200);
+    let row = TimeSeriesV2 { labels_refs, ..TimeSeriesV2::default() };
+    let symbols = vec!["x".into(), "y".repeat(8 << 20)];
+    let body = packed(&RequestV2 { symbols, timeseries: vec![row; 12] });
+    assert!(body.len() < 450_000, "{}", body.len());
+    let refused = receiver().decode(AS_V2, None, &body, NOW).expect_err("too much");
+    assert_eq!(refused.status, 413);
+    insta::assert_snapshot!(refused.message, @"the labels of this request take 20132776800 bytes once each series has its own, 33554432 are taken; send fewer series at once (max_samples_per_send in queue_config) or drop long labels (write_relabel_configs)");
+}
+
+#[test]
+fn a_series_with_a_very_long_label_is_passed_over_alone() {
+    let long = "y".repeat(wire::MAX_LABEL_BYTES + 1);
+    let mut rows = vec![series("up job=cart", &[(-15, 1.0)]), series("up job=a", &[(-15, 1.0)])];
+    rows[1].labels.push(Label { name: "text".into(), value: long.clone() });
+    assert_eq!(write(&receiver(), rows).into_keys().collect::<Vec<_>>(), ["cart up"]);
+    // The same as version 2 says it.
+    let texts = ["__name__", "up", "job", "cart", "a", "text", &long];
+    let samples = vec![Sample { value: 1.0, timestamp: ms(-15), ..Sample::default() }];
+    let row = |refs: &[u32]| TimeSeriesV2 {
+        labels_refs: refs.to_vec(),
+        samples: samples.clone(),
+        ..TimeSeriesV2::default()
+    };
+    let body = packed(&RequestV2 {
+        symbols: texts.map(str::to_owned).to_vec(),
+        timeseries: vec![row(&[0, 1, 2, 3]), row(&[0, 1, 2, 4, 5, 6])],
+    });
+    let accepted = receiver().decode(AS_V2, None, &body, NOW).expect("decodes");
+    assert_eq!(told(&accepted).into_keys().collect::<Vec<_>>(), ["cart up"]);
+}
+
 fn any_histogram() -> impl Strategy<Value = Histogram> {
     let spans = proptest::collection::vec(
         (any::<i32>(), 0..5_u32).prop_map(|(offset, length)| Span { offset, length }),

@@ -6,6 +6,7 @@
 use prost::Message;
 
 use crate::model::{Labels, Time};
+use crate::telemetry::Rejected;
 use crate::telemetry::fold::{Buckets, MOST_BUCKETS, Side};
 
 /// Prometheus' "stale" marker: a NaN of these bits ends a series
@@ -13,6 +14,13 @@ use crate::telemetry::fold::{Buckets, MOST_BUCKETS, Side};
 const STALE_BITS: u64 = 0x7ff0_0000_0000_0002;
 /// The schema of native histograms with bounds of their own.
 const CUSTOM_SCHEMA: i32 = -53;
+/// Longest name or value of a label in bytes. Other receivers draw the line at 2 to 4 KiB. A series
+/// beyond it is passed over as one without a name is; the others of its request are taken.
+pub(super) const MAX_LABEL_BYTES: usize = 4 * 1024;
+/// Most bytes of labels once every series has its own copies, with what each text takes itself: a
+/// few bytes of version 2 may refer to one long symbol any number of times. 2,000 series, as many as
+/// Prometheus sends at once by default, may have 16 KiB each.
+pub(super) const MAX_WRITTEN_OUT: usize = 32 * 1024 * 1024;
 
 /// `prometheus.WriteRequest`.
 #[derive(Clone, PartialEq, Message)]
@@ -129,27 +137,53 @@ pub(super) struct Row {
 }
 
 impl WriteRequest {
+    /// Its series; one with a label above [`MAX_LABEL_BYTES`] has no labels.
     pub(super) fn rows(self) -> Vec<Row> {
-        let row = |s: TimeSeries| Row {
-            labels: s.labels.into_iter().map(|l| (l.name, l.value)).collect(),
-            samples: s.samples,
-            histograms: s.histograms,
-            created: 0,
+        let row = |s: TimeSeries| {
+            let fits = s.labels.iter().all(|l| l.name.len().max(l.value.len()) <= MAX_LABEL_BYTES);
+            let labels = if fits { s.labels } else { Vec::new() };
+            Row {
+                labels: labels.into_iter().map(|l| (l.name, l.value)).collect(),
+                samples: s.samples,
+                histograms: s.histograms,
+                created: 0,
+            }
         };
         self.timeseries.into_iter().map(row).collect()
     }
 }
 
 impl RequestV2 {
-    /// Its series; `None` when a reference points nowhere.
-    pub(super) fn rows(self) -> Option<Vec<Row>> {
+    /// Its series; one with a label above [`MAX_LABEL_BYTES`] has no labels.
+    ///
+    /// # Errors
+    /// 400 when a reference points nowhere, 413 when the labels written out take more than
+    /// [`MAX_WRITTEN_OUT`] bytes. Nothing is written out before that is known.
+    pub(super) fn rows(self) -> Result<Vec<Row>, Rejected> {
         let Self { symbols, timeseries } = self;
-        let symbol = |n: u32| symbols.get(n as usize).cloned();
+        let mut bytes = 0_usize;
+        for reference in timeseries.iter().flat_map(|s| &s.labels_refs) {
+            let symbol = symbols.get(*reference as usize).ok_or_else(astray)?;
+            bytes = bytes.saturating_add(symbol.len() + size_of::<String>());
+        }
+        if bytes > MAX_WRITTEN_OUT {
+            let message = format!(
+                "the labels of this request take {bytes} bytes once each series has its own, \
+                 {MAX_WRITTEN_OUT} are taken; send fewer series at once (max_samples_per_send in \
+                 queue_config) or drop long labels (write_relabel_configs)"
+            );
+            return Err(Rejected { status: 413, message });
+        }
+        let fits = |n: &u32| symbols[*n as usize].len() <= MAX_LABEL_BYTES;
+        let symbol = |n: u32| symbols[n as usize].clone();
         let row = |s: TimeSeriesV2| {
-            let pairs = s.labels_refs.chunks(2);
-            let labels = pairs.map(|p| Some((symbol(p[0])?, symbol(*p.get(1)?)?)));
-            Some(Row {
-                labels: labels.collect::<Option<Labels>>()?,
+            if !s.labels_refs.len().is_multiple_of(2) {
+                return Err(astray());
+            }
+            let fits = s.labels_refs.iter().all(fits);
+            let pairs = if fits { s.labels_refs.chunks_exact(2) } else { [].chunks_exact(2) };
+            Ok(Row {
+                labels: pairs.map(|p| (symbol(p[0]), symbol(p[1]))).collect(),
                 samples: s.samples,
                 histograms: s.histograms,
                 created: s.created_timestamp,
@@ -157,6 +191,10 @@ impl RequestV2 {
         };
         timeseries.into_iter().map(row).collect()
     }
+}
+
+fn astray() -> Rejected {
+    Rejected::invalid("a label refers to a symbol that is not there")
 }
 
 /// Whether a value ends its series.
