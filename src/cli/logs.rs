@@ -21,7 +21,8 @@ pub(super) struct Templates {
     /// Files of raw lines; `-` is standard input. Line numbers run on over files.
     #[arg(required = true)]
     files: Vec<PathBuf>,
-    /// Where to write the rows `line_no,template_id,template`, one for each line.
+    /// Where to write the rows `line_no,template_id,template`, one for each line; `-` is standard
+    /// output. No file that is read.
     #[arg(long)]
     csv: PathBuf,
     /// Templates that are kept at a time; past it the rarest makes room.
@@ -38,9 +39,17 @@ pub(super) struct Templates {
 /// [`Stop`] with the file, and the line where there is one.
 pub(super) fn templates(given: &Templates) -> anyhow::Result<String> {
     let stop = |text: String| Stop { code: 1, text };
+    let is_piped = given.csv.as_os_str() == "-";
+    let shown = if is_piped { "standard output".into() } else { given.csv.display().to_string() };
+    let cant_write = |e: io::Error| stop(format!("{shown} can't be written: {e}."));
+    let is_input = |file: &&PathBuf| !is_piped && is_same(file, &given.csv);
+    if let Some(file) = given.files.iter().find(is_input) {
+        let file = file.display();
+        let text = format!("{shown} is {file}, which is read. Choose another file for --csv.");
+        return Err(Stop::usage(text).into());
+    }
     // What can't be written is found out before hours of reading.
-    let cant_write = |e: io::Error| stop(format!("{} can't be written: {e}.", given.csv.display()));
-    let out = File::create(&given.csv).map_err(cant_write)?;
+    let out = if is_piped { None } else { Some(Partial::new(&given.csv).map_err(cant_write)?) };
     let mut mined = Mined::new(given);
     for file in &given.files {
         let before = mined.ids.n;
@@ -51,8 +60,73 @@ pub(super) fn templates(given: &Templates) -> anyhow::Result<String> {
         })?;
     }
     let (n_lines, n_templates) = (mined.ids.n, mined.miner.iter().count());
-    mined.write(BufWriter::with_capacity(BLOCK, out), given.as_seen).map_err(cant_write)?;
-    Ok(format!("{n_lines} lines, {n_templates} templates, in {}.\n", given.csv.display()))
+    let Some(out) = out else {
+        let to = BufWriter::with_capacity(BLOCK, io::stdout().lock());
+        return match mined.write(to, given.as_seen) {
+            // Whoever reads has seen enough.
+            Err(e) if e.kind() != io::ErrorKind::BrokenPipe => Err(cant_write(e).into()),
+            _ => Ok(String::new()),
+        };
+    };
+    mined.write(BufWriter::with_capacity(BLOCK, &out.file), given.as_seen).map_err(cant_write)?;
+    out.keep().map_err(cant_write)?;
+    Ok(format!("{n_lines} lines, {n_templates} templates, in {shown}.\n"))
+}
+
+/// Whether two paths lead to one file: through links, other spellings or a second name.
+fn is_same(a: &Path, b: &Path) -> bool {
+    let place = |path: &Path| {
+        let found = fs::metadata(path).ok()?;
+        #[cfg(unix)]
+        let id = {
+            use std::os::unix::fs::MetadataExt as _;
+            (found.is_file(), found.dev(), found.ino())
+        };
+        #[cfg(not(unix))]
+        let id = (found.is_file(), path.canonicalize().ok()?);
+        Some(id)
+    };
+    place(a).is_some_and(|a| a.0 && place(b) == Some(a))
+}
+
+/// A file beside its place, which is moved there when it is whole and is removed when it is not.
+struct Partial {
+    file: File,
+    path: PathBuf,
+    target: PathBuf,
+}
+
+impl Partial {
+    /// What is no file, such as a device or a pipe, is written as it stands.
+    fn new(target: &Path) -> io::Result<Self> {
+        let found = fs::metadata(target).ok();
+        if found.is_some_and(|m| !m.is_file()) {
+            let file = File::options().write(true).open(target)?;
+            return Ok(Self { file, path: target.to_owned(), target: target.to_owned() });
+        }
+        // What a link leads to is replaced, not the link.
+        let target = target.canonicalize().unwrap_or_else(|_| target.to_owned());
+        let mut path = target.clone().into_os_string();
+        path.push(".partial");
+        let path = PathBuf::from(path);
+        Ok(Self { file: File::create(&path)?, path, target })
+    }
+
+    fn keep(self) -> io::Result<()> {
+        if self.path == self.target {
+            return Ok(());
+        }
+        fs::rename(&self.path, &self.target)
+    }
+}
+
+impl Drop for Partial {
+    fn drop(&mut self) {
+        if self.path != self.target {
+            // After it was kept there is nothing of this name any more.
+            fs::remove_file(&self.path).ok();
+        }
+    }
 }
 
 /// What was mined: bounded but for the texts of templates that had to make room.
@@ -67,7 +141,9 @@ struct Mined {
 
 impl Mined {
     fn new(given: &Templates) -> Self {
-        let mut spill = given.csv.clone().into_os_string();
+        let is_piped = given.csv.as_os_str() == "-";
+        let name = || std::env::temp_dir().join(format!("nightjar-{}", std::process::id()));
+        let mut spill = if is_piped { name() } else { given.csv.clone() }.into_os_string();
         spill.push(".ids");
         Self {
             miner: Miner::new(given.capacity),

@@ -186,6 +186,26 @@ fn templates_are_mined_from_files_with_a_row_for_each_line() {
     let nowhere = ["logs", "templates", "a.log", "--csv", "none/out.csv"];
     nightjar(&nowhere, folder.path()).code(1).has("none/out.csv can't be written");
     nightjar(&["logs", "templates", "--csv", "out.csv"], folder.path()).code(2).has("<FILES>");
+    let kept = std::fs::read_to_string(folder.path().join("out.csv")).expect("still there");
+    assert_eq!(kept, rows, "what fails leaves the last result as it was");
+    assert!(!folder.path().join("out.csv.partial").exists());
+}
+
+#[test]
+fn templates_are_never_written_over_what_is_read() {
+    let folder = scratch();
+    let at = folder.path();
+    std::fs::write(at.join("a.log"), "request 1 took 4 ms\n").expect("written");
+    std::fs::hard_link(at.join("a.log"), at.join("b.log")).expect("linked");
+    for out in ["a.log", "./a.log", "b.log"] {
+        let args = ["logs", "templates", "a.log", "--csv", out];
+        nightjar(&args, at).code(2).has("Choose another file for --csv.");
+        let log = std::fs::read_to_string(at.join("a.log")).expect("still there");
+        assert_eq!(log, "request 1 took 4 ms\n");
+    }
+    let said = nightjar(&["logs", "templates", "a.log", "--csv", "-"], at).code(0);
+    assert_eq!(said.out, "line_no,template_id,template\n1,0,\"request <*> took <*>\"\n");
+    assert!(!at.join("-").exists());
 }
 
 #[test]
