@@ -150,6 +150,8 @@ pub struct Reader<R> {
     columns: Columns,
     values: Vec<f64>,
     last_ms: Option<i64>,
+    /// Line of the newest row, if one of its fields has several lines.
+    going_on: Option<u64>,
     notes: Notes,
 }
 
@@ -178,7 +180,7 @@ impl<R: Read> Reader<R> {
         let mut notes = Notes::default();
         let columns = Columns::of(&record, form, &mut notes)?;
         let values = vec![f64::NAN; columns.values.len()];
-        Ok(Self { csv, ends_late, record, columns, values, last_ms: None, notes })
+        Ok(Self { csv, ends_late, record, columns, values, last_ms: None, going_on: None, notes })
     }
 
     /// How many value columns there are.
@@ -221,13 +223,16 @@ impl<R: Read> Reader<R> {
         }
         let line = self.record.position().map_or(0, csv::Position::line);
         let line = line + u64::from(self.ends_late);
-        let used = std::iter::once(&self.columns.time).chain(&self.columns.values);
-        if used.filter_map(|i| self.record.get(*i)).any(|field| field.contains(&b'\n')) {
-            return Err(Broken::new(
-                Some(line),
-                "A field goes on over the end of the line: a quote is opened and not closed. Close \
-                 or remove it.",
-            ));
+        if self.record.iter().any(|field| field.contains(&b'\n')) {
+            let columns = &self.columns;
+            let used = std::iter::once(&columns.time).chain(&columns.values);
+            let mut used = used.chain(&columns.label).chain(&columns.series);
+            if used.any(|i| self.record.get(*i).is_some_and(|f| f.contains(&b'\n'))) {
+                return Err(goes_on(line));
+            }
+            self.going_on = Some(line);
+        } else {
+            self.going_on = None;
         }
         self.read_time(line);
         self.read_values(line);
@@ -270,8 +275,12 @@ impl<R: Read> Reader<R> {
         }
     }
 
-    /// A file none of whose times can be read is not what it seems to be.
+    /// A file none of whose times can be read is not what it seems to be, and a last field over
+    /// several lines has swallowed rows. (Elsewhere it may be a remark that nobody uses.)
     fn at_end(&self) -> Result<(), Broken> {
+        if let Some(line) = self.going_on {
+            return Err(goes_on(line));
+        }
         match (&self.notes.first_bad_time, self.last_ms) {
             (Some((line, text)), None) => Err(Broken::new(
                 Some(*line),
@@ -325,6 +334,14 @@ impl Columns {
             names.iter().filter(|n| alike.iter().any(|a| is(n, a))).cloned().collect();
         Ok(Self { time, label, series, values, names })
     }
+}
+
+fn goes_on(line: u64) -> Broken {
+    Broken::new(
+        Some(line),
+        "A field goes on over the end of the line: a quote is opened and not closed. Close or \
+         remove it.",
+    )
 }
 
 fn unreadable(error: &csv::Error) -> Broken {

@@ -96,6 +96,15 @@ fn what_is_broken_is_said_with_its_line() {
     insta::assert_snapshot!(said(b"timestamp,value\n1,2\n2,\"3\n3,4\n4,5\n"), @"line 3: A field goes on over the end of the line: a quote is opened and not closed. Close or remove it.");
     insta::assert_snapshot!(said(b"timestamp,value\nmonday,2\ntuesday,3\n"), @"line 2: `monday` is no time, and no other row has one. Write unix seconds or milliseconds, or ISO dates such as 2026-11-21 14:05:00.");
     insta::assert_snapshot!(said(&[0xff, 0xfe, b't', 0, b'i', 0]), @"line 1: The file is UTF-16. Save it as UTF-8.");
+    for text in [
+        b"timestamp,value,label\n1,3,\"a\n2,4,0\n".as_slice(),
+        b"timestamp,value,\n1,3,\"a\n2,4,0\n",
+        b"timestamp,value\n1,3,\"a\n2,4\n3,5\n",
+    ] {
+        assert!(said(text).starts_with("line 2: A field goes on over the end"), "{text:?}");
+    }
+    let remark = rows(b"timestamp,value,\n1,3,\"two\nlines\"\n2,4,\n").expect("a remark");
+    assert_eq!(remark.len(), 2);
     assert!(rows(b"timestamp,value\n").expect("no rows are no fault").is_empty());
 }
 
