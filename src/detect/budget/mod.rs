@@ -3,11 +3,11 @@
 //! Takes every episode of every entity with its surprise (`-ln p`), gives whether it is told of
 //! and why. What is tested is an entity within a quarter of an hour, not a point: ten thousand
 //! series at a point a minute are 14.4 million points a day and some ten thousand such tests. The
-//! threshold follows from the pooled distribution of their surprises ([`pool`]), so that as many
-//! lie above as were asked for, corrected by what was really told ([`control`]). An entity that
+//! threshold follows from the pooled distribution of their surprises (`pool`), so that as many
+//! lie above as were asked for, corrected by what was really told (`control`). An entity that
 //! was told of before today needs a rarer episode: its p-value counts for as many tests
 //! (Bonferroni). Critical, strong episodes pass in a reserved lane, whatever was spent, and are
-//! counted. Beside it stands the false-discovery rate ([`fdr`]).
+//! counted. Beside it stands the false-discovery rate (`fdr`).
 //!
 //! Pure and in event time: the same offers give the same admissions, before and after a restore.
 

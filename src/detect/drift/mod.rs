@@ -3,10 +3,10 @@
 //! Takes the rows that each version judged and the episodes that it would tell of, gives which of
 //! them people are told of. Each version has a budget of its own, so that they are compared at the
 //! same number a day. A version is live or in shadow: in shadow it does everything and nobody is
-//! told. Its calibration ([`calibration`]) and its inputs ([`inputs`]) are looked at by the hour; a
+//! told. Its calibration (`calibration`) and its inputs (`inputs`) are looked at by the hour; a
 //! live version whose p-values no longer hold goes to shadow and says so, and comes back when they
 //! do. When no other version is live, its critical, strong episodes are told all the same: a site
-//! is never left without any detector. What two versions told is compared ([`compare`]).
+//! is never left without any detector. What two versions told is compared (`compare`).
 //!
 //! Pure and in event time: the same rows and offers give the same answers, before and after a
 //! restore.

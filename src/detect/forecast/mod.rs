@@ -3,7 +3,7 @@
 //!
 //! Two looks: the slow one each hour over three weeks of hourly means, the fast one each five
 //! minutes over eight hours, where a rise is plain (a Mann-Kendall test gates it). Both draw futures
-//! from the same bank of trends ([`filter`]).
+//! from the same bank of trends (`filter`).
 
 mod expiry;
 mod filter;
