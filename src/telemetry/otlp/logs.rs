@@ -3,21 +3,23 @@
 use opentelemetry_proto::tonic::collector::logs::v1::ExportLogsServiceRequest;
 
 use super::resource::{self, Origin};
-use super::{Losses, Window};
+use super::{Apart, Losses, Rejected, Window};
 use crate::model::{Batch, Level, LogLine, Time};
 
 /// Longest body kept, in characters.
 const LONGEST_BODY: usize = 16_384;
 
-/// Converts a request; what is not taken is counted.
+/// Converts a request; what is not taken is counted. Refused when it takes too much memory.
 pub(super) fn convert(
     request: ExportLogsServiceRequest,
     window: Window<'_>,
     batch: &mut Batch,
     losses: &mut Losses,
-) {
+) -> Result<(), Rejected> {
+    let mut apart = Apart::default();
     for group in request.resource_logs {
         let origin = Origin::new(group.resource);
+        apart.add(&origin, group.scope_logs.iter().map(|s| s.log_records.len()).sum())?;
         for record in group.scope_logs.into_iter().flat_map(|s| s.log_records) {
             // A record without its own time has the time at which the collector saw it.
             let nanos = [record.time_unix_nano, record.observed_time_unix_nano];
@@ -57,6 +59,7 @@ pub(super) fn convert(
             });
         }
     }
+    Ok(())
 }
 
 /// Severity number (1 to 24, four a level), else the severity text, else a level word at the start

@@ -12,7 +12,7 @@ use opentelemetry_proto::tonic::metrics::v1::{
 
 use super::recipes::{DURATIONS, NUMBERS, Recipe};
 use super::resource::{self, Origin};
-use super::{CustomMetric, Losses, Signal, Window};
+use super::{Apart, CustomMetric, Losses, Rejected, Signal, Window};
 use crate::model::signal::Direction;
 use crate::model::{Batch, Fingerprint, Indicator, Labels, Time};
 use crate::telemetry::fold::{
@@ -66,11 +66,15 @@ pub(super) fn convert(
     memory: &mut Memory,
     batch: &mut Batch,
     losses: &mut Losses,
-) -> Vec<Undo> {
+) -> Result<Vec<Undo>, Rejected> {
     let mut conversion = Conversion { window, losses };
+    let mut apart = Apart::default();
     let mut streams = Vec::new();
     for group in request.resource_metrics {
         let origin = Origin::new(group.resource);
+        let points = group.scope_metrics.iter().flat_map(|s| &s.metrics).map(n_points).sum();
+        // Before anything is remembered, so that there is nothing to undo.
+        apart.add(&origin, points)?;
         for metric in group.scope_metrics.into_iter().flat_map(|s| s.metrics) {
             conversion.flatten(&origin, metric, &mut streams);
         }
@@ -83,7 +87,18 @@ pub(super) fn convert(
         losses.add_n("data point: too many metric streams", folded.n_full);
     }
     batch.metrics.extend(folded.metrics);
-    folded.undo
+    Ok(folded.undo)
+}
+
+fn n_points(metric: &Metric) -> usize {
+    match &metric.data {
+        // Summaries are counted and no more.
+        None | Some(Data::Summary(_)) => 0,
+        Some(Data::Gauge(gauge)) => gauge.data_points.len(),
+        Some(Data::Sum(sum)) => sum.data_points.len(),
+        Some(Data::Histogram(histogram)) => histogram.data_points.len(),
+        Some(Data::ExponentialHistogram(histogram)) => histogram.data_points.len(),
+    }
 }
 
 impl Conversion<'_> {

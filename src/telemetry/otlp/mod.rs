@@ -31,15 +31,24 @@ use super::fold::{Memory, Undo};
 use crate::model::signal::Direction;
 use crate::model::{Batch, Time};
 
+/// Most bytes that the signals of one request may take once they are apart. Exporters send 512 and
+/// collectors 8,192 at once by default, which may have 32 KiB each.
+const MAX_APART: usize = 256 * 1024 * 1024;
+/// What a signal takes beside its texts, about.
+const BYTES_EACH: usize = 256;
+
 /// What is taken over OTLP.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How far ahead of our clock a signal may be, in milliseconds.
+    #[schemars(range(min = 0))]
     pub future_skew_ms: i64,
     /// How far behind our clock a signal may be, in milliseconds.
+    #[schemars(range(min = 1))]
     pub oldest_ms: i64,
     /// Metric streams whose previous value is remembered; further ones are rejected.
+    #[schemars(range(min = 1))]
     pub max_streams: usize,
     /// Metrics to watch beyond the ones known by their OpenTelemetry names.
     pub metrics: Vec<CustomMetric>,
@@ -138,6 +147,34 @@ pub struct Accepted {
     undo: Vec<Undo>,
 }
 
+/// What the signals of one request take once they are apart: each repeats what its resource says, so
+/// that a small request may ask for very much memory.
+#[derive(Default)]
+struct Apart {
+    bytes: usize,
+}
+
+impl Apart {
+    /// Counts `n` signals of a resource before they are taken apart.
+    ///
+    /// # Errors
+    /// 413 when the request takes more than [`MAX_APART`] bytes.
+    fn add(&mut self, origin: &resource::Origin, n: usize) -> Result<(), Rejected> {
+        let each = origin.repeated_bytes() + BYTES_EACH;
+        self.bytes = self.bytes.saturating_add(n.saturating_mul(each));
+        if self.bytes <= MAX_APART {
+            return Ok(());
+        }
+        ::metrics::counter!("nightjar_otlp_too_large_total").increment(1);
+        let message = format!(
+            "the signals of this request take more than {MAX_APART} bytes once each has the \
+             attributes of its resource ({each} bytes for one of the last resource read); send \
+             fewer at once (send_batch_max_size of the batch processor) or shorten those attributes"
+        );
+        Err(Rejected { status: 413, message })
+    }
+}
+
 /// What was left out of a request, by reason.
 #[derive(Debug, Default)]
 struct Losses(BTreeMap<String, u64>);
@@ -182,7 +219,7 @@ impl Receiver {
     /// Decodes one request. After a transient fault of the intake call [`Receiver::give_back`].
     ///
     /// # Errors
-    /// 400 when the body can't be decoded.
+    /// 400 when the body can't be decoded, 413 when it would take too much memory.
     pub fn decode(
         &self,
         signal: Signal,
@@ -197,18 +234,18 @@ impl Receiver {
         match signal {
             Signal::Logs => {
                 let request: logs_service::ExportLogsServiceRequest = read(encoding, body, signal)?;
-                logs::convert(request, window, &mut batch, &mut losses);
+                logs::convert(request, window, &mut batch, &mut losses)?;
             }
             Signal::Traces => {
                 let request: trace_service::ExportTraceServiceRequest =
                     read(encoding, body, signal)?;
-                traces::convert(request, window, &mut batch, &mut losses);
+                traces::convert(request, window, &mut batch, &mut losses)?;
             }
             Signal::Metrics => {
                 let request: metrics_service::ExportMetricsServiceRequest =
                     read(encoding, body, signal)?;
                 let mut memory = self.memory.lock().unwrap_or_else(|broken| broken.into_inner());
-                undo = metrics::convert(request, window, &mut memory, &mut batch, &mut losses);
+                undo = metrics::convert(request, window, &mut memory, &mut batch, &mut losses)?;
             }
         }
         let rejected = losses.count();

@@ -46,6 +46,12 @@ impl Origin {
         Self { entity: entity(&attributes), attributes, kept }
     }
 
+    /// How many bytes each signal of the resource repeats of it, at most.
+    pub(super) fn repeated_bytes(&self) -> usize {
+        let kept: usize = self.kept.iter().map(|(k, v)| k.len() + v.len()).sum();
+        kept + self.entity.name().len().max(self.machine().name().len())
+    }
+
     /// What a metric of the machine (`system.*`) is about.
     pub(super) fn machine(&self) -> EntityRef {
         ["host.name", "k8s.node.name"]

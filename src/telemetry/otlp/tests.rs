@@ -43,6 +43,24 @@ fn a_log_record_keeps_its_level_service_and_time() {
 }
 
 #[test]
+fn a_long_resource_is_not_repeated_beside_any_number_of_signals() {
+    // 2 MB of body would become 1.7 GB: a host's name of 4 kB, kept twice, beside each of 200,000 lines.
+    let records = vec![r#"{"body":{}}"#; 200_000].join(",");
+    let body = format!(
+        r#"{{"resourceLogs":[{{"resource":{{"attributes":[{{"key":"host.name","value":{{"stringValue":"{}"}}}}]}},
+        "scopeLogs":[{{"logRecords":[{records}]}}]}}]}}"#,
+        "ü".repeat(2_048)
+    );
+    let receiver = Receiver::new(Config::default());
+    let refused = decode(&receiver, Signal::Logs, &body).expect_err("too much");
+    assert_eq!(refused.status, 413);
+    assert!(refused.message.contains("send fewer at once"), "{refused}");
+    let few = body.replace(&records, r#"{"body":{"stringValue":"up"}}"#);
+    let accepted = decode(&receiver, Signal::Logs, &few).expect("decodes");
+    assert_eq!(accepted.batch.logs.len(), 1);
+}
+
+#[test]
 fn cumulative_histograms_become_rate_errors_and_percentiles() {
     let receiver = Receiver::new(Config::default());
     let point = |at: i64, ok: [u64; 2], bad: u64| {

@@ -5,18 +5,20 @@ use opentelemetry_proto::tonic::trace::v1::span::SpanKind;
 use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 
 use super::resource::{self, Origin};
-use super::{Losses, Window};
+use super::{Apart, Losses, Rejected, Window};
 use crate::model::{Batch, EntityRef, Labels, Span, Time};
 
-/// Converts a request; what is not taken is counted.
+/// Converts a request; what is not taken is counted. Refused when it takes too much memory.
 pub(super) fn convert(
     request: ExportTraceServiceRequest,
     window: Window<'_>,
     batch: &mut Batch,
     losses: &mut Losses,
-) {
+) -> Result<(), Rejected> {
+    let mut apart = Apart::default();
     for group in request.resource_spans {
         let origin = Origin::new(group.resource);
+        apart.add(&origin, group.scope_spans.iter().map(|s| s.spans.len()).sum())?;
         for span in group.scope_spans.into_iter().flat_map(|s| s.spans) {
             let ids = (resource::id(&span.trace_id, 16), resource::id(&span.span_id, 8));
             let (Some(trace_id), Some(span_id)) = ids else {
@@ -65,6 +67,7 @@ pub(super) fn convert(
             });
         }
     }
+    Ok(())
 }
 
 /// The other side of a client or producer span, by the attributes of the semantic conventions:
