@@ -14,6 +14,7 @@ const SHORTEST_TOKEN: usize = 16;
 /// Judges a whole configuration; `say` hears the setting and what is wrong with it.
 pub(super) fn judge(config: &Config, mut say: impl FnMut(&str, String)) {
     prometheus(config, &mut say);
+    pushed(config, &mut say);
     business(config, &mut say);
     web_server(config, &mut say);
     executors(config, &mut say);
@@ -128,6 +129,38 @@ fn prometheus(config: &Config, say: &mut impl FnMut(&str, String)) {
             say(&format!("prometheus[{i}].url"), text);
         }
     }
+}
+
+/// Metrics that are watched beyond the known ones, where one could be meant that nobody sends.
+fn pushed(config: &Config, say: &mut impl FnMut(&str, String)) {
+    let written = config.remote_write.metrics.iter().map(|m| (&m.name, &m.labels)).enumerate();
+    let exported = config.otlp.metrics.iter().map(|m| (&m.name, &m.labels)).enumerate();
+    let all = written.map(|m| ("remote_write", m)).chain(exported.map(|m| ("otlp", m)));
+    for (section, (i, (name, labels))) in all {
+        let path = format!("{section}.metrics[{i}]");
+        if let Some(strange) = no_name(name) {
+            let text = format!(
+                "`{name}` is not the name of a metric, because of {strange:?}; give the name \
+                 alone, without labels, functions or spaces"
+            );
+            say(&format!("{path}.name"), text);
+        }
+        for (n, label) in labels.iter().enumerate() {
+            if label.is_empty() {
+                say(&format!("{path}.labels[{n}]"), "is empty".into());
+            } else if let Some(strange) = no_name(label) {
+                let text = format!("`{label}` is not the name of a label, because of {strange:?}");
+                say(&format!("{path}.labels[{n}]"), text);
+            }
+        }
+    }
+}
+
+/// The first character that only an expression has. Names may be any UTF-8 since Prometheus 3, so
+/// that letters and digits alone would be too few.
+fn no_name(text: &str) -> Option<char> {
+    let strange = |c: &char| c.is_whitespace() || c.is_control() || "{}()[]\"'`=,~".contains(*c);
+    text.chars().find(strange)
 }
 
 fn web_server(config: &Config, say: &mut impl FnMut(&str, String)) {

@@ -445,3 +445,53 @@ fn a_budget_that_can_not_be_kept_is_refused_with_what_would_do() {
     assert!(said.contains("up to most_p, 0.001"), "{said}");
     assert_eq!(wrong("[detect.budget]\nanomalies_per_day = 0.0\n"), Ok(()));
 }
+
+#[test]
+fn what_is_taken_by_push_is_judged() {
+    let text = r#"
+[otlp]
+oldest_ms = 0
+[remote_write]
+future_skew_ms = -5
+oldest_ms = -1
+max_streams = 0
+[[remote_write.metrics]]
+name = "a{b"
+labels = ["region", ""]
+[[remote_write.metrics]]
+name = "shop.orders:größe_total"
+"#;
+    insta::assert_snapshot!(wrong(text, &[]), @r#"
+nightjar.toml:3:13: otlp.oldest_ms: 0 is not a whole number of at least 1
+  |
+3 | oldest_ms = 0
+  |             ^
+
+nightjar.toml:5:18: remote_write.future_skew_ms: -5 is not a whole number of at least 0
+  |
+5 | future_skew_ms = -5
+  |                  ^^
+
+nightjar.toml:6:13: remote_write.oldest_ms: -1 is not a whole number of at least 1
+  |
+6 | oldest_ms = -1
+  |             ^^
+
+nightjar.toml:7:15: remote_write.max_streams: 0 is not a whole number of at least 1
+  |
+7 | max_streams = 0
+  |               ^
+
+nightjar.toml:9:8: remote_write.metrics[0].name: `a{b` is not the name of a metric, because of '{'; give the name alone, without labels, functions or spaces
+  |
+9 | name = "a{b"
+  |        ^^^^^
+
+nightjar.toml:10:21: remote_write.metrics[0].labels[1]: is empty
+   |
+10 | labels = ["region", ""]
+   |                     ^^
+
+6 mistakes in the configuration.
+"#);
+}

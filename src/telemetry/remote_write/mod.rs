@@ -38,10 +38,13 @@ const V1: &str = "prometheus.WriteRequest";
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
     /// How far ahead of our clock a sample may be, in milliseconds.
+    #[schemars(range(min = 0))]
     pub future_skew_ms: i64,
     /// How far behind our clock a sample may be, in milliseconds.
+    #[schemars(range(min = 1))]
     pub oldest_ms: i64,
     /// Series whose previous value is remembered; further ones are passed over and counted.
+    #[schemars(range(min = 1))]
     pub max_streams: usize,
     /// Usual seconds between samples of a series.
     #[schemars(range(min = 1))]
