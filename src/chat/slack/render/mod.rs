@@ -386,10 +386,10 @@ fn context(escaped: &str) -> Value {
     json!({ "type": "context", "elements": [marked(&cut_telling(escaped, CONTEXT))] })
 }
 
+/// The text of a notification: the first that says something once what can't be shown is gone.
 fn fallback(text: &str, otherwise: &str) -> String {
-    let text = if text.trim().is_empty() { otherwise } else { text };
-    let text = if text.trim().is_empty() { "nightjar" } else { text };
-    cut(&escape(text), FALLBACK)
+    let said = [text, otherwise].map(escape).into_iter().find(|t| !t.trim().is_empty());
+    cut(&said.unwrap_or_else(|| "nightjar".to_owned()), FALLBACK)
 }
 
 /// The length of every word in the blocks, names of types included: an upper bound of whatever

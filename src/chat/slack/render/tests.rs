@@ -298,6 +298,12 @@ fn any_block() -> impl Strategy<Value = Block> {
     ]
 }
 
+#[test]
+fn a_notification_says_something_though_its_words_can_t_be_shown() {
+    assert_eq!(super::fallback("\u{7f}", "INC-1"), "INC-1");
+    assert_eq!(super::fallback(" ", "\u{7f}"), "nightjar");
+}
+
 fn any_card() -> impl Strategy<Value = Card> {
     let buttons = proptest::collection::vec((anything(), 0_usize..Verb::ALL.len(), 0..3), 0..60);
     let words = (anything(), anything(), anything(), anything());
