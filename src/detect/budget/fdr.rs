@@ -21,6 +21,9 @@ const WEALTH: f64 = LEVEL / 2.0;
 /// of fewer, so its bound holds.
 const REMEMBERED: usize = 64;
 
+/// Told episodes (fading) below which neither figure is given: a share of a handful says nothing.
+const LEAST_TOLD: f64 = 20.0;
+
 /// Both figures' state.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Fdr {
@@ -68,14 +71,15 @@ impl Fdr {
         self.would *= factor;
     }
 
-    /// The estimated share of false ones among what was told; `None` while hardly anything was.
+    /// The estimated share of false ones among what was told; `None` while fewer
+    /// than twenty were.
     pub(super) fn estimate(&self) -> Option<f64> {
-        (self.told >= 1.0).then(|| (self.false_sum / self.told).min(1.0))
+        (self.told >= LEAST_TOLD).then(|| (self.false_sum / self.told).min(1.0))
     }
 
     /// Of as many as were told, how many LORD++ would have told; `None` as above.
     pub(super) fn would_share(&self) -> Option<f64> {
-        (self.told >= 1.0).then(|| self.would / self.told)
+        (self.told >= LEAST_TOLD).then(|| self.would / self.told)
     }
 
     /// LORD++'s level for the test that is under way.

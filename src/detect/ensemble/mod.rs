@@ -5,11 +5,13 @@
 //! what came before and by the hour of the day (`story`), and beside them two statistics that are
 //! ranked among the series' own past with a Pareto tail (`views`, `sketch`). Their weighted sum is
 //! evidence, which is ranked once more and judged as episodes (`episode`), so that one event is
-//! told once. A [`Pool`] that all series share brings the surprises of a class of series to the
-//! rate that they claim, far beyond what one series' past could resolve.
+//! told once. The default of a [`Pool`], read off many simulated and real quiet series, brings an
+//! onset's surprise to the rate that it claims ([`Verdict::onset_nats`]), beyond what one series'
+//! past could resolve. No pool learns live yet: a verdict depends on its own series alone.
 //!
 //! One pass, constant memory ([`BYTES`] a series), no look-ahead, no setting per series: live,
-//! `replay` and `backtest` run this very code. Guarantees: verdicts are finite for any values and
+//! `replay` and `backtest` run this very code; `backtest --scores` is it alone, elsewhere bands, floors
+//! and the budget are asked too. Guarantees: verdicts are finite for any values and
 //! times; a snapshot goes on exactly alike; multiplying a series by a power of two changes nothing.
 //! It reads no clock and knows nothing of what a series means: what matters in practice is decided
 //! by whoever asks.

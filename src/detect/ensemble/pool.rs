@@ -218,12 +218,6 @@ impl Pool {
         Self::new(&ONSET_DEFAULT)
     }
 
-    /// The default for rows.
-    #[must_use]
-    pub fn rows() -> Self {
-        Self::new(&ROW_DEFAULT)
-    }
-
     /// The calibrated surprise, `-ln p`, of a series' own one. It grows without limit.
     #[must_use]
     pub fn surprise(&self, class: Class, own: f32) -> f32 {
@@ -272,10 +266,6 @@ impl Pool {
 /// simulated quiet series of 18 kinds (×1.3 too many at 1e-4) and on real quiet stretches (×0.9).
 const ONSET_DEFAULT: [(f32, f32); 5] =
     [(0.0, 4.2), (4.5, 4.5), (7.0, 6.95), (9.0, 8.8), (12.0, 11.6)];
-/// What was right for rows of those simulated series, from their 750th on.
-const ROW_DEFAULT: [(f32, f32); 7] =
-    [(0.0, 0.0), (2.0, 2.3), (4.0, 4.45), (5.0, 5.4), (7.0, 6.9), (9.0, 8.25), (12.0, 10.25)];
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -306,16 +296,14 @@ mod tests {
 
     #[test]
     fn the_map_rises_without_limit_and_starts_sensibly() {
-        for pool in [Pool::onsets(), Pool::rows()] {
-            let mut last = 0.0;
-            for i in 0..2_000_u16 {
-                let s = pool.surprise(Class::default(), f32::from(i) * 0.05);
-                assert!(s.is_finite() && s >= last - 1e-3, "{i}: {s} after {last}");
-                last = s;
-            }
-            assert!(last > 40.0, "{last}");
-            assert!((6.0..8.0).contains(&pool.surprise(Class::default(), 7.0)));
+        let (pool, mut last) = (Pool::onsets(), 0.0);
+        for i in 0..2_000_u16 {
+            let s = pool.surprise(Class::default(), f32::from(i) * 0.05);
+            assert!(s.is_finite() && s >= last - 1e-3, "{i}: {s} after {last}");
+            last = s;
         }
+        assert!(last > 40.0, "{last}");
+        assert!((6.0..8.0).contains(&pool.surprise(Class::default(), 7.0)));
     }
 
     #[test]

@@ -144,22 +144,6 @@ impl Sketch {
         surprise.min(log2((self.n + 1.0) / seen) * std::f32::consts::LN_2)
     }
 
-    /// The coordinate whose surprise is `nats`: the inverse of [`Self::surprise`]. `None` while
-    /// young.
-    #[must_use]
-    pub(super) fn at_surprise(&self, nats: f32) -> Option<f32> {
-        if self.n < LEAST_SAMPLES {
-            return None;
-        }
-        let of = |count: f32| (log2((self.n + 1.0) / count) * std::f32::consts::LN_2).max(0.0);
-        let (middle, tail) = (of(self.middle_count), of(self.tail_count));
-        if nats >= tail {
-            return Some(self.tail_from + (nats - tail) / self.tail_rate.max(1e-3));
-        }
-        let part = ((nats - middle) / (tail - middle).max(1e-6)).max(0.0);
-        Some(self.middle_from + (self.tail_from - self.middle_from) * part)
-    }
-
     fn count(&mut self, bin: usize, scale: Scale) {
         self.bins[bin] += 1;
         self.top = self.top.max(bin as u8);

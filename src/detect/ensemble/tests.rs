@@ -81,29 +81,6 @@ fn a_snapshot_goes_on_exactly_alike() {
 }
 
 #[test]
-fn the_band_holds_the_ordinary_and_not_the_outlier() {
-    let mut state = 5;
-    let mut track = super::track::Track::default();
-    let at = |i: i64| 1_700_000_000_000 + i * 300_000;
-    // A daily rhythm with noise: twelve days.
-    let value = |i: i64, state: &mut u64| {
-        100.0 + 50.0 * (i as f64 / 288.0 * std::f64::consts::TAU).sin() + 5.0 * noise(state)
-    };
-    let mut outside = 0;
-    for i in 0..288 * 12 {
-        let v = value(i, &mut state);
-        if i >= 288 * 8 {
-            let [low, mid, high] = track.band(at(i), 4.6).expect("eight days");
-            assert!(low <= mid && mid <= high);
-            outside += u32::from(v < low || v > high);
-            assert!(high - low < 100.0, "{low} {high} at {i}");
-        }
-        track.push(at(i), v);
-    }
-    assert!(outside < 24, "{outside} of 1,152");
-}
-
-#[test]
 fn the_state_of_one_series_fits_in_four_kibibytes() {
     assert!(size_of::<Entity>() + size_of::<super::track::Track>() <= 4_096);
 }

@@ -120,22 +120,6 @@ impl Track {
         Class { kind, age }
     }
 
-    /// What is expected of a time: the value, and the edges beyond which a value by itself would
-    /// surprise by `nats` (`-ln p`), by the views of the value and of the season. `None` while
-    /// young.
-    #[must_use]
-    pub fn band(&self, at_ms: i64, nats: f32) -> Option<[f64; 3]> {
-        if self.n < WARM_UP {
-            return None;
-        }
-        let expected = self.season.expect(at_ms, self.level.mean());
-        let (down, up) = self.band.band(nats)?;
-        let scale = f64::from(self.residual.spread());
-        let low = expected.low + f64::from(down) * scale;
-        let high = expected.high + f64::from(up) * scale;
-        Some([low.min(expected.value), expected.value, high.max(expected.value)])
-    }
-
     /// Judges a finite value by what came before, and learns it.
     pub fn push(&mut self, at_ms: i64, value: f64) -> Judgement {
         let value = value.clamp(-LARGEST, LARGEST);

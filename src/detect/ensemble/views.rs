@@ -26,10 +26,4 @@ impl TwoSided {
         other.push_below();
         surprise
     }
-    /// The ratios below and above zero whose surprise is `nats`; zero on a side that was never
-    /// seen. `None` while young.
-    pub(super) fn band(&self, nats: f32) -> Option<(f32, f32)> {
-        let edge = |side: &Sketch| side.at_surprise(nats).map(|y| y.clamp(-30.0, 30.0).exp2());
-        Some((-edge(&self.down)?, edge(&self.up)?))
-    }
 }

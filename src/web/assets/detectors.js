@@ -14,7 +14,7 @@ function budget(found, told) {
   const day = b.last_day;
   const spent = day.ordinary + day.reserved;
   const words = b.asked_per_day > 0
-    ? `About ${b.asked_per_day} anomalies a day are asked for. Within the last 24 hours ${spent} were told: ${day.ordinary} on the budget, ${day.reserved} critical ones in the reserved lane; ${day.joined} more joined them, and ${day.held} were held back.`
+    ? `About ${b.asked_per_day} anomalies a day are asked for. Within the last 24 hours ${spent} were told: ${day.ordinary} on the budget, ${day.reserved} in the reserved lane for critical ones; ${day.joined} more joined them, and ${day.held} were held back.`
     : `No budget is set: everything rarer than ${chance(b.threshold)} is told. Within the last 24 hours that were ${spent}.`;
   const figures = [
     ["Told / asked, 24 h", b.asked_per_day > 0 ? `${spent} / ${b.asked_per_day}` : count(spent)],
