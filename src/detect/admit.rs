@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::bars::Bars;
 use super::budget::{Near, Offer};
 use super::business::alert_weighed;
 use super::config::Config;
@@ -167,7 +168,13 @@ impl Admit {
     }
 
     /// Takes in what a live batch showed and called. The order of series in it does not matter.
-    pub(super) fn judge(&mut self, config: &Config, now: Time, mut seen: Seen, called: &[Anomaly]) {
+    pub(super) fn judge(
+        &mut self,
+        config: &Config,
+        (now, bars): (Time, &Bars),
+        mut seen: Seen,
+        called: &[Anomaly],
+    ) {
         let settings = Settings { budget: &config.budget, drift: &config.drift };
         self.watch.know(CALLED, Stage::Live, now);
         self.watch.know(ENSEMBLE, Stage::Live, now);
@@ -188,12 +195,14 @@ impl Admit {
         let mut asking: Vec<&Anomaly> = called.iter().filter(|a| asks(a)).collect();
         asking.sort_by_key(|a| (a.at, a.id));
         for anomaly in asking {
-            self.ask(config, settings, anomaly);
+            self.ask((config, bars), settings, anomaly);
         }
     }
 
-    fn ask(&mut self, config: &Config, settings: Settings<'_>, anomaly: &Anomaly) {
-        let surprise = surprise_of(config, anomaly, self.heeds_ensemble());
+    fn ask(&mut self, (config, bars): (&Config, &Bars), settings: Settings<'_>, anomaly: &Anomaly) {
+        let Subject::Series { series } = &anomaly.subject else { return };
+        let bar = bars.factor(series);
+        let surprise = surprise_of((config, bar), anomaly, self.heeds_ensemble());
         let critical = alert_weighed(config, anomaly).severity == Severity::Critical;
         let asked = self.asked.entry(anomaly.id);
         let fresh = matches!(asked, std::collections::btree_map::Entry::Vacant(_));
@@ -204,7 +213,6 @@ impl Admit {
             return;
         }
         (asked.surprise, asked.critical) = (surprise, critical);
-        let Subject::Series { series } = &anomaly.subject else { return };
         let offer = Offer {
             at: anomaly.at,
             entity: &series.entity,
@@ -250,15 +258,16 @@ fn asks(anomaly: &Anomaly) -> bool {
 
 /// The surprise of a called departure in nats. What makes up for a lack of rarity when a departure
 /// is called counts here too, each in units of `most_p`: how far beyond the edge of the band it is,
-/// and how long it has lasted.
-fn surprise_of(config: &Config, anomaly: &Anomaly, heed: bool) -> f64 {
+/// and how long it has lasted. Where people moved the bar, rarity is in units of it, as distance is
+/// already.
+fn surprise_of((config, bar): (&Config, f64), anomaly: &Anomaly, heed: bool) -> f64 {
     let unit = config.budget.least();
     let far = (anomaly.score / config.threshold.max(f64::MIN_POSITIVE) - 1.0).clamp(0.0, MOST_FAR);
     let hold_ms = f64::from(config.hold_s.max(1)) * 1_000.0;
     let holds = anomaly.at.ms_since(anomaly.since) as f64 / hold_ms;
     let long = ((holds - 1.0) / LONG_HOLDS).clamp(0.0, MOST_LONG);
     let rare = match &anomaly.grounds {
-        Some(grounds) if heed => -grounds.p_value.clamp(1e-300, 1.0).ln(),
+        Some(grounds) if heed => -grounds.p_value.clamp(1e-300, 1.0).ln() / bar,
         // Its past is too short to say: it was called, so it is at least that rare.
         _ => unit,
     };

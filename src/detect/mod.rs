@@ -7,6 +7,7 @@
 
 mod admit;
 mod apart;
+mod bars;
 pub mod budget;
 pub mod business;
 mod config;
@@ -37,6 +38,7 @@ mod view;
 mod window;
 
 pub use admit::Detectors;
+pub use bars::{Bar, Bars};
 pub use config::{Config, Floor, LogConfig};
 pub use shard::{Counts, Shard};
 pub use stage::{Detect, SharedShard};

@@ -136,13 +136,14 @@ impl Peers {
             let point = Point { at, value: mean };
             // Of one replica the whole says nothing that the replica does not say itself.
             let quiet = backfill || values.len() < 2;
+            group.whole.bar = first.bar;
             group.whole.observe(config, point, quiet, out);
             for (id, value) in &values {
                 let others: Vec<f64> =
                     values.iter().filter(|(other, _)| *other != id).map(|(_, v)| *v).collect();
                 if let Some(state) = series.get(id) {
                     let point = Point { at, value: *value };
-                    group.compare(config, &state.series, point, (&others, backfill), out);
+                    group.compare(config, state, point, (&others, backfill), out);
                 }
             }
         }
@@ -181,7 +182,7 @@ impl Group {
     fn compare(
         &mut self,
         config: &Config,
-        series: &Series,
+        state: &SeriesState,
         point: Point,
         (others, backfill): (&[f64], bool),
         out: &mut Vec<Anomaly>,
@@ -190,6 +191,7 @@ impl Group {
             return;
         }
         let Some((mid, spread)) = median_and_sigma(others) else { return };
+        let series = &state.series;
         if !self.members.contains_key(&series.id.0) && self.members.len() >= MOST_MEMBERS {
             return;
         }
@@ -201,7 +203,7 @@ impl Group {
         member.at = point.at;
         let apart = point.value - mid;
         if !backfill && member.apart.n() >= LEAST_POINTS {
-            let facts = Facts::new(config, series, None, false);
+            let facts = Facts::new(config, series, None, false).with_bar(state.bar);
             let sigma = spread.max(member.apart.sigma());
             let usual = mid + member.apart.level();
             let expected = facts.band((usual, usual, usual), config.threshold * sigma);

@@ -67,6 +67,14 @@ pub(super) struct SeriesState {
     /// The ensemble is in shadow: it is asked, and its word does not count.
     #[serde(skip)]
     pub(super) unheeded: bool,
+    /// The factor of the bar that people moved for it.
+    #[serde(skip, default = "configured")]
+    pub(super) bar: f64,
+}
+
+/// The bar as configured.
+fn configured() -> f64 {
+    1.0
 }
 
 /// The ensemble of a series by itself.
@@ -110,6 +118,7 @@ impl SeriesState {
             last_value: 0.0,
             row: None,
             unheeded: false,
+            bar: configured(),
         }
     }
 
@@ -143,7 +152,7 @@ impl SeriesState {
     /// What is expected of a time, for charts.
     pub(super) fn expected(&self, config: &Config, at: Time) -> Option<Band> {
         let expected = self.seasonal.expected(at);
-        let facts = Facts::new(config, &self.series, expected, false);
+        let facts = Facts::new(config, &self.series, expected, false).with_bar(self.bar);
         if expected.is_some() {
             let point = Point { at, value: 0.0 };
             return self.seasonal.judge(&facts, point).map(|o| o.expected);
@@ -180,7 +189,8 @@ impl SeriesState {
             }
             return Taken::Judged;
         }
-        let facts = Facts::new(config, &self.series, self.seasonal.expected(point.at), backfill);
+        let expected = self.seasonal.expected(point.at);
+        let facts = Facts::new(config, &self.series, expected, backfill).with_bar(self.bar);
         let surprise = self.surprise(point, step_ms);
         self.last_value = point.value;
         let departing = !backfill && self.judge(&facts, point, &surprise, out);
@@ -284,7 +294,7 @@ impl SeriesState {
                 3
             },
             least_nats: if self.n_known > KNOWN_POINTS && !self.unheeded {
-                -config.unusual_p.clamp(1e-300, 1.0).ln()
+                -config.unusual_p.clamp(1e-300, 1.0).ln() * self.bar
             } else {
                 0.0
             },

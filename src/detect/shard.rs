@@ -12,6 +12,7 @@ use crate::model::{Alert, Anomaly, Batch, EntityRef, Fault, SeriesId, Time};
 
 use super::admit::{Admit, Detectors, Seen, quieten};
 use super::apart::Apart;
+use super::bars::{Bar, Bars};
 use super::business;
 use super::config::Config;
 use super::heartbeat::Heartbeats;
@@ -67,6 +68,9 @@ struct State {
     /// Who of them is told, and how far their word holds.
     #[serde(default)]
     admit: Admit,
+    /// Bars that people moved.
+    #[serde(default)]
+    bars: Bars,
 }
 
 /// What became of the points so far.
@@ -176,6 +180,7 @@ impl Shard {
             }
             series.heard_at = now;
             series.unheeded = !heed;
+            series.bar = state.bars.factor(&series.series);
             let known = (series.last, series.step_ms);
             let points = if batch.backfill {
                 Cow::Borrowed(samples.points.as_slice())
@@ -233,7 +238,8 @@ impl Shard {
             for order in &batch.orders {
                 state.admit.obey(order);
             }
-            state.admit.judge(&self.config, now, seen, &out);
+            state.admit.judge(&self.config, (now, &state.bars), seen, &out);
+            state.bars.pass(now, &batch.bars);
         }
         out
     }
@@ -253,6 +259,19 @@ impl Shard {
     #[must_use]
     pub fn detectors(&self) -> Detectors {
         self.state.admit.report(&self.config)
+    }
+
+    /// The bars that stand, as people moved them.
+    #[must_use]
+    pub fn bars(&self) -> Vec<Bar> {
+        self.state.bars.all()
+    }
+
+    /// The same with bars that were moved before anything was seen: for trials over history.
+    #[must_use]
+    pub fn with_bars(mut self, bars: Bars) -> Self {
+        self.state.bars = bars;
+        self
     }
 
     /// What was expected of a series at a time, for charts; `None` while it is too young.
@@ -301,13 +320,17 @@ impl Shard {
     /// # Errors
     /// The bytes are not a snapshot, or one of another version.
     pub fn restore(config: Config, bytes: &[u8]) -> Result<Self, Fault> {
-        let state: State = rmp_serde::from_slice(bytes)
+        let mut state: State = rmp_serde::from_slice(bytes)
             .map_err(|e| Fault::permanent("a detector snapshot can't be read", e))?;
         if state.version != VERSION {
             return Err(Fault::because(format!(
                 "the detector snapshot has version {}, this program reads {VERSION}",
                 state.version
             )));
+        }
+        let State { series, bars, .. } = &mut state;
+        for series in series.values_mut() {
+            series.bar = bars.factor(&series.series);
         }
         Ok(Self { config, state, slo: Slo::default() })
     }

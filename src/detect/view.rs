@@ -22,6 +22,8 @@ pub struct Facts<'a> {
     pub expected: Option<Expectation>,
     /// Whether the point is history to learn from.
     pub backfill: bool,
+    /// How many times as wide as configured the band is: the bar that people moved.
+    pub bar: f64,
 }
 
 impl<'a> Facts<'a> {
@@ -41,7 +43,13 @@ impl<'a> Facts<'a> {
             ..floor
         };
         let (indicator, direction) = (series.indicator, series.direction);
-        Self { config, indicator, direction, floor, expected, backfill }
+        Self { config, indicator, direction, floor, expected, backfill, bar: 1.0 }
+    }
+
+    /// The same with a bar that people moved.
+    #[must_use]
+    pub fn with_bar(self, bar: f64) -> Self {
+        Self { bar, ..self }
     }
 
     /// The band around `mid` that starts from the edges usually seen and adds a margin of noise;
@@ -51,7 +59,8 @@ impl<'a> Facts<'a> {
         let least = self.floor.absolute.max(self.floor.relative * mid.abs()).max(f64::MIN_POSITIVE);
         let top = (high + margin).max(mid + least).max(self.floor.at_least);
         let bottom = (low - margin).min(mid - least);
-        Band { low: bottom, mid, high: top }
+        // A moved bar widens or narrows all of it: a score shrinks or grows by the same factor.
+        Band { low: mid - self.bar * (mid - bottom), mid, high: mid + self.bar * (top - mid) }
     }
 
     /// How far `value` is from the band's middle in the bad direction, so that the edge of the band

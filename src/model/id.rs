@@ -159,6 +159,8 @@ ids! {
     MessageId = "MSG";
     /// One timeline entry.
     EntryId = "TLE";
+    /// One proposed change of detection.
+    TuningId = "TUN";
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ pub mod secret;
 pub mod signal;
 pub mod time;
 pub mod topology;
+pub mod tuning;
 
 pub use action::{
     Decision, Digest, Outcome, Plan, Proposal, ProposalState, Risk, Run, RunState, Verdict,
@@ -25,7 +26,7 @@ pub use fault::{Fault, Refused};
 pub use figure::figure;
 pub use id::{
     AlertId, AnomalyId, ChangeId, EntryId, EvidenceId, HypothesisId, IncidentId, MessageId,
-    ProposalId, RunId, SilenceId,
+    ProposalId, RunId, SilenceId, TuningId,
 };
 pub use incident::{EntryKind, Incident, IncidentState, TimelineEntry};
 pub use labels::{Fingerprint, Labels, Matcher};
@@ -37,3 +38,4 @@ pub use signal::{
 };
 pub use time::Time;
 pub use topology::Graph;
+pub use tuning::{BarOrder, BarScope, Tuning, TuningState};

@@ -361,6 +361,9 @@ pub struct Batch {
     /// What people ordered of detectors.
     #[serde(default)]
     pub orders: Vec<DetectorOrder>,
+    /// Bars that people moved.
+    #[serde(default)]
+    pub bars: Vec<super::BarOrder>,
 }
 
 /// A person's word on where a detector's version belongs. It comes with the telemetry, so that the
@@ -401,5 +404,6 @@ impl Batch {
             && self.gaps.is_empty()
             && self.beats.is_empty()
             && self.orders.is_empty()
+            && self.bars.is_empty()
     }
 }

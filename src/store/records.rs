@@ -7,7 +7,7 @@ use serde::de::DeserializeOwned;
 use super::sql::{Rows, Tx, fault};
 use crate::model::{
     Alert, Anomaly, Change, Diagnosis, Evidence, Fault, Incident, Proposal, Run, Silence, Time,
-    TimelineEntry, topology::Edge,
+    TimelineEntry, Tuning, topology::Edge,
 };
 
 /// The columns that a record is found by; what does not apply stays empty.
@@ -387,6 +387,12 @@ records! {
         state: word(&r.state),
         parent: r.incident.to_string(),
         subject: r.proposal.to_string(),
+    };
+    Tuning = "tuning", |r| r.id, Index {
+        at: r.at,
+        state: r.state.as_str().into(),
+        parent: r.scope.entity.to_string(),
+        subject: r.scope.to_string(),
     };
     Edge = "edge", |r| format!("{} {} {}", r.from, word(&r.kind), r.to), Index {
         at: r.last_seen,

@@ -65,7 +65,7 @@ fn beyond_the_budget_a_departure_only_strengthens_and_a_critical_one_still_passe
     let mut anomalies: Vec<Anomaly> =
         (0..5).map(|i| departure(&format!("service-{i}"), 0, 4.5)).collect();
     anomalies.push(departure("checkout", 0, 16.0));
-    admit.judge(&config, now(1), Seen::default(), &anomalies);
+    admit.judge(&config, (now(1), &Bars::default()), Seen::default(), &anomalies);
     assert!(admit.held(anomalies[5].id).is_none(), "critical and strong");
     let ordinary = held(&admit, &anomalies[..5]);
     // Two of six are told on the budget; the critical one may be one of them.
@@ -81,7 +81,7 @@ fn beyond_the_budget_a_departure_only_strengthens_and_a_critical_one_still_passe
     assert_eq!(admit.report(&config).held_back.len(), n_held);
     // It grows: then it is told.
     anomalies[at].score = 20.0;
-    admit.judge(&config, now(2), Seen::default(), &anomalies[at..=at]);
+    admit.judge(&config, (now(2), &Bars::default()), Seen::default(), &anomalies[at..=at]);
     assert!(admit.held(anomalies[at].id).is_none());
 }
 
@@ -90,14 +90,14 @@ fn an_end_is_as_quiet_as_what_it_ends_and_is_forgotten_then() {
     let (config, mut admit) = (config(), Admit::default());
     let mut anomalies: Vec<Anomaly> =
         (0..5).map(|i| departure(&format!("service-{i}"), 0, 4.5)).collect();
-    admit.judge(&config, now(1), Seen::default(), &anomalies);
+    admit.judge(&config, (now(1), &Bars::default()), Seen::default(), &anomalies);
     let before = held(&admit, &anomalies);
     for anomaly in &mut anomalies {
         anomaly.until = Some(now(5));
     }
-    admit.judge(&config, now(6), Seen::default(), &anomalies);
+    admit.judge(&config, (now(6), &Bars::default()), Seen::default(), &anomalies);
     assert_eq!(held(&admit, &anomalies), before);
-    admit.judge(&config, now(7), Seen::default(), &[]);
+    admit.judge(&config, (now(7), &Bars::default()), Seen::default(), &[]);
     assert_eq!(admit.asked.len(), 0);
 }
 
@@ -123,7 +123,7 @@ fn the_order_of_series_in_a_batch_does_not_matter() {
                     called.push(departure(name, minute, 4.0 + digit as f64));
                 }
             }
-            admit.judge(&config, now(minute), seen, &called);
+            admit.judge(&config, (now(minute), &Bars::default()), seen, &called);
         }
         admit
     };
@@ -134,7 +134,7 @@ fn the_order_of_series_in_a_batch_does_not_matter() {
 fn a_persons_word_puts_the_ensemble_into_shadow() {
     let (config, mut admit) = (config(), Admit::default());
     assert!(admit.heeds_ensemble());
-    admit.judge(&config, now(0), Seen::default(), &[]);
+    admit.judge(&config, (now(0), &Bars::default()), Seen::default(), &[]);
     let by =
         Actor { via: "console".into(), id: "o".into(), name: "operator".into(), role: Role::Admin };
     admit.obey(&DetectorOrder {
