@@ -66,7 +66,7 @@ fn a_raised_bar_quietens_taken_back_it_does_not_and_a_lapse_ends_it() {
     let raised = (7 * 240, order(scope.clone(), 2.5, far));
     let back = (10 * 240, order(scope.clone(), 1.0, far));
     let mut shard = Shard::new(Config::default());
-    assert_eq!(called(&mut shard, 0..9, &[raised.clone()]), [5, 6]);
+    assert_eq!(called(&mut shard, 0..9, std::slice::from_ref(&raised)), [5, 6]);
     let [bar] = shard.bars().try_into().expect("one stands");
     assert!((bar.factor - 2.5).abs() < f64::EPSILON && bar.scope == scope);
     // A restored shard goes on alike, and shows the wide band at once.
@@ -79,7 +79,7 @@ fn a_raised_bar_quietens_taken_back_it_does_not_and_a_lapse_ends_it() {
     assert!((width(&restored) - width(&shard)).abs() < 1e-12);
     assert!(width(&shard) > 2.4 * width(&plain), "{} {}", width(&shard), width(&plain));
     for shard in [&mut shard, &mut restored] {
-        assert_eq!(called(shard, 9..12, &[back.clone()]), [10, 11]);
+        assert_eq!(called(shard, 9..12, std::slice::from_ref(&back)), [10, 11]);
         assert_eq!(shard.bars(), []);
     }
 
