@@ -11,12 +11,14 @@ use std::time::{Duration, Instant};
 use super::{App, Doors, MetricsText, asked_to_end, finish, say};
 use crate::config::Config;
 use crate::demo::{Options, Shop};
+use crate::detect::business::{Business, Kind};
 use crate::detect::slo::{Objective, Selector, Window};
 use crate::model::clock::ScaledClock;
+use crate::model::signal::Direction;
 use crate::model::time::SECOND_MS;
-use crate::model::{SharedClock, Time, wall_now};
+use crate::model::{EntityRef, Indicator, SharedClock, Time, wall_now};
 use crate::remediate::HostRule;
-use crate::telemetry::prometheus::PrometheusConfig;
+use crate::telemetry::prometheus::{PrometheusConfig, QueryConfig};
 
 /// Key under which the demo's event time is kept.
 const CLOCK: &str = "demo/clock";
@@ -163,8 +165,15 @@ fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
     config.approve.expires_min = read_in(config.approve.expires_min, options.speed);
     config.web.bind = format!("127.0.0.1:{}", options.port);
     config.web.hook_secret = Some(secret.into());
-    config.prometheus =
-        vec![PrometheusConfig { name: "shop".into(), url: shop.url(), ..Default::default() }];
+    config.prometheus = vec![PrometheusConfig {
+        name: "shop".into(),
+        url: shop.url(),
+        queries: business_queries(),
+        discover: true,
+        ..Default::default()
+    }];
+    config.detect.business =
+        vec![business("orders", "shop.orders"), business("revenue", "shop.revenue")];
     config.slo = objectives();
     config.runbooks.settings.insert("admin_url".into(), shop.url());
     config.remediate.hosts.push(HostRule {
@@ -173,6 +182,36 @@ fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
         path_prefix: "/admin/".into(),
     });
     config
+}
+
+/// What the shop lives by; no exporter names such series alike, so a site says what they are.
+fn business_queries() -> Vec<QueryConfig> {
+    let query = |counter: &str, metric: &str, unit: &str| QueryConfig {
+        promql: format!("sum(rate({counter}[{{window}}])) * 60"),
+        metric: metric.into(),
+        indicator: Indicator::Custom,
+        unit: unit.into(),
+        direction: Direction::Low,
+        entity_label: None,
+        entity_attribute: None,
+        entity: Some(EntityRef::service("checkout")),
+        limit: None,
+    };
+    vec![
+        query("shop_orders_total", "shop.orders", "{order}/min"),
+        query("shop_revenue_euros_total", "shop.revenue", "EUR/min"),
+    ]
+}
+
+fn business(name: &str, metric: &str) -> Business {
+    Business {
+        name: name.into(),
+        metric: metric.into(),
+        labels: BTreeMap::new(),
+        kind: Kind::Business,
+        direction: None,
+        weight: 1.0,
+    }
 }
 
 /// What the shop promises its customers.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::town::{CORES, DATABASES, Dialect, NODES, SERVICES, Service};
-use super::world::frame::{BOUNDS, Frame, Place, item};
+use super::world::frame::{BOUNDS, CHECKOUT, Frame, Place, item};
 use super::world::rhythm::hash;
 use crate::model::Labels;
 
@@ -93,6 +93,8 @@ families! {
     "node_filesystem_size_bytes" "gauge" "Filesystem size in bytes.";
     "node_filesystem_avail_bytes" "gauge" "Filesystem space available to non-root users in bytes.";
     "node_network_receive_bytes_total" "counter" "Network device statistic receive_bytes.";
+    "shop_orders_total" "counter" "Orders placed.";
+    "shop_revenue_euros_total" "counter" "Worth of the orders placed, in euros.";
     "kube_pod_info" "gauge" "Information about pod.";
     "kube_pod_container_status_restarts_total" "counter" "The number of container restarts.";
     "kube_deployment_spec_replicas" "gauge" "Number of desired pods for a deployment.";
@@ -242,6 +244,13 @@ fn service_series(all: &mut Writer, seed: u64, s: usize, replica: usize) {
     let share = 1.0 / plan.replicas as f64;
     all.gauge("up", &base, place, item::ONE);
     requests(all, plan, &base, place, share);
+    if plan.name == CHECKOUT {
+        for (name, from) in
+            [("shop_orders_total", item::ORDERS), ("shop_revenue_euros_total", item::REVENUE)]
+        {
+            all.counter(name, base.clone(), place, (&[from], share));
+        }
+    }
 
     // Instances differ a little in memory.
     let own = 0.97 + 0.06 * (hash(seed, s as u64, replica as u64) % 100) as f64 / 100.0;

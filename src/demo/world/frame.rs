@@ -64,6 +64,10 @@ pub mod item {
     pub const ONE: usize = 20;
     /// Requests being answered (all instances).
     pub const IN_FLIGHT: usize = 21;
+    /// Orders placed, and what they are worth in euros (per second); 0 but at the checkout.
+    pub const ORDERS: usize = 22;
+    /// See [`ORDERS`].
+    pub const REVENUE: usize = 23;
     /// Buckets of requests that succeeded, were refused, failed; and of queries.
     pub const OK_BUCKET: usize = 24;
     /// See [`OK_BUCKET`].
@@ -133,6 +137,15 @@ const SLOW: f64 = 7.0;
 const FAILING: f64 = 9.0;
 const QUERY: f64 = 3.6;
 
+/// The service where orders are placed.
+pub(in crate::demo) const CHECKOUT: &str = "checkout";
+/// Share of the checkout's answers that are orders placed; the rest are looked at.
+const PLACED: f64 = 0.62;
+/// Share of customers who give up when the checkout is slow.
+const ABANDONED: f64 = 0.45;
+/// What an order is worth on average, in euros.
+const BASKET_EUR: f64 = 46.8;
+
 impl World {
     /// The frame of a place at a time; latency buckets only where asked for.
     #[must_use]
@@ -186,6 +199,11 @@ impl World {
         frame[item::IN_FLIGHT] =
             frame[item::OK_SUM] + frame[item::REFUSED_SUM] + frame[item::FAILED_SUM];
         frame[item::ONE] = 1.0;
+        if plan.name == CHECKOUT {
+            let stay = 1.0 - ABANDONED * felt.slow_share;
+            frame[item::ORDERS] = frame[item::OK] * PLACED * stay;
+            frame[item::REVENUE] = frame[item::ORDERS] * BASKET_EUR * (1.0 + 0.04 * wobble(6));
+        }
 
         let direct = self.direct(plan.name, at);
         let query_median = self.pool((s, at), rate, &direct, query_factor, &mut frame);
