@@ -19,6 +19,8 @@ macro_rules! files {
         /// Path, media type, content.
         const FILES: &[(&str, &str, &str)] =
             &[("/", HTML, include_str!("assets/index.html")),
+              // Asked for by browsers on pages that name no icon of their own.
+              ("/favicon.ico", ICON, include_str!("assets/icon.svg")),
               $((concat!("/assets/", $name), $kind, include_str!(concat!("assets/", $name)))),*];
     };
 }
