@@ -77,6 +77,16 @@ async fn every_answer_forbids_what_the_console_does_not_need() {
 }
 
 #[tokio::test]
+async fn a_browser_finds_an_icon_on_pages_that_name_none() {
+    let server = Server::start().await;
+    let icon = server.open(Method::GET, "/favicon.ico").send().await.expect("an answer");
+    assert_eq!(icon.status(), StatusCode::OK);
+    assert_eq!(icon.headers()["content-type"], "image/svg+xml");
+    assert!(icon.text().await.expect("text").starts_with("<svg"));
+    server.end().await;
+}
+
+#[tokio::test]
 async fn telemetry_needs_its_token_or_at_least_no_foreign_page() {
     let batch = json!({ "version": "4", "alerts": [] });
     let send = async |server: &Server, headers: &[(&str, &str)]| {
