@@ -90,7 +90,7 @@ enum Command {
     /// Runs the detectors over history: what they would have told, or a score for every row of CSV
     /// files. Exit code 1: something could not be read or written.
     #[command(after_help = backtest::EXAMPLES)]
-    Backtest(backtest::Args),
+    Backtest(backtest::Given),
     /// Runs the bot.
     #[command(after_help = "Example: nightjar run --config /etc/nightjar/nightjar.toml")]
     Run {
@@ -320,7 +320,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             let options = ReplayOptions { scenario, speed, seed, approve, json, data_dir };
             start::bot(&log, async |metrics| app::replay(options, metrics).await)
         }
-        Command::Backtest(args) => backtest::run(args),
+        Command::Backtest(given) => backtest::run(given),
         Command::Run { file, bind, data_dir, log } => {
             let mut config = start::loaded(&file.config)?;
             config.web.bind = bind.unwrap_or(config.web.bind);

@@ -1,5 +1,7 @@
 //! `nightjar backtest`: its arguments, what is read and run, and what is said at the end.
 
+mod given;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -17,6 +19,8 @@ use crate::config::Config;
 use crate::model::time::DAY_MS;
 use crate::model::{Fault, Indicator, Time, wall_now};
 use crate::telemetry::prometheus::PrometheusConfig;
+
+pub(super) use given::Given;
 
 /// Shown below the help.
 pub(super) const EXAMPLES: &str = "\
@@ -41,7 +45,7 @@ enum Source {
 
 /// Arguments of `nightjar backtest`.
 #[derive(clap::Args)]
-pub(super) struct Args {
+struct Args {
     /// Where history comes from; with --csv-dir it is csv.
     #[arg(long, value_enum)]
     source: Option<Source>,
@@ -94,7 +98,9 @@ fn indicator(text: &str) -> Result<Indicator, String> {
 ///
 /// # Errors
 /// [`Stop`] where the arguments can't be put to work.
-pub(super) fn run(args: Args) -> anyhow::Result<ExitCode> {
+pub(super) fn run(given: Given) -> anyhow::Result<ExitCode> {
+    given.check()?;
+    let args = given.args;
     let is_server = args.source == Some(Source::Prometheus);
     if let (Some(from), Some(to), false) = (&args.csv_dir, &args.scores, is_server) {
         return scores(from, to, args.json);

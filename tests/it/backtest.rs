@@ -157,6 +157,25 @@ fn what_cannot_be_put_to_work_is_said() {
     }
 }
 
+#[test]
+fn a_setting_that_scores_have_no_use_for_is_refused_and_the_environments_is_not() {
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let at = folder.path();
+    write(at, "in/a.csv", "timestamp,value\n1,2\n");
+    let (from, to) = (path(at, "in"), path(at, "out"));
+    let (code, said) = run(&["--csv-dir", &from, "--scores", &to, "--config", "nightjar.toml"]);
+    assert_eq!(code, 2, "{said}");
+    assert!(said.starts_with("--config has no effect here: "), "{said}");
+    assert!(!at.join("out").exists(), "nothing is written");
+
+    let program = env!("CARGO_BIN_EXE_nightjar");
+    let scores = ["backtest", "--csv-dir", &from, "--scores", &to];
+    let all = [&["NIGHTJAR_CONFIG=no-such.toml", program], &scores as &[&str]].concat();
+    let (code, said) = piped(Path::new("env"), &all, "");
+    assert_eq!(code, 0, "{said}");
+    assert!(said.starts_with("1 files with 1 rows scored"), "{said}");
+}
+
 /// A Prometheus that holds two days of a latency with a fault in them.
 async fn with_history(folder: &Path) -> Option<(Program, String)> {
     let (prometheus, promtool) = (installed("prometheus")?, installed("promtool")?);

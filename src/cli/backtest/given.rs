@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use clap::parser::ValueSource;
-use clap::{ArgMatches, Args as _, Command, FromArgMatches};
+use clap::{ArgMatches, Command, FromArgMatches};
 
 use super::super::start::Stop;
 use super::{Args, Source};
@@ -57,15 +57,15 @@ impl Given {
             .map(|name| format!("--{}", name.replace('_', "-")))
             .collect();
         let (verb, it) = if unused.len() == 1 { ("has", "it") } else { ("have", "them") };
-        match unused.is_empty() {
-            true => Ok(()),
-            false => Err(Stop::usage(format!(
-                "{} {verb} no effect here: {}. Leave {it} out, or {}.",
-                unused.join(", "),
-                way.why,
-                way.instead
-            ))),
+        if unused.is_empty() {
+            return Ok(());
         }
+        Err(Stop::usage(format!(
+            "{} {verb} no effect here: {}. Leave {it} out, or {}.",
+            unused.join(", "),
+            way.why,
+            way.instead
+        )))
     }
 }
 
@@ -98,14 +98,12 @@ impl clap::Args for Given {
 
 #[cfg(test)]
 mod tests {
+    use clap::Args as _;
+
     use super::*;
 
-    fn said(words: &str, config: Option<&str>) -> String {
-        let mut command = Args::augment_args(Command::new("backtest").no_binary_name(true));
-        if let Some(file) = config {
-            // What the environment says, without a word to the other tests' environment.
-            command = command.mut_arg("config", |c| c.env(None::<&str>).default_value(file.to_owned()));
-        }
+    fn said(words: &str) -> String {
+        let command = Args::augment_args(Command::new("backtest").no_binary_name(true));
         let found = command.try_get_matches_from(words.split_whitespace()).expect("it is read");
         let given = Given::from_arg_matches(&found).expect("it is read");
         given.check().map_or_else(|stop| stop.text, |()| "fine".to_owned())
@@ -114,22 +112,22 @@ mod tests {
     #[test]
     fn what_would_be_ignored_is_refused_by_name() {
         let scores = "--csv-dir a --scores b";
-        insta::assert_snapshot!(said(&format!("{scores} --html r.html"), None), @"");
-        insta::assert_snapshot!(said(&format!("{scores} --from -1d --labels l --source csv"), None), @"");
-        insta::assert_snapshot!(said("--csv-dir a --server main", None), @"");
-        insta::assert_snapshot!(said("--source prometheus --csv-dir a", None), @"");
+        insta::assert_snapshot!(said(&format!("{scores} --html r.html")), @"--html has no effect here: --csv-dir with --scores writes a score for every row, without any setting. Leave it out, or leave --scores out to get a report.");
+        insta::assert_snapshot!(said(&format!("{scores} --from -1d --labels l --source csv")), @"--from, --labels have no effect here: --csv-dir with --scores writes a score for every row, without any setting. Leave them out, or leave --scores out to get a report.");
+        insta::assert_snapshot!(said("--csv-dir a --server main"), @"--server has no effect here: CSV files are read, and no server. Leave it out, or read it with --source prometheus.");
+        insta::assert_snapshot!(said("--source prometheus --csv-dir a"), @"--csv-dir has no effect here: a Prometheus server is read, whose series say what they are. Leave it out, or leave --source prometheus out to read CSV files.");
         for name in SCORES.unused {
             let word = match *name {
                 "indicator" => "rate",
                 name => name,
             };
-            let told = said(&format!("{scores} --{name} {word}"), None);
+            let told = said(&format!("{scores} --{name} {word}"));
             assert!(told.starts_with(&format!("--{name} has no effect")), "{told}");
         }
     }
 
     #[test]
-    fn what_is_used_and_what_the_environment_says_is_taken() {
+    fn what_is_used_is_taken() {
         for fine in [
             "--csv-dir a --scores b --json",
             "--csv-dir a --source csv --scores b",
@@ -137,8 +135,7 @@ mod tests {
             "--source prometheus --server main --scores b --labels l --html h --config c",
             "",
         ] {
-            assert_eq!(said(fine, None), "fine", "{fine}");
+            assert_eq!(said(fine), "fine", "{fine}");
         }
-        assert_eq!(said("--csv-dir a --scores b", Some("nightjar.toml")), "fine");
     }
 }
