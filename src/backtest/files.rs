@@ -6,6 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::score::writable;
 use crate::detect::ensemble::Entity;
 use crate::model::{Batch, Series, SeriesId};
 
@@ -36,9 +37,9 @@ impl ScoreFiles {
     /// Files below a folder, which is made.
     ///
     /// # Errors
-    /// The folder can't be made.
+    /// The folder can't be made, or no file in it.
     pub fn new(folder: &Path) -> io::Result<Self> {
-        fs::create_dir_all(folder)?;
+        writable(folder)?;
         Ok(Self {
             folder: folder.to_owned(),
             series: BTreeMap::new(),

@@ -11,14 +11,20 @@ use std::path::Path;
 
 use super::rows::{Broken, Form, Reader};
 use super::score::{Failure, find};
-use super::truth::{Group, Truth, Who};
+use super::truth::{Group, Topic, Truth, Who};
 use crate::model::signal::Direction;
+use crate::model::time::DAY_MS;
 use crate::model::{EntityRef, Indicator, Labels, Point, Samples, Series, Time};
 
 /// The attribute that names what a file is about.
 const ATTRIBUTE: &str = "file";
 /// Name of the source in series.
 const SOURCE: &str = "csv";
+/// Points from the start of a series that say its unit and its usual step: what comes later is not
+/// known when the first of them is judged.
+const FIRST: usize = 100;
+/// A hole in a file that is more likely a wrong time than a pause (ms).
+const HOLE_MS: i64 = 366 * DAY_MS;
 
 /// What was read.
 #[derive(Clone, Debug, Default)]
@@ -60,6 +66,12 @@ impl History {
             *end = last.at.max(*end);
         }
         ends
+    }
+
+    /// What each series is called.
+    #[must_use]
+    pub fn topics(&self) -> Vec<Topic> {
+        self.tracks.iter().map(|t| Topic::of(&t.series)).collect()
     }
 
     /// How many points there are.
@@ -146,6 +158,7 @@ fn read_file(
     }
     let file = path.display().to_string();
     history.notes.extend(reader.notes().sentences().into_iter().map(|n| format!("{file}: {n}")));
+    let mut hole: Option<(Time, Time)> = None;
     for (name, found) in entities {
         let entity = EntityRef::new(ATTRIBUTE, &name);
         if has_label {
@@ -158,10 +171,20 @@ fn read_file(
         for (column, mut points) in reader.names().iter().zip(found.columns) {
             points.sort_by_key(|p| p.at);
             if !points.is_empty() {
+                let widest = points.windows(2).map(|w| (w[0].at, w[1].at));
+                hole = hole.into_iter().chain(widest).max_by_key(|(a, b)| b.ms_since(*a));
                 let series = series(&entity, column, &points, indicator);
                 history.tracks.push(Samples { series, points });
             }
         }
+    }
+    if let Some((from, to)) = hole.filter(|(from, to)| to.ms_since(*from) > HOLE_MS) {
+        history.notes.push(format!(
+            "{file}: nothing lies between {} and {}; if one of them is wrong, rates a day are \
+             wrong too: mend it, or judge a part with --from and --to.",
+            from.minute_text(),
+            to.minute_text()
+        ));
     }
     Ok(())
 }
@@ -173,15 +196,15 @@ fn series(
     indicator: Option<Indicator>,
 ) -> Series {
     let labels = Labels::default();
+    let first = &points[..points.len().min(FIRST)];
     let mut steps: Vec<i64> =
-        points.windows(2).map(|w| w[1].at.ms_since(w[0].at)).filter(|s| *s > 0).collect();
+        first.windows(2).map(|w| w[1].at.ms_since(w[0].at)).filter(|s| *s > 0).collect();
     steps.sort_unstable();
     let indicator = indicator.unwrap_or_else(|| guessed(&format!("{} {column}", entity.name())));
-    // A share is between 0 and 1; what goes beyond counts per cent.
-    let percent = points.iter().any(|p| p.value > 1.5);
     let unit = match indicator {
-        Indicator::Utilization | Indicator::Errors | Indicator::Availability if percent => "%",
-        Indicator::Utilization | Indicator::Errors | Indicator::Availability => "1",
+        Indicator::Utilization | Indicator::Errors | Indicator::Availability => {
+            share_unit(&format!("{} {column}", entity.name()), first)
+        }
         _ => "",
     };
     Series {
@@ -196,6 +219,19 @@ fn series(
         query: None,
         limit: None,
         step_ms: steps.get(steps.len() / 2).copied().unwrap_or(60_000),
+    }
+}
+
+/// Whether a share counts from 0 to 1 or per cent: by its name, or by its first points.
+fn share_unit(name: &str, first: &[Point]) -> &'static str {
+    let name = name.to_ascii_lowercase();
+    let has = |words: &[&str]| words.iter().any(|w| name.contains(w));
+    if has(&["%", "percent", "pct"]) {
+        "%"
+    } else if has(&["ratio", "share", "fraction"]) || first.iter().all(|p| p.value <= 1.5) {
+        "1"
+    } else {
+        "%"
     }
 }
 

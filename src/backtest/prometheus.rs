@@ -7,6 +7,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, stream};
 
 use super::pace::Pace;
+use super::truth::Topic;
 use crate::model::time::{DAY_MS, HOUR_MS, SECOND_MS};
 use crate::model::{Batch, Fault, Labels, Samples, SeriesId, Time};
 use crate::telemetry::prometheus::{Client, PrometheusConfig, QueryError, RangeRow, Watch, survey};
@@ -34,8 +35,8 @@ pub struct Range {
 pub struct Reading {
     /// Questions asked of the server: what is watched.
     pub n_watches: usize,
-    /// Series read.
-    pub n_series: usize,
+    /// Series read, each once.
+    pub topics: Vec<Topic>,
     /// Points read.
     pub n_points: u64,
     /// Distance between points that are judged (ms).
@@ -61,7 +62,7 @@ pub async fn read_prometheus(
     let coarse_ms = (i64::from(config.backfill_step_s.max(1)) * SECOND_MS).max(step_ms);
     let limits = limits(&client, &found.watches, range.until).await;
     let mut reading = Reading { n_watches: found.watches.len(), step_ms, ..Reading::default() };
-    let mut known: std::collections::BTreeSet<SeriesId> = std::collections::BTreeSet::new();
+    let mut known: BTreeMap<SeriesId, Topic> = BTreeMap::new();
     let from = range.since.plus_ms(-range.teach_ms);
     let mut pace = Pace::new(&config.name, from, range.since, step_ms);
     let mut at = from;
@@ -99,12 +100,14 @@ pub async fn read_prometheus(
         drop(answers);
         tracks
             .sort_by(|a, b| (&a.series.entity, a.series.id).cmp(&(&b.series.entity, b.series.id)));
-        known.extend(tracks.iter().map(|t| t.series.id));
+        for track in &tracks {
+            known.entry(track.series.id).or_insert_with(|| Topic::of(&track.series));
+        }
         reading.n_points += tracks.iter().map(|t| t.points.len() as u64).sum::<u64>();
         pace.play(&tracks, to, &mut each);
         at = to.plus_ms(1);
     }
-    reading.n_series = known.len();
+    reading.topics = known.into_values().collect();
     Ok(reading)
 }
 

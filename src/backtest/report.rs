@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use super::differ::Difference;
 use super::run::Outcome;
 use super::score::Failure;
+use super::spending::Spending;
 use super::trial;
 use super::truth::{Event, Score, Topic, Truth};
 use crate::model::time::{DAY_MS, MINUTE_MS};
@@ -47,19 +48,6 @@ pub struct Lasted {
     pub longest_s: f64,
 }
 
-/// What was asked for of anomalies a day, and what was told.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
-pub struct Spending {
-    /// Anomalies a day asked for.
-    pub asked_per_day: f64,
-    /// Told as a share of what was asked for over the whole time.
-    pub spent_ratio: f64,
-    /// Days (UTC) on which more was told.
-    pub days_above: usize,
-    /// Days (UTC) with something told.
-    pub days_with_any: usize,
-}
-
 /// The figures of one configuration.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Figures {
@@ -69,7 +57,7 @@ pub struct Figures {
     pub n_anomalies: usize,
     /// Anomalies told a day, on average.
     pub anomalies_a_day: f64,
-    /// The alert budget, where there is one.
+    /// The alert budget's books; `None` where it was asked for nothing.
     pub budget: Option<Spending>,
     /// The day with the most, and how many.
     pub busiest_day: Option<(String, usize)>,
@@ -196,13 +184,6 @@ impl Figures {
             *by_day.entry(claim.told_at.minute_text()[..10].to_owned()).or_default() += 1;
             *by_detector.entry(claim.anomaly.detector.clone()).or_default() += 1;
         }
-        let asked = outcome.asked_per_day;
-        let budget = (asked > 0.0).then(|| Spending {
-            asked_per_day: asked,
-            spent_ratio: outcome.claims.len() as f64 / (asked * days.max(1.0)),
-            days_above: by_day.values().filter(|n| **n as f64 > asked).count(),
-            days_with_any: by_day.len(),
-        });
         let busiest_day =
             by_day.into_iter().max_by_key(|(day, n)| (*n, std::cmp::Reverse(day.clone())));
         let lasted = |since: Time, until: Option<Time>| until.unwrap_or(end).ms_since(since).max(0);
@@ -214,7 +195,7 @@ impl Figures {
             days,
             n_anomalies: outcome.claims.len(),
             anomalies_a_day: outcome.claims.len() as f64 / days.max(1.0),
-            budget,
+            budget: outcome.detectors.clone().and_then(|d| Spending::of(d, days)),
             busiest_day,
             anomalies_lasted: Lasted::of(claims.collect()),
             n_alerts: [Severity::Critical, Severity::Warning, Severity::Info].map(n_severity),

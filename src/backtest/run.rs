@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::correlate::{self, Correlator};
 use crate::detect::slo::Objective;
-use crate::detect::{self, Counts, Shard, lifecycle};
+use crate::detect::{self, Counts, Detectors, Shard, lifecycle};
 use crate::model::alert::{Band, Subject};
 use crate::model::{
     Alert, AlertId, Anomaly, AnomalyId, Batch, EntityRef, Graph, Incident, IncidentId,
@@ -71,8 +71,8 @@ pub struct Outcome {
     pub since: Time,
     /// Last time judged.
     pub until: Time,
-    /// Anomalies a day that were asked for; 0: no budget.
-    pub asked_per_day: f64,
+    /// How the detectors stood at the end, the budget with them.
+    pub detectors: Option<Detectors>,
     /// Series followed.
     pub n_series: usize,
     /// What became of the points.
@@ -167,7 +167,7 @@ impl Run {
             name: self.setup.name,
             since: self.since.unwrap_or_default(),
             until: self.until,
-            asked_per_day: self.setup.detect.budget.anomalies_per_day,
+            detectors: Some(self.shard.detectors()),
             n_series: self.shard.n_series(),
             counts: self.shard.counts(),
             claims,

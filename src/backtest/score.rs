@@ -22,6 +22,17 @@ const HEAD: [&str; 3] = ["timestamp", "value", "anomaly_score"];
 /// Bytes written at once.
 const BUFFER: usize = 1 << 17;
 
+/// Why no file of a tree is scored.
+#[derive(Debug, thiserror::Error)]
+pub enum TreeError {
+    /// What is to be scored can't be read.
+    #[error("the source can't be read")]
+    Source(#[source] io::Error),
+    /// No score can be written.
+    #[error("the target can't be written")]
+    Target(#[source] io::Error),
+}
+
 /// A file that could not be scored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Failure {
@@ -77,9 +88,12 @@ pub fn score(source: impl Read, sink: impl Write) -> Result<(u64, Vec<String>), 
 /// path below another, on all cores. What can't be scored is listed and keeps nothing back.
 ///
 /// # Errors
-/// The folder can't be read, or both are the same.
-pub fn score_tree(from: &Path, to: &Path) -> io::Result<Scored> {
-    let files = find(from, Some(to))?;
+/// The folder can't be read, both are the same, or nothing can be written.
+pub fn score_tree(from: &Path, to: &Path) -> Result<Scored, TreeError> {
+    let files = find(from, Some(to)).map_err(TreeError::Source)?;
+    if !files.is_empty() {
+        writable(to).map_err(TreeError::Target)?;
+    }
     let next = AtomicUsize::new(0);
     let n_threads = thread::available_parallelism().map_or(1, NonZeroUsize::get).min(files.len());
     let work = || {
@@ -122,10 +136,8 @@ fn one(from: &Path, to: &Path, path: &Path) -> Result<(u64, Vec<String>), Broken
     let mut name = target.file_name().unwrap_or_default().to_owned();
     name.push(".partial");
     let partial = target.with_file_name(name);
-    let written = |e: io::Error| {
-        let shown = target.display();
-        Broken::new(None, format!("{shown} can't be written: {e}. Choose another --scores."))
-    };
+    // Without the file's name, so that what holds for many is told once.
+    let written = |e: io::Error| Broken::new(None, format!("Its scores can't be written: {e}."));
     if let Some(folder) = target.parent() {
         fs::create_dir_all(folder).map_err(written)?;
     }
@@ -136,6 +148,14 @@ fn one(from: &Path, to: &Path, path: &Path) -> Result<(u64, Vec<String>), Broken
         fs::remove_file(&partial).ok();
     }
     result
+}
+
+/// Makes a folder, and finds out whether files can be made in it before hours of reading.
+pub(super) fn writable(folder: &Path) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    let probe = folder.join(".nightjar.partial");
+    File::create(&probe)?;
+    fs::remove_file(&probe)
 }
 
 /// Files below `from` whose name ends in `.csv`, relative to it and in order; never what lies below
@@ -153,13 +173,14 @@ pub(super) fn find(from: &Path, to: Option<&Path>) -> io::Result<Vec<PathBuf>> {
     let (mut found, mut open) = (Vec::new(), vec![from.to_path_buf()]);
     let mut seen = BTreeSet::new();
     while let Some(folder) = open.pop() {
+        let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", folder.display()));
         // A link may lead back up.
-        let real = folder.canonicalize()?;
+        let real = folder.canonicalize().map_err(named)?;
         if target.as_ref() == Some(&real) || !seen.insert(real) {
             continue;
         }
-        for entry in fs::read_dir(folder)? {
-            let path = entry?.path();
+        for entry in fs::read_dir(&folder).map_err(named)? {
+            let path = entry.map_err(named)?.path();
             let is_csv = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("csv"));
             if path.is_dir() {
                 open.push(path);

@@ -3,6 +3,7 @@
 use super::*;
 
 mod history;
+mod trees;
 
 /// Rows as text: time, at, values, label.
 fn rows(text: &[u8]) -> Result<Vec<String>, Broken> {

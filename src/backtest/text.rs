@@ -3,10 +3,11 @@
 use std::fmt::Write as _;
 
 use super::report::{Differences, Figures, Lasted, Report, Side, end_of};
+use super::spending::Spending;
 use super::truth::Score;
 use crate::model::figure::{count_text, n_of};
 use crate::model::time::duration_text;
-use crate::model::{Incident, Severity, figure};
+use crate::model::{Incident, Severity};
 
 /// Incidents and anomalies listed at most; the HTML and the JSON have all.
 const LISTED: usize = 20;
@@ -100,17 +101,10 @@ pub(super) fn figures_text(f: &Figures) -> Vec<String> {
     } else if critical + warning == 0 && info > 0 {
         incidents.push_str(": alerts of severity info open none by themselves");
     }
-    let budget = match f.budget {
-        Some(b) => format!(
-            "budget     {} a day asked for, {:.0} % of it spent; more on {} of {}",
-            figure(b.asked_per_day, ""),
-            b.spent_ratio * 100.0,
-            b.days_above,
-            n_of(f.days.ceil() as u64, "day")
-        ),
-        None => "budget     none asked for".to_owned(),
-    };
-    vec![anomalies, budget, alerts, incidents]
+    let mut lines = vec![anomalies];
+    lines.extend(f.budget.iter().flat_map(Spending::lines));
+    lines.extend([alerts, incidents]);
+    lines
 }
 
 fn lasted_text(lasted: &Lasted) -> String {

@@ -9,7 +9,7 @@ use std::io::Read;
 use serde::Serialize;
 
 use super::moment;
-use crate::model::{EntityRef, SeriesId, Time};
+use crate::model::{EntityRef, Series, SeriesId, Time};
 
 /// Whom a group of labels is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,15 @@ pub struct Topic {
     pub entity: EntityRef,
     /// Name and identity of the series, where there is one.
     pub series: Option<(String, SeriesId)>,
+}
+
+impl Topic {
+    /// A series.
+    #[must_use]
+    pub fn of(series: &Series) -> Self {
+        let named = (series.metric.clone(), series.id);
+        Self { entity: series.entity.clone(), series: Some(named) }
+    }
 }
 
 /// Something told.
@@ -105,10 +114,11 @@ impl Who {
         }
     }
 
-    fn name(&self) -> String {
+    /// As people write it.
+    pub(super) fn name(&self) -> &str {
         match self {
-            Self::Entity(entity) => entity.name().to_owned(),
-            Self::Named(name) => name.clone(),
+            Self::Entity(entity) => entity.name(),
+            Self::Named(name) => name,
         }
     }
 }
@@ -174,7 +184,7 @@ impl Truth {
     pub fn faults(&self) -> Vec<(String, Time, Time)> {
         let of = |g: &Group| {
             let name = g.who.name();
-            g.faults.iter().map(move |(from, to)| (name.clone(), *from, *to)).collect::<Vec<_>>()
+            g.faults.iter().map(move |(from, to)| (name.to_owned(), *from, *to)).collect::<Vec<_>>()
         };
         let mut all: Vec<_> = self.groups.iter().flat_map(of).collect();
         all.sort_by(|a, b| (a.1, &a.0).cmp(&(b.1, &b.0)));
@@ -198,7 +208,7 @@ impl Truth {
                 let first = own.iter().filter(|e| overlaps(e, fault)).map(|e| e.told_at).min();
                 match first {
                     Some(at) => latencies.push(at.ms_since(fault.0).max(0)),
-                    None => score.missed.push((group.who.name(), fault.0, fault.1)),
+                    None => score.missed.push((group.who.name().to_owned(), fault.0, fault.1)),
                 }
             }
         }

@@ -12,10 +12,11 @@ use clap::ValueEnum;
 use super::start::{self, Stop, code};
 use super::{complain, write};
 use crate::backtest::{
-    History, Outcome, Pace, Range, Read, Report, Run, ScoreFiles, Scored, Setup, Truth, read_csv,
+    Outcome, Pace, Range, Read, Report, Run, ScoreFiles, Scored, Setup, TreeError, Truth, read_csv,
     read_prometheus, score_tree, time_of,
 };
 use crate::config::Config;
+use crate::model::figure::n_of;
 use crate::model::time::DAY_MS;
 use crate::model::{Fault, Indicator, Time, wall_now};
 use crate::telemetry::prometheus::PrometheusConfig;
@@ -106,6 +107,9 @@ pub(super) fn run(given: Given) -> anyhow::Result<ExitCode> {
         return scores(from, to, args.json);
     }
     let now = wall_now();
+    if let Some(path) = &args.html {
+        has_place(path)?;
+    }
     let truth = labels(args.labels.as_deref())?;
     let source = args.source.unwrap_or(Source::Csv);
     let report = match (source, &args.csv_dir) {
@@ -115,7 +119,7 @@ pub(super) fn run(given: Given) -> anyhow::Result<ExitCode> {
                         --source prometheus.";
             return Err(Stop::usage(text).into());
         }
-        (Source::Prometheus, _) => of_prometheus(&args, &truth, now)?,
+        (Source::Prometheus, _) => of_prometheus(&args, truth, now)?,
     };
     if let Some(path) = &args.html {
         std::fs::write(path, report.html(now))
@@ -129,6 +133,21 @@ pub(super) fn run(given: Given) -> anyhow::Result<ExitCode> {
         write(&report.text());
     }
     Ok(code(report.is_whole()))
+}
+
+/// Whether a report can lie there, before hours of reading.
+fn has_place(path: &Path) -> Result<(), Stop> {
+    let folder = path.parent().filter(|f| !f.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let shown = path.display();
+    if path.is_dir() {
+        return Err(Stop::usage(format!("--html {shown} is a folder. Name a file in it.")));
+    }
+    if !folder.is_dir() {
+        let folder = folder.display();
+        let text = format!("--html {shown}: there is no folder {folder}. Make it first.");
+        return Err(Stop::usage(text));
+    }
+    Ok(())
 }
 
 fn labels(path: Option<&Path>) -> anyhow::Result<Truth> {
@@ -177,13 +196,13 @@ fn range(args: &Args, now: Time) -> anyhow::Result<(Option<Time>, Option<Time>)>
     Ok((from, to))
 }
 
-fn of_csv(args: &Args, folder: &Path, mut truth: Truth, now: Time) -> anyhow::Result<Report> {
+fn of_csv(args: &Args, folder: &Path, truth: Truth, now: Time) -> anyhow::Result<Report> {
     let (from, to) = range(args, now)?;
     let configurations = configurations(args, args.config.as_deref())?;
-    let History { tracks, truth: own, failures, notes } = read_csv(folder, args.indicator)
-        .map_err(|e| Stop::usage(format!("--csv-dir {} can't be taken: {e}", folder.display())))?;
-    let history = History { tracks, truth: Truth::default(), failures, notes };
-    truth.groups.extend(own.groups);
+    let mut history = read_csv(folder, args.indicator).map_err(|e| no_source(folder, &e))?;
+    let columns = std::mem::take(&mut history.truth);
+    let (truth, said) = truth.with_columns(columns, &history.topics());
+    history.notes.extend(said);
     let Some((first, last)) = history.range() else {
         complain(&remarks(history.notes.iter().map(String::as_str), &history.failures));
         let text =
@@ -220,7 +239,7 @@ fn of_csv(args: &Args, folder: &Path, mut truth: Truth, now: Time) -> anyhow::Re
     Ok(Report::new(read, outcomes, &truth))
 }
 
-fn of_prometheus(args: &Args, truth: &Truth, now: Time) -> anyhow::Result<Report> {
+fn of_prometheus(args: &Args, truth: Truth, now: Time) -> anyhow::Result<Report> {
     let (from, to) = range(args, now)?;
     let until = to.unwrap_or(now);
     let since = from.unwrap_or(until.plus_ms(-REACH_MS));
@@ -235,10 +254,7 @@ fn of_prometheus(args: &Args, truth: &Truth, now: Time) -> anyhow::Result<Report
         .map(|(name, config)| Run::new(setup(name, config, since, until), BTreeMap::new()))
         .collect();
     let teach_ms = i64::from(server.backfill_days) * DAY_MS;
-    let wrong = |e: std::io::Error| {
-        let folder = args.scores.as_deref().unwrap_or(Path::new("")).display().to_string();
-        Stop::usage(format!("--scores {folder} can't be written: {e}"))
-    };
+    let wrong = |e: std::io::Error| no_target(args.scores.as_deref().unwrap_or(Path::new("")), &e);
     let mut files = args.scores.as_deref().map(ScoreFiles::new).transpose().map_err(wrong)?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let reading =
@@ -263,19 +279,20 @@ fn of_prometheus(args: &Args, truth: &Truth, now: Time) -> anyhow::Result<Report
         );
         anyhow::bail!(text);
     }
+    let (truth, mut notes) = truth.with_columns(Truth::default(), &reading.topics);
+    notes.extend(written.map(|(files, rows)| {
+        format!("Scores: {} in {}.", n_of(rows, "row"), n_of(files as u64, "file"))
+    }));
     let read = Read {
         from: format!("the Prometheus server `{}`", server.name),
-        n_series: reading.n_series,
+        n_series: reading.topics.len(),
         n_points: reading.n_points,
         step_ms: reading.step_ms,
         gaps: reading.gaps,
-        notes: written
-            .into_iter()
-            .map(|(n, rows)| format!("Scores: {rows} rows in {n} files."))
-            .collect(),
+        notes,
         ..Read::default()
     };
-    Ok(Report::new(read, runs.into_iter().map(Run::finish).collect(), truth))
+    Ok(Report::new(read, runs.into_iter().map(Run::finish).collect(), &truth))
 }
 
 fn server<'a>(
@@ -303,8 +320,10 @@ fn server<'a>(
 
 fn scores(from: &Path, to: &Path, json: bool) -> anyhow::Result<ExitCode> {
     let started = Instant::now();
-    let scored = score_tree(from, to)
-        .map_err(|e| Stop::usage(format!("--csv-dir {} can't be taken: {e}", from.display())))?;
+    let scored = score_tree(from, to).map_err(|e| match e {
+        TreeError::Source(e) => no_source(from, &e),
+        TreeError::Target(e) => no_target(to, &e),
+    })?;
     if scored.n_files + scored.failures.len() == 0 {
         let text = format!("There is no file below {} whose name ends in .csv.", from.display());
         return Err(Stop::usage(text).into());
@@ -320,13 +339,41 @@ fn scores(from: &Path, to: &Path, json: bool) -> anyhow::Result<ExitCode> {
     Ok(code(scored.failures.is_empty()))
 }
 
+/// Why the folder of CSV files can't be taken.
+fn no_source(folder: &Path, error: &std::io::Error) -> Stop {
+    let shown = folder.display();
+    Stop::usage(match error.kind() {
+        std::io::ErrorKind::NotFound => format!(
+            "There is no folder {shown}, which --csv-dir names. Name one that holds CSV files; a \
+             relative name is seen from the current folder."
+        ),
+        std::io::ErrorKind::NotADirectory => format!(
+            "--csv-dir {shown} is a file. Name the folder that holds it; all CSV files below are \
+             taken."
+        ),
+        _ => format!("--csv-dir {shown} can't be taken: {error}."),
+    })
+}
+
+/// Why no scores can be written.
+fn no_target(folder: &Path, error: &std::io::Error) -> Stop {
+    Stop::usage(format!(
+        "--scores {}: no file can be written there: {error}. Name a folder of your own, which is \
+         made where it is missing.",
+        folder.display()
+    ))
+}
+
 fn summary(scored: &Scored, to: &Path, took_s: f64) -> String {
-    let (n_files, n_rows, n_failed) = (scored.n_files, scored.n_rows, scored.failures.len());
-    let to = to.display();
-    let mut text =
-        format!("{n_files} files with {n_rows} rows scored into {to} in {took_s:.1} s.\n");
-    if n_failed > 0 {
-        text.push_str(&format!("{n_failed} files could not be scored; see above.\n"));
+    let mut text = format!(
+        "{} with {} scored into {} in {took_s:.1} s.\n",
+        n_of(scored.n_files as u64, "file"),
+        n_of(scored.n_rows, "row"),
+        to.display()
+    );
+    if !scored.failures.is_empty() {
+        let failed = n_of(scored.failures.len() as u64, "file");
+        text.push_str(&format!("{failed} could not be scored; see above.\n"));
     }
     text
 }
@@ -344,9 +391,19 @@ fn remarks<'a>(
     if n > SHOWN {
         text.push_str(&format!("… and {} more such remarks.\n", n - SHOWN));
     }
+    // What keeps many files back in the same way is told once.
+    let mut reasons: Vec<(String, &Path, usize)> = Vec::new();
     for failure in failures {
         let line = failure.line.map_or(String::new(), |l| format!("line {l}: "));
-        text.push_str(&format!("{}: not read: {line}{}\n", failure.file.display(), failure.text));
+        let why = format!("{line}{}", failure.text);
+        match reasons.iter_mut().find(|r| failure.line.is_none() && r.0 == why) {
+            Some(same) => same.2 += 1,
+            None => reasons.push((why, &failure.file, 0)),
+        }
+    }
+    for (why, file, n_more) in reasons {
+        let rest = if n_more > 0 { format!(" and {n_more} more") } else { String::new() };
+        text.push_str(&format!("{}{rest}: not read: {why}\n", file.display()));
     }
     text
 }

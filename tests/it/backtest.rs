@@ -62,7 +62,7 @@ fn a_tree_is_scored_row_by_row_and_what_is_broken_is_named() {
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("broken.csv: not read: line 3: A field goes on over the end"), "{said}");
     assert!(said.contains("nothing.csv: not read: The file is empty."), "{said}");
-    assert!(said.contains("3 files with 2886 rows scored"), "{said}");
+    assert!(said.contains("3 files with 2,886 rows scored"), "{said}");
     assert!(!at.join("out/broken.csv").exists() && !at.join("out/broken.csv.partial").exists());
 
     let plain = std::fs::read_to_string(at.join("out/a/plain.csv")).expect("scored");
@@ -141,10 +141,19 @@ fn what_cannot_be_put_to_work_is_said() {
     write(at, "in/a.csv", "timestamp,value\n1,2\n");
     write(at, "none.toml", "[detect]\n");
     let (from, none) = (path(at, "in"), path(at, "none.toml"));
+    let (one, below) = (path(at, "in/a.csv"), path(at, "in/a.csv/scores"));
     for (args, wanted) in [
         (&[] as &[&str], "Name a folder of CSV files with --csv-dir"),
-        (&["--csv-dir", "no-such-folder"], "--csv-dir no-such-folder can't be taken"),
+        (&["--csv-dir", "no-such-folder"], "There is no folder no-such-folder, which --csv-dir"),
+        (&["--csv-dir", "no-such-folder", "--scores", "x"], "There is no folder no-such-folder"),
+        (&["--csv-dir", &one], "is a file. Name the folder that holds it"),
         (&["--csv-dir", &from, "--scores", &from], "written over what they are of"),
+        (&["--csv-dir", &from, "--scores", &below], "no file can be written there: "),
+        (&["--csv-dir", &from, "--html", &from], "is a folder. Name a file in it."),
+        (
+            &["--csv-dir", &from, "--html", "no-such-folder/r.html"],
+            "there is no folder no-such-folder",
+        ),
         (&["--csv-dir", &from, "--from", "soon"], "--from: `soon` is no time"),
         (&["--csv-dir", &from, "--from", "-1h", "--to", "-2h"], "--to is not after --from"),
         (&["--csv-dir", &from, "--labels", "none.csv"], "--labels none.csv"),
@@ -154,6 +163,7 @@ fn what_cannot_be_put_to_work_is_said() {
         let (code, said) = run(args);
         assert_eq!(code, 2, "{args:?}: {said}");
         assert!(said.contains(wanted), "{args:?}: {said}");
+        assert_eq!(said.lines().count(), 1, "told once: {said}");
     }
 }
 
@@ -173,7 +183,7 @@ fn a_setting_that_scores_have_no_use_for_is_refused_and_the_environments_is_not(
     let all = [&["NIGHTJAR_CONFIG=no-such.toml", program], &scores as &[&str]].concat();
     let (code, said) = piped(Path::new("env"), &all, "");
     assert_eq!(code, 0, "{said}");
-    assert!(said.starts_with("1 files with 1 rows scored"), "{said}");
+    assert!(said.starts_with("1 file with 1 row scored"), "{said}");
 }
 
 /// A Prometheus that holds two days of a latency with a fault in them.

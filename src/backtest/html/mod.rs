@@ -1,6 +1,7 @@
 //! A backtest as one HTML file that needs nothing beside it: figures, a strip of time, incidents,
 //! anomalies with their charts, labels and the difference. All words of telemetry are escaped.
 
+mod budget;
 mod strip;
 mod tables;
 
@@ -48,6 +49,7 @@ impl Report {
                 if named { format!(" of {letter}: {}", side.outcome.name) } else { String::new() };
             tables::incidents(&mut out, &of, side);
             anomalies(&mut out, &of, side);
+            budget::budget(&mut out, &of, side);
             tables::missed(&mut out, &of, side);
         }
         tables::unread(&mut out, self);

@@ -9,8 +9,9 @@ use super::{Lane, Offer};
 use crate::model::time::{DAY_MS, HOUR_MS};
 use crate::model::{EntityRef, Time};
 
-/// Days kept, and episodes kept of each kind.
-const DAYS: i64 = 35;
+/// Days kept.
+pub const DAYS: i64 = 35;
+/// Episodes kept of each kind.
 const KEPT: usize = 64;
 
 /// How the budget stands.

@@ -24,7 +24,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 pub use config::Config;
-pub use ledger::{Day, Near, Recent, Spent};
+pub use ledger::{DAYS as KEPT_DAYS, Day, Near, Recent, Spent};
 
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::{EntityRef, Time};
