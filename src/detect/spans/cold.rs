@@ -1,11 +1,11 @@
 //! Cold starts: the first calls that a new process answers are slow, and that is no fault.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::time::MINUTE_MS;
-use crate::model::{Anomaly, EntityRef, Time};
+use crate::model::{Anomaly, AnomalyId, EntityRef, Time};
 
 /// A process is cold for so long (ms) and so many calls, whichever is over first.
 const COLD_MS: i64 = 2 * MINUTE_MS;
@@ -96,6 +96,18 @@ impl Instances {
             }
         }
         over
+    }
+
+    /// What is told and has not ended.
+    pub(super) fn told(&self) -> impl Iterator<Item = AnomalyId> {
+        self.services.values().filter_map(|own| Some(own.open.as_ref()?.id))
+    }
+
+    /// Takes back all but this.
+    pub(super) fn untell(&mut self, told: &BTreeSet<AnomalyId>) {
+        for own in self.services.values_mut() {
+            own.open = own.open.take().filter(|a| told.contains(&a.id));
+        }
     }
 
     /// Forgets processes for which `gone` holds, given when they were heard of last.

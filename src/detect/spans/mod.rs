@@ -14,7 +14,7 @@ mod sketch;
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -65,7 +65,8 @@ struct Caller {
 }
 
 impl Spans {
-    /// Takes in spans, and closes the windows whose time has come. History only teaches.
+    /// Takes in spans, and closes the windows whose time has come. History only teaches: nothing
+    /// begins in it, and what was told before and ends in it is told as ended.
     pub(super) fn observe(
         &mut self,
         spans: &[Span],
@@ -74,6 +75,7 @@ impl Spans {
         out: &mut Vec<Anomaly>,
     ) {
         let from = out.len();
+        let before = if backfill { self.told() } else { BTreeSet::new() };
         for span in spans {
             for (caller, call) in self.pairs.take(span) {
                 self.count(caller, &call, now, out);
@@ -84,8 +86,25 @@ impl Spans {
             self.tick(now, out);
         }
         if backfill {
-            out.truncate(from);
+            let found = out.split_off(from);
+            out.extend(found.into_iter().filter(|a| a.until.is_some() && before.contains(&a.id)));
+            self.untell(&before);
         }
+    }
+
+    /// What is told and has not ended.
+    fn told(&self) -> BTreeSet<AnomalyId> {
+        let edges = self.callers.values().flat_map(|c| c.edges.values());
+        let open = edges.flat_map(|e| e.open.values().map(|a| a.id));
+        open.chain(self.instances.told()).collect()
+    }
+
+    /// Takes back all but this: what goes on when history is over is found then.
+    fn untell(&mut self, told: &BTreeSet<AnomalyId>) {
+        for edge in self.callers.values_mut().flat_map(|c| c.edges.values_mut()) {
+            edge.open.retain(|_, a| told.contains(&a.id));
+        }
+        self.instances.untell(told);
     }
 
     fn count(&mut self, from: EntityRef, call: &pairs::Call, now: Time, out: &mut Vec<Anomaly>) {
