@@ -8,6 +8,7 @@
 use nightjar::detect::budget::{Budget, Config, Lane, Offer};
 use nightjar::model::time::{DAY_MS, MINUTE_MS};
 use nightjar::model::{EntityRef, Time};
+use nightjar::stats::Draws;
 
 /// Monday 2025-11-03 00:00 UTC.
 const START: i64 = 1_762_128_000_000;
@@ -78,23 +79,6 @@ fn sites() -> Vec<Site> {
     ]
 }
 
-/// splitmix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators").
-struct Random(u64);
-
-impl Random {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64 + 1e-17
-    }
-
-    fn exponential(&mut self) -> f64 {
-        -self.uniform().ln()
-    }
-}
-
 /// What is told within the weeks.
 #[derive(Default)]
 struct Outcome {
@@ -110,7 +94,7 @@ struct Outcome {
 fn run(site: &Site, config: &Config) -> (Outcome, Budget) {
     let n = (site.series / SERIES_OF_AN_ENTITY).max(1);
     let all: Vec<EntityRef> = (0..n).map(|i| EntityRef::service(format!("service-{i}"))).collect();
-    let (mut budget, mut random) = (Budget::default(), Random(1));
+    let (mut budget, mut random) = (Budget::default(), Draws::new(1));
     let mut outcome = Outcome::default();
     // Onsets rarer than one in a hundred are offered, as live detectors do.
     let least = -(0.01_f64.ln());

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use nightjar::detect::forecast::{Outlook, Question, Rhythm, outlook};
+use nightjar::stats::Draws;
 
 /// Hours of history before the first look, hours that the bot remembers, hours of a series.
 const HISTORY: usize = 336;
@@ -50,31 +51,9 @@ const KINDS: [(Kind, &str); 10] = [
     (Kind::Settling, "never: settling below"),
 ];
 
-/// `SplitMix64`, so that the series are the same everywhere.
-struct Draws(u64);
-
-impl Draws {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn between(&mut self, low: f64, high: f64) -> f64 {
-        low + (high - low) * self.uniform()
-    }
-
-    fn normal(&mut self) -> f64 {
-        let (u, v) = (self.uniform().max(1e-300), self.uniform());
-        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-    }
-}
-
 /// Hourly values of a series with the limit 1.
 fn series(kind: Kind, seed: u64) -> Vec<f64> {
-    let mut draws = Draws(seed.wrapping_mul(77) ^ ((kind as u64) << 32));
+    let mut draws = Draws::new(seed.wrapping_mul(77) ^ ((kind as u64) << 32));
     let daily = draws.between(0.0, 0.12);
     let weekly = if draws.uniform() < 0.5 { 0.0 } else { draws.between(0.0, 0.06) };
     let phase = draws.between(0.0, 24.0);

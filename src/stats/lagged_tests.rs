@@ -1,30 +1,22 @@
 //! Known lags are found, unrelated series are told apart, and the interval holds what it promises.
 
 use super::*;
+use crate::stats::Draws;
 
-/// Uniform numbers between 0 and 1 from a seed (splitmix64), and normal ones from them.
-struct Dice(u64);
+/// Series made of draws.
+struct Dice(Draws);
 
 impl Dice {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    fn normal(&mut self) -> f64 {
-        let (a, b) = (1.0 - self.uniform(), self.uniform());
-        (-2.0 * a.ln()).sqrt() * (std::f64::consts::TAU * b).cos()
+    fn new(seed: u64) -> Self {
+        Self(Draws::new(seed))
     }
 
     /// A series that remembers: each value is `memory` of the one before, with variance 1.
     fn remembering(&mut self, n: usize, memory: f64) -> Vec<f64> {
-        let (mut v, fresh) = (self.normal(), (1.0 - memory * memory).sqrt());
+        let (mut v, fresh) = (self.0.normal(), (1.0 - memory * memory).sqrt());
         (0..n)
             .map(|_| {
-                v = memory * v + fresh * self.normal();
+                v = memory * v + fresh * self.0.normal();
                 v
             })
             .collect()
@@ -45,7 +37,7 @@ const TRIES: u64 = 40;
 
 #[test]
 fn orders_that_fall_after_a_latency_rose_are_found_with_their_lag() {
-    let mut dice = Dice(1);
+    let mut dice = Dice::new(1);
     let (mut slow, mut orders) = (dice.remembering(DAY, 0.6), dice.remembering(DAY, 0.6));
     bump(&mut slow, 600, 20, 6.0);
     bump(&mut orders, 606, 20, -5.0);
@@ -64,7 +56,7 @@ fn orders_that_fall_after_a_latency_rose_are_found_with_their_lag() {
 
 #[test]
 fn one_move_each_within_reach_is_no_proof_where_history_is_short() {
-    let mut dice = Dice(2);
+    let mut dice = Dice::new(2);
     let (mut x, mut y) = (dice.remembering(90, 0.3), dice.remembering(90, 0.3));
     bump(&mut x, 60, 12, 8.0);
     bump(&mut y, 66, 12, -8.0);
@@ -75,7 +67,7 @@ fn one_move_each_within_reach_is_no_proof_where_history_is_short() {
 fn unrelated_series_are_seldom_told_of() {
     let mut told = [0; 3];
     for seed in 0..TRIES {
-        let mut dice = Dice(1_000 + seed);
+        let mut dice = Dice::new(1_000 + seed);
         for (kind, told) in told.iter_mut().enumerate() {
             let memory = [0.0, 0.9, 0.9][kind];
             let (mut x, mut y) = (dice.remembering(DAY, memory), dice.remembering(DAY, memory));
@@ -83,7 +75,7 @@ fn unrelated_series_are_seldom_told_of() {
                 // Each has moments of its own.
                 for s in [&mut x, &mut y] {
                     for _ in 0..3 {
-                        let from = (dice.uniform() * DAY as f64) as usize;
+                        let from = (dice.0.uniform() * DAY as f64) as usize;
                         bump(s, from, 20, 6.0);
                     }
                 }
@@ -100,7 +92,7 @@ fn the_interval_covers_the_truth() {
     for (memory, truth) in [(0.0, -0.7_f64), (0.8, -0.7), (0.8, 0.4), (0.95, -0.7)] {
         let mut covered = 0;
         for seed in 0..TRIES {
-            let mut dice = Dice(5_000 + seed);
+            let mut dice = Dice::new(5_000 + seed);
             let (x, own) = (dice.remembering(DAY, memory), dice.remembering(DAY, memory));
             let mix = |i: usize| {
                 let led = if i >= 6 { x[i - 6] } else { 0.0 };
@@ -121,7 +113,7 @@ fn what_can_not_be_compared_gives_nothing() {
     assert_eq!(following(&[1.0; 200], &[1.0; 200], MOST), None, "neither moves");
     assert_eq!(following(&[1.0; 10], &[1.0; 10], 2), None);
     assert_eq!(following(&[f64::NAN; 200], &[f64::INFINITY; 200], MOST), None);
-    let mut dice = Dice(3);
+    let mut dice = Dice::new(3);
     let x = dice.remembering(200, 0.2);
     assert_eq!(following(&x, &x[1..], MOST), None);
 }

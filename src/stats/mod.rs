@@ -2,6 +2,7 @@
 //! and the store's writer share. Nothing here reads a clock; values that are not finite are
 //! refused or ignored, never propagated.
 
+pub mod draw;
 pub mod ewma;
 pub mod lagged;
 pub mod onset;
@@ -10,6 +11,7 @@ pub mod seasonal;
 pub mod trend;
 pub mod window;
 
+pub use draw::{Draws, draw};
 pub use ewma::RobustMean;
 pub use lagged::{Following, following};
 pub use onset::{Onset, find_onset};

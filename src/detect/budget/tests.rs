@@ -4,23 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
-
-/// A deterministic stream of numbers in (0, 1): splitmix64 (Steele, Lea and Flood 2014).
-pub(super) struct Random(u64);
-
-impl Random {
-    pub(super) fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64 + 1e-17
-    }
-
-    pub(super) fn exponential(&mut self) -> f64 {
-        -self.uniform().ln()
-    }
-}
+use crate::stats::Draws;
 
 const START: i64 = 1_762_128_000_000;
 
@@ -39,7 +23,7 @@ fn offer(entity: &EntityRef, at: Time, surprise: f64, critical: bool) -> Offer<'
 /// Quiet entities for so many days: each minute `rate` episodes in the mean whose surprise is
 /// exponential with `scale`, above `least`. Gives how many were told each day.
 fn quiet(budget: &mut Budget, config: &Config, days: i64, rate: f64, scale: f64) -> Vec<u64> {
-    let (all, mut random) = (entities(2_000), Random(7));
+    let (all, mut random) = (entities(2_000), Draws::new(7));
     let mut next = 0.0;
     while next < (days * 24 * 60) as f64 {
         next += random.exponential() / rate;
@@ -144,7 +128,7 @@ fn the_estimate_of_false_ones_tells_quiet_sites_from_faulty_ones() {
     let all_false = quiet_site.spent(&config).false_ratio.expect("something was told");
     assert!(all_false > 0.6, "{all_false}");
     let mut faulty = Budget::default();
-    let (all, mut random) = (entities(2_000), Random(3));
+    let (all, mut random) = (entities(2_000), Draws::new(3));
     for minute in 0..10 * 24 * 60 {
         let entity = &all[(random.uniform() * 2_000.0) as usize];
         let surprise = if minute % 180 == 0 { 30.0 } else { 3.0 + random.exponential() };
@@ -207,7 +191,7 @@ proptest! {
 #[test]
 fn on_its_first_day_a_site_is_told_the_days_number_before_anything_is_held() {
     let (config, mut budget) = (Config::default(), Budget::default());
-    let (all, mut random) = (entities(400), Random(5));
+    let (all, mut random) = (entities(400), Draws::new(5));
     for minute in 0..120 {
         let entity = &all[(random.uniform() * 400.0) as usize];
         budget.learn(&config, at(minute), entity, 4.6 + random.exponential());
@@ -224,7 +208,7 @@ fn on_its_first_day_a_site_is_told_the_days_number_before_anything_is_held() {
 #[test]
 fn what_nobody_asks_to_tell_says_what_is_ordinary() {
     let (config, mut budget) = (Config::default(), Budget::default());
-    let (all, mut random) = (entities(400), Random(5));
+    let (all, mut random) = (entities(400), Draws::new(5));
     for minute in 0..3 * 24 * 60 {
         let entity = &all[(random.uniform() * 400.0) as usize];
         budget.learn(&config, at(minute), entity, 4.6 + random.exponential());

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::filter::{Opinion, opinions, past_error};
 use super::refill::{End, Refills, falls, joined};
 use super::season::Season;
+use crate::stats::Draws;
 
 /// Share of the futures beyond each end of the interval. The mixture is a little wider than it
 /// need be: with this edge nine of ten intervals hold the truth (benches/forecast.rs).
@@ -53,25 +54,6 @@ pub struct Outlook {
     pub hours: f64,
     /// How many refills were seen.
     pub n_refills: usize,
-}
-
-/// Draws: the same for the same question (`SplitMix64`, Steele, Lea and Flood 2014).
-struct Draws(u64);
-
-impl Draws {
-    fn uniform(&mut self) -> f64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((z ^ (z >> 31)) >> 11) as f64 / (1_u64 << 53) as f64
-    }
-
-    /// Standard normal (Box and Muller 1958).
-    fn normal(&mut self) -> f64 {
-        let (u, v) = (self.uniform().max(1e-300), self.uniform());
-        (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
-    }
 }
 
 /// Where the rhythm comes from.
@@ -177,7 +159,7 @@ fn futures(
     refills: &Refills,
     (question, season): (&Question, &dyn Fn(usize) -> f64),
 ) -> Vec<f64> {
-    let mut draws = Draws(n as u64 ^ 0x6e69_6768_746a_6172);
+    let mut draws = Draws::new(n as u64 ^ 0x6e69_6768_746a_6172);
     let mut shares = all.iter().map(|o| o.weight).scan(0.0, |sum, w| {
         *sum += w;
         Some(*sum)

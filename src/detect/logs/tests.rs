@@ -3,19 +3,10 @@
 use super::*;
 use crate::model::time::{DAY_MS, HOUR_MS};
 use crate::model::{Labels, Level};
+use crate::stats::draw;
 
 fn start() -> Time {
     Time::parse("2026-11-02T00:00:00Z").expect("valid")
-}
-
-/// A hash as a draw from 0 to 1.
-fn draw(a: i64, b: u64) -> f64 {
-    let mut x = a.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ b.wrapping_mul(0xd1b5_4a32);
-    for _ in 0..2 {
-        x ^= x >> 31;
-        x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    }
-    (x >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// A log that is written second by second and judged every five.
@@ -46,10 +37,13 @@ impl Writer {
     fn usual(&mut self, rate: f64) {
         let second = self.at.ms() / 1_000;
         for n in 0..8_u64 {
-            if draw(second, n) * 8.0 >= rate {
+            if draw(second.unsigned_abs(), n) * 8.0 >= rate {
                 continue;
             }
-            let (ms, kind) = ((draw(second, 40 + n) * 90.0) as u32, draw(second, 80 + n));
+            let (ms, kind) = (
+                (draw(second.unsigned_abs(), 40 + n) * 90.0) as u32,
+                draw(second.unsigned_abs(), 80 + n),
+            );
             let text = match kind {
                 k if k < 0.6 => format!("GET /cart/{second} took {ms} ms"),
                 k if k < 0.9 => format!("cart {second} stored in {ms} ms"),

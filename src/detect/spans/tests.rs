@@ -3,19 +3,10 @@
 use super::*;
 use crate::model::Labels;
 use crate::model::time::DAY_MS;
+use crate::stats::draw;
 
 fn start() -> Time {
     Time::parse("2026-11-02T00:00:00Z").expect("valid")
-}
-
-/// A hash as a draw from 0 to 1.
-fn draw(a: i64, b: u64) -> f64 {
-    let mut x = a.unsigned_abs().wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ b.wrapping_mul(0xd1b5_4a32);
-    for _ in 0..2 {
-        x ^= x >> 31;
-        x = x.wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    }
-    (x >> 11) as f64 / (1_u64 << 53) as f64
 }
 
 /// What happens to calls of `orders`.
@@ -67,18 +58,19 @@ impl Shop {
         let mut all = Vec::new();
         for n in 0..world.traces {
             let trace = self.at.ms() + n;
-            let chance = draw(trace, 1);
+            let chance = draw(trace.unsigned_abs(), 1);
             let day = (self.at.ms() as f64 / DAY_MS as f64 * std::f64::consts::TAU).sin();
             // A tail of slow calls, and a rhythm of the day.
-            let usual = (20.0 + 5.0 * day) * (1.0 + 0.3 * draw(trace, 2)) / (1.05 - chance);
-            let slow = draw(trace, 3) < world.slow.0;
+            let usual =
+                (20.0 + 5.0 * day) * (1.0 + 0.3 * draw(trace.unsigned_abs(), 2)) / (1.05 - chance);
+            let slow = draw(trace.unsigned_abs(), 3) < world.slow.0;
             let ms = if slow { usual * world.slow.1 } else { usual };
             let mut db = span(self.at, "orders", (trace, 3, Some(2)), 3.0 + chance);
             (db.is_server, db.peer) = (false, Some(EntityRef::new("db.namespace", "orders")));
             db.attributes.set("db.system.name", "postgresql");
             let mut orders = span(self.at, "orders", (trace, 2, Some(1)), ms);
             orders.attributes.set("k8s.pod.name", world.pod);
-            orders.failed = draw(trace, 4) < world.failed;
+            orders.failed = draw(trace.unsigned_abs(), 4) < world.failed;
             all.extend([db, orders]);
             if world.new {
                 all.push(span(self.at, "audit", (trace, 4, Some(1)), 5.0));
@@ -89,10 +81,14 @@ impl Shop {
     }
 
     fn run(&mut self, minutes: i64, world: World) -> Vec<Anomaly> {
+        self.play(minutes, world, false)
+    }
+
+    fn play(&mut self, minutes: i64, world: World, backfill: bool) -> Vec<Anomaly> {
         for _ in 0..minutes * 6 {
             let traces = self.traces(world);
             self.at = self.at.plus_ms(10_000);
-            self.spans.observe(&traces, self.at, false, &mut self.said);
+            self.spans.observe(&traces, self.at, backfill, &mut self.said);
         }
         std::mem::take(&mut self.said)
     }
@@ -194,6 +190,45 @@ fn calls_are_found_in_whatever_order_spans_come() {
     assert_eq!(calls, sorted(count(&backward)));
     assert!(calls.contains(&("service.name=frontend".into(), "service.name=orders".into())));
     assert!(calls.contains(&("service.name=orders".into(), "db.namespace=orders".into())));
+}
+
+#[test]
+fn what_is_told_and_ends_in_history_is_ended_once() {
+    let slow = World { slow: (1.0, 4.0), ..WELL };
+    for world in [slow, World { failed: 0.3, ..WELL }] {
+        let mut shop = Shop::taught();
+        let told = shop.run(10, world);
+        assert!(!told[0].detector.is_empty() && told[0].until.is_none());
+        // A restart, and then history of a time when it was well.
+        let bytes = rmp_serde::to_vec(&shop.spans).expect("packs");
+        shop.spans = rmp_serde::from_slice(&bytes).expect("unpacks");
+        let said = shop.play(10, WELL, true);
+        assert_eq!(kinds(&said), [(told[0].detector.as_str(), true)]);
+        assert_eq!(said[0].id, told[0].id);
+        assert_eq!(shop.run(10, WELL), [], "it is over once");
+    }
+    // What was told and goes on through history stays told.
+    let mut shop = Shop::taught();
+    let told = shop.run(10, slow);
+    assert_eq!(shop.play(5, slow, true), []);
+    assert!(shop.run(5, slow).iter().all(|a| a.id == told[0].id));
+    let ended = shop.run(10, WELL);
+    assert_eq!((kinds(&ended), ended[0].id), (vec![("span-latency/1", true)], told[0].id));
+}
+
+#[test]
+fn what_begins_in_history_is_told_when_it_goes_on_and_not_before() {
+    let slow = World { slow: (1.0, 4.0), ..WELL };
+    let mut shop = Shop::taught();
+    assert_eq!(shop.play(10, slow, true), []);
+    assert_eq!(shop.play(15, WELL, true), []);
+    assert_eq!(shop.run(15, WELL), [], "nothing ends that nobody was told of");
+    assert_eq!(shop.play(10, slow, true), []);
+    assert_eq!(kinds(&shop.run(5, slow))[0], ("span-latency/1", false));
+    let cold = World { slow: (1.0, 30.0), pod: "orders-2", traces: 8, ..WELL };
+    let mut shop = Shop::taught();
+    assert_eq!(shop.play(1, cold, true), []);
+    assert_eq!(shop.run(20, World { pod: "orders-2", ..WELL }), []);
 }
 
 #[test]
