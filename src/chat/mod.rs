@@ -26,6 +26,7 @@ pub mod discord;
 pub mod form;
 mod inbound;
 mod message;
+mod nobody;
 pub mod outbox;
 pub mod people;
 pub mod room;

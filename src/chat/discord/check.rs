@@ -1,12 +1,9 @@
 //! What `nightjar check` finds out: whether the token is good, the bot is where it should be, and
 //! which feature lacks which permission in which channel.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::future::ready;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use serde_json::Value;
 use serenity::http::{LightMethod, Route};
 use serenity::model::id::{ChannelId, GuildId, UserId};
@@ -15,9 +12,9 @@ use super::places::id;
 use super::rest::Ask;
 use super::trouble::Trouble;
 use super::{Config, Discord, Inner, Me};
-use crate::chat::{Card, Completion, Inbound, Inlet, Pressed};
+use crate::chat::nobody::Nobody;
+use crate::model::Fault;
 use crate::model::clock::SystemClock;
-use crate::model::{Actor, Fault};
 
 /// A permission: its bits (any of them will do), its name in Discord, what it is for, and whether
 /// it matters in forums.
@@ -72,43 +69,6 @@ pub async fn check(config: &Config) -> Result<Vec<Finding>, Fault> {
     let discord = Discord::new(config.clone(), Arc::new(Nobody), Arc::new(SystemClock))?;
     Ok(discord.check().await)
 }
-
-/// Stands where people's words would go: a check listens to nobody.
-pub(super) struct Nobody;
-
-impl Inlet for Nobody {
-    fn press(&self, _: Actor, _: String) -> BoxFuture<'_, Result<Pressed, Fault>> {
-        ready(Ok(Pressed::Refused("Nobody listens.".into()))).boxed()
-    }
-
-    fn faults(
-        &self,
-        _: Option<Actor>,
-        _: String,
-        _: Values,
-    ) -> BoxFuture<'_, Result<Values, Fault>> {
-        ready(Ok(Values::new())).boxed()
-    }
-
-    fn accept(&self, _: Inbound) -> BoxFuture<'_, Result<bool, Fault>> {
-        ready(Err(Fault::because("nobody listens"))).boxed()
-    }
-
-    fn complete(
-        &self,
-        _: Completion,
-        _: String,
-    ) -> BoxFuture<'_, Result<Vec<(String, String)>, Fault>> {
-        ready(Ok(Vec::new())).boxed()
-    }
-
-    fn home(&self, _: Actor) -> BoxFuture<'_, Result<Vec<Card>, Fault>> {
-        ready(Ok(Vec::new())).boxed()
-    }
-}
-
-/// Texts by name.
-type Values = BTreeMap<String, String>;
 
 /// The address that invites the bot with the least permissions.
 fn invitation(application: u64, guild: Option<&str>) -> String {

@@ -1,20 +1,17 @@
 //! What `nightjar check` tries of a workspace: tokens, permissions, channels and groups, each with
 //! what to do where it is not right.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::future::ready;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
 use serde_json::{Value, json};
 
 use super::scopes::{NEEDED, ROOMS};
 use super::{Config, Slack};
-use crate::chat::{Card, Completion, Inbound, Inlet, Pressed};
+use crate::chat::nobody::Nobody;
+use crate::model::Fault;
 use crate::model::clock::SystemClock;
-use crate::model::{Actor, Fault};
 
 /// How long the permissions may take to be told.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -43,40 +40,6 @@ impl Finding {
 pub async fn check(config: &Config) -> Result<Vec<Finding>, Fault> {
     let slack = Slack::new(config.clone(), Arc::new(Nobody), Arc::new(SystemClock))?;
     Ok(slack.check().await)
-}
-
-/// Hears nothing: a check listens to nobody.
-pub(super) struct Nobody;
-
-impl Inlet for Nobody {
-    fn press(&self, _: Actor, _: String) -> BoxFuture<'_, Result<Pressed, Fault>> {
-        ready(Ok(Pressed::Nothing)).boxed()
-    }
-
-    fn faults(
-        &self,
-        _: Option<Actor>,
-        _: String,
-        _: BTreeMap<String, String>,
-    ) -> BoxFuture<'_, Result<BTreeMap<String, String>, Fault>> {
-        ready(Ok(BTreeMap::new())).boxed()
-    }
-
-    fn accept(&self, _: Inbound) -> BoxFuture<'_, Result<bool, Fault>> {
-        ready(Ok(false)).boxed()
-    }
-
-    fn complete(
-        &self,
-        _: Completion,
-        _: String,
-    ) -> BoxFuture<'_, Result<Vec<(String, String)>, Fault>> {
-        ready(Ok(Vec::new())).boxed()
-    }
-
-    fn home(&self, _: Actor) -> BoxFuture<'_, Result<Vec<Card>, Fault>> {
-        ready(Ok(Vec::new())).boxed()
-    }
 }
 
 impl Slack {

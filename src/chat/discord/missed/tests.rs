@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::super::check::Nobody;
 use super::super::{Config, Me};
 use super::*;
+use crate::chat::nobody::Nobody;
 use crate::model::clock::SystemClock;
 
 /// A bot before an API that nobody serves, which heard all up to message 10.

@@ -18,7 +18,7 @@ fn workspace(person: Duration, group: Duration) -> Slack {
         ],
     });
     let config = serde_json::from_value(config).expect("settings");
-    let nobody = Arc::new(crate::chat::slack::check::Nobody);
+    let nobody = Arc::new(crate::chat::nobody::Nobody);
     let slack = Slack::new(config, nobody, Arc::new(SystemClock)).expect("is set up");
     let ago = |age| Instant::now().checked_sub(age).expect("the machine runs long enough");
     let ann = slack.person("U0ANN", &json!({ "name": "ann" }), &["S0ONCALL".into()]);
