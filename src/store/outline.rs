@@ -45,16 +45,7 @@ impl Rows<'_> {
              AND state = ? ORDER BY at, id LIMIT ?",
             R::KIND
         );
-        let run = || -> rusqlite::Result<Vec<Outline>> {
-            let mut statement = self.conn.prepare_cached(&sql)?;
-            let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-            let rows = statement.query_map(params![parent, state, limit], |r| {
-                let at = Time::from_ms(r.get(1)?);
-                Ok(Outline { id: r.get(0)?, at, state: r.get(2)?, subject: r.get(3)? })
-            })?;
-            rows.collect()
-        };
-        run().map_err(|e| fault("listing records", e))
+        self.listed(&sql, (parent, state, limit)).map_err(|e| fault("listing records", e))
     }
 
     /// As [`outlines`](Self::outlines), the oldest `each` of every subject.
@@ -73,16 +64,22 @@ impl Rows<'_> {
              AND parent = ? AND state = ?) WHERE place <= ? ORDER BY at, id",
             R::KIND
         );
-        let run = || -> rusqlite::Result<Vec<Outline>> {
-            let mut statement = self.conn.prepare_cached(&sql)?;
-            let each = i64::try_from(each).unwrap_or(i64::MAX);
-            let rows = statement.query_map(params![parent, state, each], |r| {
-                let at = Time::from_ms(r.get(1)?);
-                Ok(Outline { id: r.get(0)?, at, state: r.get(2)?, subject: r.get(3)? })
-            })?;
-            rows.collect()
+        self.listed(&sql, (parent, state, each))
+            .map_err(|e| fault("listing records of each subject", e))
+    }
+
+    /// Rows of id, time, state and subject, by parent, state and a number.
+    fn listed(
+        &self,
+        sql: &str,
+        (parent, state, n): (&str, &str, usize),
+    ) -> rusqlite::Result<Vec<Outline>> {
+        let n = i64::try_from(n).unwrap_or(i64::MAX);
+        let outline = |r: &rusqlite::Row<'_>| {
+            let at = Time::from_ms(r.get(1)?);
+            Ok(Outline { id: r.get(0)?, at, state: r.get(2)?, subject: r.get(3)? })
         };
-        run().map_err(|e| fault("listing records of each subject", e))
+        self.conn.prepare_cached(sql)?.query_map(params![parent, state, n], outline)?.collect()
     }
 
     /// How many records have this parent and state, and the oldest one's time.
