@@ -50,6 +50,7 @@ struct Name<'a> {
 
 /// What a point of either kind of histogram says.
 struct Counted {
+    attributes: Labels,
     buckets: Option<Buckets>,
     /// Its time and when its count began, in nanoseconds.
     times: (u64, u64),
@@ -57,6 +58,32 @@ struct Counted {
     count: u64,
     sum: Option<f64>,
     kind: Kind,
+}
+
+impl Counted {
+    fn explicit(point: HistogramDataPoint, kind: Kind) -> Self {
+        Self {
+            buckets: explicit(&point),
+            times: (point.time_unix_nano, point.start_time_unix_nano),
+            flags: point.flags,
+            count: point.count,
+            sum: point.sum,
+            attributes: resource::labels(point.attributes),
+            kind,
+        }
+    }
+
+    fn exponential(point: ExponentialHistogramDataPoint, kind: Kind) -> Self {
+        Self {
+            buckets: exponential(&point),
+            times: (point.time_unix_nano, point.start_time_unix_nano),
+            flags: point.flags,
+            count: point.count,
+            sum: point.sum,
+            attributes: resource::labels(point.attributes),
+            kind,
+        }
+    }
 }
 
 /// Converts a request; gives what to undo if it is not taken after all.
@@ -130,41 +157,13 @@ impl Conversion<'_> {
             Some(Data::Histogram(histogram)) => {
                 let kind = kind(histogram.aggregation_temporality, true);
                 for point in histogram.data_points {
-                    let counted = Counted {
-                        buckets: explicit(&point),
-                        times: (point.time_unix_nano, point.start_time_unix_nano),
-                        flags: point.flags,
-                        count: point.count,
-                        sum: point.sum,
-                        kind,
-                    };
-                    self.histogram(
-                        origin,
-                        &metric,
-                        resource::labels(point.attributes),
-                        counted,
-                        out,
-                    );
+                    self.histogram(origin, &metric, Counted::explicit(point, kind), out);
                 }
             }
             Some(Data::ExponentialHistogram(histogram)) => {
                 let kind = kind(histogram.aggregation_temporality, true);
                 for point in histogram.data_points {
-                    let counted = Counted {
-                        buckets: exponential(&point),
-                        times: (point.time_unix_nano, point.start_time_unix_nano),
-                        flags: point.flags,
-                        count: point.count,
-                        sum: point.sum,
-                        kind,
-                    };
-                    self.histogram(
-                        origin,
-                        &metric,
-                        resource::labels(point.attributes),
-                        counted,
-                        out,
-                    );
+                    self.histogram(origin, &metric, Counted::exponential(point, kind), out);
                 }
             }
         }
@@ -174,10 +173,10 @@ impl Conversion<'_> {
         &mut self,
         origin: &Origin,
         metric: &Name<'_>,
-        attributes: Labels,
         counted: Counted,
         out: &mut Vec<Stream>,
     ) {
+        let attributes = counted.attributes;
         let (time, start) = counted.times;
         let ended = counted.flags & DataPointFlags::NoRecordedValueMask as u32 != 0;
         let Some(at) = self.time(time) else { return };
