@@ -6,6 +6,7 @@ use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use super::start::Stop;
+use crate::model::figure::n_of;
 use crate::templates::{Event, Folder, Miner, TemplateId, record};
 
 /// Bytes that are kept of a line.
@@ -14,6 +15,8 @@ const LONGEST_LINE: u64 = 65_536;
 const BLOCK: usize = 1 << 18;
 /// Ids held in memory; more of them wait in a file beside the output.
 const HELD: usize = 4 << 20;
+/// Names that are tried for the file in which ids wait.
+const MOST_NAMES: u64 = 100;
 
 /// What is to be mined.
 #[derive(clap::Args)]
@@ -49,7 +52,8 @@ pub(super) fn templates(given: &Templates) -> anyhow::Result<String> {
         return Err(Stop::usage(text).into());
     }
     // What can't be written is found out before hours of reading.
-    let out = if is_piped { None } else { Some(Partial::new(&given.csv).map_err(cant_write)?) };
+    let out = (!is_piped).then(|| Partial::new(&given.csv, &given.files));
+    let out = out.transpose().map_err(cant_write)?;
     let mut mined = Mined::new(given);
     for file in &given.files {
         let before = mined.ids.n;
@@ -70,7 +74,8 @@ pub(super) fn templates(given: &Templates) -> anyhow::Result<String> {
     };
     mined.write(BufWriter::with_capacity(BLOCK, &out.file), given.as_seen).map_err(cant_write)?;
     out.keep().map_err(cant_write)?;
-    Ok(format!("{n_lines} lines, {n_templates} templates, in {shown}.\n"))
+    let (lines, templates) = (n_of(n_lines, "line"), n_of(n_templates as u64, "template"));
+    Ok(format!("{lines}, {templates}, in {shown}.\n"))
 }
 
 /// Whether two paths lead to one file: through links, other spellings or a second name.
@@ -89,6 +94,13 @@ fn is_same(a: &Path, b: &Path) -> bool {
     place(a).is_some_and(|a| a.0 && place(b) == Some(a))
 }
 
+/// The n-th name beside a file.
+fn beside(target: &Path, ending: &str, n: u64) -> PathBuf {
+    let mut path = target.to_owned().into_os_string();
+    path.push(if n == 0 { format!(".{ending}") } else { format!(".{ending}-{n}") });
+    path.into()
+}
+
 /// A file beside its place, which is moved there when it is whole and is removed when it is not.
 struct Partial {
     file: File,
@@ -97,8 +109,9 @@ struct Partial {
 }
 
 impl Partial {
-    /// What is no file, such as a device or a pipe, is written as it stands.
-    fn new(target: &Path) -> io::Result<Self> {
+    /// What is no file, such as a device or a pipe, is written as it stands. None of the files that
+    /// are read is written over.
+    fn new(target: &Path, read: &[PathBuf]) -> io::Result<Self> {
         let found = fs::metadata(target).ok();
         if found.is_some_and(|m| !m.is_file()) {
             let file = File::options().write(true).open(target)?;
@@ -106,9 +119,10 @@ impl Partial {
         }
         // What a link leads to is replaced, not the link.
         let target = target.canonicalize().unwrap_or_else(|_| target.to_owned());
-        let mut path = target.clone().into_os_string();
-        path.push(".partial");
-        let path = PathBuf::from(path);
+        // What an earlier run left behind is in nobody's way.
+        let is_free = |path: &PathBuf| !read.iter().any(|file| is_same(file, path));
+        let mut names = (0_u64..).map(|n| beside(&target, "partial", n));
+        let path = names.find(is_free).expect("fewer files are read than there are names");
         Ok(Self { file: File::create(&path)?, path, target })
     }
 
@@ -143,11 +157,10 @@ impl Mined {
     fn new(given: &Templates) -> Self {
         let is_piped = given.csv.as_os_str() == "-";
         let name = || std::env::temp_dir().join(format!("nightjar-{}", std::process::id()));
-        let mut spill = if is_piped { name() } else { given.csv.clone() }.into_os_string();
-        spill.push(".ids");
+        let spill = if is_piped { name() } else { given.csv.clone() };
         Self {
             miner: Miner::new(given.capacity),
-            ids: Ids { n: 0, held: Vec::new(), spill: spill.into(), file: None },
+            ids: Ids { n: 0, held: Vec::new(), spill, file: None },
             merged: BTreeMap::new(),
             evicted: BTreeMap::new(),
         }
@@ -225,10 +238,14 @@ impl Ids {
             return Ok(());
         }
         if self.file.is_none() {
-            let (path, mut options) = (&self.spill, File::options());
-            self.file = Some(options.create_new(true).read(true).write(true).open(path)?);
+            let mut options = File::options();
+            options.create_new(true).read(true).write(true);
+            // Whatever stands there, it may be a file that is read.
+            let mut names = (0..MOST_NAMES).map(|n| beside(&self.spill, "ids", n));
+            let path = names.find(|p| !p.exists()).unwrap_or_else(|| self.spill.clone());
+            self.file = Some(options.open(&path)?);
             // It has no name any more, so nothing is left behind however this ends.
-            fs::remove_file(path)?;
+            fs::remove_file(&path)?;
         }
         if let Some(file) = &mut self.file {
             let bytes: Vec<u8> = self.held.iter().flat_map(|id| id.to_le_bytes()).collect();

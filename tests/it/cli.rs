@@ -203,6 +203,17 @@ fn templates_are_never_written_over_what_is_read() {
         let log = std::fs::read_to_string(at.join("a.log")).expect("still there");
         assert_eq!(log, "request 1 took 4 ms\n");
     }
+    // Nor by what lies beside the result while it is made.
+    for beside in ["out.csv.partial", "out.csv.partial-1"] {
+        std::fs::copy(at.join("a.log"), at.join(beside)).expect("copied");
+    }
+    let args = ["logs", "templates", "out.csv.partial", "out.csv.partial-1", "--csv", "out.csv"];
+    nightjar(&args, at).code(0).has("2 lines, 1 template, in out.csv.");
+    for beside in ["out.csv.partial", "out.csv.partial-1"] {
+        let log = std::fs::read_to_string(at.join(beside)).expect("still there");
+        assert_eq!(log, "request 1 took 4 ms\n", "{beside}");
+    }
+    assert!(!at.join("out.csv.partial-2").exists());
     let said = nightjar(&["logs", "templates", "a.log", "--csv", "-"], at).code(0);
     assert_eq!(said.out, "line_no,template_id,template\n1,0,\"request <*> took <*>\"\n");
     assert!(!at.join("-").exists());
