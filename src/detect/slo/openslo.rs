@@ -25,14 +25,18 @@ pub fn import(files: &[(String, String)]) -> Imported {
     let mut out = Imported::default();
     let mut documents = Vec::new();
     for (file, text) in files {
-        for (n, part) in parts(text).into_iter().enumerate() {
-            match serde_saphyr::from_str::<Value>(&part) {
+        for Part { line, text } in parts(text) {
+            match serde_saphyr::from_str::<Value>(&text) {
                 Ok(Value::Null) => {}
-                Ok(value) => documents.push((file.clone(), value)),
+                Ok(value) => documents.push((format!("{file}, line {line}"), value)),
                 Err(e) => {
-                    let why = e.to_string();
+                    let why = e.without_snippet().to_string();
+                    let line = e.location().map_or(line, |l| l.line());
                     let why = why.lines().next().unwrap_or_default();
-                    out.notes.push(format!("{file}, document {}: not YAML: {why}", n + 1));
+                    // Its place is told already, and the reader's settings are not ours.
+                    let why = why.split(" at line ").next().unwrap_or(why);
+                    let why = why.split(", set ").next().unwrap_or(why);
+                    out.notes.push(format!("{file}, line {line}: not YAML: {why}"));
                 }
             }
         }
@@ -78,18 +82,45 @@ struct Known<'a> {
     sources: BTreeMap<String, &'a Value>,
 }
 
-/// The documents of a file: they are parted by lines of three dashes.
-fn parts(text: &str) -> Vec<String> {
-    let mut all = vec![String::new()];
-    for line in text.lines() {
-        if line.trim_end() == "---" {
-            all.push(String::new());
-        } else if let Some(last) = all.last_mut() {
-            last.push_str(line);
-            last.push('\n');
+/// A document of a file.
+struct Part {
+    /// The line it begins in, from 1.
+    line: u64,
+    /// Itself below as many empty lines as stand before it, so that errors name the file's lines.
+    text: String,
+}
+
+/// The documents of a file: a line that begins with three dashes begins one, and three dots end one
+/// (YAML 1.2.2, chapter 9). Inside a document such a line can't begin at its margin.
+fn parts(text: &str) -> Vec<Part> {
+    let mut all: Vec<Part> = Vec::new();
+    let mut open = false;
+    let marked = |line: &str, mark: &str| {
+        line.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with([' ', '\t']))
+    };
+    for (n, line) in text.trim_start_matches('\u{feff}').lines().enumerate() {
+        let begins = marked(line, "---");
+        if marked(line, "...") {
+            open = false;
+            continue;
+        }
+        let rest = if begins { line[3..].trim_start() } else { line };
+        let said = !rest.trim().is_empty() && !rest.trim_start().starts_with(['#', '%']);
+        if begins {
+            open = false;
+        }
+        if !open && !said {
+            continue;
+        }
+        if !open {
+            open = true;
+            all.push(Part { line: n as u64 + 1, text: "\n".repeat(n) });
+        }
+        if let Some(last) = all.last_mut() {
+            last.text.push_str(rest);
+            last.text.push('\n');
         }
     }
-    all.retain(|p| p.lines().any(|l| !l.trim().is_empty() && !l.trim_start().starts_with('#')));
     all
 }
 
@@ -412,12 +443,12 @@ metadata: { name: fast-burn }
         entity = "service.name=search"
         "##);
         insta::assert_snapshot!(out.notes.join("\n"), @r#"
-        shop.yaml: SLO charges: alertPolicies left out: the alerts of the SRE workbook apply
-        shop.yaml: SLO charges: the counter `charges_total{state="ok"}` is read as its rate
-        shop.yaml: SLO charges: the counter `sum(charges_total)` is read as its rate
-        shop.yaml: SLO quick: the calendar of Europe/Zurich is read as UTC
-        shop.yaml: SLO quick: op gte is not known; only values above a threshold can be bad; left out
-        shop.yaml: AlertPolicy fast-burn left out: every objective has the alerts of the SRE workbook, and [notify] says where they are told
+        shop.yaml, line 16: SLO charges: alertPolicies left out: the alerts of the SRE workbook apply
+        shop.yaml, line 16: SLO charges: the counter `charges_total{state="ok"}` is read as its rate
+        shop.yaml, line 16: SLO charges: the counter `sum(charges_total)` is read as its rate
+        shop.yaml, line 29: SLO quick: the calendar of Europe/Zurich is read as UTC
+        shop.yaml, line 29: SLO quick: op gte is not known; only values above a threshold can be bad; left out
+        shop.yaml, line 45: AlertPolicy fast-burn left out: every objective has the alerts of the SRE workbook, and [notify] says where they are told
         "#);
         assert_eq!(out.n_objectives, 2);
         // The queries stand under a server; the objectives are the whole file's.
@@ -439,7 +470,7 @@ metadata: { name: fast-burn }
     #[test]
     fn what_is_no_openslo_is_said_and_breaks_nothing() {
         for (text, note) in [
-            ("a: [", "not YAML"),
+            ("a: [", "f.yaml, line 1: not YAML"),
             ("apiVersion: v1\nkind: Pod\n", "is not openslo/v1"),
             ("apiVersion: openslo/v1\nkind: SLO\nmetadata: {name: x}\n", "has no indicator"),
             (
@@ -452,5 +483,28 @@ metadata: { name: fast-burn }
             assert_eq!((out.n_objectives, out.settings.as_str()), (0, ""));
             assert!(out.notes.iter().any(|n| n.contains(note)), "{text}: {:?}", out.notes);
         }
+    }
+
+    #[test]
+    fn documents_are_parted_as_yaml_says_and_errors_name_the_files_lines() {
+        let slo = "apiVersion: openslo/v1\nkind: SLO\nmetadata: {name: x}\n";
+        let text = format!(
+            "%YAML 1.2\n# first\n--- # with a word\n{slo}spec: |\n  a\n  ---\n  b\n...\n\n---\n---\r\n{slo}\
+             a: 1\na: 2\n--- {{kind: Pod}}\n---\tb: [\n---\n{slo}"
+        );
+        let notes = import(&[("f.yaml".to_owned(), text)]).notes;
+        insta::assert_snapshot!(notes.join("\n"), @r"
+        f.yaml, line 19: not YAML: duplicate mapping key: a
+        f.yaml, line 21: not YAML: unclosed bracket '['
+        f.yaml, line 4: SLO x: names no service; its own name is taken
+        f.yaml, line 4: SLO x: has no indicator (composite objectives are not known); left out
+        f.yaml, line 20: apiVersion `` is not openslo/v1; left out
+        f.yaml, line 23: SLO x: names no service; its own name is taken
+        f.yaml, line 23: SLO x: has no indicator (composite objectives are not known); left out
+        ");
+        let places = |text: &str| parts(text).iter().map(|p| p.line).collect::<Vec<_>>();
+        assert_eq!(places("a: 1"), [1]);
+        assert_eq!(places("\u{feff}---\na: 1\n----\n"), [2]);
+        assert!(places("").is_empty() && places("---\n# a\n...\n---\n").is_empty());
     }
 }
