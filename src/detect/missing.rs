@@ -60,7 +60,7 @@ impl Missing {
         &mut self,
         config: &Config,
         now: Time,
-        series: &mut BTreeMap<u64, SeriesState>,
+        series: &mut BTreeMap<u64, Box<SeriesState>>,
         out: &mut Vec<Anomaly>,
     ) {
         if now.ms_since(self.judged_at) < EVERY_MS {
@@ -136,7 +136,7 @@ impl Missing {
         &self,
         config: &Config,
         now: Time,
-        series: &mut BTreeMap<u64, SeriesState>,
+        series: &mut BTreeMap<u64, Box<SeriesState>>,
         out: &mut Vec<Anomaly>,
     ) {
         let silent: Vec<u64> = series
@@ -175,7 +175,7 @@ impl Missing {
         &self,
         config: &Config,
         now: Time,
-        series: &BTreeMap<u64, SeriesState>,
+        series: &BTreeMap<u64, Box<SeriesState>>,
         sources: &BTreeMap<&str, (usize, Vec<&SeriesState>)>,
     ) -> BTreeMap<String, (EntityRef, String, Time)> {
         let mut silent = BTreeMap::new();

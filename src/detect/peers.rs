@@ -67,7 +67,7 @@ struct Member {
     at: Time,
     /// Its usual distance from the middle of its siblings.
     apart: RobustMean,
-    unlike: Option<Episode>,
+    unlike: Option<Box<Episode>>,
 }
 
 /// What a series is a replica of, with the identity of the group; `None` when it is none.
@@ -121,7 +121,7 @@ impl Peers {
     pub(super) fn judge(
         &mut self,
         config: &Config,
-        series: &BTreeMap<u64, SeriesState>,
+        series: &BTreeMap<u64, Box<SeriesState>>,
         backfill: bool,
         out: &mut Vec<Anomaly>,
     ) {
@@ -155,7 +155,7 @@ impl Peers {
         &mut self,
         now: Time,
         gone_ms: i64,
-        series: &BTreeMap<u64, SeriesState>,
+        series: &BTreeMap<u64, Box<SeriesState>>,
         out: &mut Vec<Anomaly>,
     ) {
         for group in self.groups.values_mut() {

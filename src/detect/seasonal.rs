@@ -1,20 +1,21 @@
 //! The seasonal view: what this hour of the week usually shows, moved by what the last half day
 //! adds, with a margin of recent noise.
 
+mod residuals;
+
 use serde::{Deserialize, Serialize};
 
+use self::residuals::Residuals;
 use crate::model::time::HOUR_MS;
 use crate::model::{Point, Time};
 use crate::stats::seasonal::Maturity;
-use crate::stats::{Expectation, Profile, Window};
+use crate::stats::{Expectation, Profile};
 
 use super::view::{Detector, Facts, Opinion};
 
 /// Time constant of the offset: a lasting small shift (growth, a new version) is followed within
 /// a day, and a fault is not, since nothing is learned while it lasts.
 const OFFSET_MS: f64 = 12.0 * HOUR_MS as f64;
-/// Residuals kept to know today's noise.
-const RESIDUALS: u16 = 64;
 /// The band's edges already hold noise of about this many standard deviations.
 const INSIDE_SIGMAS: f64 = 1.8;
 
@@ -23,7 +24,8 @@ const INSIDE_SIGMAS: f64 = 1.8;
 pub(super) struct Seasonal {
     pub(super) profile: Profile,
     offset: f64,
-    residuals: Window,
+    /// The newest residuals, to know today's noise.
+    residuals: Residuals,
     last: Time,
     /// Standard deviation of the residuals; kept so that judging sorts nothing.
     noise: f32,
@@ -37,7 +39,7 @@ impl Seasonal {
         Self {
             profile: Profile::new(),
             offset: 0.0,
-            residuals: Window::new(RESIDUALS),
+            residuals: Residuals::new(),
             last: Time::MIN,
             noise: 0.0,
             since_noise: 0,
@@ -94,7 +96,7 @@ impl Detector for Seasonal {
             self.since_noise += 1;
             if self.since_noise >= 8 {
                 self.since_noise = 0;
-                self.noise = self.residuals.spread().map_or(0.0, |s| s.sigma as f32);
+                self.noise = self.residuals.sigma().map_or(0.0, |s| s as f32);
             }
         }
         self.last = point.at;

@@ -36,16 +36,17 @@ pub(super) struct SeriesState {
     seasonal: Seasonal,
     rolling: Rolling,
     flatline: Flatline,
-    forecast: Option<Forecast>,
-    departure: Option<Episode>,
-    still: Option<Episode>,
-    filling: Option<Episode>,
+    // Boxed: hardly any series has them, and room for them would stand in each.
+    forecast: Option<Box<Forecast>>,
+    departure: Option<Box<Episode>>,
+    still: Option<Box<Episode>>,
+    filling: Option<Box<Episode>>,
     /// When the newest point was taken in, back-fill included: history may be taught slowly.
     #[serde(default)]
     pub(super) heard_at: Time,
     /// The end that its value names, where it is near.
     #[serde(default)]
-    expiring: Option<Expiring>,
+    expiring: Option<Box<Expiring>>,
     /// How surprising its points are by its own past. Boxed with its columns.
     #[serde(default = "alone")]
     ensemble: Entity,
@@ -95,7 +96,7 @@ pub(super) enum Taken {
 
 impl SeriesState {
     pub(super) fn new(series: Series) -> Self {
-        let forecast = limit_of(&series).map(Forecast::new);
+        let forecast = limit_of(&series).map(|limit| Box::new(Forecast::new(limit)));
         let group = peers::whole_of(&series).map(|whole| whole.id.0);
         Self {
             step_ms: series.step_ms.max(1_000),
@@ -145,7 +146,7 @@ impl SeriesState {
         self.series.clone_from(series);
         self.group = peers::whole_of(series).map(|whole| whole.id.0);
         if self.forecast.is_none() {
-            self.forecast = limit_of(series).map(Forecast::new);
+            self.forecast = limit_of(series).map(|limit| Box::new(Forecast::new(limit)));
         }
     }
 
@@ -185,7 +186,9 @@ impl SeriesState {
             // The value is the time of an end: nothing of it is high, low or still.
             if !backfill {
                 let horizon = config.expiry_horizon_h;
-                Expiring::step(&mut self.expiring, &self.series, point, horizon, out);
+                let mut near = self.expiring.as_deref().copied();
+                Expiring::step(&mut near, &self.series, point, horizon, out);
+                self.expiring = near.map(Box::new);
             }
             return Taken::Judged;
         }
@@ -195,7 +198,12 @@ impl SeriesState {
         self.last_value = point.value;
         let departing = !backfill && self.judge(&facts, point, &surprise, out);
         self.seasonal.learn(&facts, point, departing);
-        Zscore(&mut self.rolling).learn(&facts, point, departing);
+        if self.seasonal.profile.is_whole() {
+            // The profile speaks for every hour: the window would never be asked again.
+            self.rolling.restart();
+        } else {
+            Zscore(&mut self.rolling).learn(&facts, point, departing);
+        }
         self.flatline.learn(&facts, point, departing);
         self.look_ahead(&facts, point, out);
         Taken::Judged
@@ -324,6 +332,22 @@ impl SeriesState {
         out.push(anomaly);
     }
 
+    /// Bytes of its state beside the ensemble, and of what it is called.
+    pub(super) fn bytes(&self) -> (usize, usize) {
+        let episodes = [&self.departure, &self.still, &self.filling];
+        let heap = self.seasonal.profile.heap_bytes()
+            + self.rolling.heap_bytes()
+            + episodes.into_iter().flatten().count() * size_of::<Episode>()
+            + self.forecast.as_ref().map_or(0, |f| size_of::<Forecast>() + f.heap_bytes())
+            + self.expiring.as_ref().map_or(0, |_| size_of::<Expiring>());
+        let Series { source, entity, metric, labels, unit, query, .. } = &self.series;
+        let labels = labels.0.iter().map(|(k, v)| 2 * size_of::<String>() + k.len() + v.len());
+        let names = [source, metric, unit, entity.name(), entity.attribute()].map(str::len);
+        let texts = names.iter().sum::<usize>() + query.as_ref().map_or(0, String::len);
+        let own = size_of::<Self>() - size_of::<Entity>() - size_of::<Series>();
+        (own + heap, size_of::<Series>() + texts + labels.sum::<usize>())
+    }
+
     /// Whether something is open that only a later point could end.
     pub(super) fn has_open(&self) -> bool {
         self.departure.is_some()
@@ -387,7 +411,7 @@ impl SeriesState {
                 let episode = self.filling.get_or_insert_with(|| {
                     let mut e = Episode::start(&claim);
                     (e.since, e.called) = (since, true);
-                    e
+                    Box::new(e)
                 });
                 (episode.at, episode.value, episode.expected) = (point.at, point.value, band);
                 episode.score = episode.score.max(claim.score);
@@ -420,7 +444,7 @@ fn never_usual(indicator: Indicator) -> bool {
 
 /// Moves an episode on by one claim; gives what is to be told.
 pub(super) fn advance(
-    slot: &mut Option<Episode>,
+    slot: &mut Option<Box<Episode>>,
     series: &Series,
     claim: &Claim,
     rules: &Rules,
@@ -430,7 +454,7 @@ pub(super) fn advance(
             let mut episode = Episode::start(claim);
             episode.called = rules.hold_ms == 0;
             let anomaly = episode.called.then(|| told(series, &episode, None));
-            *slot = Some(episode);
+            *slot = Some(Box::new(episode));
             return anomaly;
         }
         return None;

@@ -15,6 +15,7 @@ use super::apart::Apart;
 use super::bars::{Bar, Bars};
 use super::business;
 use super::config::Config;
+use super::footprint::Footprint;
 use super::heartbeat::Heartbeats;
 use super::logs::Logs;
 use super::missing::{GONE_MS, Missing};
@@ -44,7 +45,7 @@ struct State {
     version: u16,
     /// Newest event time heard of.
     now: Time,
-    series: BTreeMap<u64, SeriesState>,
+    series: BTreeMap<u64, Box<SeriesState>>,
     logs: Apart<Logs>,
     missing: Missing,
     counts: Counts,
@@ -167,12 +168,11 @@ impl Shard {
             let entry = state.series.entry(samples.series.id.0);
             let peers = &mut state.peers;
             let series = entry.or_insert_with(|| {
-                match whole_of(&described).and_then(|whole| peers.known(whole.id.0)) {
-                    Some(siblings) => {
-                        SeriesState::inheriting(described.clone().into_owned(), siblings)
-                    }
-                    None => SeriesState::new(described.clone().into_owned()),
-                }
+                let series = described.clone().into_owned();
+                Box::new(match whole_of(&described).and_then(|whole| peers.known(whole.id.0)) {
+                    Some(siblings) => SeriesState::inheriting(series, siblings),
+                    None => SeriesState::new(series),
+                })
             });
             // What a series is may be learned better later (a limit, a unit); its state stays.
             if series.series != *described {
@@ -290,6 +290,12 @@ impl Shard {
             edges_shed: self.state.spans.shed,
             ..self.state.counts
         }
+    }
+
+    /// How many bytes the live state of a series takes.
+    #[must_use]
+    pub fn footprint(&self) -> Footprint {
+        Footprint::of(self.state.series.values().map(|s| &**s))
     }
 
     /// How many series it follows.

@@ -16,29 +16,47 @@ const POINTS: u16 = 64;
 /// "Exploratory Data Analysis").
 const FENCE: f64 = 3.0;
 
-/// State of both views.
+/// State of both views; none once a profile has taken over for every hour.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct Rolling {
+#[serde(transparent)]
+pub(super) struct Rolling(Option<Box<Newest>>);
+
+/// The newest points.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+struct Newest {
     values: Window,
     n: u32,
 }
 
 impl Rolling {
-    pub(super) fn new() -> Self {
-        Self { values: Window::new(POINTS), n: 0 }
+    pub(super) const fn new() -> Self {
+        Self(None)
     }
 
-    /// Starts over around a new level.
+    /// Starts over around a new level, or ends for good.
     pub(super) fn restart(&mut self) {
-        self.values.clear();
-        self.n = 0;
+        self.0 = None;
+    }
+
+    /// Takes in a point that departs from nothing.
+    pub(super) fn push(&mut self, value: f64) {
+        let newest =
+            self.0.get_or_insert_with(|| Box::new(Newest { values: Window::new(POINTS), n: 0 }));
+        newest.values.push(value);
+        newest.n = newest.n.saturating_add(1);
+    }
+
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.0.as_ref().map_or(0, |n| size_of::<Newest>() + n.values.heap_bytes())
     }
 
     fn spread(&self, facts: &Facts<'_>) -> Option<Spread> {
-        if facts.expected.is_some() || self.n < facts.config.warm_up_points {
+        let newest = self.0.as_ref()?;
+        if facts.expected.is_some() || newest.n < facts.config.warm_up_points {
             return None;
         }
-        self.values.spread()
+        newest.values.spread()
     }
 
     /// The band the z-score would use: for charts of a young series.
@@ -68,8 +86,7 @@ impl Detector for Zscore<'_> {
 
     fn learn(&mut self, _: &Facts<'_>, point: Point, departing: bool) {
         if !departing {
-            self.0.values.push(point.value);
-            self.0.n = self.0.n.saturating_add(1);
+            self.0.push(point.value);
         }
     }
 }

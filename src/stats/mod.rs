@@ -5,6 +5,7 @@
 pub mod draw;
 pub mod ewma;
 pub mod lagged;
+pub mod narrow;
 pub mod onset;
 pub mod quantile;
 pub mod seasonal;

@@ -1,20 +1,23 @@
 //! What a series usually does at this hour of the week.
 
+mod week;
+mod wire;
+
 use serde::{Deserialize, Serialize};
 
+use self::week::{CELLS, Cell, Week};
 use super::quantile_of_sorted;
 use crate::model::Time;
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 
-/// Hours in a week: one cell each.
-const CELLS: usize = 168;
-/// Values kept of the running hour; beyond it every second one is dropped and the stride doubles.
-const VISIT_CAPACITY: usize = 48;
+/// Values kept of the running hour; when it is full every second one is dropped and the stride
+/// doubles.
+const VISIT_CAPACITY: usize = 32;
 /// An hour with fewer values says too little to be learned.
 const LEAST_PER_VISIT: usize = 4;
 /// The band of one hour reaches from its 2nd to its 98th percentile.
 const EDGE: f64 = 0.02;
-/// Half the width of that band in standard deviations for the 12 to 48 values an hour keeps
+/// Half the width of that band in standard deviations for the 12 to 32 values an hour keeps
 /// (expected extremes of a normal sample, between 1.6 and 2.0).
 const EDGE_SIGMAS: f64 = 1.8;
 /// A daily or weekly event may come this much earlier or later than in the weeks before.
@@ -29,6 +32,9 @@ const DOUBTFUL_SHARE: f64 = 0.5;
 const REST_MS: i64 = 20 * HOUR_MS;
 /// Doubtful hours kept; the oldest gives way, so of a fault without end little is learned.
 const RESTING: usize = 24;
+
+/// Visits of an hour of the day from which an hour of the week that is not known itself is judged.
+const LEAST_OF_DAY: u8 = 3;
 
 /// How much history an expectation rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -59,21 +65,25 @@ pub struct Expectation {
 /// An hour that holds a nightly batch or a weekly surge has a wide band of its own, so what recurs
 /// is expected. While an hour has been visited less than twice it leans on the same hour of other
 /// days (shrinkage towards the day's profile), with the envelope of them as its band.
+///
+/// Some 0.9 KiB, whatever it has seen: middles are kept to 1 in 256 of their distance from a common
+/// origin, widths of bands to 4.5 %.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "wire::Written", try_from = "wire::Read")]
 pub struct Profile {
-    low: Vec<f32>,
-    mid: Vec<f32>,
-    high: Vec<f32>,
-    visits: Vec<u8>,
+    week: Week,
     /// Usual noise over all hours, so that the margin beyond a batch hour is not the batch's size.
     typical_sigma: f32,
+    /// The running hour since the epoch.
     hour: i64,
+    doubtful: bool,
+    /// Whether every hour has an expectation.
+    is_whole: bool,
+    n_running: u8,
     stride: u16,
     skipped: u16,
-    running: Vec<f32>,
-    doubtful: bool,
+    running: [f32; VISIT_CAPACITY],
     /// Hours of which a part belonged to an episode, oldest first.
-    #[serde(default)]
     resting: Vec<Visit>,
 }
 
@@ -95,18 +105,17 @@ impl Default for Profile {
 impl Profile {
     /// An empty profile.
     #[must_use]
-    pub fn new() -> Self {
+    pub const fn new() -> Self {
         Self {
-            low: Vec::new(),
-            mid: Vec::new(),
-            high: Vec::new(),
-            visits: Vec::new(),
+            week: Week::new(),
             typical_sigma: 0.0,
             hour: i64::MIN,
+            doubtful: false,
+            is_whole: false,
+            n_running: 0,
             stride: 1,
             skipped: 0,
-            running: Vec::new(),
-            doubtful: false,
+            running: [0.0; VISIT_CAPACITY],
             resting: Vec::new(),
         }
     }
@@ -127,13 +136,14 @@ impl Profile {
             return;
         }
         self.skipped = 0;
-        self.running.push(value);
-        if self.running.len() >= VISIT_CAPACITY {
-            let mut keep = false;
-            self.running.retain(|_| {
-                keep = !keep;
-                keep
-            });
+        self.running[usize::from(self.n_running)] = value;
+        self.n_running += 1;
+        if usize::from(self.n_running) >= VISIT_CAPACITY {
+            // The second of each pair gives way.
+            for i in 1..VISIT_CAPACITY / 2 {
+                self.running[i] = self.running[2 * i];
+            }
+            self.n_running = (VISIT_CAPACITY / 2) as u8;
             self.stride = self.stride.saturating_mul(2);
         }
     }
@@ -153,33 +163,52 @@ impl Profile {
             self.resting.remove(0);
             self.learn(visit, DOUBTFUL_SHARE);
         }
+        if self.resting.is_empty() && self.resting.capacity() > 0 {
+            self.resting = Vec::new();
+        }
     }
 
     /// Forgets the doubtful hours: the level that they showed is taken as normal at once.
     pub fn forget_doubtful(&mut self) {
-        self.resting.clear();
+        self.resting = Vec::new();
     }
 
     /// Whether any hour has been learned.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.visits.is_empty()
+        (0..CELLS).all(|h| self.week.visits(h) == 0)
+    }
+
+    /// Whether something is expected of every hour of the week.
+    #[must_use]
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// How many hours of the week have been visited at least twice.
     #[must_use]
     pub fn n_mature(&self) -> usize {
-        self.visits.iter().filter(|n| **n >= 2).count()
+        (0..CELLS).filter(|h| self.week.visits(*h) >= 2).count()
+    }
+
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.resting.capacity() * size_of::<Visit>()
     }
 
     /// What is expected at a time; `None` while neither this hour of the week nor this hour of the
     /// day has been seen often enough.
     #[must_use]
     pub fn expected(&self, at: Time) -> Option<Expectation> {
-        let here = self.cell(at.hour_of_week())?;
+        let hour = at.hour_of_week();
+        let here = self.expectation(hour)?;
         let mut all = here;
         for neighbour in [at.plus_ms(-JITTER_MS), at.plus_ms(JITTER_MS)] {
-            if let Some(cell) = self.cell(neighbour.hour_of_week()) {
+            let next = neighbour.hour_of_week();
+            if next != hour
+                && let Some(cell) = self.expectation(next)
+            {
                 all.low = all.low.min(cell.low);
                 all.high = all.high.max(cell.high);
             }
@@ -192,53 +221,54 @@ impl Profile {
     fn interpolated(&self, at: Time, here: f64) -> f64 {
         let into = (at.ms().rem_euclid(HOUR_MS)) as f64 / HOUR_MS as f64 - 0.5;
         let neighbour = at.plus_ms(if into < 0.0 { -HOUR_MS } else { HOUR_MS });
-        match self.cell(neighbour.hour_of_week()) {
+        match self.expectation(neighbour.hour_of_week()) {
             Some(cell) => here + (cell.mid - here) * into.abs(),
             None => here,
         }
     }
 
-    fn cell(&self, hour: usize) -> Option<Expectation> {
-        let visits = *self.visits.get(hour)?;
+    fn expectation(&self, hour: usize) -> Option<Expectation> {
+        let visits = self.week.visits(hour);
+        let typical = f64::from(self.typical_sigma);
         if visits >= 2 {
-            let (low, high) = (f64::from(self.low[hour]), f64::from(self.high[hour]));
-            let typical = f64::from(self.typical_sigma);
+            let Cell { low, mid, high } = self.week.cell(hour);
             return Some(Expectation {
                 low,
-                mid: f64::from(self.mid[hour]),
+                mid,
                 high,
                 sigma: ((high - low) / 2.0 / EDGE_SIGMAS).min(2.0 * typical),
                 maturity: Maturity::Week,
             });
         }
-        let same: Vec<usize> =
-            (hour % 24..CELLS).step_by(24).filter(|h| self.visits[*h] > 0).collect();
-        if same.iter().map(|h| u32::from(self.visits[*h])).sum::<u32>() < 3 {
+        let same = || (hour % 24..CELLS).step_by(24).filter(|h| self.week.visits(*h) > 0);
+        if same().map(|h| self.week.visits(h)).sum::<u8>() < LEAST_OF_DAY {
             return None;
         }
-        let mut mids: Vec<f64> = same.iter().map(|h| f64::from(self.mid[*h])).collect();
+        let mut mids: Vec<f64> = same().map(|h| self.week.cell(h).mid).collect();
         mids.sort_unstable_by(f64::total_cmp);
         let day = quantile_of_sorted(&mids, 0.5)?;
-        let mid = if visits == 1 { f64::midpoint(day, f64::from(self.mid[hour])) } else { day };
+        let mid = if visits == 1 { f64::midpoint(day, self.week.cell(hour).mid) } else { day };
         Some(Expectation {
-            low: same.iter().map(|h| f64::from(self.low[*h])).fold(mid, f64::min),
+            low: same().map(|h| self.week.cell(h).low).fold(mid, f64::min),
             mid,
-            high: same.iter().map(|h| f64::from(self.high[*h])).fold(mid, f64::max),
-            sigma: 2.0 * f64::from(self.typical_sigma),
+            high: same().map(|h| self.week.cell(h).high).fold(mid, f64::max),
+            sigma: 2.0 * typical,
             maturity: Maturity::Day,
         })
     }
 
     fn close_hour(&mut self) {
-        let mut values: Vec<f64> = self.running.drain(..).map(f64::from).collect();
+        let n = usize::from(std::mem::take(&mut self.n_running));
         self.stride = 1;
         self.skipped = 0;
         let doubtful = std::mem::take(&mut self.doubtful);
-        if values.len() < LEAST_PER_VISIT {
+        if n < LEAST_PER_VISIT {
             return;
         }
+        let mut values = self.running.map(f64::from);
+        let values = &mut values[..n];
         values.sort_unstable_by(f64::total_cmp);
-        let edge = |q| quantile_of_sorted(&values, q).expect("at least four values") as f32;
+        let edge = |q| quantile_of_sorted(values, q).expect("at least four values") as f32;
         let visit =
             Visit { hour: self.hour, low: edge(EDGE), mid: edge(0.5), high: edge(1.0 - EDGE) };
         if !doubtful {
@@ -251,26 +281,32 @@ impl Profile {
         self.resting.push(visit);
     }
 
+    fn note_whole(&mut self) {
+        let seen = |h: usize| (h..CELLS).step_by(24).map(|h| self.week.visits(h)).sum::<u8>();
+        self.is_whole = self.is_whole || (0..24).all(|h| seen(h) >= LEAST_OF_DAY);
+    }
+
     fn learn(&mut self, visit: Visit, trust: f64) {
-        if self.visits.is_empty() {
-            for field in [&mut self.low, &mut self.mid, &mut self.high] {
-                *field = vec![0.0; CELLS];
-            }
-            self.visits = vec![0; CELLS];
-        }
         let at = Time::from_ms(visit.hour.saturating_mul(HOUR_MS)).hour_of_week();
-        let weight = match self.visits[at] {
+        let visits = self.week.visits(at);
+        let weight = match visits {
             0 => 1.0,
             // Two visits count the same; a fault in one of them widens the hour only by half.
             1 => 0.5 * trust,
             _ => VISIT_WEIGHT * trust,
         };
-        let fields = [&mut self.low, &mut self.mid, &mut self.high];
-        for (field, value) in fields.into_iter().zip([visit.low, visit.mid, visit.high]) {
-            let old = f64::from(field[at]);
-            field[at] = (old + weight * (f64::from(value) - old)) as f32;
-        }
-        self.visits[at] = self.visits[at].saturating_add(1);
+        let seen = Cell { low: visit.low.into(), mid: visit.mid.into(), high: visit.high.into() };
+        let old = if visits == 0 { seen } else { self.week.cell(at) };
+        let towards = |old: f64, new: f64| old + weight * (new - old);
+        let new = Cell {
+            low: towards(old.low, seen.low),
+            mid: towards(old.mid, seen.mid),
+            high: towards(old.high, seen.high),
+        };
+        self.week.set(at, new);
+        self.week.set_visits(at, visits.saturating_add(1));
+        self.week.centre();
+        self.note_whole();
         let sigma = f64::from(visit.high - visit.low) / 2.0 / EDGE_SIGMAS;
         let typical = f64::from(self.typical_sigma);
         // A batch hour is not typical: it moves the usual noise by a clipped step only.

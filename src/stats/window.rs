@@ -73,6 +73,12 @@ impl Window {
         older.iter().chain(newer).map(|v| f64::from(*v))
     }
 
+    /// Bytes on the heap.
+    #[must_use]
+    pub fn heap_bytes(&self) -> usize {
+        self.values.capacity() * size_of::<f32>()
+    }
+
     /// Median, spread and quartiles; `None` with fewer than four values.
     #[must_use]
     pub fn spread(&self) -> Option<Spread> {

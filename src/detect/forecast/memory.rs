@@ -46,6 +46,11 @@ impl Memory {
         }
     }
 
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.values.capacity() * size_of::<i16>()
+    }
+
     /// Takes in a value of an hour; says whether an hour was closed by it. What comes for a closed
     /// hour is left out.
     pub(super) fn push(&mut self, hour: i64, value: f64, limit: f64) -> bool {

@@ -114,6 +114,11 @@ pub(super) fn limit_of(series: &Series) -> Option<f64> {
 }
 
 impl Forecast {
+    /// Bytes on the heap.
+    pub(super) fn heap_bytes(&self) -> usize {
+        self.memory.heap_bytes() + self.recent.capacity() * size_of::<f32>()
+    }
+
     /// One that knows nothing, for a limit (> 0).
     pub(super) fn new(limit: f64) -> Self {
         Self {
