@@ -1,13 +1,15 @@
 //! Numbers in few bytes, for what is kept by the ten thousand: a signed distance in two bytes and
 //! a width in one. Both are floating: what is small beside the largest keeps its digits.
 
+use std::f32::consts::SQRT_2;
+
 /// Codes of widths in an octave: a step is 9 %, so the nearest code is within 4.5 %.
 const PER_OCTAVE: i32 = 8;
 /// The code of a width of exactly one unit.
 const UNIT_CODE: i32 = 128;
 /// Roots of two: `2^(i/8)`.
 const STEPS: [f32; PER_OCTAVE as usize] =
-    [1.0, 1.090_508, 1.189_207, 1.296_840, 1.414_214, 1.542_211, 1.681_793, 1.834_008];
+    [1.0, 1.090_508, 1.189_207, 1.296_84, SQRT_2, 1.542_211, 1.681_793, 1.834_008];
 
 /// The nearest number with 8 significant bits (the upper half of an `f32`, ties to even): the relative
 /// error is at most 1/256. What is not finite is taken as 0.
