@@ -25,6 +25,8 @@ pub struct Correlate {
     correlator: Correlator,
     loaded: bool,
     learned_at: Time,
+    /// Alerts that were heard of since the last tick, and when: a storm is read at once.
+    heard: Vec<(AlertId, Time)>,
 }
 
 impl Correlate {
@@ -32,7 +34,8 @@ impl Correlate {
     #[must_use]
     pub fn new(config: Config, store: Store, bus: Bus, clock: SharedClock) -> Self {
         let correlator = Correlator::new(config);
-        Self { store, bus, clock, correlator, loaded: false, learned_at: Time::MIN }
+        let heard = Vec::new();
+        Self { store, bus, clock, correlator, loaded: false, learned_at: Time::MIN, heard }
     }
 
     /// Graph, changes and silences; after a start also the incidents that may still take alerts.
@@ -55,6 +58,25 @@ impl Correlate {
             self.correlator.load(incident, &alerts);
         }
         (self.loaded, self.learned_at) = (true, now);
+        Ok(())
+    }
+
+    /// Takes the alerts that were heard of, as they stand now; each waits since it was heard of.
+    async fn take_heard(&mut self) -> Result<(), Fault> {
+        let heard = std::mem::take(&mut self.heard);
+        if heard.is_empty() {
+            return Ok(());
+        }
+        let alerts = self.store.read(move |r| {
+            let mut seen = BTreeSet::new();
+            let first = heard.into_iter().filter(|(id, _)| seen.insert(*id));
+            first.map(|(id, at)| Ok((r.get::<Alert>(id)?, at))).collect::<Result<Vec<_>, Fault>>()
+        });
+        for (alert, at) in alerts.await? {
+            if let Some(alert) = alert {
+                self.correlator.take(&alert, at);
+            }
+        }
         Ok(())
     }
 
@@ -127,12 +149,9 @@ impl Stage for Correlate {
             return self.sweep().await;
         }
         match event {
+            // The tick, a moment later, reads and decides for all that came together.
             Event::Alert(id) => {
-                let Some(alert) = self.store.read(move |r| r.get::<Alert>(id)).await? else {
-                    return Ok(());
-                };
-                self.correlator.take(&alert, now);
-                // The tick, at most a second later, decides for all that came together.
+                self.heard.push((id, now));
                 Ok(())
             }
             Event::Incident(id) => {
@@ -146,7 +165,10 @@ impl Stage for Correlate {
                 }
                 Ok(())
             }
-            Event::Tick => self.decide(now).await,
+            Event::Tick => {
+                self.take_heard().await?;
+                self.decide(now).await
+            }
             _ => self.learn(now).await,
         }
     }

@@ -16,7 +16,7 @@ pub struct Config {
     /// from what is expected. Lower finds more and errs more.
     pub threshold: f64,
     /// A departure that is neither far out nor lasting is called only when the chance that a quiet
-    /// point of the series begins like it, by the series' own past, is below this.
+    /// point of the series begins like it, by the series' own past, is at most this.
     pub unusual_p: f64,
     /// A series that leaves its band more often than this a day by its own nature is told of only
     /// when it is worse than that. Error ratios, availability and traffic are never excused.
@@ -112,7 +112,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             threshold: 4.0,
-            unusual_p: 0.001,
+            unusual_p: 0.0015,
             usual_per_day: 0.5,
             hold_s: 60,
             clear_s: 120,

@@ -1,11 +1,16 @@
 //! How surprising an episode is by its series' own past: what the ensemble said of its points,
 //! kept with the episode, weighed before it is called, and put in words.
+//!
+//! The chance that is told and that decides is that of an onset, brought to the rate that it claims
+//! by the pool. The surprise of single rows is not calibrated on real series (some tell of
+//! 1 in 1,000 twenty times as often), so it is neither told nor weighed.
 
 use serde::{Deserialize, Serialize};
 
 use super::ensemble::{RARITY, VIEW_NAMES, VIEWS, Verdict};
 use crate::model::alert::{Band, Grounds, ViewSurprise};
 use crate::model::figure;
+use crate::model::signal::Direction;
 
 /// A view has fired when what it saw had a chance below 1 in 400 (nats).
 const FIRED_NATS: f32 = 6.0;
@@ -17,7 +22,7 @@ const LASTS_HOLDS: f64 = 10.0;
 /// The most surprising that the points of an episode were, in nats (`-ln` of a chance).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Surprise {
-    /// Of the onset, or of a point where none was an onset; 0 where nothing was judged.
+    /// Of the onset; 0 where no point was one, or nothing was judged.
     nats: f32,
     by_view: [f32; VIEWS],
     /// Points that were known before.
@@ -27,8 +32,7 @@ pub(super) struct Surprise {
 impl Surprise {
     /// What the ensemble said of a point of a series that had `n_points` before.
     pub(super) fn of(verdict: &Verdict, n_points: u32) -> Self {
-        let told = &verdict.told;
-        let nats = told.onset_surprise.unwrap_or(0.0).max(told.row_surprise);
+        let nats = verdict.onset_nats().unwrap_or(0.0);
         Self { nats, by_view: verdict.judgement.surprises, n_points }
     }
 
@@ -39,6 +43,11 @@ impl Surprise {
             *mine = mine.max(theirs);
         }
         self.n_points = self.n_points.max(other.n_points);
+    }
+
+    /// The point follows so closely on an onset that it belongs to it.
+    pub(super) fn follows(&mut self, onset_nats: f32) {
+        self.nats = self.nats.max(onset_nats);
     }
 
     /// The surprise in nats.
@@ -77,6 +86,7 @@ impl Surprise {
             .into_iter()
             .map(|(nats, view)| ViewSurprise { view: view.to_owned(), p_value: chance(nats) })
             .collect();
+        // No onset: nothing is known to be rare.
         Some(Grounds {
             p_value: chance(self.nats),
             views,
@@ -87,14 +97,23 @@ impl Surprise {
     }
 }
 
-/// The grounds in words, for the reason of an anomaly.
-pub(super) fn words(grounds: &Grounds, unit: &str) -> String {
+/// The grounds in words, for the reason of an anomaly of a series of which departures to
+/// `direction` are bad.
+pub(super) fn words(grounds: &Grounds, unit: &str, direction: Direction) -> String {
+    let n = grouped(grounds.n_points as f64);
     let seen = if grounds.once_in > grounds.n_points as f64 {
-        format!("none of its {} points so far was as far out", grouped(grounds.n_points as f64))
+        format!(
+            "one as far from what its time leads to expect comes less than once in the {n} points known of it"
+        )
     } else if grounds.once_in < 2.0 {
-        "half of its points so far were as far out from its long-run level".to_owned()
+        format!(
+            "every second of the {n} points known of it is as far from what its time leads to expect"
+        )
     } else {
-        format!("about one in {} of its points so far was as far out", rarity(grounds.once_in))
+        let often = rarity(grounds.once_in);
+        format!(
+            "about one in {often} of the {n} points known of it is as far from what its time leads to expect"
+        )
     };
     let views: Vec<&str> = grounds.views.iter().take(3).map(|v| v.view.as_str()).collect();
     let by = if views.is_empty() {
@@ -102,13 +121,20 @@ pub(super) fn words(grounds: &Grounds, unit: &str) -> String {
     } else {
         format!("surprised were the views of {}", views.join(", "))
     };
-    format!(
-        "By its own past the chance that a quiet point begins like this is 1 in {}: {by}; {seen}. \
-         {} to {} would not have been flagged.",
-        rarity(1.0 / grounds.p_value.max(f64::MIN_POSITIVE)),
-        figure(grounds.unflagged.low, unit),
-        figure(grounds.unflagged.high, unit),
-    )
+    let began = if grounds.p_value < 1.0 {
+        let n = rarity(1.0 / grounds.p_value.max(f64::MIN_POSITIVE));
+        format!("By its own past the chance that a quiet point begins like this is 1 in {n}")
+    } else {
+        "By its own past nothing rare began; it is told for how far out it is and for how long"
+            .to_owned()
+    };
+    let (low, high) = (figure(grounds.unflagged.low, unit), figure(grounds.unflagged.high, unit));
+    let unflagged = match direction {
+        Direction::High => format!("{high} or less"),
+        Direction::Low => format!("{low} or more"),
+        Direction::Both => format!("{low} to {high}"),
+    };
+    format!("{began}: {by}; {seen}. {unflagged} would not have been flagged.")
 }
 
 /// `n` to two digits, with thousands apart; beyond a billion only that it is.
@@ -162,7 +188,9 @@ mod tests {
         let band = Band { low: 0.1, mid: 0.2, high: 0.3 };
         let grounds = surprise(12.0).grounds(band).expect("it was judged");
         assert_eq!(grounds.views[0].view, "step");
-        insta::assert_snapshot!(words(&grounds, "s"), @"By its own past the chance that a quiet point begins like this is 1 in 160,000: surprised were the views of step; about one in 150 of its points so far was as far out. 100 ms to 300 ms would not have been flagged.");
+        insta::assert_snapshot!(words(&grounds, "s", Direction::High), @"By its own past the chance that a quiet point begins like this is 1 in 160,000: surprised were the views of step; about one in 150 of the 4,608 points known of it is as far from what its time leads to expect. 300 ms or less would not have been flagged.");
+        let grounds = surprise(0.0).grounds(band).expect("it was judged");
+        insta::assert_snapshot!(words(&grounds, "s", Direction::Both), @"By its own past nothing rare began; it is told for how far out it is and for how long: no view of its own past was surprised; about one in 150 of the 4,608 points known of it is as far from what its time leads to expect. 100 ms to 300 ms would not have been flagged.");
         assert_eq!(Surprise::default().grounds(band), None);
         assert_eq!(rarity(1_234_567.0), "1,200,000");
     }

@@ -23,6 +23,9 @@ use super::window::{Fences, Rolling, Zscore};
 /// Points of a series before its past says how surprising a point is: two and a half hours at 15 s,
 /// three and a half days of history at 5 min.
 const KNOWN_POINTS: u32 = 1_000;
+/// What leaves its band this soon (ms, or in usual steps) after an onset belongs to it.
+const ONSET_MS: i64 = 120_000;
+const ONSET_STEPS: i64 = 4;
 
 /// State of one series.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -62,6 +65,9 @@ pub(super) struct SeriesState {
     /// The newest value, finite.
     #[serde(default)]
     last_value: f64,
+    /// The newest onset, and its surprise in nats: a departure may leave the band a little later.
+    #[serde(default)]
+    onset: (Time, f32),
     /// What the ensemble said of the newest point, for the watch over detectors.
     #[serde(skip)]
     row: Option<Row>,
@@ -117,6 +123,7 @@ impl SeriesState {
             group,
             usual: Usual::default(),
             last_value: 0.0,
+            onset: (Time::MIN, 0.0),
             row: None,
             unheeded: false,
             bar: configured(),
@@ -228,7 +235,17 @@ impl SeriesState {
             step_ms,
             repeats: point.value == self.last_value,
         });
-        if self.unheeded { Surprise::default() } else { Surprise::of(&verdict, before) }
+        if self.unheeded {
+            return Surprise::default();
+        }
+        let mut surprise = Surprise::of(&verdict, before);
+        let fresh = point.at.ms_since(self.onset.0) <= ONSET_MS.max(ONSET_STEPS * self.step_ms);
+        if surprise.nats() > 0.0 && (!fresh || surprise.nats() >= self.onset.1) {
+            self.onset = (point.at, surprise.nats());
+        } else if fresh {
+            surprise.follows(self.onset.1);
+        }
+        surprise
     }
 
     /// Runs the views on a live point and moves the episodes on; says whether the point departs.

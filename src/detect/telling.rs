@@ -4,7 +4,7 @@ use super::episode::Episode;
 use super::flatline::Flatline;
 use super::grounds::words;
 use super::peers;
-use crate::model::alert::{Anomaly, Subject};
+use crate::model::alert::{Anomaly, Band, Subject};
 use crate::model::{AnomalyId, Series, Time, figure};
 
 pub(super) fn told(series: &Series, episode: &Episode, until: Option<Time>) -> Anomaly {
@@ -37,6 +37,12 @@ fn kind_of(detector: &str) -> &str {
 fn why(series: &Series, episode: &Episode) -> String {
     let show = |v| figure(v, &series.unit);
     let (name, band) = (&series.metric, &episode.expected);
+    // Nobody expects fewer than none, unless such values are seen.
+    let least = if series.unit == "Cel" || band.mid.min(episode.peak).min(episode.value) < 0.0 {
+        f64::MIN
+    } else {
+        0.0
+    };
     if episode.detector == Flatline::ID {
         return format!(
             "{name} has stood still at {} since {} UTC; it usually changes with every point.",
@@ -46,10 +52,10 @@ fn why(series: &Series, episode: &Episode) -> String {
     }
     let told = format!(
         "{name} is {} (at worst {}); {} to {} is expected at this time, {:.1} robust standard \
-         deviations at worst, since {} UTC ({}).",
+         deviations or their equivalent at worst, since {} UTC ({}).",
         show(episode.value),
         show(episode.peak),
-        show(band.low.max(if series.unit == "Cel" { f64::MIN } else { 0.0 })),
+        show(band.low.max(least)),
         show(band.high),
         episode.score,
         episode.since.clock_text(),
@@ -63,13 +69,14 @@ fn why(series: &Series, episode: &Episode) -> String {
             show(episode.value),
             show(episode.peak),
             show(band.mid),
-            show(band.low.max(0.0)),
+            show(band.low.max(least)),
             show(band.high),
             episode.since.clock_text()
         );
     }
-    match episode.surprise.grounds(*band) {
-        Some(grounds) => format!("{told} {}", words(&grounds, &series.unit)),
+    let unflagged = Band { low: band.low.max(least), ..*band };
+    match episode.surprise.grounds(unflagged) {
+        Some(grounds) => format!("{told} {}", words(&grounds, &series.unit, series.direction)),
         None => told,
     }
 }
