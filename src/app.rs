@@ -161,7 +161,7 @@ impl App {
             Correlate::new(config.clone(), store.clone(), bus.clone(), clock.clone())
         });
         self.start_diagnosis();
-        self.start_impact(settings.detect.business.clone());
+        self.start_looking_back(settings);
         self.start_actions(settings)?;
         self.start_notify(settings.web.public_url.as_deref());
         self.start_talk();

@@ -160,6 +160,7 @@ fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
         approve: given.approve,
         notify: given.notify,
         silences: given.silences,
+        learn: given.learn,
         ..Config::default()
     };
     config.approve.expires_min = read_in(config.approve.expires_min, options.speed);
@@ -173,7 +174,7 @@ fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
         ..Default::default()
     }];
     config.detect.business =
-        vec![business("orders", "shop.orders"), business("revenue", "shop.revenue")];
+        vec![business("orders", "shop.orders", 2.0), business("revenue", "shop.revenue", 1.0)];
     config.slo = objectives();
     config.runbooks.settings.insert("admin_url".into(), shop.url());
     config.remediate.hosts.push(HostRule {
@@ -203,14 +204,14 @@ fn business_queries() -> Vec<QueryConfig> {
     ]
 }
 
-fn business(name: &str, metric: &str) -> Business {
+fn business(name: &str, metric: &str, weight: f64) -> Business {
     Business {
         name: name.into(),
         metric: metric.into(),
         labels: BTreeMap::new(),
         kind: Kind::Business,
         direction: None,
-        weight: 1.0,
+        weight,
     }
 }
 

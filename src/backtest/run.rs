@@ -37,6 +37,8 @@ pub struct Setup {
     pub objectives: Vec<Objective>,
     /// Maintenance windows.
     pub silences: Vec<Silence>,
+    /// Bars that people moved.
+    pub bars: detect::Bars,
 }
 
 /// An anomaly with the time at which it would have been told.
@@ -113,7 +115,9 @@ impl Run {
         let mut correlator = Correlator::new(setup.correlate.clone());
         correlator.learn(setup.graph.clone(), Vec::new(), setup.silences.clone());
         Self {
-            shard: Shard::new(setup.detect.clone()).with_objectives(setup.objectives.clone()),
+            shard: Shard::new(setup.detect.clone())
+                .with_objectives(setup.objectives.clone())
+                .with_bars(setup.bars.clone()),
             correlator,
             setup,
             since: None,

@@ -6,7 +6,9 @@
 
 use tokio::sync::broadcast;
 
-use crate::model::{AlertId, ChangeId, IncidentId, MessageId, ProposalId, RunId, SilenceId};
+use crate::model::{
+    AlertId, ChangeId, IncidentId, MessageId, ProposalId, RunId, SilenceId, TuningId,
+};
 
 /// Events that a subscriber may fall behind before it is told to sweep.
 const DEPTH: usize = 4_096;
@@ -33,6 +35,8 @@ pub enum Event {
     Silence(SilenceId),
     /// A chat message was written or edited.
     Message(MessageId),
+    /// A change of detection was proposed, or one changed state.
+    Tuning(TuningId),
     /// Somebody said something in a chat: it is kept and to be handled.
     Inbound,
     /// Something is to be said: the outbox has new work.

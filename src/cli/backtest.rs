@@ -178,6 +178,7 @@ fn setup(name: &str, config: &Config, since: Time, until: Time) -> Setup {
         graph: config.graph.graph(),
         objectives: config.slo.clone(),
         silences: config.maintenance.iter().flat_map(|m| m.silences(since, until)).collect(),
+        bars: crate::detect::Bars::default(),
     }
 }
 

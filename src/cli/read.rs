@@ -14,7 +14,7 @@ use crate::assist::{self, Assistant, Question};
 use crate::command::{explain_alert, explain_incident};
 use crate::model::{
     Actor, Alert, AlertId, Diagnosis, Incident, IncidentId, IncidentState, Proposal, Role, Run,
-    Silence, Time, TimelineEntry, wall_now,
+    Silence, Time, TimelineEntry, Tuning, TuningState, wall_now,
 };
 use crate::store::{Filter, Reader};
 
@@ -77,7 +77,12 @@ pub(super) fn status(place: &Where) -> Answered {
                 let size = reader.size_bytes();
                 let (now, active) = (now_of(reader).await?, active());
                 let n_active = reader.read(move |r| r.count::<Incident>(&active)).await?;
-                json!({ "running": false, "now": now, "store_bytes": size, "n_active": n_active })
+                let open = Filter::states([TuningState::Open.as_str()]);
+                let n_tunings = reader.read(move |r| r.count::<Tuning>(&open)).await?;
+                json!({
+                    "running": false, "now": now, "store_bytes": size, "n_active": n_active,
+                    "n_tunings": n_tunings,
+                })
             }
         };
         shown(place, &value, words::status);

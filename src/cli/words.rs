@@ -37,6 +37,10 @@ pub(super) fn status(value: &Value) -> String {
         let _ = writeln!(out, "Speed: {speed} times real time");
     }
     let _ = writeln!(out, "Active incidents: {}", value["n_active"]);
+    if let Some(n) = value["n_tunings"].as_u64().filter(|n| *n > 0) {
+        let _ =
+            writeln!(out, "Proposed changes of detection: {n}; decide on the page of detectors");
+    }
     match value["halt"]["reason"].as_str() {
         Some(reason) => {
             let _ = writeln!(out, "Actions: HALTED ({reason})");

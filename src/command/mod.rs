@@ -34,6 +34,7 @@ mod submit;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod tunings;
 mod unfold;
 mod why;
 mod wish;

@@ -40,7 +40,9 @@ use tree::{Node, Path};
 use crate::store::Retention;
 use crate::telemetry::prometheus::PrometheusConfig;
 use crate::telemetry::{changes, graph, otlp, remote_write};
-use crate::{approve, assist, chat, command, correlate, detect, llm, notify, remediate, web};
+use crate::{
+    approve, assist, chat, command, correlate, detect, learn, llm, notify, remediate, web,
+};
 
 /// Mistakes of values, such as a date that is none, that are told of at once.
 const MOST_READS: usize = 100;
@@ -59,6 +61,8 @@ pub struct Config {
     pub slo: Vec<detect::slo::Objective>,
     /// Correlation.
     pub correlate: correlate::Config,
+    /// What follows from people's judgements.
+    pub learn: learn::Config,
     /// The assistant.
     pub assist: assist::Config,
     /// The language model; without an endpoint answers are made offline.
@@ -109,6 +113,7 @@ impl Default for Config {
             detect: detect::Config::default(),
             slo: Vec::new(),
             correlate: correlate::Config::default(),
+            learn: learn::Config::default(),
             assist: assist::Config::default(),
             llm: llm::Config::default(),
             silences: command::Silences::default(),

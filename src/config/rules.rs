@@ -22,6 +22,7 @@ pub(super) fn judge(config: &Config, mut say: impl FnMut(&str, String)) {
     graph(config, &mut say);
     times(config, &mut say);
     detection(config, &mut say);
+    learning(config, &mut say);
     chats(config, &mut say);
     objectives(config, &mut say);
 }
@@ -101,6 +102,13 @@ fn chat<'a>(
             let text = "names nobody; give a user or a group";
             say(&format!("{path}.people[{n}]"), text.into());
         }
+    }
+}
+
+fn learning(config: &Config, say: &mut impl FnMut(&str, String)) {
+    let most = config.learn.new_per_week;
+    if !(0.0..=1_000.0).contains(&most) {
+        say("learn.new_per_week", format!("{most} is no number a week; give one from 0 to 1000"));
     }
 }
 

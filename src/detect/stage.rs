@@ -66,6 +66,12 @@ impl SharedShard {
         (shard.n_series(), shard.counts())
     }
 
+    /// The bars that stand, as people moved them.
+    #[must_use]
+    pub fn bars(&self) -> Vec<super::Bar> {
+        self.shard.read().unwrap_or_else(PoisonError::into_inner).bars()
+    }
+
     /// How the detectors stand: the budget, their calibration, versions compared.
     #[must_use]
     pub fn detectors(&self) -> Detectors {

@@ -6,14 +6,19 @@
 //! was taught is kept as [`Lesson`]s, one for each run and one for each false alarm, with ids
 //! derived from them: a handler that runs twice teaches once, and a reopened incident takes its
 //! lesson back. Guarantees: a dry run and a run that could not be measured teach nothing; the same
-//! lessons give the same order, whatever order they came in.
+//! lessons give the same order, whatever order they came in. What people's judgements mean for
+//! detection is [`tune`].
 
+mod config;
 mod ledger;
 mod lesson;
 mod stage;
 #[cfg(test)]
 mod tests;
+pub mod tune;
 
+pub use config::Config;
 pub use ledger::{Counts, Ledger, Posterior};
 pub use lesson::{Lesson, Taught, is_false_alarm, of_incident, of_run};
 pub use stage::Learn;
+pub use tune::Tune;

@@ -130,6 +130,8 @@ pub enum TuningState {
     Applied,
     /// A person took it back.
     TakenBack,
+    /// Another change of the same scope took its place.
+    Replaced,
     /// Its time is over: detection is as configured again.
     Lapsed,
 }
@@ -145,6 +147,7 @@ impl TuningState {
             Self::Declined => "declined",
             Self::Applied => "applied",
             Self::TakenBack => "taken_back",
+            Self::Replaced => "replaced",
             Self::Lapsed => "lapsed",
         }
     }

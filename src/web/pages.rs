@@ -36,6 +36,7 @@ files! {
     SCRIPT "audit.js";
     SCRIPT "card.js";
     SCRIPT "detectors.js";
+    SCRIPT "tuning.js";
     SCRIPT "dom.js";
     SCRIPT "evidence.js";
     SCRIPT "fields.js";

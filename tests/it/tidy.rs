@@ -120,7 +120,7 @@ fn modules_use_only_what_lies_below_them() {
         ("diagnose", [BASE, &["telemetry", "llm", "runbook", "chart", "learn", "detect"]].concat()),
         ("assist", [BASE, &["telemetry", "llm", "runbook", "chart"]].concat()),
         ("notify", [BASE, &["chat", "chart"]].concat()),
-        ("learn", [BASE, &["detect", "correlate", "diagnose"]].concat()),
+        ("learn", [BASE, &["detect", "correlate", "diagnose", "backtest"]].concat()),
         // History is judged by the same code as live, and read by the same readers.
         ("backtest", [BASE, &["telemetry", "detect", "correlate", "diagnose", "chart"]].concat()),
         // Expected levels and declarations come from detection.

@@ -20,6 +20,7 @@ mod services;
 mod silences;
 mod status;
 mod thread;
+mod tunings;
 
 use axum::Json;
 use serde::Deserialize;
@@ -60,6 +61,7 @@ pub(super) fn routes() -> Vec<Route> {
         outbox::routes(),
         status::routes(),
         detectors::routes(),
+        tunings::routes(),
         events::routes(),
         keys::routes(),
     ]

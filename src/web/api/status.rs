@@ -10,7 +10,8 @@ use super::outbox::{self, ChatStanding};
 use super::proposals::{HaltWords, read_halt};
 use super::{Answer, State, VIEWER};
 use crate::model::time::HOUR_MS;
-use crate::model::{Gap, Incident, Time};
+use crate::model::{Gap, Incident, Time, Tuning, TuningState};
+use crate::store::Filter;
 use crate::telemetry::blind::{self, Blind};
 use crate::telemetry::gaps;
 use crate::web::table::{Access, Route};
@@ -38,6 +39,8 @@ struct Status {
     store_bytes: u64,
     /// Incidents that people still work on.
     n_active: u64,
+    /// Proposed changes of detection that wait for a person.
+    n_tunings: u64,
     /// Set while all actions are halted.
     halt: Option<HaltWords>,
     /// What sources could not read within the last hour, or still can't.
@@ -55,7 +58,9 @@ async fn status(Shared(state): Shared<State>) -> Answer<Status> {
     let n_active = shared.store.read(|r| r.count::<Incident>(&super::channels::active())).await?;
     let now = shared.clock.now();
     let gaps = shared.store.read(move |r| gaps::between(r, now.plus_ms(-HOUR_MS), now)).await?;
+    let open = Filter::states([TuningState::Open.as_str()]);
     Ok(Json(Status {
+        n_tunings: shared.store.read(move |r| r.count::<Tuning>(&open)).await?,
         version: env!("CARGO_PKG_VERSION"),
         now,
         backlog: shared.intake.backlog(),

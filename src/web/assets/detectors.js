@@ -2,6 +2,7 @@
 import { el, badge, button, minute, clock, entity, count, table } from "/assets/dom.js";
 import { api } from "/assets/net.js";
 import { form, field } from "/assets/form.js";
+import * as tuning from "/assets/tuning.js";
 
 const chance = (nats) => { const p = Math.exp(-nats); return p >= 0.01 ? p.toFixed(3) : p.toExponential(1); };
 const share = (x) => (x === null || x === undefined ? "not known yet" : `${Math.round(100 * x)} %`);
@@ -65,11 +66,11 @@ function pair(p) {
 }
 
 export async function page() {
-  const found = await api("/detectors");
+  const [found, tunings] = await Promise.all([api("/detectors"), api("/detectors/proposals?limit=200")]);
   const told = found.versions.find((v) => v.name === found.told_by);
-  if (!told) return { title: "Detectors", nodes: [el("p", { class: "empty" }, "No live data was judged yet.")] };
+  if (!told) return { title: "Detectors", nodes: [el("p", { class: "empty" }, "No live data was judged yet."), tuning.panel(tunings)] };
   const news = found.news.map((n) => [minute(n.at), n.text]);
-  return { title: "Detectors", nodes: [...budget(found, told),
+  return { title: "Detectors", nodes: [...budget(found, told), tuning.panel(tunings),
     el("section", { class: "panel wide", id: "detectors" }, el("h1", {}, "Detectors"), table("News of detectors", ["Time (UTC)", "What happened"], news, "No detector was moved, and none drifts.")),
     ...found.versions.map(standing), ...found.pairs.map(pair)] };
 }
