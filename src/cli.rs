@@ -2,6 +2,7 @@
 
 mod backtest;
 mod check;
+mod diagnose;
 mod logs;
 mod reach;
 mod read;
@@ -177,6 +178,9 @@ enum Command {
     /// Log lines from files; asks no running bot.
     #[command(subcommand)]
     Logs(LogsCommand),
+    /// Ranks the possible causes of a recorded incident, as one JSON object; asks no running bot.
+    #[command(after_help = "Example: nightjar diagnose --case cases/checkout-slow")]
+    Diagnose(diagnose::Args),
     /// Service level objectives.
     #[command(subcommand)]
     Slo(SloCommand),
@@ -363,6 +367,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
         }
         Command::Slo(SloCommand::Import { files }) => slo::read(&files),
         Command::Logs(LogsCommand::Templates(given)) => Ok(done(&logs::templates(&given)?)),
+        Command::Diagnose(given) => Ok(done(&diagnose::case(&given)?)),
         Command::Completions { shell } => {
             let mut out = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "nightjar", &mut out);

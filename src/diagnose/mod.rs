@@ -7,6 +7,7 @@
 //! in one transaction.
 
 mod calls;
+pub mod case;
 mod explain;
 mod gather;
 mod input;
@@ -19,6 +20,7 @@ mod stage;
 mod symptom;
 #[cfg(test)]
 mod tests;
+pub mod weigh;
 mod words;
 
 pub use calls::{Calls, CallsByEdge};
