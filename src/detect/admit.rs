@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::bars::Bars;
+use super::beside::informs_only;
 use super::budget::{Near, Offer};
 use super::business::alert_weighed;
 use super::config::Config;
@@ -254,6 +255,7 @@ impl Admit {
 fn asks(anomaly: &Anomaly) -> bool {
     matches!(anomaly.subject, Subject::Series { .. })
         && !matches!(anomaly.detector.as_str(), "flatline/1" | "forecast/1")
+        && !informs_only(&anomaly.detector)
 }
 
 /// The surprise of a called departure in nats. What makes up for a lack of rarity when a departure

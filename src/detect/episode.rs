@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::grounds::Surprise;
+use super::telling::told;
 use super::usual::severity;
-use crate::model::Time;
 use crate::model::alert::Band;
 use crate::model::signal::Direction;
+use crate::model::{Anomaly, Series, Time};
 
 /// Share of points that must be outside while a departure is held.
 const OUTSIDE: f64 = 0.65;
@@ -182,6 +183,38 @@ impl Episode {
         self.told_at = self.at;
         self.told_score = self.score;
         step
+    }
+}
+
+/// Moves an episode on by one claim; gives what is to be told.
+pub(super) fn advance(
+    slot: &mut Option<Box<Episode>>,
+    series: &Series,
+    claim: &Claim,
+    rules: &Rules,
+) -> Option<Anomaly> {
+    let Some(episode) = slot else {
+        if claim.score >= rules.threshold {
+            let mut episode = Episode::start(claim);
+            episode.called = rules.hold_ms == 0;
+            let anomaly = episode.called.then(|| told(series, &episode, None));
+            *slot = Some(Box::new(episode));
+            return anomaly;
+        }
+        return None;
+    };
+    match episode.step(claim, rules) {
+        Step::Quiet => None,
+        Step::Dropped => {
+            *slot = None;
+            None
+        }
+        Step::Called | Step::Retold => Some(told(series, episode, None)),
+        Step::Ended => {
+            let anomaly = told(series, episode, Some(episode.ended_at()));
+            *slot = None;
+            Some(anomaly)
+        }
     }
 }
 

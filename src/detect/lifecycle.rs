@@ -8,8 +8,10 @@
 //! regular line that stopped, calls over an edge that are clearly slower or fail);
 //! **info** for the rest, which strengthens an incident and opens none.
 
+use super::beside::{informs_only, sees_beside, share_text};
 use super::forecast::EXPIRY;
-use super::heartbeat;
+use super::gap::{INTERVAL, STOPPED};
+use super::{heartbeat, rollup};
 use crate::model::alert::{Anomaly, DATA_MISSING, LOOKS_BACK, Subject, UNSEEN};
 use crate::model::signal::{Direction, ExternalAlert};
 use crate::model::time::duration_text;
@@ -171,6 +173,12 @@ fn severity_of(anomaly: &Anomaly, threshold: f64) -> Severity {
     match &anomaly.subject {
         Subject::Series { series } => match anomaly.detector.as_str() {
             "flatline/1" => Severity::Info,
+            detector if informs_only(detector) => Severity::Info,
+            detector if sees_beside(detector) => match series.indicator {
+                Indicator::Usage | Indicator::Custom => Severity::Info,
+                _ if strong => Severity::Warning,
+                _ => Severity::Info,
+            },
             EXPIRY if anomaly.value <= 48.0 => Severity::Critical,
             EXPIRY => Severity::Warning,
             // The others serve on: somebody should look, nobody need get up.
@@ -206,6 +214,10 @@ fn severity_of(anomaly: &Anomaly, threshold: f64) -> Severity {
             "span-latency/1" | "span-errors/1" if strong => Severity::Warning,
             _ => Severity::Info,
         },
+        // Nothing is known to be ill: only that it is not seen.
+        Subject::Missing { .. } if matches!(anomaly.detector.as_str(), STOPPED | INTERVAL) => {
+            Severity::Info
+        }
         Subject::Missing { .. } | Subject::Objective { page: false, .. } => Severity::Warning,
         Subject::Objective { page: true, .. } => Severity::Critical,
     }
@@ -226,8 +238,14 @@ fn name_of(anomaly: &Anomaly) -> &'static str {
         (Subject::Objective { .. }, _) => "ErrorBudgetBurn",
         (Subject::Missing { .. }, heartbeat::MISSED) => "HeartbeatMissed",
         (Subject::Missing { .. }, heartbeat::FAILED) => "JobFailed",
+        (Subject::Missing { .. }, STOPPED) => "SamplesStopped",
+        (Subject::Missing { .. }, INTERVAL) => "SampleIntervalChanged",
         (Subject::Missing { .. }, _) => DATA_MISSING,
         (_, "flatline/1") => "Flatline",
+        (_, rollup::ID) => "SignalsTogether",
+        (_, "spread/1") => "NoiseChanged",
+        (_, "counts/1") => "EventRateUnusual",
+        (_, "ratio/1") => "ShareUnusual",
         (_, "forecast/1") => "LimitAhead",
         (_, EXPIRY) => "ExpiryAhead",
         (_, "peers/1") => "ReplicaUnlike",
@@ -260,6 +278,16 @@ fn summary(anomaly: &Anomaly) -> String {
                     figure(anomaly.value, &series.unit)
                 ),
                 "flatline/1" => format!("{name} {what} stands still at {now}"),
+                "ratio/1" => format!(
+                    "{name} {what} {}, was {}",
+                    share_text(anomaly.peak, &series.unit),
+                    share_text(anomaly.expected.mid, &series.unit)
+                ),
+                "spread/1" => format!(
+                    "{name} {what} moves by {now} from point to point, was {}",
+                    figure(anomaly.expected.mid, &series.unit)
+                ),
+                rollup::ID => format!("{name}: several of its signals are unusual together"),
                 _ => {
                     format!(
                         "{name} {what} {now}, was {}",
@@ -305,6 +333,11 @@ fn summary(anomaly: &Anomaly) -> String {
                 duration_text((anomaly.value * 1_000.0) as i64)
             ),
             heartbeat::FAILED => format!("{what} failed"),
+            STOPPED => format!("{name}: {what} stopped"),
+            INTERVAL => format!(
+                "{name}: {what} come every {}",
+                duration_text((anomaly.value * 1_000.0) as i64)
+            ),
             _ => format!("{name} fell silent: {what}"),
         },
     }

@@ -1,5 +1,6 @@
 //! Missing data: entities and whole sources that used to speak regularly and fell silent.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
@@ -10,6 +11,7 @@ use crate::model::time::{DAY_MS, duration_text};
 use crate::model::{Anomaly, AnomalyId, EntityRef, Time};
 
 use super::config::Config;
+use super::peers::owner_of;
 use super::series::SeriesState;
 
 /// Live points before a series can be missed.
@@ -55,6 +57,11 @@ impl Missing {
         heard.max(self.deaf_until)
     }
 
+    /// Since when something last heard at `last` has been silent as far as we could hear.
+    pub(super) fn heard_since(&self, last: Time) -> Time {
+        last.max(self.hearing_since)
+    }
+
     /// Looks for silence and for its end, and ends what silence leaves open.
     pub(super) fn judge(
         &mut self,
@@ -68,12 +75,12 @@ impl Missing {
         }
         self.judged_at = now;
         let mut sources: BTreeMap<&str, (usize, Vec<&SeriesState>)> = BTreeMap::new();
-        let mut known: BTreeSet<&EntityRef> = BTreeSet::new();
+        let mut known: BTreeSet<Cow<'_, EntityRef>> = BTreeSet::new();
         for s in series.values().filter(|s| s.n_live >= REGULAR) {
             if now.ms_since(self.silent_since(s.last)) > GONE_MS {
                 continue;
             }
-            known.insert(&s.series.entity);
+            known.insert(owner_of(&s.series.entity));
             let source = sources.entry(&s.series.source).or_default();
             source.0 += 1;
             if now.ms_since(s.last) > patience_ms(config, s) {
@@ -87,7 +94,7 @@ impl Missing {
             let mut anomaly = self.open.remove(&key).expect("a key of the map");
             (anomaly.at, anomaly.until) = (now, Some(now));
             let entity = anomaly.subject.entity();
-            if !known.contains(entity) && !sources.contains_key(entity.name()) {
+            if !known.contains(&Cow::Borrowed(entity)) && !sources.contains_key(entity.name()) {
                 anomaly.unseen = true;
                 anomaly.why = format!(
                     "{} No data came for {}, so it is taken for removed; it was not seen to \
@@ -162,7 +169,7 @@ impl Missing {
             let s = series.get_mut(&id).expect("an id of the map");
             let gone = now.ms_since(self.silent_since(s.last)) > GONE_MS
                 || speaking.contains(&s.series.source)
-                || self.open.contains_key(&s.series.entity.to_string());
+                || self.open.contains_key(&owner_of(&s.series.entity).to_string());
             if gone {
                 s.vanish(now, out);
             }
@@ -184,14 +191,15 @@ impl Missing {
         }
         let missed =
             |s: &SeriesState| now.ms_since(s.last.max(self.hearing_since)) > patience_ms(config, s);
-        // A young series says that its entity lives: labels change with a new version.
-        let speaking: BTreeSet<&EntityRef> = series
+        // A young series says that its entity lives: labels change with a new version. A replica says
+        // it of what it is a replica of: those that were removed are not missed while others serve.
+        let speaking: BTreeSet<Cow<'_, EntityRef>> = series
             .values()
             .filter(|s| s.n_live > 0 && now.ms_since(s.last) <= patience_ms(config, s))
-            .map(|s| &s.series.entity)
+            .map(|s| owner_of(&s.series.entity))
             .collect();
         // Per entity: its quiet series, and whether a missing source tells of them already.
-        let mut of: BTreeMap<&EntityRef, (Vec<&SeriesState>, bool)> = BTreeMap::new();
+        let mut of: BTreeMap<Cow<'_, EntityRef>, (Vec<&SeriesState>, bool)> = BTreeMap::new();
         for (source, (n, quiet)) in sources {
             let entity = EntityRef::new(SOURCE_ATTRIBUTE, *source);
             let key = entity.to_string();
@@ -204,7 +212,7 @@ impl Missing {
                 silent.insert(key, (entity, what, since));
             }
             for s in quiet {
-                let entry = of.entry(&s.series.entity).or_default();
+                let entry = of.entry(owner_of(&s.series.entity)).or_default();
                 entry.0.push(s);
                 entry.1 |= whole;
             }
@@ -214,14 +222,14 @@ impl Missing {
             let open = self.open.contains_key(&key);
             let new = !whole && quiet.iter().all(|s| missed(s));
             // One series that pauses while its entity goes on speaking is no fault.
-            if speaking.contains(entity) || !(open || new) {
+            if speaking.contains(&entity) || !(open || new) {
                 continue;
             }
             let names: BTreeSet<&str> = quiet.iter().map(|s| s.series.metric.as_str()).collect();
             let names: Vec<&str> = names.into_iter().take(3).collect();
             let what = format!("all {} series ({}, …)", quiet.len(), names.join(", "));
             let since = quiet.iter().map(|s| s.last).max().unwrap_or(now);
-            silent.insert(key, (entity.clone(), what, since));
+            silent.insert(key, (entity.into_owned(), what, since));
         }
         silent
     }

@@ -6,18 +6,19 @@
 //! is the rest of its description. Replicas come and go by the thousand: of each only a few numbers
 //! are kept here, of at most [`MOST_MEMBERS`] at a time, and what is silent for long is forgotten.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
-use super::episode::{Claim, Episode, Rules};
+use super::episode::{Claim, Episode, Rules, advance};
 use super::grounds::Surprise;
-use super::series::{SeriesState, advance};
+use super::series::{SeriesState, Taken};
 use super::telling::told;
 use super::view::Facts;
 use crate::model::time::HOUR_MS;
-use crate::model::{Anomaly, EntityRef, Point, Series, Time};
+use crate::model::{Anomaly, Band, EntityRef, Point, Samples, Series, SeriesId, Time};
 use crate::stats::{RobustMean, median_and_sigma};
 
 /// Id of the view.
@@ -51,6 +52,9 @@ pub(super) struct Peers {
     /// Values of the running batch, by group and time.
     #[serde(skip)]
     fresh: BTreeMap<(u64, Time), BTreeMap<u64, f64>>,
+    /// Means that were judged and are not stored yet, for charts.
+    #[serde(skip)]
+    judged: Vec<Samples>,
 }
 
 /// Replicas of one thing, by one metric.
@@ -73,15 +77,24 @@ struct Member {
 /// What a series is a replica of, with the identity of the group; `None` when it is none.
 pub(super) fn whole_of(series: &Series) -> Option<Series> {
     let labels = series.labels.without(&REPLICA);
-    let mut entity = series.entity.clone();
-    if matches!(entity.attribute(), "k8s.pod.name" | "service.instance.id") {
-        entity = EntityRef::new("k8s.deployment.name", workload_of(entity.name()));
-    } else if labels == series.labels {
+    let owner = owner_of(&series.entity);
+    if matches!(owner, Cow::Borrowed(_)) && labels == series.labels {
         return None;
     }
+    let entity = owner.into_owned();
     let metric = format!("{} per replica", series.metric);
     let id = Series::identity(&series.source, &metric, &entity, &labels);
     Some(Series { id, entity, metric, labels, query: None, limit: None, ..series.clone() })
+}
+
+/// What an entity is a replica of, or itself.
+pub(super) fn owner_of(entity: &EntityRef) -> Cow<'_, EntityRef> {
+    match entity.attribute() {
+        "k8s.pod.name" | "service.instance.id" => {
+            Cow::Owned(EntityRef::new("k8s.deployment.name", workload_of(entity.name())))
+        }
+        _ => Cow::Borrowed(entity),
+    }
 }
 
 /// The workload in a pod's name: without the ordinal of a stateful set, or the hashes of a replica
@@ -111,6 +124,16 @@ impl Peers {
         self.groups.get(&group).map(|g| &g.whole)
     }
 
+    /// The means that were judged with the newest batch: no source gives them.
+    pub(super) fn take_judged(&mut self) -> Vec<Samples> {
+        std::mem::take(&mut self.judged)
+    }
+
+    /// What is expected of the mean of replicas at a time.
+    pub(super) fn expected(&self, config: &Config, id: SeriesId, at: Time) -> Option<Band> {
+        self.groups.get(&id.0)?.whole.expected(config, at)
+    }
+
     /// Takes in a point of a replica; it is judged with those of its siblings at the end of the
     /// batch.
     pub(super) fn hear(&mut self, group: u64, series: u64, point: Point) {
@@ -137,7 +160,11 @@ impl Peers {
             // Of one replica the whole says nothing that the replica does not say itself.
             let quiet = backfill || values.len() < 2;
             group.whole.bar = first.bar;
-            group.whole.observe(config, point, quiet, out);
+            let taken = group.whole.observe(config, point, quiet, out);
+            if taken == Taken::Judged && values.len().max(group.members.len()) > 1 {
+                self.judged
+                    .push(Samples { series: group.whole.series.clone(), points: vec![point] });
+            }
             for (id, value) in &values {
                 let others: Vec<f64> =
                     values.iter().filter(|(other, _)| *other != id).map(|(_, v)| *v).collect();

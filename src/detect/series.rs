@@ -6,12 +6,14 @@ use crate::model::alert::{Anomaly, Band};
 use crate::model::time::{HOUR_MS, duration_text};
 use crate::model::{Indicator, Point, Series, Time, figure};
 
+use super::beside::{Asked, Beside};
 use super::config::Config;
 use super::drift::Row;
 use super::ensemble::Entity;
-use super::episode::{Claim, Episode, Rules, Step};
+use super::episode::{Claim, Episode, Rules, advance};
 use super::flatline::Flatline;
 use super::forecast::{Expiring, Forecast, Said, is_expiry, limit_of, sentence};
+use super::gap::Rhythm;
 use super::grounds::Surprise;
 use super::peers;
 use super::seasonal::Seasonal;
@@ -68,6 +70,15 @@ pub(super) struct SeriesState {
     /// The newest onset, and its surprise in nats: a departure may leave the band a little later.
     #[serde(default)]
     onset: (Time, f32),
+    /// What bands can't see.
+    #[serde(default)]
+    beside: Beside,
+    /// How its samples come.
+    #[serde(default)]
+    pub(super) rhythm: Rhythm,
+    /// How surprising the newest row is, in nats; 0 where nothing was judged.
+    #[serde(skip)]
+    pub(super) row_nats: f32,
     /// What the ensemble said of the newest point, for the watch over detectors.
     #[serde(skip)]
     row: Option<Row>,
@@ -124,6 +135,9 @@ impl SeriesState {
             usual: Usual::default(),
             last_value: 0.0,
             onset: (Time::MIN, 0.0),
+            beside: Beside::default(),
+            rhythm: Rhythm::default(),
+            row_nats: 0.0,
             row: None,
             unheeded: false,
             bar: configured(),
@@ -182,6 +196,7 @@ impl SeriesState {
         if !backfill {
             if self.n_live > 0 {
                 let step = point.at.ms_since(self.last);
+                self.rhythm.push(step);
                 // Follows slowly; one gap is no new step.
                 self.step_ms += (step.min(4 * self.step_ms) - self.step_ms) / 8;
             }
@@ -212,6 +227,7 @@ impl SeriesState {
             Zscore(&mut self.rolling).learn(&facts, point, departing);
         }
         self.flatline.learn(&facts, point, departing);
+        self.beside.learn(&facts, point, departing, self.step_ms);
         self.look_ahead(&facts, point, out);
         Taken::Judged
     }
@@ -219,7 +235,7 @@ impl SeriesState {
     /// How surprising a point is. Nothing of a departure that was called is learned: a fault does
     /// not become what is usual.
     fn surprise(&mut self, point: Point, step_ms: i64) -> Surprise {
-        self.row = None;
+        (self.row, self.row_nats) = (None, 0.0);
         if self.departure.as_ref().is_some_and(|e| e.called) {
             return Surprise::default();
         }
@@ -229,6 +245,7 @@ impl SeriesState {
         if before < KNOWN_POINTS {
             return Surprise::default();
         }
+        self.row_nats = verdict.told.row_surprise;
         self.row = Some(Row {
             onset_surprise: verdict.onset_nats().map(f64::from),
             departure: f64::from(verdict.judgement.departure),
@@ -261,6 +278,7 @@ impl SeriesState {
             self.seasonal.judge(facts, point),
             Zscore(&mut self.rolling).judge(facts, point),
             Fences(&mut self.rolling).judge(facts, point),
+            self.beside.among(facts, point),
         ]
         .into_iter()
         .flatten()
@@ -286,6 +304,14 @@ impl SeriesState {
             }
             self.adopt(facts, &claim, out);
         }
+        let asked = Asked {
+            series: &self.series,
+            rules: self.rules(facts.config, facts.config.hold_s),
+            surprise: *surprise,
+            step_ms: self.step_ms,
+            is_told: self.is_told(),
+        };
+        self.beside.judge(facts, point, &asked, out);
         if let Some(o) = self.flatline.judge(facts, point) {
             let claim = Claim {
                 at: point.at,
@@ -356,7 +382,8 @@ impl SeriesState {
             + self.rolling.heap_bytes()
             + episodes.into_iter().flatten().count() * size_of::<Episode>()
             + self.forecast.as_ref().map_or(0, |f| size_of::<Forecast>() + f.heap_bytes())
-            + self.expiring.as_ref().map_or(0, |_| size_of::<Expiring>());
+            + self.expiring.as_ref().map_or(0, |_| size_of::<Expiring>())
+            + self.beside.heap_bytes();
         let Series { source, entity, metric, labels, unit, query, .. } = &self.series;
         let labels = labels.0.iter().map(|(k, v)| 2 * size_of::<String>() + k.len() + v.len());
         let names = [source, metric, unit, entity.name(), entity.attribute()].map(str::len);
@@ -365,12 +392,18 @@ impl SeriesState {
         (own + heap, size_of::<Series>() + texts + labels.sum::<usize>())
     }
 
+    /// Whether a departure of it is told of.
+    pub(super) fn is_told(&self) -> bool {
+        self.departure.as_ref().is_some_and(|e| e.called)
+    }
+
     /// Whether something is open that only a later point could end.
     pub(super) fn has_open(&self) -> bool {
         self.departure.is_some()
             || self.still.is_some()
             || self.filling.is_some()
             || self.expiring.is_some()
+            || self.beside.has_open()
     }
 
     /// Ends what is open because the signal is gone: nothing says that it recovered. A departure
@@ -378,7 +411,11 @@ impl SeriesState {
     pub(super) fn vanish(&mut self, now: Time, out: &mut Vec<Anomaly>) {
         out.extend(self.expiring.take().map(|e| e.vanished(&self.series, now)));
         let slots = [&mut self.departure, &mut self.still, &mut self.filling];
-        for episode in slots.into_iter().filter_map(Option::take).filter(|e| e.called) {
+        let open = slots
+            .into_iter()
+            .filter_map(Option::take)
+            .chain(self.beside.take_open().into_iter().map(Box::new));
+        for episode in open.filter(|e| e.called) {
             let mut anomaly = told(&self.series, &episode, Some(now));
             anomaly.at = now;
             anomaly.unseen = true;
@@ -455,38 +492,6 @@ impl SeriesState {
 }
 
 /// Whether departures of a signal never become usual, however often they come or long they last.
-fn never_usual(indicator: Indicator) -> bool {
+pub(super) fn never_usual(indicator: Indicator) -> bool {
     matches!(indicator, Indicator::Errors | Indicator::Availability)
-}
-
-/// Moves an episode on by one claim; gives what is to be told.
-pub(super) fn advance(
-    slot: &mut Option<Box<Episode>>,
-    series: &Series,
-    claim: &Claim,
-    rules: &Rules,
-) -> Option<Anomaly> {
-    let Some(episode) = slot else {
-        if claim.score >= rules.threshold {
-            let mut episode = Episode::start(claim);
-            episode.called = rules.hold_ms == 0;
-            let anomaly = episode.called.then(|| told(series, &episode, None));
-            *slot = Some(Box::new(episode));
-            return anomaly;
-        }
-        return None;
-    };
-    match episode.step(claim, rules) {
-        Step::Quiet => None,
-        Step::Dropped => {
-            *slot = None;
-            None
-        }
-        Step::Called | Step::Retold => Some(told(series, episode, None)),
-        Step::Ended => {
-            let anomaly = told(series, episode, Some(episode.ended_at()));
-            *slot = None;
-            Some(anomaly)
-        }
-    }
 }

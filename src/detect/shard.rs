@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::alert::Band;
 use crate::model::time::MINUTE_MS;
-use crate::model::{Alert, Anomaly, Batch, EntityRef, Fault, SeriesId, Time};
+use crate::model::{Alert, Anomaly, Batch, EntityRef, Fault, Samples, SeriesId, Time};
 
 use super::admit::{Admit, Detectors, Seen, quieten};
 use super::apart::Apart;
@@ -16,11 +16,13 @@ use super::bars::{Bar, Bars};
 use super::business;
 use super::config::Config;
 use super::footprint::Footprint;
+use super::gap::Gaps;
 use super::heartbeat::Heartbeats;
 use super::logs::Logs;
 use super::missing::{GONE_MS, Missing};
 use super::peers::{Peers, whole_of};
 use super::reorder::Reorder;
+use super::rollup::Rollup;
 use super::series::{SeriesState, Taken};
 use super::slo::{Heard, Objective, Slo, Standing, States};
 use super::spans::Spans;
@@ -38,6 +40,8 @@ pub struct Shard {
     config: Config,
     state: State,
     slo: Slo,
+    /// Points of series that no source gives, not taken yet.
+    made: Vec<Samples>,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -72,6 +76,12 @@ struct State {
     /// Bars that people moved.
     #[serde(default)]
     bars: Bars,
+    /// Samples that stopped or come at another interval.
+    #[serde(default)]
+    gaps: Gaps,
+    /// Entities as wholes.
+    #[serde(default)]
+    rollup: Rollup,
 }
 
 /// What became of the points so far.
@@ -131,7 +141,12 @@ impl Shard {
     /// A shard that knows nothing.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, state: State { version: VERSION, ..State::default() }, slo: Slo::default() }
+        Self {
+            config,
+            state: State { version: VERSION, ..State::default() },
+            slo: Slo::default(),
+            made: Vec::new(),
+        }
     }
 
     /// The same with objectives to watch; what is stored of them is taken over.
@@ -157,6 +172,7 @@ impl Shard {
     /// Back-fill only teaches. A tick makes silence noticeable.
     pub fn observe(&mut self, batch: &Batch) -> Vec<Anomaly> {
         let mut out = Vec::new();
+        drop(self.take_made());
         let state = &mut self.state;
         let now = batch.received_at.max(state.now);
         state.missing.hear(now, state.now, batch.backfill);
@@ -197,6 +213,7 @@ impl Shard {
                         Taken::Judged => {
                             if let Some(row) = series.row().filter(|_| !batch.backfill) {
                                 seen.row(&samples.series, point.at, &row);
+                                state.rollup.hear(now, series);
                             }
                             if let Some(group) = series.group {
                                 peers.hear(group, samples.series.id.0, *point);
@@ -222,6 +239,7 @@ impl Shard {
                     state.counts.judged += u64::from(taken == Taken::Judged);
                     if let Some(row) = series.row().filter(|_| taken == Taken::Judged) {
                         seen.row(&series.series, point.at, &row);
+                        state.rollup.hear(now, series);
                     }
                     if let (Taken::Judged, Some(group)) = (taken, series.group) {
                         state.peers.hear(group, id, point);
@@ -232,6 +250,9 @@ impl Shard {
         state.peers.judge(&self.config, &state.series, batch.backfill, &mut out);
         if !batch.backfill {
             state.missing.judge(&self.config, now, &mut state.series, &mut out);
+            let made = (&mut out, &mut self.made);
+            state.rollup.judge(&self.config, now, &state.series, made);
+            state.gaps.judge(&self.config, now, &state.missing, &mut state.series, &mut out);
             let heard = (now, state.missing.silent_since(Time::MIN));
             state.heartbeats.observe(&self.config, &batch.beats, heard, &mut out);
             state.sweep(now, &mut out);
@@ -277,7 +298,18 @@ impl Shard {
     /// What was expected of a series at a time, for charts; `None` while it is too young.
     #[must_use]
     pub fn expected(&self, id: SeriesId, at: Time) -> Option<Band> {
-        self.state.series.get(&id.0)?.expected(&self.config, at)
+        match self.state.series.get(&id.0) {
+            Some(series) => series.expected(&self.config, at),
+            None => self.state.peers.expected(&self.config, id, at),
+        }
+    }
+
+    /// Points of series that no source gives, made by the newest batch: the means of
+    /// replicas. They are to be stored, so that charts of them have points.
+    pub fn take_made(&mut self) -> Vec<Samples> {
+        let mut made = std::mem::take(&mut self.made);
+        made.extend(self.state.peers.take_judged());
+        made
     }
 
     /// What became of the points so far.
@@ -338,6 +370,6 @@ impl Shard {
         for series in series.values_mut() {
             series.bar = bars.factor(&series.series);
         }
-        Ok(Self { config, state, slo: Slo::default() })
+        Ok(Self { config, state, slo: Slo::default(), made: Vec::new() })
     }
 }

@@ -192,11 +192,13 @@ impl Detect {
         let started = Instant::now();
         let mut anomalies: Vec<Anomaly> = Vec::new();
         let mut alerts: Vec<Alert> = Vec::new();
+        let mut made = Vec::new();
         {
             let mut shard = self.shard.shard.write().unwrap_or_else(PoisonError::into_inner);
             for journaled in &batches {
                 let span = tracing::info_span!("stage", name = Self::NAME, seq = journaled.seq);
                 let found = span.in_scope(|| shard.observe(&journaled.batch));
+                made.extend(shard.take_made());
                 alerts.extend(found.iter().map(|a| shard.alert_of(a)));
                 anomalies.extend(found);
                 let now = journaled.batch.received_at;
@@ -205,13 +207,16 @@ impl Detect {
         }
         metrics::histogram!("nightjar_detect_batch_seconds")
             .record(started.elapsed().as_secs_f64() / batches.len() as f64);
-        if anomalies.is_empty() && alerts.is_empty() {
+        if anomalies.is_empty() && alerts.is_empty() && made.is_empty() {
             return Ok(());
         }
         metrics::counter!("nightjar_detect_anomalies_total").increment(anomalies.len() as u64);
         let changed = self
             .store
             .write(move |tx| {
+                for samples in &made {
+                    tx.append_points(samples)?;
+                }
                 for anomaly in &anomalies {
                     tx.put(anomaly)?;
                 }

@@ -1,5 +1,6 @@
 //! An episode of a series as the anomaly that is told, with its reason in one sentence.
 
+use super::beside;
 use super::episode::Episode;
 use super::flatline::Flatline;
 use super::grounds::words;
@@ -29,8 +30,8 @@ pub(super) fn told(series: &Series, episode: &Episode, until: Option<Time>) -> A
 
 fn kind_of(detector: &str) -> &str {
     match detector {
-        "flatline/1" | "forecast/1" | peers::ID => detector,
-        _ => "departure",
+        "seasonal/1" | "zscore/1" | "iqr/1" | "quantile/1" => "departure",
+        alone => alone,
     }
 }
 
@@ -50,17 +51,19 @@ fn why(series: &Series, episode: &Episode) -> String {
             episode.since.clock_text()
         );
     }
-    let told = format!(
-        "{name} is {} (at worst {}); {} to {} is expected at this time, {:.1} robust standard \
+    let told = beside::why(series, episode).unwrap_or_else(|| {
+        format!(
+            "{name} is {} (at worst {}); {} to {} is expected at this time, {:.1} robust standard \
          deviations or their equivalent at worst, since {} UTC ({}).",
-        show(episode.value),
-        show(episode.peak),
-        show(band.low.max(least)),
-        show(band.high),
-        episode.score,
-        episode.since.clock_text(),
-        episode.detector
-    );
+            show(episode.value),
+            show(episode.peak),
+            show(band.low.max(least)),
+            show(band.high),
+            episode.score,
+            episode.since.clock_text(),
+            episode.detector
+        )
+    });
     if episode.detector == peers::ID {
         return format!(
             "{name} of this replica is {} (at worst {}); its siblings are around {}, {} to {} is \

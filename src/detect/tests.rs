@@ -11,6 +11,7 @@ use crate::model::{Batch, EntityRef, Indicator, Labels, Level, Point, Samples, S
 mod promises;
 mod replicas;
 mod silence;
+mod views;
 
 pub(super) fn series(indicator: Indicator, unit: &str) -> Series {
     let entity = EntityRef::service("checkout");

@@ -20,6 +20,8 @@ pub struct Facts<'a> {
     pub floor: Floor,
     /// What the profile expects of this time, where it is old enough.
     pub expected: Option<Expectation>,
+    /// The upper bound of a share, in the series' unit; the lower one is 0.
+    pub bound: Option<f64>,
     /// Whether the point is history to learn from.
     pub backfill: bool,
     /// How many times as wide as configured the band is: the bar that people moved.
@@ -43,7 +45,12 @@ impl<'a> Facts<'a> {
             ..floor
         };
         let (indicator, direction) = (series.indicator, series.direction);
-        Self { config, indicator, direction, floor, expected, backfill, bar: 1.0 }
+        let bound = match series.unit.as_str() {
+            "1" => Some(1.0),
+            "%" => Some(100.0),
+            _ => None,
+        };
+        Self { config, indicator, direction, floor, expected, bound, backfill, bar: 1.0 }
     }
 
     /// The same with a bar that people moved.

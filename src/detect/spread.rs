@@ -1,0 +1,122 @@
+//! The view of unrest: how much a series moves from point to point, against how much it usually
+//! does, whatever its level. It notices noise that grew and noise that vanished.
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::alert::Band;
+use crate::model::time::DAY_MS;
+use crate::model::{Point, Time};
+use crate::stats::RobustMean;
+
+use super::beside::Finding;
+use super::view::{Facts, Opinion};
+
+/// Weight of a step in the running unrest: some thirty points.
+const ALPHA: f64 = 1.0 / 32.0;
+/// Weight of a point in what is usual: a week at a minute.
+const USUAL: f64 = 1.0 / 10_000.0;
+/// Live points and live time before it has an opinion: a day holds the daily rhythm of unrest.
+const LEAST_POINTS: u32 = 500;
+const LEAST_MS: i64 = DAY_MS;
+/// Unrest must change by this factor (`ln`).
+const LEAST_CHANGE: f64 = std::f64::consts::LN_2;
+/// The running unrest of independent noise itself moves by so much (`ln`, standard deviation):
+/// the logarithm of a normal step has a variance of π²/8, averaged over some sixty points.
+const OWN_SIGMA: f64 = 0.17;
+/// Until days have shown how unrest differs from one to the next, its `ln` is held to vary so much.
+const PRIOR_DAYS: f64 = 2.0;
+const PRIOR_VARIANCE: f64 = 0.1;
+/// One step counts within these factors (`ln`) of the usual one: neither a jump to another level
+/// nor a repeated value says much of noise.
+const MOST: f64 = 3.0;
+/// A step over more than so many usual ones is none.
+const GAP_STEPS: i64 = 3;
+
+/// State of the view.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Spread {
+    value: f64,
+    since: Time,
+    at: Time,
+    /// Running `ln` of absolute steps.
+    unrest: f32,
+    usual: RobustMean,
+}
+
+impl Default for Spread {
+    fn default() -> Self {
+        Self {
+            value: f64::NAN,
+            since: Time::MIN,
+            at: Time::MIN,
+            unrest: 0.0,
+            usual: RobustMean::new(),
+        }
+    }
+}
+
+impl Spread {
+    pub(super) const ID: &'static str = "spread/1";
+
+    /// Judges the unrest up to and with a point.
+    pub(super) fn judge(&self, facts: &Facts<'_>, point: Point, step_ms: i64) -> Option<Finding> {
+        let old = point.at.ms_since(self.since) >= LEAST_MS && self.usual.n() >= LEAST_POINTS;
+        if !old || !self.is_next(point.at, step_ms) {
+            return None;
+        }
+        let unrest = self.with(point.value);
+        let usual = self.usual.level();
+        // How unrest differs from day to day is known from as many days.
+        let days = point.at.ms_since(self.since) as f64 / DAY_MS as f64;
+        let own = self.usual.sigma().max(OWN_SIGMA).powi(2);
+        let sigma = ((days * own + PRIOR_DAYS * PRIOR_VARIANCE) / (days + PRIOR_DAYS)).sqrt();
+        let threshold = facts.config.threshold;
+        let margin = (threshold * sigma).max(LEAST_CHANGE);
+        let score = (threshold * (unrest - usual).abs() / margin).min(1e6);
+        let expected =
+            Band { low: (usual - margin).exp(), mid: usual.exp(), high: (usual + margin).exp() };
+        let opinion = Opinion { detector: Self::ID, expected, score, leads: true };
+        Some(Finding { opinion, value: unrest.exp() })
+    }
+
+    /// Learns a live point; `departing` says that the unrest is being told of, or the level.
+    pub(super) fn learn(&mut self, point: Point, step_ms: i64, departing: bool) {
+        if self.is_next(point.at, step_ms) {
+            self.unrest = self.with(point.value) as f32;
+            if !departing && self.usual.n() == 0 {
+                self.since = point.at;
+            }
+            if !departing && (point.value - self.value).abs() > 0.0 {
+                self.usual.push(f64::from(self.unrest), USUAL);
+            }
+        }
+        (self.value, self.at) = (point.value, point.at);
+    }
+
+    /// Takes the unrest of late for usual.
+    pub(super) fn restart(&mut self) {
+        let mut usual = RobustMean::new();
+        usual.push(f64::from(self.unrest), 1.0);
+        self.usual = usual;
+        self.since = self.at;
+    }
+
+    fn is_next(&self, at: Time, step_ms: i64) -> bool {
+        self.value.is_finite() && at.ms_since(self.at) <= GAP_STEPS * step_ms
+    }
+
+    /// The running unrest with one more value.
+    fn with(&self, value: f64) -> f64 {
+        let unrest = f64::from(self.unrest);
+        // A value that is repeated says nothing of noise: standing still is another view's.
+        if value == self.value {
+            return unrest;
+        }
+        let step = (value - self.value).abs().clamp(1e-300, 1e300).ln();
+        if self.usual.n() == 0 {
+            return step;
+        }
+        let usual = self.usual.level();
+        unrest + ALPHA * (step.clamp(usual - MOST, usual + MOST) - unrest)
+    }
+}
