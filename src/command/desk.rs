@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::heard::{self, Handled};
+use super::judged;
 use super::{People, Problem, Silences, need, said};
 use crate::approve::Workshop;
 use crate::bus::{Bus, Event};
@@ -139,6 +140,11 @@ impl Desk {
         let incident = self
             .transact(move |tx| {
                 let Some(incident) = tx.get::<Incident>(id)? else { return Ok(Err(gone())) };
+                if let Some(category) = &category
+                    && judged::is_unjudged(&incident)
+                {
+                    return judged::judge(tx, incident, (&actor, category), (now, &reason)).map(Ok);
+                }
                 let (mut next, entry) =
                     match machine::transition(&incident, to, &actor, now, &reason) {
                         Ok(moved) => moved,

@@ -22,6 +22,7 @@ mod declare;
 mod desk;
 mod forms;
 mod heard;
+mod judged;
 mod lists;
 mod page;
 mod parts;

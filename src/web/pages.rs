@@ -41,6 +41,7 @@ files! {
     SCRIPT "evidence.js";
     SCRIPT "fields.js";
     SCRIPT "form.js";
+    SCRIPT "grounds.js";
     SCRIPT "incident.js";
     SCRIPT "layout.js";
     SCRIPT "lists.js";

@@ -2,6 +2,7 @@
 
 mod channels;
 mod hostile;
+mod tuning;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::panic::AssertUnwindSafe;

@@ -1,3 +1,5 @@
+//! Bars put, taken back and lapsed in a running shard; which scope counts; and bounds.
+
 use proptest::prelude::*;
 
 use super::*;

@@ -96,7 +96,7 @@ pub(super) fn cases(rows: &Rows<'_>, since: Time) -> Result<Vec<Case>, Fault> {
             title: incident.title,
             onset_at: incident.onset_at,
             end_at: incident.resolved_at.unwrap_or(incident.updated_at),
-            judged_at: incident.resolved_at.unwrap_or(incident.updated_at),
+            judged_at: incident.updated_at,
             judgement,
             entities: incident.entities,
             told,

@@ -3,6 +3,7 @@
 use super::*;
 use crate::backtest::{Run, Setup};
 use crate::bus::{Bus, Event};
+use crate::command::Category::{self, Fixed, NotAnIncident, Recovered};
 use crate::command::Desk;
 use crate::correlate;
 use crate::detect::{self, Shard, SharedShard};
@@ -54,7 +55,7 @@ fn batch(i: i64, high: impl Fn(i64) -> f64) -> Batch {
 }
 
 /// How the incident of an hour ended.
-type Ended = fn(i64) -> &'static str;
+type Ended = fn(i64) -> Category;
 
 struct World {
     store: Store,
@@ -80,8 +81,14 @@ impl World {
             run.take(&batch);
         }
         let outcome = run.finish();
-        assert_eq!(outcome.incidents.len() as i64, HOURS - CALM, "one an hour");
+        let n_alerts = outcome.alerts.len();
+        assert_eq!(
+            outcome.incidents.len() as i64,
+            HOURS - CALM,
+            "one an hour of {n_alerts} alerts"
+        );
         let folder = tempfile::tempdir().expect("a scratch folder");
+        let incidents = outcome.incidents.clone();
         let store = Store::open(&folder.path().join("t.sqlite")).expect("a store");
         store
             .write(move |tx| {
@@ -91,19 +98,17 @@ impl World {
                     alert.incident = of.map(|i| i.id);
                     tx.put(&alert)?;
                 }
-                for mut incident in outcome.incidents {
-                    let category = ended(incident.onset_at.ms_since(T0) / HOUR_MS);
-                    incident.state = IncidentState::Resolved;
-                    incident.resolved_at = Some(incident.updated_at);
-                    incident.category = Some(category.into());
-                    incident.closed_by = (category != "recovered").then(|| actor(Role::Responder));
-                    tx.put(&incident)?;
-                }
-                Ok(())
+                outcome.incidents.iter().try_for_each(|incident| tx.put(incident))
             })
             .await
             .expect("written");
         let clock = ManualClock::new(T0.plus_ms(HOURS * HOUR_MS));
+        let desk = Desk::new(store.clone(), Bus::default(), clock.clone() as SharedClock);
+        for incident in incidents {
+            let category = ended(incident.onset_at.ms_since(T0) / HOUR_MS);
+            let kim = actor(Role::Responder);
+            desk.resolve_as(&kim, incident.id, category, "as I saw it").await.expect("judged");
+        }
         let shard = SharedShard::new(detect::Config::default());
         Self { store, bus: Bus::default(), clock, shard, _folder: folder }
     }
@@ -136,7 +141,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, crate::command::Problem>) -> St
 
 #[tokio::test]
 async fn false_alarms_become_a_proposal_that_a_button_applies_and_takes_back() {
-    let world = World::new(|_| 0.75, |_| "not_an_incident").await;
+    let world = World::new(|_| 0.79, |_| NotAnIncident).await;
     let [tuning] = world.tune().await.try_into().expect("one proposal");
     assert_eq!(tuning.state, TuningState::Open, "{tuning:?}");
     assert_eq!(tuning.scope, BarScope::series(&series()));
@@ -161,7 +166,13 @@ async fn false_alarms_become_a_proposal_that_a_button_applies_and_takes_back() {
     let [put, back] = world.orders().await.try_into().expect("two orders");
     let audited = world
         .store
-        .read(|r| r.audit_records(&AuditFilter { limit: 9, ..AuditFilter::default() }))
+        .read(|r| {
+            r.audit_records(&AuditFilter {
+                action: Some("tuning.".into()),
+                limit: 9,
+                ..AuditFilter::default()
+            })
+        })
         .await
         .expect("read");
     let mut said: Vec<&str> = audited.iter().map(|a| a.action.as_str()).collect();
@@ -172,7 +183,7 @@ async fn false_alarms_become_a_proposal_that_a_button_applies_and_takes_back() {
     let mut shard = Shard::new(detect::Config::default());
     let mut told = std::collections::BTreeSet::new();
     for i in 0..11 * 240 {
-        let mut batch = batch(i, |_| 0.75);
+        let mut batch = batch(i, |_| 0.79);
         match i / 240 {
             7 if i % 240 == 0 => batch.bars.push(put.clone()),
             9 if i % 240 == 0 => batch.bars.push(back.clone()),
@@ -189,8 +200,8 @@ async fn false_alarms_become_a_proposal_that_a_button_applies_and_takes_back() {
 
 #[tokio::test]
 async fn a_change_that_would_lose_a_confirmed_incident_is_not_made_and_says_so() {
-    let one_real: Ended = |hour| if hour == 8 { "fixed" } else { "not_an_incident" };
-    let world = World::new(|_| 0.75, one_real).await;
+    let one_real: Ended = |hour| if hour == 8 { Fixed } else { NotAnIncident };
+    let world = World::new(|_| 0.79, one_real).await;
     let [tuning] = world.tune().await.try_into().expect("one was looked at");
     assert_eq!(tuning.state, TuningState::NotMade);
     assert!(tuning.why.contains("which was confirmed, would no longer be told"), "{}", tuning.why);
@@ -198,7 +209,7 @@ async fn a_change_that_would_lose_a_confirmed_incident_is_not_made_and_says_so()
     assert!(words.contains("not made"), "{words}");
 
     // Where what was real was further out, the others go and it stays.
-    let world = World::new(|hour| if hour == 8 { 2.4 } else { 0.75 }, one_real).await;
+    let world = World::new(|hour| if hour == 8 { 2.4 } else { 0.79 }, one_real).await;
     let [tuning] = world.tune().await.try_into().expect("one proposal");
     assert_eq!(tuning.state, TuningState::Open, "{}", tuning.why);
     let trial = tuning.trial.expect("it was tried");
@@ -207,10 +218,10 @@ async fn a_change_that_would_lose_a_confirmed_incident_is_not_made_and_says_so()
 
 #[tokio::test]
 async fn too_few_judgements_say_nothing_and_a_proposal_goes_with_them() {
-    let few: Ended = |hour| if hour < 7 { "not_an_incident" } else { "recovered" };
-    assert_eq!(World::new(|_| 0.75, few).await.tune().await, []);
+    let few: Ended = |hour| if hour < 7 { NotAnIncident } else { Recovered };
+    assert_eq!(World::new(|_| 0.79, few).await.tune().await, []);
 
-    let world = World::new(|_| 0.75, |_| "not_an_incident").await;
+    let world = World::new(|_| 0.79, |_| NotAnIncident).await;
     let id = world.tune().await[0].id;
     // Three of five are looked at again and were real after all.
     let all: Vec<Incident> = world.store.read(|r| r.list(&Filter::all())).await.expect("read");
@@ -227,13 +238,13 @@ async fn too_few_judgements_say_nothing_and_a_proposal_goes_with_them() {
 
 #[tokio::test]
 async fn what_was_applied_lapses_and_what_nobody_decided_is_withdrawn() {
-    let world = World::new(|_| 0.75, |_| "not_an_incident").await;
+    let world = World::new(|_| 0.79, |_| NotAnIncident).await;
     let id = world.tune().await[0].id;
     world.desk().apply_tuning(&actor(Role::Approver), id, "").await.expect("yes");
     world.clock.advance(std::time::Duration::from_secs(57 * 86_400));
     assert_eq!(world.tune().await[0].state, TuningState::Lapsed);
 
-    let world = World::new(|_| 0.75, |_| "not_an_incident").await;
+    let world = World::new(|_| 0.79, |_| NotAnIncident).await;
     world.tune().await;
     world.clock.advance(std::time::Duration::from_secs(15 * 86_400));
     let states: Vec<TuningState> = world.tune().await.iter().map(|t| t.state).collect();

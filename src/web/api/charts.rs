@@ -30,6 +30,9 @@ pub(super) fn routes() -> Vec<Route> {
     ]
 }
 
+/// Times at which the expected band of a series is drawn.
+const MOST_BANDS: usize = 240;
+
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 struct Look {
@@ -102,7 +105,11 @@ async fn series(
         Ok(Some((series, points, r.list::<Change>(&of)?)))
     });
     let (series, points, changes) = found(read.await?, "series")?;
-    let chart = chart::of_series(&series, points, (since, until), &changes);
+    let mut chart = chart::of_series(&series, points, (since, until), &changes);
+    // As expected by what is known now.
+    let expected = |at: Time| Some((at, state.shared.shard.expected(id, at)?));
+    let step = chart.points.len().div_ceil(MOST_BANDS).max(1);
+    chart.bands = chart.points.iter().step_by(step).filter_map(|p| expected(p.at)).collect();
     Ok((headers("image/svg+xml; charset=utf-8"), chart::svg(&chart, look.theme)))
 }
 

@@ -1,6 +1,7 @@
 //! The JSON API: everything that the console shows and does.
 
 mod alerts;
+mod anomalies;
 mod ask;
 mod audit;
 mod channels;
@@ -50,6 +51,7 @@ pub(super) fn routes() -> Vec<Route> {
         ask::routes(),
         press::routes(),
         alerts::routes(),
+        anomalies::routes(),
         evidence::routes(),
         charts::routes(),
         proposals::routes(),

@@ -8,6 +8,13 @@ export function review(i) {
     { submit: "Close the review", send: (v) => api(`/incidents/${i.id}/review`, { text: v.text }), done: "Reviewed." });
 }
 
+/** Says what an incident was that ended by itself. */
+export function judge(i, real) {
+  const words = real ? "It is kept as a real incident: what told it is not made quieter." : "It is kept as a false alarm: several of a kind speak for a higher bar, which is tried on history and proposed.";
+  form(real ? `#${i.number} was real` : `#${i.number} was no incident`, [el("p", {}, words), field("reason", "Reason", "text", { maxlength: 500 })],
+    { submit: real ? "It was real" : "Not an incident", send: (v) => api(`/incidents/${i.id}/${real ? "resolve" : "not-an-incident"}`, { reason: v.reason }), done: "Kept." });
+}
+
 export function split(i, alerts) {
   const rows = alerts.map((a) => el("p", { class: "field check" }, el("input", { type: "checkbox", name: "alerts", value: a.id, id: `s-${a.id}` }),
     el("label", { for: `s-${a.id}` }, `${entity(a.entity)}: ${a.annotations.summary || a.labels.alertname || a.id} (${a.status})`)));

@@ -16,7 +16,7 @@ export const chart = (id, alt, version = "") => picture(`/api/v1/evidence/${id}/
 /** A chart in a frame that scrolls on narrow screens, where its words would get too small. */
 export const picture = (path, alt, version) => el("div", { class: "frame" }, el("img", {
   class: "chart", alt, width: "860", height: "300", loading: "lazy",
-  src: `${path}?theme=${theme()}&v=${encodeURIComponent(version)}`,
+  src: `${path}${path.includes("?") ? "&" : "?"}theme=${theme()}&v=${encodeURIComponent(version)}`,
 }));
 
 /** A citation that opens its evidence. */

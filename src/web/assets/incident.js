@@ -7,10 +7,11 @@ import { side, active, home } from "/assets/side.js";
 import { chart, cites, bar } from "/assets/evidence.js";
 import { past, run } from "/assets/proposal.js";
 import { press } from "/assets/press.js";
-import { split, review } from "/assets/actions.js";
+import { split, review, judge } from "/assets/actions.js";
+import { blocks } from "/assets/grounds.js";
 import { box, pending, follow } from "/assets/ask.js";
 
-const TABS = { thread: "Thread", story: "Timeline", evidence: "Evidence", alerts: "Alerts", actions: "Actions" };
+const TABS = { thread: "Thread", story: "Timeline", evidence: "Evidence", grounds: "Why flagged", alerts: "Alerts", actions: "Actions" };
 
 function tabs(id, here, found, channel) {
   const n = { story: found.timeline.length, evidence: found.diagnosis?.evidence.length, alerts: found.n_alerts, actions: found.proposals.length };
@@ -24,7 +25,9 @@ const dated = (text) => el("time", { datetime: text, title: `${minute(text)} UTC
 const parts = {
   thread: (found) => {
     const i = found.incident;
-    const more = i.state === "resolved" ? [button("Review…", () => review(i))] : null;
+    // Whoever sees it after it ended by itself may still say what it was.
+    const unjudged = i.state === "resolved" && !i.closed_by;
+    const more = i.state === "resolved" ? [unjudged ? [button("It was real…", () => judge(i, true)), button("Not an incident…", () => judge(i, false))] : null, button("Review…", () => review(i))].flat().filter(Boolean) : null;
     return [el("div", { class: "messages" }, card(found, press, more), thread(found.messages), pending(i.id))];
   },
   story: (found) => {
@@ -35,6 +38,7 @@ const parts = {
         e.actor.via === "nightjar" ? "" : el("span", { class: "soft" }, ` (${e.actor.name})`))))),
     el("div", { class: "buttons" }, button("Write a note…", () => press({ verb: "note", subject: found.incident.id }))))];
   },
+  grounds: (found) => blocks(found.claims),
   evidence: (found) => {
     const d = found.diagnosis;
     if (!d) return [el("p", { class: "empty" }, "Nothing was gathered yet.")];
@@ -82,6 +86,7 @@ async function shown(id, part, channel) {
   if (!one) return { nav: "incidents", layout: "split", nodes: [beside, el("section", { class: "thread", "data-key": "none" }, nothing(channel))] };
   const found = await api(`/incidents/${one.id}`);
   const here = parts[part] ? part : "thread";
+  if (here === "grounds") found.claims = await api(`/incidents/${one.id}/anomalies`);
   const root = found.messages.find((m) => !m.thread);
   return {
     title: `#${found.incident.number} ${found.incident.title}`, nav: "incidents", layout: id ? "split chosen" : "split", after: follow,
