@@ -239,7 +239,12 @@ impl TryFrom<String> for Subject {
     }
 }
 
-impl ToSchema for Subject {}
+impl ToSchema for Subject {
+    fn name() -> std::borrow::Cow<'static, str> {
+        // What an anomaly is about is called a subject too.
+        "ButtonSubject".into()
+    }
+}
 impl utoipa::PartialSchema for Subject {
     fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::schema::Schema> {
         String::schema()
