@@ -1,4 +1,5 @@
-//! Code lengths: how many nats the newest level of a series costs, given what it was before.
+//! Code lengths: how many nats the newest level of a series costs, given what it was before, more
+//! than the likeliest level would.
 //!
 //! Values are laid on a linear grid over the range so far. The step is a power of two and doubles
 //! when the range outgrows the grid; counts of levels that become one are added, so nothing that
@@ -18,7 +19,7 @@ pub(super) const LEVELS: usize = 12;
 /// Grid over range so far, at least.
 const SLACK: f64 = 1.2;
 /// Weight of the chance without context in the chance with context, in counts.
-const PRIOR: f32 = 1.0;
+const PRIOR: f32 = 0.5;
 /// Where a level's count without context starts.
 const START: f32 = 0.1;
 /// Counts of a context are halved when one of them reaches this.
@@ -135,11 +136,28 @@ impl Grid {
     }
 }
 
+/// The chances of a level and of the likeliest one, up to one factor.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Chance {
+    here: f32,
+    most: f32,
+}
+
+impl Chance {
+    /// How many times likelier the likeliest level is: at least 1.
+    #[inline]
+    pub(super) fn ratio(self) -> f32 {
+        self.most / self.here
+    }
+}
+
 /// Counts without context.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Plain {
     #[serde(with = "packed")]
     counts: [u16; LEVELS],
+    /// Their greatest.
+    most: u16,
     /// Their sum.
     all: u32,
 }
@@ -147,18 +165,38 @@ pub(super) struct Plain {
 impl Plain {
     /// The chance of a level, which is learned.
     #[inline]
-    pub(super) fn push(&mut self, level: u8) -> f32 {
+    pub(super) fn push(&mut self, level: u8) -> Chance {
+        self.learn(level, 0.0)
+    }
+
+    /// `more` is what is expected of the level in counts, beside what was seen.
+    #[inline]
+    fn learn(&mut self, level: u8, more: f32) -> Chance {
         let here = &mut self.counts[usize::from(level) % LEVELS];
-        let p = (f32::from(*here) + START) / (self.all as f32 + START * LEVELS as f32);
+        let share = 1.0 / (self.all as f32 + START * LEVELS as f32);
+        let most = f32::from(self.most) + START;
+        let chance = Chance {
+            here: (f32::from(*here) + START + more).min(most) * share,
+            most: most * share,
+        };
         *here += 1;
         self.all += 1;
+        self.most = self.most.max(*here);
         if *here == u16::MAX {
             for n in &mut self.counts {
                 *n /= 2;
             }
             self.add_up();
         }
-        p
+        chance
+    }
+
+    /// As [`Self::push`], for levels that are only reached from the one below: as often as that
+    /// was reached, this may be too, so that something that always goes on is never news.
+    #[inline]
+    pub(super) fn push_from_below(&mut self, level: u8) -> Chance {
+        let below = usize::from(level).checked_sub(1).map_or(0, |at| self.counts[at % LEVELS]);
+        self.learn(level, f32::from(below))
     }
 
     /// Follows a change of the grid.
@@ -174,6 +212,7 @@ impl Plain {
 
     fn add_up(&mut self) {
         self.all = self.counts.iter().map(|n| u32::from(*n)).sum();
+        self.most = self.counts.iter().copied().max().unwrap_or(0);
     }
 }
 
@@ -190,41 +229,51 @@ impl<const CONTEXTS: usize> Default for Contexts<CONTEXTS> {
 }
 
 impl<const CONTEXTS: usize> Contexts<CONTEXTS> {
-    /// The chance of a level in a context when `shorter` is its chance without; it is learned.
+    /// The chance of a level in a context when `shorter` is its chance without; it is learned. The
+    /// likeliest level with and that without context are taken for one, which adds at most what
+    /// the chance without context weighs.
     #[inline]
-    pub(super) fn push(&mut self, context: u8, level: u8, shorter: f32) -> f32 {
+    pub(super) fn push(&mut self, context: u8, level: u8, shorter: Chance) -> Chance {
         let row = &mut self.0[usize::from(context) % CONTEXTS];
-        let sum = sum(row);
+        let most = greatest(row);
         let here = &mut row[usize::from(level) % LEVELS];
-        let p = (f32::from(*here) + PRIOR * shorter) / (f32::from(sum) + PRIOR);
+        let chance = Chance {
+            here: f32::from(*here) + PRIOR * shorter.here,
+            most: f32::from(most) + PRIOR * shorter.most,
+        };
         *here += 1;
         if *here >= FULL {
             for n in row {
                 *n /= 2;
             }
         }
-        p
+        chance
     }
 
     /// The chance of a level in a context that is one of a circle, its neighbours' counts by half.
     #[inline]
-    pub(super) fn push_circular(&mut self, context: usize, level: u8, shorter: f32) -> f32 {
+    pub(super) fn push_circular(&mut self, context: usize, level: u8, shorter: Chance) -> Chance {
         let context = context % CONTEXTS;
         let level = usize::from(level) % LEVELS;
-        let count = |row: &[u8; LEVELS]| (f32::from(row[level]), f32::from(sum(row)));
-        let before = count(&self.0[if context == 0 { CONTEXTS - 1 } else { context - 1 }]);
-        let after = count(&self.0[if context + 1 == CONTEXTS { 0 } else { context + 1 }]);
+        let before = self.0[if context == 0 { CONTEXTS - 1 } else { context - 1 }];
+        let after = self.0[if context + 1 == CONTEXTS { 0 } else { context + 1 }];
         let row = &mut self.0[context];
-        let here = count(row);
-        let p = (here.0 + 0.5 * (before.0 + after.0) + PRIOR * shorter)
-            / (here.1 + 0.5 * (before.1 + after.1) + PRIOR);
+        let mut twice = [0_u16; LEVELS];
+        for (sum, ((n, a), b)) in twice.iter_mut().zip(row.iter().zip(before).zip(after)) {
+            *sum = 2 * u16::from(*n) + u16::from(a) + u16::from(b);
+        }
+        let most = twice.iter().fold(0, |most, n| most.max(*n));
+        let chance = Chance {
+            here: 0.5 * f32::from(twice[level]) + PRIOR * shorter.here,
+            most: 0.5 * f32::from(most) + PRIOR * shorter.most,
+        };
         row[level] += 1;
         if row[level] >= FULL / 2 {
             for n in row {
                 *n /= 2;
             }
         }
-        p
+        chance
     }
 
     /// Follows a change of the levels' grid.
@@ -251,21 +300,17 @@ impl<const CONTEXTS: usize> Contexts<CONTEXTS> {
     }
 }
 
-/// Sum of a row: eight and four bytes at once, as 16-bit lanes that are summed by a product.
+/// The greatest count of a row: as sixteen, which are compared in halves side by side.
 #[inline]
-fn sum(row: &[u8; LEVELS]) -> u16 {
-    const EVEN: u64 = 0x00ff_00ff_00ff_00ff;
-    let (eights, rest) = row.as_chunks::<8>();
-    let (fours, _) = rest.as_chunks::<4>();
-    let eight = u64::from_le_bytes(eights[0]);
-    let four = u64::from(u32::from_le_bytes(fours[0]));
-    let lanes = (eight & EVEN) + ((eight >> 8) & EVEN) + (four & EVEN) + ((four >> 8) & EVEN);
-    (lanes.wrapping_mul(0x0001_0001_0001_0001) >> 48) as u16
+fn greatest(row: &[u8; LEVELS]) -> u8 {
+    let mut wide = [0; 16];
+    wide[..LEVELS].copy_from_slice(row);
+    wide.iter().fold(0, |most, n| most.max(*n))
 }
 
-/// `-ln` of a chance above 0.
+/// `ln` of a ratio of at least 1.
 #[inline]
 #[must_use]
-pub(super) fn nats(chance: f32) -> f32 {
-    (-log2(chance.max(1e-30)) * std::f32::consts::LN_2).max(0.0)
+pub(super) fn nats(ratio: f32) -> f32 {
+    (log2(ratio.min(1e30)) * std::f32::consts::LN_2).max(0.0)
 }

@@ -13,20 +13,23 @@ use super::pool::{Class, Pool};
 use super::sketch::log2;
 use super::track::{Judgement, Track};
 
-/// Weight of an onset's evidence beside its surprise.
+/// Weight of an onset's evidence beside its surprise, and of `ln` of the rows' interval in units of
+/// five minutes: of two onsets of the same chance a row, that of the slower series is the rarer a
+/// day, and it is by the day that somebody is woken.
 const EVIDENCE: f32 = 0.6;
+const SLOWNESS: f32 = 1.0 + EVIDENCE;
 /// Onsets whose surprise and weighted evidence together reach this many nats score one half or more.
-const HALF_NATS: f64 = 16.0;
+const HALF_NATS: f64 = 19.0;
 /// How steeply weaker onsets fall back among the other rows.
 const STEEPNESS: i32 = 8;
 /// Rows over which departures are averaged.
 const BODY_ROWS: f32 = 2.0;
 /// Departure (`ln(1 + x)` of mean absolute deviations) that scores a quarter.
-const BODY_QUARTER: f64 = 2.0;
+const BODY_QUARTER: f64 = 1.5;
 /// Weight of the surprise of the row's joint evidence in the body: of very many series, whose mean
 /// departure loses that they depart together, and of one.
 const JOINT: f32 = 0.8;
-const JOINT_OF_ONE: f32 = 0.1;
+const JOINT_OF_ONE: f32 = 0.2;
 
 /// State of an entity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -115,7 +118,9 @@ impl Entity {
         let Some(surprise) = told.onset_surprise else {
             return body;
         };
-        let nats = f64::from(surprise + EVIDENCE * told.evidence) / HALF_NATS;
+        let slowness = log2(told.intervals) * std::f32::consts::LN_2;
+        let nats = surprise + EVIDENCE * told.evidence + SLOWNESS * slowness;
+        let nats = f64::from(nats.max(0.0)) / HALF_NATS;
         let onset = if nats < 1.0 { 0.5 * nats.powi(STEEPNESS) } else { 1.0 - 0.5 / nats };
         body.max(onset)
     }

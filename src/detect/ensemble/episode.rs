@@ -43,6 +43,8 @@ pub(super) struct Episodes {
 pub struct Told {
     /// Evidence with build-up, in nats.
     pub evidence: f32,
+    /// The rows' interval over five minutes.
+    pub intervals: f32,
     /// `-ln` of the chance of a row with such evidence.
     pub row_surprise: f32,
     /// `-ln` of the chance that a row is the onset of such an episode: the calibrated p-value.
@@ -55,7 +57,8 @@ impl Episodes {
     pub(super) fn judge(&mut self, at_ms: i64, evidence: f32) -> Told {
         let interval = at_ms.saturating_sub(self.last_ms).clamp(INTERVALS_MS.0, INTERVALS_MS.1);
         self.last_ms = at_ms;
-        self.told -= self.told * ((interval as f32 / TOLD_INTERVAL_MS).sqrt() / TOLD_ROWS);
+        let intervals = interval as f32 / TOLD_INTERVAL_MS;
+        self.told -= self.told * (intervals.sqrt() / TOLD_ROWS);
         self.flank *= FLANK_KEPT;
         let gate = evidence;
         let evidence = gate + BUILD_UP * self.build_up;
@@ -72,7 +75,7 @@ impl Episodes {
             self.onsets.push_below();
         }
         self.told = self.told.max(gate);
-        Told { evidence, row_surprise, onset_surprise }
+        Told { evidence, intervals, row_surprise, onset_surprise }
     }
 }
 

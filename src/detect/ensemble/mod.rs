@@ -2,8 +2,8 @@
 //!
 //! Takes `(time, value)` rows and gives one verdict a row. Each column is a [`Track`]. Its views are
 //! code lengths: what it costs, in nats, to tell the newest value, means, steps, trend, unrest by
-//! what came before and by the hour of the day (`story`), and beside them two statistics that are
-//! ranked among the series' own past with a Pareto tail (`views`, `sketch`). Their weighted sum is
+//! what came before and by the hour of the day (`story`), and beside them the distance from the
+//! season, ranked among the series' own past with a Pareto tail (`views`, `sketch`). Their weighted sum is
 //! evidence, which is ranked once more and judged as episodes (`episode`), so that one event is
 //! told once. The default of a [`Pool`], read off many simulated and real quiet series, brings an
 //! onset's surprise to the rate that it claims ([`Verdict::onset_nats`]), beyond what one series'

@@ -1,16 +1,18 @@
-//! One series as a story: eight code lengths of what it does, and their sum.
+//! One series as a story: ten code lengths of what it does.
 
 use serde::{Deserialize, Serialize};
 
-use super::code::{Contexts, Grid, LEVELS, Moved, Plain, nats};
+use super::code::{Chance, Contexts, Grid, LEVELS, Moved, Plain, nats};
 use super::packed;
 use super::season::DAY_MS;
+use super::sketch::log2;
 
 /// Number of parts: the value given that of 4 rows ago; means of 16 and of 48 rows given those
 /// before; the step given that of 2 rows ago; the change of the mean of 48 rows given the change
-/// before; the value given the hour; the mean step of 16 rows given their mean; the mean of 16
-/// rows on a logarithmic scale given that before.
-pub(super) const PARTS: usize = 8;
+/// before (both of 48 rows at every second row); the value given the hour; the mean step of 16 rows given their mean; the mean of 16
+/// rows on a logarithmic scale given that before; the mean step on that scale, itself on a
+/// logarithmic one, given the mean of 16 rows; for how many rows the value has stood still.
+pub(super) const PARTS: usize = 10;
 /// Hours of a day.
 const BINS: usize = 24;
 /// Rows that are remembered: two long means.
@@ -18,6 +20,8 @@ const RING: usize = 96;
 /// Rows of the means.
 const SHORT: usize = 16;
 const LONG: usize = 48;
+/// Smallest mean step on a logarithmic scale that is told from none, in spreads.
+const CALM: f32 = 0.01;
 /// The trend's place among the parts, and the rows over which its code length is averaged.
 const TREND: usize = 4;
 const TREND_ROWS: f32 = 3.0;
@@ -69,7 +73,7 @@ impl<const N: usize> Chain<N> {
         at: usize,
         value: f64,
         others: impl FnOnce(&Moved),
-    ) -> (u8, f32, f32) {
+    ) -> (u8, Chance, Chance) {
         let Self { grid, plain, past, contexts } = self;
         let level = grid.place(value, |moved| {
             plain.follow(moved);
@@ -95,7 +99,7 @@ struct Pair {
 
 impl Pair {
     #[inline]
-    fn push(&mut self, value: f64, context: u8) -> f32 {
+    fn push(&mut self, value: f64, context: u8) -> Chance {
         let Self { grid, plain, contexts } = self;
         let level = grid.place(value, |moved| {
             plain.follow(moved);
@@ -124,14 +128,21 @@ pub(super) struct Story {
     ring: [f32; RING],
     value: Chain<4>,
     short: Chain<16>,
-    long: Chain<48>,
+    long: Chain<24>,
     step: Chain<2>,
-    trend: Chain<48>,
+    trend: Chain<24>,
+    /// The ratios of the long mean and the trend, which are taken at every second row: they change
+    /// slowly.
+    held: [f32; 2],
     hours: Contexts<BINS>,
     unrest: Pair,
     scaled: Chain<16>,
     #[serde(with = "packed")]
     scaled_ring: [f32; SHORT],
+    calm: Pair,
+    /// Rows since the value changed, and how often it stood still for 1, 2, 4, … rows.
+    still: u16,
+    stills: Plain,
 }
 
 impl Default for Story {
@@ -150,10 +161,14 @@ impl Default for Story {
             long: Chain::default(),
             step: Chain::default(),
             trend: Chain::default(),
+            held: [1.0; 2],
             hours: Contexts::default(),
             unrest: Pair::default(),
             scaled: Chain::default(),
             scaled_ring: [0.0; SHORT],
+            calm: Pair::default(),
+            still: 0,
+            stills: Plain::default(),
         }
     }
 }
@@ -162,10 +177,16 @@ impl Default for Story {
 const SUMS: [usize; 2] = [SHORT, LONG];
 
 impl Story {
-    /// Nats of each part for a finite value within ±1e30, which is learned, and its distance from
-    /// a robust level on a logarithmic scale. A code length is small while little is known, so a
-    /// young series needs no warm-up.
-    pub(super) fn push(&mut self, at_ms: i64, value: f64, scaled: f32) -> [f32; PARTS] {
+    /// Nats of each part for a finite value within ±1e30, which is learned, its distance from a
+    /// robust level on a logarithmic scale, and whether it is that of the row before. A code length
+    /// is small while little is known, so a young series needs no warm-up.
+    pub(super) fn push(
+        &mut self,
+        at_ms: i64,
+        value: f64,
+        scaled: f32,
+        is_still: bool,
+    ) -> [f32; PARTS] {
         let i = self.n as usize;
         if i == 0 {
             self.origin = value;
@@ -220,24 +241,64 @@ impl Story {
         let hours = &mut self.hours;
         let (level, plain, chance) =
             self.value.push(i, at, value, |moved| hours.follow_levels(moved));
-        let unrest_contexts = &mut self.unrest.contexts;
-        let (short_level, _, short) =
-            self.short.push(i, at, short + o, |moved| unrest_contexts.follow_contexts(moved));
-        let (_, _, long_chance) = self.long.push(i, at, long + o, |_| ());
+        let (unrest_of, calm_of) = (&mut self.unrest.contexts, &mut self.calm.contexts);
+        let (short_level, _, short) = self.short.push(i, at, short + o, |moved| {
+            unrest_of.follow_contexts(moved);
+            calm_of.follow_contexts(moved);
+        });
         let (_, _, step) = self.step.push(i, at, clean(pair - pair_before), |_| ());
-        let (_, _, trend) = self.trend.push(i, at, clean(long - long_before), |_| ());
+        if i.is_multiple_of(2) {
+            let change = clean(long - long_before);
+            let long = self.long.push(i / 2, at / 2, long + o, |_| ()).2;
+            let trend = self.trend.push(i / 2, at / 2, change, |_| ()).2;
+            self.held = [long, trend].map(Chance::ratio);
+        }
         let bin = at_ms.rem_euclid(DAY_MS) / (DAY_MS / BINS as i64);
         let hour = self.hours.push_circular(bin as usize, level, plain);
         let unrest = self.unrest.push(clean(unrest), short_level);
         self.scaled_ring[at % SHORT] = scaled;
-        let sum: f32 = self.scaled_ring.iter().sum();
+        let (sum, scaled_step) = self.scaled_sums(at);
         let (_, _, scaled) = self.scaled.push(i, at, mean(f64::from(sum), SHORT), |_| ());
+        let calm = log2(scaled_step + CALM) * std::f32::consts::LN_2;
+        let calm = self.calm.push(f64::from(calm), short_level);
+        self.still = if is_still { (self.still + 1).min(1 << LEVELS) } else { 0 };
+        let length = self.still + 1;
+        let still = if length.is_power_of_two() && length < 1 << LEVELS {
+            self.stills.push_from_below(length.ilog2() as u8).ratio()
+        } else {
+            1.0
+        };
 
         // Side by side: the logarithms are taken as one vector.
-        let mut parts = [chance, short, long_chance, step, trend, hour, unrest, scaled].map(nats);
+        let [long, trend] = self.held;
+        let [chance, short, step, hour, unrest, scaled, calm] =
+            [chance, short, step, hour, unrest, scaled, calm].map(Chance::ratio);
+        let mut parts =
+            [chance, short, long, step, trend, hour, unrest, scaled, calm, still].map(nats);
         self.trend_nats += (parts[TREND] - self.trend_nats) / TREND_ROWS;
         parts[TREND] = self.trend_nats;
         parts
+    }
+
+    /// The sum of the newest 16 rows on the logarithmic scale, and their mean absolute step.
+    #[inline]
+    fn scaled_sums(&self, at: usize) -> (f32, f32) {
+        let ring = &self.scaled_ring;
+        let newest = at % SHORT;
+        let mut before = [0.0; SHORT];
+        before[1..].copy_from_slice(&ring[..SHORT - 1]);
+        before[0] = ring[SHORT - 1];
+        // Four sums side by side, since the order of a single one would have to be kept.
+        let (mut sums, mut steps) = ([0.0; 4], [0.0; 4]);
+        for (x, y) in ring.as_chunks::<4>().0.iter().zip(before.as_chunks::<4>().0) {
+            for k in 0..4 {
+                sums[k] += x[k];
+                steps[k] += (x[k] - y[k]).abs();
+            }
+        }
+        let seam = (ring[(newest + 1) % SHORT] - ring[newest]).abs();
+        let around: f32 = steps.iter().sum();
+        (sums.iter().sum(), (around - seam).max(0.0) * (1.0 / (SHORT - 1) as f32))
     }
 
     /// Makes the running sums anew from the ring that has just been filled to its end.
@@ -263,9 +324,10 @@ impl Story {
         }
         let width = self.recent[1] - self.recent[0];
         if width > 0.0 && width * TOO_WIDE < self.value.grid.range() {
-            let Self { n, recent, origin, sums, unrest_sum, ring, scaled_ring, .. } = self.clone();
+            let Self { n, recent, origin, sums, unrest_sum, ring, scaled_ring, still, .. } =
+                self.clone();
             let fresh = Self::default();
-            *self = Self { n, recent, origin, sums, unrest_sum, ring, scaled_ring, ..fresh };
+            *self = Self { n, recent, origin, sums, unrest_sum, ring, scaled_ring, still, ..fresh };
         }
         (self.epoch, self.recent) = (0, [value, value]);
     }
@@ -284,13 +346,13 @@ mod tests {
         let mut story = Story::default();
         let mut last = 0.0;
         for i in 0..4_000_i64 {
-            last = sum(story.push(i * 60_000, [1.0, 2.0, 8.0, 2.0][i as usize % 4], 0.0));
+            last = sum(story.push(i * 60_000, [1.0, 2.0, 8.0, 2.0][i as usize % 4], 0.0, false));
         }
         assert!(last < 1.0, "{last}");
         // Values seen before in an order that was not.
         let mut most = 0.0_f32;
         for i in 4_000..4_008_i64 {
-            most = most.max(sum(story.push(i * 60_000, 8.0, 0.0)));
+            most = most.max(sum(story.push(i * 60_000, 8.0, 0.0, false)));
         }
         assert!(most > 20.0, "{most}");
     }
@@ -299,14 +361,32 @@ mod tests {
     fn a_constant_series_is_quiet_and_any_values_are_finite() {
         let mut story = Story::default();
         for i in 0..1_000_i64 {
-            let nats = sum(story.push(i * 1_000, 0.1, 0.0));
+            let nats = sum(story.push(i * 1_000, 0.1, 0.0, i > 0));
             assert!(nats < if i < 50 { 30.0 } else { 3.0 }, "{i}: {nats}");
         }
         for (i, value) in [1e30, -1e30, 1e-300, 0.0, -0.0, 5e-324, 1e30, 7.0].iter().enumerate() {
             for j in 0..200 {
-                let nats = sum(story.push(i as i64 * 1_000_000 + j, *value, 0.0));
+                let nats = sum(story.push(i as i64 * 1_000_000 + j, *value, 0.0, j > 0));
                 assert!(nats.is_finite() && nats >= 0.0, "{value}: {nats}");
             }
+        }
+    }
+
+    #[test]
+    fn standing_still_is_news_only_where_it_is_new() {
+        let noise = |i: u32| f64::from(i.reverse_bits() >> 24);
+        for (usual, news) in [(1, true), (40, false)] {
+            let (mut story, mut most) = (Story::default(), 0.0_f32);
+            // The value changes at every `usual`th row; then it stands still.
+            for i in 0..6_000_u32 {
+                let from = if i < 5_960 { i / usual } else { 5_960 / usual };
+                let is_still = i > 0 && (i >= 5_960 || i % usual > 0);
+                let parts = story.push(i64::from(i) * 60_000, noise(from), 0.0, is_still);
+                if i >= 5_960 {
+                    most = most.max(parts[PARTS - 1]);
+                }
+            }
+            assert_eq!(most > 6.0, news, "{usual}: {most}");
         }
     }
 
@@ -315,9 +395,9 @@ mod tests {
         let mut story = Story::default();
         let at = |i: u32| f64::from(i.reverse_bits() >> 24);
         for i in 0..30_000_u32 {
-            story.push(i64::from(i) * 60_000, if i == 100 { 1e9 } else { at(i) }, 0.0);
+            story.push(i64::from(i) * 60_000, if i == 100 { 1e9 } else { at(i) }, 0.0, false);
         }
-        let nats = sum(story.push(30_000 * 60_000, 900.0, 0.0));
+        let nats = sum(story.push(30_000 * 60_000, 900.0, 0.0, false));
         assert!(nats > 25.0, "{nats}");
     }
 }

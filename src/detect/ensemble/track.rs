@@ -1,4 +1,4 @@
-//! One series: what it costs to tell its story, calibrated views beside it, and their evidence.
+//! One series: what it costs to tell its story, the season beside it, and their evidence.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,10 +9,8 @@ use super::sketch::log2;
 use super::story::{PARTS, Story};
 use super::views::TwoSided;
 
-/// Views that are calibrated by ranks beside the parts of the story.
-const RANKED: usize = 2;
-/// Number of views: the parts of the story, and those.
-pub const VIEWS: usize = PARTS + RANKED;
+/// Number of views: the parts of the story, and one that is calibrated by ranks.
+pub const VIEWS: usize = PARTS + 1;
 /// What they look at, in the order of [`Judgement::surprises`].
 pub const VIEW_NAMES: [&str; VIEWS] = [
     "value",
@@ -23,26 +21,25 @@ pub const VIEW_NAMES: [&str; VIEWS] = [
     "time of day",
     "variance",
     "level",
-    "short mean",
+    "unrest",
+    "standstill",
     "season",
 ];
 /// The view whose surprise says how often a value so far from what is expected was seen.
 pub const RARITY: usize = VIEWS - 1;
 /// Evidence per nat of the story. Small enough that the largest sums stay on the scale of the
 /// sketch that counts onsets.
-const STORY_WEIGHT: f32 = 0.35;
-/// How much the parts count: only the last looks at a logarithmic scale.
-const PART_WEIGHTS: [f32; PARTS] = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 2.0];
-/// Evidence per nat of a view's surprise above what is ordinary (1 in 12). The views' part is
-/// small: they are there for what a grid over the whole range is too coarse for.
-const VIEW_WEIGHT: f32 = 0.2;
+const STORY_WEIGHT: f32 = 0.4;
+/// How much the parts count: few look at a logarithmic scale, and one only at standing still.
+const PART_WEIGHTS: [f32; PARTS] = [1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.0, 1.5, 1.5, 2.5];
+/// Evidence per nat of the season's surprise above what is ordinary (1 in 12). Its part is small:
+/// it is there for what a grid over the whole range is too coarse for.
+const SEASON_WEIGHT: f32 = 0.4;
 const ORDINARY: f32 = 2.5;
 /// Rows over which the ordinary cost of a series is averaged.
 const ORDINARY_ROWS: f32 = 1_000.0;
 /// Rows that level and spreads remember.
 const MEMORY: f32 = 2_000.0;
-/// Rows of the short running mean.
-const SHORT: f32 = 8.0;
 /// Rows before a series is judged.
 const WARM_UP: u32 = 100;
 /// Share of repeated rows from which a series is sparse, and from which it is a count.
@@ -63,10 +60,11 @@ const LARGEST: f64 = 1e30;
 /// What one row of one series looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Judgement {
-    /// `-ln` of the chance that each view gave to what it saw: for parts of the story the chance of
-    /// this level after what came before, for the others the share of rows so far out.
+    /// For parts of the story how many nats less likely this level was than the likeliest, after
+    /// what came before: the chance was at most that far below 1. For the season `-ln` of the
+    /// share of rows so far out.
     pub surprises: [f32; VIEWS],
-    /// Weighted sum of both.
+    /// Weighted sum of them.
     pub evidence: f32,
     /// What it exceeds the series' own running mean by: for rows of several series, of which
     /// those that are never quiet must not drown the others.
@@ -84,13 +82,11 @@ pub struct Track {
     level: Level,
     season: Season,
     residual: Level,
-    short: f32,
     last: f64,
     /// Mean step in deviations, share of repeated rows, mean root of the departure.
     step: f32,
     repeats: f32,
     root: f32,
-    short_mean: TwoSided,
     band: TwoSided,
     story: Story,
     /// Running mean of the evidence: what this series costs on ordinary rows.
@@ -129,18 +125,12 @@ impl Track {
         let expected = self.season.expect(at_ms, level);
         let residual = value - expected.value;
         let departure = ratio(value - level, self.level.spread(), floor);
-        let seasonal = ratio(residual, self.residual.spread(), floor);
         let outside = value - value.clamp(expected.low, expected.high);
-        // One row moves the mean only so far.
-        self.short += (seasonal.clamp(-20.0, 20.0) - self.short) / SHORT;
-
-        let ranked = [
-            self.short_mean.judge(self.short),
-            self.band.judge(ratio(outside, self.residual.spread(), floor)),
-        ];
-        let nats = self.story.push(at_ms, value, asinh(departure));
-
+        let band = self.band.judge(ratio(outside, self.residual.spread(), floor));
         let change = if self.n == 1 { 0.0 } else { (value - self.last).abs() };
+        let is_still = self.n > 1 && change == 0.0;
+        let nats = self.story.push(at_ms, value, asinh(departure), is_still);
+
         let alpha = (1.0 / MEMORY).max(1.0 / self.n as f32);
         let step = ratio(change, self.level.spread(), floor).min(8.0);
         self.step += alpha * (step - self.step);
@@ -153,9 +143,8 @@ impl Track {
 
         let departure = departure.abs();
         let expected = expected.value;
-        let surplus: f32 = ranked.iter().map(|s| (s - ORDINARY).max(0.0)).sum();
         let story: f32 = nats.iter().zip(PART_WEIGHTS).map(|(n, w)| n * w).sum();
-        let cost = STORY_WEIGHT * story + VIEW_WEIGHT * surplus;
+        let cost = STORY_WEIGHT * story + SEASON_WEIGHT * (band - ORDINARY).max(0.0);
         let excess = (cost - self.ordinary).max(0.0);
         self.ordinary += (cost.min(2.0 * self.ordinary + 5.0) - self.ordinary)
             * (1.0 / ORDINARY_ROWS).max(1.0 / self.n as f32);
@@ -164,7 +153,7 @@ impl Track {
         }
         let mut surprises = [0.0; VIEWS];
         surprises[..PARTS].copy_from_slice(&nats);
-        surprises[PARTS..].copy_from_slice(&ranked);
+        surprises[RARITY] = band;
         Judgement { surprises, evidence: cost, excess, departure, expected }
     }
 }
