@@ -15,5 +15,6 @@ pub mod prometheus;
 pub mod redact;
 mod rejected;
 pub mod remote_write;
+mod weight;
 
 pub use rejected::Rejected;

@@ -14,6 +14,7 @@ mod logs;
 mod metrics;
 mod recipes;
 mod resource;
+mod shapes;
 mod traces;
 
 use std::collections::BTreeMap;
@@ -28,12 +29,15 @@ use serde::{Deserialize, Serialize};
 
 use super::Rejected;
 use super::fold::{Memory, Undo};
+use super::weight;
 use crate::model::signal::Direction;
 use crate::model::{Batch, Time};
 
 /// Most bytes that the signals of one request may take once they are apart. Exporters send 512 and
 /// collectors 8,192 at once by default, which may have 32 KiB each.
 const MAX_APART: usize = 256 * 1024 * 1024;
+/// What the sender of a request that takes too much can do.
+const FEWER: &str = "send fewer at once (send_batch_max_size of the batch processor)";
 /// What a signal takes beside its texts, about.
 const BYTES_EACH: usize = 256;
 
@@ -165,11 +169,11 @@ impl Apart {
         if self.bytes <= MAX_APART {
             return Ok(());
         }
-        ::metrics::counter!("nightjar_otlp_too_large_total").increment(1);
+        too_large();
         let message = format!(
             "the signals of this request take more than {MAX_APART} bytes once each has the \
-             attributes of its resource ({each} bytes for one of the last resource read); send \
-             fewer at once (send_batch_max_size of the batch processor) or shorten those attributes"
+             attributes of its resource ({each} bytes for one of the last resource read); {FEWER} \
+             or shorten those attributes"
         );
         Err(Rejected { status: 413, message })
     }
@@ -280,10 +284,19 @@ impl Window<'_> {
     }
 }
 
+fn too_large() {
+    ::metrics::counter!("nightjar_otlp_too_large_total").increment(1);
+}
+
 fn read<T>(encoding: Encoding, body: &[u8], signal: Signal) -> Result<T, Rejected>
 where
     T: Message + Default + serde::de::DeserializeOwned,
 {
+    let fits = match encoding {
+        Encoding::Protobuf => weight::check(body, shapes::of(signal), FEWER),
+        Encoding::Json => weight::check_json(body, FEWER),
+    };
+    fits.inspect_err(|_| too_large())?;
     let decoded = match encoding {
         Encoding::Protobuf => T::decode(body).map_err(|e| format!("not OTLP protobuf: {e}")),
         Encoding::Json => json::read(body, signal),

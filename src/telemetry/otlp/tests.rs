@@ -152,3 +152,46 @@ proptest! {
         }
     }
 }
+
+/// A message that holds `n` empty ones in the field `path` leads to, in protobuf.
+fn many(path: &[u8], n: usize) -> Vec<u8> {
+    let (last, outer) = path.split_last().expect("a path");
+    let mut body = [last << 3 | 2, 0].repeat(n);
+    for field in outer.iter().rev() {
+        let mut whole = vec![field << 3 | 2];
+        prost::encoding::encode_varint(body.len() as u64, &mut whole);
+        whole.append(&mut body);
+        body = whole;
+    }
+    body
+}
+
+#[test]
+fn a_small_body_that_asks_for_much_memory_is_refused_before_it_is_decoded() {
+    let receiver = Receiver::new(Config::default());
+    let status = |signal, encoding, body: &[u8]| {
+        receiver.decode(signal, encoding, body, NOW).map_or_else(|r| r.status, |_| 200)
+    };
+    // Two bytes of an empty element become hundreds.
+    for (signal, path) in [
+        (Signal::Logs, [1, 2, 2].as_slice()),
+        (Signal::Logs, &[1, 1, 1]),
+        (Signal::Logs, &[1, 2, 2, 6]),
+        (Signal::Logs, &[1, 2, 2, 5, 5, 1]),
+        (Signal::Traces, &[1, 2, 2]),
+        (Signal::Traces, &[1, 2, 2, 11]),
+        (Signal::Metrics, &[1, 2, 2]),
+        (Signal::Metrics, &[1, 2, 2, 7, 1]),
+        (Signal::Metrics, &[1, 2, 2, 10, 1]),
+        (Signal::Metrics, &[1, 2, 2, 11, 1]),
+    ] {
+        assert_eq!(status(signal, Encoding::Protobuf, &many(path, 5_000_000)), 413, "{path:?}");
+        assert_eq!(status(signal, Encoding::Protobuf, &many(path, 1_000)), 200, "{path:?}");
+    }
+    let json = |n: usize| {
+        let records = vec![r#"{"flags":1}"#; n].join(",");
+        format!(r#"{{"resourceLogs":[{{"scopeLogs":[{{"logRecords":[{records}]}}]}}]}}"#)
+    };
+    assert_eq!(status(Signal::Logs, Encoding::Json, json(800_000).as_bytes()), 413);
+    assert_eq!(status(Signal::Logs, Encoding::Json, json(8_192).as_bytes()), 200);
+}

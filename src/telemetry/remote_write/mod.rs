@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Rejected;
 use super::fold::{Memory, Undo};
+use super::weight;
 use crate::model::signal::Direction;
 use crate::model::{Batch, Indicator, Time};
 
@@ -210,6 +211,8 @@ fn read(
         return Err(Rejected { status: 413, message });
     }
     let plain = snap::raw::Decoder::new().decompress_vec(body).map_err(broken)?;
+    let shape = if message == V1 { &wire::V1 } else { &wire::V2 };
+    weight::check(&plain, shape, "send fewer at once (max_samples_per_send in queue_config)")?;
     let undecodable = |e| Rejected::invalid(format!("not {message}: {e}"));
     if message == V1 {
         return Ok(wire::WriteRequest::decode(&*plain).map_err(undecodable)?.rows());

@@ -305,6 +305,29 @@ fn a_long_symbol_that_many_labels_refer_to_is_not_written_out() {
 }
 
 #[test]
+fn a_small_body_that_asks_for_much_memory_is_refused_before_it_is_decoded() {
+    let status = |kind, body: &[u8]| {
+        let packed = snap::raw::Encoder::new().compress_vec(body).expect("it fits");
+        assert!(packed.len() < 2 << 20, "a small body: {}", packed.len());
+        receiver().decode(kind, None, &packed, NOW).map_or_else(|r| r.status, |_| 200)
+    };
+    // 32 MiB that pack well: empty series, and empty histograms of one series.
+    let series = |n: usize| [0x0a, 0].repeat(n);
+    let histograms = |n: usize| {
+        let mut body = vec![0x0a];
+        prost::encoding::encode_varint(2 * n as u64, &mut body);
+        body.extend([0x22, 0].repeat(n));
+        body
+    };
+    for n in [16_000_000, 4_000_000] {
+        assert_eq!(status(None, &series(n)), 413);
+        assert_eq!(status(None, &histograms(n)), 413);
+        assert_eq!(status(AS_V2, &[0x2a, 0].repeat(n)), 413);
+    }
+    assert_eq!((status(None, &series(2_000)), status(None, &histograms(2_000))), (200, 200));
+}
+
+#[test]
 fn a_series_with_a_very_long_label_is_passed_over_alone() {
     let long = "y".repeat(wire::MAX_LABEL_BYTES + 1);
     let mut rows = vec![series("up job=cart", &[(-15, 1.0)]), series("up job=a", &[(-15, 1.0)])];

@@ -8,6 +8,7 @@ use prost::Message;
 use crate::model::{Labels, Time};
 use crate::telemetry::Rejected;
 use crate::telemetry::fold::{Buckets, MOST_BUCKETS, Side};
+use crate::telemetry::weight::{Field, Shape};
 
 /// Prometheus' "stale" marker: a NaN of these bits ends a series
 /// (`model/value/value.go`, `StaleNaN`).
@@ -21,6 +22,32 @@ pub(super) const MAX_LABEL_BYTES: usize = 4 * 1024;
 /// few bytes of version 2 may refer to one long symbol any number of times. 2,000 series, as many as
 /// Prometheus sends at once by default, may have 16 KiB each.
 pub(super) const MAX_WRITTEN_OUT: usize = 32 * 1024 * 1024;
+
+/// What an allocation of a short text takes.
+const TEXT: usize = 32;
+/// The repeated fields of a request of either version.
+pub(super) static V1: Shape = Shape::new(&[(1, Field::Message(&SERIES, size_of::<TimeSeries>()))]);
+pub(super) static V2: Shape = Shape::new(&[
+    (4, Field::Texts(size_of::<String>() + TEXT)),
+    (5, Field::Message(&SERIES_V2, size_of::<TimeSeriesV2>())),
+]);
+static SERIES: Shape = Shape::new(&[
+    (1, Field::Message(&PLAIN, size_of::<Label>() + 2 * TEXT)),
+    (2, Field::Message(&PLAIN, size_of::<Sample>())),
+    (4, Field::Message(&HISTOGRAM, size_of::<Histogram>())),
+]);
+static SERIES_V2: Shape = Shape::new(&[
+    (1, Field::Numbers(size_of::<u32>())),
+    (2, Field::Message(&PLAIN, size_of::<Sample>())),
+    (3, Field::Message(&HISTOGRAM, size_of::<Histogram>())),
+]);
+static HISTOGRAM: Shape = Shape::new(&[
+    (8, Field::Message(&PLAIN, size_of::<Span>())),
+    (9, Field::Numbers(size_of::<i64>())),
+    (11, Field::Message(&PLAIN, size_of::<Span>())),
+    (12, Field::Numbers(size_of::<i64>())),
+]);
+static PLAIN: Shape = Shape::new(&[]);
 
 /// `prometheus.WriteRequest`.
 #[derive(Clone, PartialEq, Message)]
