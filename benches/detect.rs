@@ -1,4 +1,5 @@
-//! Samples per second through a detector shard: back-fill (learning) and live (judging).
+//! Samples per second through a detector shard: back-fill (learning) and live (judging); series per
+//! second of its snapshot and its restore.
 
 use divan::counter::ItemsCount;
 use nightjar::detect::{Config, Shard};
@@ -7,8 +8,12 @@ use nightjar::model::{Batch, EntityRef, Indicator, Labels, Point, Samples, Serie
 
 const SERIES: usize = 200;
 const STEP_MS: i64 = 15_000;
+/// Steps of five minutes.
+const TWO_WEEKS: i64 = 14 * 24 * 12;
 
 fn main() {
+    let bytes = taught().snapshot().len() / SERIES;
+    println!("all that a shard keeps of a series, in a snapshot: {bytes} bytes");
     divan::main();
 }
 
@@ -48,6 +53,15 @@ fn batches(from: i64, n: i64, step_ms: i64, backfill: bool) -> Vec<Batch> {
         .collect()
 }
 
+/// A shard with two weeks of history.
+fn taught() -> Shard {
+    let mut shard = Shard::new(Config::default());
+    for batch in batches(0, TWO_WEEKS, 300_000, true) {
+        shard.observe(&batch);
+    }
+    shard
+}
+
 #[divan::bench(sample_count = 10)]
 fn learn(bencher: divan::Bencher<'_, '_>) {
     let input = batches(0, 500, 300_000, true);
@@ -63,12 +77,8 @@ fn learn(bencher: divan::Bencher<'_, '_>) {
 
 #[divan::bench(sample_count = 10)]
 fn judge(bencher: divan::Bencher<'_, '_>) {
-    let two_weeks = 14 * 24 * 12;
-    let mut taught = Shard::new(Config::default());
-    for batch in batches(0, two_weeks, 300_000, true) {
-        taught.observe(&batch);
-    }
-    let input = batches(two_weeks * 300_000, 500, STEP_MS, false);
+    let taught = taught();
+    let input = batches(TWO_WEEKS * 300_000, 500, STEP_MS, false);
     bencher.counter(ItemsCount::new(500 * SERIES)).with_inputs(|| taught.clone()).bench_refs(
         |shard| {
             for batch in &input {
@@ -80,9 +90,14 @@ fn judge(bencher: divan::Bencher<'_, '_>) {
 
 #[divan::bench(sample_count = 10)]
 fn snapshot(bencher: divan::Bencher<'_, '_>) {
-    let mut taught = Shard::new(Config::default());
-    for batch in batches(0, 14 * 24 * 12, 300_000, true) {
-        taught.observe(&batch);
-    }
+    let taught = taught();
     bencher.counter(ItemsCount::new(SERIES)).bench_local(|| divan::black_box(taught.snapshot()));
+}
+
+#[divan::bench(sample_count = 10)]
+fn restore(bencher: divan::Bencher<'_, '_>) {
+    let bytes = taught().snapshot();
+    bencher
+        .counter(ItemsCount::new(SERIES))
+        .bench_local(|| divan::black_box(Shard::restore(Config::default(), &bytes)));
 }

@@ -1,5 +1,5 @@
 //! Lines per second of the template miner on one core: messages alone, whole raw lines with their
-//! heads, and JSON lines; all made up.
+//! heads, and JSON lines; all made up. Templates per second of its snapshot and its restore.
 
 use divan::counter::ItemsCount;
 use nightjar::templates::{Folder, Miner, record};
@@ -91,4 +91,30 @@ fn raw_lines(bencher: divan::Bencher<'_, '_>) {
 #[divan::bench(sample_count = 20)]
 fn json_lines(bencher: divan::Bencher<'_, '_>) {
     mine(bencher, json, true);
+}
+
+/// A miner that knows what it needs to know.
+fn taught() -> Miner {
+    let mut miner = Miner::new(CAPACITY);
+    for n in 0..LINES {
+        divan::black_box(miner.learn(raw(n).as_bytes()));
+    }
+    miner
+}
+
+#[divan::bench(sample_count = 20)]
+fn snapshot(bencher: divan::Bencher<'_, '_>) {
+    let miner = taught();
+    bencher
+        .counter(ItemsCount::new(miner.iter().count()))
+        .bench_local(|| divan::black_box(rmp_serde::to_vec(&miner)));
+}
+
+#[divan::bench(sample_count = 20)]
+fn restore(bencher: divan::Bencher<'_, '_>) {
+    let miner = taught();
+    let bytes = rmp_serde::to_vec(&miner).expect("numbers, texts and lists only");
+    bencher
+        .counter(ItemsCount::new(miner.iter().count()))
+        .bench_local(|| divan::black_box(rmp_serde::from_slice::<Miner>(&bytes)));
 }

@@ -63,7 +63,9 @@ impl Spending {
     #[must_use]
     pub fn lines(&self) -> Vec<String> {
         let Self { books, n_told, .. } = self;
-        let days = n_of(self.days.ceil() as u64, "day");
+        let n_days = n_of(self.days.ceil() as u64, "day");
+        let last = if self.days >= KEPT_DAYS as f64 { "the last " } else { "" };
+        let days = format!("{last}{n_days}");
         let mut budget = match self.spent_ratio {
             None => format!("budget     none asked for; {n_told} told in {days}"),
             Some(ratio) => format!(
@@ -80,21 +82,16 @@ impl Spending {
             budget.push_str(&format!("; more on {} of {days}", self.days_above));
         }
         let mut controller = format!(
-            "controller at the end a chance of {} or rarer is told, of {:.0} episodes a day {:.1}",
+            "controller at the end: told at a chance of {} or less, about {:.1} of {:.1} episodes a day",
             chance(books.threshold + books.burst_nats),
-            books.tests_per_day,
-            books.expected_per_day
+            books.expected_per_day,
+            books.tests_per_day
         );
         if self.spent_ratio.is_some() {
-            controller.push_str(&format!(
-                "; it aims at {:.2} times what was asked for",
-                books.correction
-            ));
+            controller.push_str(&format!("; aims at {:.2} times what is asked", books.correction));
             if books.burst_nats > 0.0 {
-                controller.push_str(&format!(
-                    ", and a burst asks for {:.1} times rarer ones",
-                    books.burst_nats.exp()
-                ));
+                let times = books.burst_nats.exp();
+                controller.push_str(&format!(", {times:.1} times rarer during the burst"));
             }
         }
         if let Some(ratio) = books.false_ratio {
@@ -111,7 +108,7 @@ impl Spending {
     fn next_line(&self) -> String {
         let books = &self.books;
         let mut text = format!(
-            "next       one more a day would tell {} or rarer",
+            "next       with one more a day: a chance of {} or less",
             chance(books.next_threshold + books.burst_nats)
         );
         if self.next.is_empty() {

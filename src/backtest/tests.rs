@@ -2,6 +2,7 @@
 
 use super::*;
 
+mod budget;
 mod history;
 mod trees;
 

@@ -95,7 +95,8 @@ pub(super) fn figures_text(f: &Figures) -> Vec<String> {
             incidents.push_str(&format!(", {} not over at the end", f.n_open));
         }
         if f.n_reopened > 0 {
-            incidents.push_str(&format!(", opened again {} times", f.n_reopened));
+            let times = n_of(u64::from(f.n_reopened), "time");
+            incidents.push_str(&format!(", opened again {times}"));
         }
         incidents.push_str(&format!("; {}", lasted_text(&f.incidents_lasted)));
     } else if critical + warning == 0 && info > 0 {

@@ -94,7 +94,10 @@ pub struct Score {
     pub latency_p90_s: Option<f64>,
     /// Faults not found: whose, from, to.
     pub missed: Vec<(String, Time, Time)>,
-    /// Places of the events that overlap none.
+    /// Places of the events that overlap a fault, and of those that overlap none; those of which
+    /// nothing is labelled stand in neither.
+    pub right: Vec<usize>,
+    /// See `right`.
     pub wrong: Vec<usize>,
 }
 
@@ -225,6 +228,7 @@ impl Truth {
             score.n_told += 1;
             if right {
                 score.n_right += 1;
+                score.right.push(place);
             } else {
                 score.wrong.push(place);
             }

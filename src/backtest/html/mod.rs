@@ -88,8 +88,9 @@ fn anomalies(out: &mut String, of: &str, side: &Side) {
                 chart::svg(&chart_of(picture, claim.anomaly.since, claim.told_at), Theme::Light);
             let _ = write!(
                 out,
-                "<figure id=\"a-{}\">{svg}<figcaption>{}</figcaption></figure>",
+                "<figure id=\"a-{}\">{svg}<figcaption><b>{}</b> {}</figcaption></figure>",
                 claim.anomaly.id,
+                claim.anomaly.since.minute_text(),
                 escaped(&claim.anomaly.why)
             );
         }

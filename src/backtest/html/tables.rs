@@ -7,6 +7,7 @@ use super::super::report::{Report, Side, end_of, told};
 use super::super::text::{figures_text, score_text, severity_word};
 use super::super::truth::Score;
 use super::{ROWS, escaped};
+use crate::model::figure::count_text;
 use crate::model::time::duration_text;
 use crate::model::{Incident, Time, figure};
 
@@ -51,7 +52,11 @@ pub(super) fn figures(out: &mut String, report: &Report) {
         let _ = write!(
             out,
             "<td>{} judged, {} late, {} twice at one time, {} ahead of time, {} not finite</td>",
-            c.judged, c.late, c.duplicate, c.future, c.not_finite
+            count_text(c.judged),
+            count_text(c.late),
+            count_text(c.duplicate),
+            count_text(c.future),
+            count_text(c.not_finite)
         );
     }
     out.push_str("</tr></table>");
@@ -92,7 +97,7 @@ pub(super) fn incidents(out: &mut String, of: &str, side: &Side) {
             out,
             "<tr><td class=\"n\">{}</td><td class=\"t\">{}</td><td class=\"n\">{}</td>\
              <td class=\"n\">{}</td><td class=\"{severity}\">{severity}</td><td class=\"w\">{}</td>\
-             <td>{}{rest}</td><td class=\"n\">{}</td></tr>",
+             <td class=\"s\">{}{rest}</td><td class=\"n\">{}</td></tr>",
             incident.number,
             incident.onset_at.minute_text(),
             duration_text(incident.opened_at.ms_since(incident.onset_at)),
@@ -115,8 +120,8 @@ fn lasted(incident: &Incident, until: Time) -> String {
 
 /// All anomalies of a configuration.
 pub(super) fn anomalies(out: &mut String, side: &Side) {
-    let wrong = side.anomalies.as_ref().map(|s| &s.wrong);
-    let head = if wrong.is_some() { "<th>label</th>" } else { "" };
+    let score = side.anomalies.as_ref();
+    let head = if score.is_some() { "<th>label</th>" } else { "" };
     let _ = write!(
         out,
         "<table><tr><th>since</th><th class=\"n\">told after</th><th class=\"n\">lasted</th>\
@@ -129,15 +134,17 @@ pub(super) fn anomalies(out: &mut String, side: &Side) {
         let whose = series.map_or(a.subject.entity().name().to_owned(), |(metric, _)| {
             format!("{} {metric}", a.subject.entity().name())
         });
-        let label = match wrong {
-            Some(wrong) if wrong.contains(&i) => "<td class=\"wrong\">no fault</td>",
-            Some(_) => "<td class=\"right\">fault, or no label</td>",
+        let label = match score {
+            Some(s) if s.wrong.binary_search(&i).is_ok() => "<td class=\"wrong t\">no fault</td>",
+            Some(s) if s.right.binary_search(&i).is_ok() => "<td class=\"right t\">fault</td>",
+            Some(_) => "<td class=\"t\">no label</td>",
             None => "",
         };
         let _ = write!(
             out,
             "<tr><td class=\"t\">{}</td><td class=\"n\">{}</td><td class=\"n\">{}{}</td>\
-             <td>{}</td><td class=\"n\">{}</td><td>{}</td>{label}<td>{}</td></tr>",
+             <td class=\"s\">{}</td><td class=\"n\">{}</td><td class=\"t\">{}</td>{label}\
+             <td>{}</td></tr>",
             a.since.minute_text(),
             duration_text(claim.told_at.ms_since(a.since)),
             if a.until.is_some() { "" } else { "over " },
