@@ -60,7 +60,9 @@ fn main() {
     let rows: f64 = all.iter().map(|c| c.rows).sum();
     println!("observed / nominal onsets of {} series with {rows} quiet rows", all.len());
     print!("{:38}", "");
-    LEVELS.iter().for_each(|level| print!("{level:>18}"));
+    for level in LEVELS {
+        print!("{level:>18}");
+    }
     println!();
     table("all, with 95 % intervals", &all, true);
     if folder.is_none() {

@@ -12,15 +12,15 @@ use nightjar::model::Samples;
 use nightjar::model::time::HOUR_MS;
 
 /// Hours ahead.
-const AHEAD: [usize; 4] = [6, 12, 24, 72];
+const AHEAD: [usize; 3] = [6, 24, 72];
 /// Hours of history before the first look, between looks, and that are looked back at most.
 const HISTORY: usize = 168;
-const EVERY: usize = 12;
+const EVERY: usize = 24;
 const MEMORY: usize = 504;
 /// The interval is from the 5th to the 95th of a hundred.
 const EDGES: [f64; 2] = [0.05, 0.95];
-/// Halvings in the search for a limit of a given chance.
-const HALVINGS: usize = 12;
+/// Halvings in the search for a limit of a given chance: to a hundredth of the range.
+const HALVINGS: usize = 8;
 /// Share of the hours that must have a value.
 const FULL: f64 = 0.9;
 
@@ -153,7 +153,7 @@ fn follow(first: i64, values: &[f64]) -> [Seen; AHEAD.len()] {
 
 /// The limit that is reached with this chance: chances fall as limits rise.
 fn limit_of(wanted: f64, chance: &dyn Fn(f64) -> f64) -> f64 {
-    let (mut low, mut high) = (0.01, 5.0);
+    let (mut low, mut high) = (0.5, 3.0);
     for _ in 0..HALVINGS {
         let mid = f64::midpoint(low, high);
         if chance(mid) > wanted {
