@@ -38,7 +38,7 @@ impl Spending {
     /// The books of the version whose word is told, after `judged` days.
     #[must_use]
     pub fn of(detectors: Detectors, judged: f64) -> Option<Self> {
-        let Detectors { told_by, held_back, report } = detectors;
+        let Detectors { told_by, held_back, report, .. } = detectors;
         let version = report.versions.into_iter().find(|v| v.name == told_by)?;
         let books = version.budget;
         let told = |d: &Day| d.ordinary + d.reserved;

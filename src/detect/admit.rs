@@ -19,6 +19,7 @@ use super::budget::{Near, Offer};
 use super::business::alert_weighed;
 use super::config::Config;
 use super::drift::{Report, Row, Settings, Stage, Tally, Watch};
+use super::pooled::{Pooled, PooledReport};
 use crate::model::alert::{Alert, Anomaly, Subject};
 use crate::model::{AnomalyId, DetectorOrder, EntityRef, Indicator, Series, Severity, Time};
 
@@ -47,6 +48,8 @@ pub struct Detectors {
     pub told_by: String,
     /// The strongest episodes of the last day that were held back, the nearest first.
     pub held_back: Vec<Near>,
+    /// What the ensemble's pool learned from the onsets of all series.
+    pub pooled: PooledReport,
     /// Versions, comparisons and news.
     #[serde(flatten)]
     pub report: Report,
@@ -115,6 +118,9 @@ impl Detectors {
 pub(super) struct Admit {
     watch: Watch,
     asked: BTreeMap<AnomalyId, Asked>,
+    /// What the onsets of all series have taught.
+    #[serde(default)]
+    pooled: Pooled,
 }
 
 /// What was answered to an anomaly that is open, or ended with the newest batch.
@@ -168,6 +174,16 @@ impl Admit {
         self.watch.now() == Time::MIN || self.watch.is_live(ENSEMBLE)
     }
 
+    /// What the onsets of all series have taught.
+    pub(super) fn pooled(&self) -> &Pooled {
+        &self.pooled
+    }
+
+    /// A live row that the ensemble judged, for the pool.
+    pub(super) fn hear(&mut self, entity: &EntityRef, at: Time, row: &Row) {
+        self.pooled.row(entity, at, &row.heard);
+    }
+
     /// Takes in what a live batch showed and called. The order of series in it does not matter.
     pub(super) fn judge(
         &mut self,
@@ -192,6 +208,7 @@ impl Admit {
             self.watch.offer(settings, ENSEMBLE, &offer);
             self.watch.learn(settings, CALLED, (*at, entity, *surprise));
         }
+        self.pooled.close(now, called);
         self.asked.retain(|_, asked| !asked.ended);
         let mut asking: Vec<&Anomaly> = called.iter().filter(|a| asks(a)).collect();
         asking.sort_by_key(|a| (a.at, a.id));
@@ -246,7 +263,12 @@ impl Admit {
     pub(super) fn report(&self, config: &Config) -> Detectors {
         let settings = Settings { budget: &config.budget, drift: &config.drift };
         let held_back = self.watch.budget(CALLED).map(|b| b.next(NEAR)).unwrap_or_default();
-        Detectors { told_by: CALLED.into(), held_back, report: self.watch.report(settings) }
+        Detectors {
+            told_by: CALLED.into(),
+            held_back,
+            pooled: self.pooled.report(config.drift.pool_learns),
+            report: self.watch.report(settings),
+        }
     }
 }
 

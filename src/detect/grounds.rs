@@ -30,9 +30,9 @@ pub(super) struct Surprise {
 }
 
 impl Surprise {
-    /// What the ensemble said of a point of a series that had `n_points` before.
-    pub(super) fn of(verdict: &Verdict, n_points: u32) -> Self {
-        let nats = verdict.onset_nats().unwrap_or(0.0);
+    /// What the ensemble said of a point of a series that had `n_points` before; `nats` is the
+    /// surprise of the onset, 0 where it is none.
+    pub(super) fn of(nats: f32, verdict: &Verdict, n_points: u32) -> Self {
         Self { nats, by_view: verdict.judgement.surprises, n_points }
     }
 

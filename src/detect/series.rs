@@ -16,6 +16,7 @@ use super::forecast::{Expiring, Forecast, Said, is_expiry, limit_of, sentence};
 use super::gap::Rhythm;
 use super::grounds::Surprise;
 use super::peers;
+use super::pooled::Pooled;
 use super::seasonal::Seasonal;
 use super::telling::told;
 use super::usual::Usual;
@@ -190,6 +191,18 @@ impl SeriesState {
         backfill: bool,
         out: &mut Vec<Anomaly>,
     ) -> Taken {
+        self.observe_by(config, &Pooled::default(), point, backfill, out)
+    }
+
+    /// The same with what the onsets of all series have taught.
+    pub(super) fn observe_by(
+        &mut self,
+        config: &Config,
+        pooled: &Pooled,
+        point: Point,
+        backfill: bool,
+        out: &mut Vec<Anomaly>,
+    ) -> Taken {
         if point.at <= self.last {
             return if point.at == self.last { Taken::Duplicate } else { Taken::Late };
         }
@@ -216,7 +229,7 @@ impl SeriesState {
         }
         let expected = self.seasonal.expected(point.at);
         let facts = Facts::new(config, &self.series, expected, backfill).with_bar(self.bar);
-        let surprise = self.surprise(point, step_ms);
+        let surprise = self.surprise(config, pooled, point, step_ms);
         self.last_value = point.value;
         let departing = !backfill && self.judge(&facts, point, &surprise, out);
         self.seasonal.learn(&facts, point, departing);
@@ -234,7 +247,13 @@ impl SeriesState {
 
     /// How surprising a point is. Nothing of a departure that was called is learned: a fault does
     /// not become what is usual.
-    fn surprise(&mut self, point: Point, step_ms: i64) -> Surprise {
+    fn surprise(
+        &mut self,
+        config: &Config,
+        pooled: &Pooled,
+        point: Point,
+        step_ms: i64,
+    ) -> Surprise {
         (self.row, self.row_nats) = (None, 0.0);
         if self.departure.as_ref().is_some_and(|e| e.called) {
             return Surprise::default();
@@ -246,8 +265,11 @@ impl SeriesState {
             return Surprise::default();
         }
         self.row_nats = verdict.told.row_surprise;
+        let heard = pooled.hear(&verdict);
+        let nats = heard.nats(config.drift.pool_learns);
         self.row = Some(Row {
-            onset_surprise: verdict.onset_nats().map(f64::from),
+            heard,
+            onset_surprise: nats.map(f64::from),
             departure: f64::from(verdict.judgement.departure),
             step_ms,
             repeats: point.value == self.last_value,
@@ -255,7 +277,7 @@ impl SeriesState {
         if self.unheeded {
             return Surprise::default();
         }
-        let mut surprise = Surprise::of(&verdict, before);
+        let mut surprise = Surprise::of(nats.unwrap_or(0.0), &verdict, before);
         let fresh = point.at.ms_since(self.onset.0) <= ONSET_MS.max(ONSET_STEPS * self.step_ms);
         if surprise.nats() > 0.0 && (!fresh || surprise.nats() >= self.onset.1) {
             self.onset = (point.at, surprise.nats());

@@ -209,9 +209,12 @@ impl Shard {
                 } else if point.at > now.plus_ms(SKEW_MS) {
                     &mut state.counts.future
                 } else {
-                    match series.observe(&self.config, *point, batch.backfill, &mut out) {
+                    let pooled = state.admit.pooled();
+                    let fill = batch.backfill;
+                    match series.observe_by(&self.config, pooled, *point, fill, &mut out) {
                         Taken::Judged => {
                             if let Some(row) = series.row().filter(|_| !batch.backfill) {
+                                state.admit.hear(&samples.series.entity, point.at, &row);
                                 seen.row(&samples.series, point.at, &row);
                                 state.rollup.hear(now, series);
                             }
@@ -235,9 +238,11 @@ impl Shard {
             for (id, points) in state.reorder.due(now) {
                 let Some(series) = state.series.get_mut(&id) else { continue };
                 for point in points {
-                    let taken = series.observe(&self.config, point, false, &mut out);
+                    let pooled = state.admit.pooled();
+                    let taken = series.observe_by(&self.config, pooled, point, false, &mut out);
                     state.counts.judged += u64::from(taken == Taken::Judged);
                     if let Some(row) = series.row().filter(|_| taken == Taken::Judged) {
+                        state.admit.hear(&series.series.entity, point.at, &row);
                         seen.row(&series.series, point.at, &row);
                         state.rollup.hear(now, series);
                     }

@@ -117,6 +117,7 @@ fn the_order_of_series_in_a_batch_does_not_matter() {
                     departure: digit as f64,
                     step_ms: 60_000,
                     repeats: digit % 2 == 0,
+                    ..Row::default()
                 };
                 seen.row(&series(name, Indicator::Errors), now(minute), &row);
                 if digit == 3 {

@@ -19,11 +19,20 @@ pub struct Config {
     /// Hours on end that it must hold before it comes back.
     #[schemars(range(min = 1))]
     pub promote_after_h: u32,
+    /// Whether chances are told as the onsets of all series have taught, at most a factor of three
+    /// from the built-in default; else what was taught is only compared with it.
+    pub pool_learns: bool,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { demote: true, most_ratio: 3.0, demote_after_h: 6, promote_after_h: 24 }
+        Self {
+            demote: true,
+            most_ratio: 3.0,
+            demote_after_h: 6,
+            promote_after_h: 24,
+            pool_learns: true,
+        }
     }
 }
 

@@ -30,6 +30,7 @@ pub use inputs::Stability;
 pub use report::{News, Report, VersionReport};
 
 use super::budget::{self, Admission, Budget, Lane, Offer};
+use super::pooled::Heard;
 use crate::model::time::HOUR_MS;
 use crate::model::{EntityRef, Time};
 use calibration::{Calibration, Rows};
@@ -62,7 +63,7 @@ pub enum By {
 }
 
 /// A row that a version judged.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Row {
     /// `-ln` of the chance that a row begins such an episode, where this one does.
     pub onset_surprise: Option<f64>,
@@ -72,6 +73,8 @@ pub struct Row {
     pub step_ms: i64,
     /// Whether it repeats that row's value.
     pub repeats: bool,
+    /// What the pool heard of it.
+    pub heard: Heard,
 }
 
 /// Rows on their way to a version: counting needs no look-up.

@@ -48,6 +48,7 @@ impl Site {
                     departure: 1.0,
                     step_ms: 60_000,
                     repeats: false,
+                    ..Row::default()
                 });
             }
             self.watch.absorb(name, &tally);
@@ -159,6 +160,7 @@ proptest! {
                 departure: *surprise,
                 step_ms: *minutes,
                 repeats: *critical,
+                ..Row::default()
             });
             let mut said = Vec::new();
             for site in [&mut one, &mut other] {

@@ -83,8 +83,10 @@ pub struct Class {
 }
 
 impl Class {
-    fn index(self) -> usize {
-        self.kind as usize * Age::COUNT + self.age as usize
+    /// Its number among all classes.
+    #[must_use]
+    pub fn index(self) -> u8 {
+        (self.kind as usize * Age::COUNT + self.age as usize) as u8
     }
 }
 
@@ -221,16 +223,31 @@ impl Pool {
     /// The calibrated surprise, `-ln p`, of a series' own one. It grows without limit.
     #[must_use]
     pub fn surprise(&self, class: Class, own: f32) -> f32 {
-        self.classes[class.index()].surprise(own)
+        self.classes[usize::from(class.index())].surprise(own)
     }
 
     /// Learns a row: its own surprise, or that it was no event.
     pub fn learn(&mut self, class: Class, own: Option<f32>) {
-        let index = class.index();
-        let tail = &mut self.classes[index];
-        tail.block_rows += 1;
-        if let Some(own) = own {
-            tail.block[((own.max(0.0) * PER_NAT) as usize).min(BINS - 1)] += 1;
+        self.absorb(class.index(), 1, own.map(|own| (Self::place(own), 1)));
+    }
+
+    /// The place that a series' own surprise has in the counts.
+    #[must_use]
+    pub fn place(own: f32) -> u8 {
+        ((own.max(0.0) * PER_NAT) as usize).min(BINS - 1) as u8
+    }
+
+    /// Learns so many rows of a class at once, by its number, with the places of the onsets among
+    /// them and how many had each. What does not fill a block waits; the order of what is in one
+    /// block does not matter. Numbers that no class or place has are ignored.
+    pub fn absorb(&mut self, class: u8, rows: u32, onsets: impl IntoIterator<Item = (u8, u32)>) {
+        let index = usize::from(class);
+        let Some(tail) = self.classes.get_mut(index) else { return };
+        tail.block_rows = tail.block_rows.saturating_add(rows);
+        for (place, n) in onsets {
+            if let Some(count) = tail.block.get_mut(usize::from(place)) {
+                *count = count.saturating_add(n);
+            }
         }
         if tail.block_rows >= BLOCK {
             let before = (tail.counts, tail.rows);

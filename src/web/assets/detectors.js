@@ -56,6 +56,14 @@ function standing(version) {
     el("div", { class: "buttons" }, button(version.stage === "live" ? "Move to shadow…" : "Move to live…", () => move(version), { class: "quiet" })));
 }
 
+function pooled(pool) {
+  const rates = pool.rates.filter((r) => r.nominal > 0).map((r) => [level(r.level), times(r.nominal), times(r.before), times(r.after)]);
+  return el("section", { class: "panel wide", id: "pooled" }, el("h2", {}, "Learned from all series ", badge(pool.live ? "told" : "compared", pool.live ? "on" : "")),
+    el("p", {}, pool.text),
+    table("What the pool learned", ["Level", "Nominal", "Observed / nominal by default", "As learned"], rates, "Nothing was learned yet."),
+    el("p", { class: "soft" }, `A chance differs from the built-in default by ${times(pool.most_times)} times at most.`));
+}
+
 function pair(p) {
   const lead = p.second_earlier_min === null ? "" : p.second_earlier_min >= 0
     ? ` In the median ${p.second} was ${times(p.second_earlier_min)} min earlier.` : ` In the median ${p.first} was ${times(-p.second_earlier_min)} min earlier.`;
@@ -72,5 +80,5 @@ export async function page() {
   const news = found.news.map((n) => [minute(n.at), n.text]);
   return { title: "Detectors", nodes: [...budget(found, told), tuning.panel(tunings),
     el("section", { class: "panel wide", id: "detectors" }, el("h1", {}, "Detectors"), table("News of detectors", ["Time (UTC)", "What happened"], news, "No detector was moved, and none drifts.")),
-    ...found.versions.map(standing), ...found.pairs.map(pair)] };
+    ...found.versions.map(standing), pooled(found.pooled), ...found.pairs.map(pair)] };
 }
