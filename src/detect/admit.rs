@@ -208,7 +208,8 @@ impl Admit {
             self.watch.offer(settings, ENSEMBLE, &offer);
             self.watch.learn(settings, CALLED, (*at, entity, *surprise));
         }
-        self.pooled.close(now, called);
+        let critical = |a: &&Anomaly| alert_weighed(config, a).severity == Severity::Critical;
+        self.pooled.close(now, called.iter().filter(critical));
         self.asked.retain(|_, asked| !asked.ended);
         let mut asking: Vec<&Anomaly> = called.iter().filter(|a| asks(a)).collect();
         asking.sort_by_key(|a| (a.at, a.id));

@@ -112,7 +112,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             threshold: 4.0,
-            unusual_p: 0.0015,
+            unusual_p: 0.001,
             usual_per_day: 0.5,
             hold_s: 60,
             clear_s: 120,

@@ -123,7 +123,10 @@ pub(super) fn words(grounds: &Grounds, unit: &str, direction: Direction) -> Stri
     };
     let began = if grounds.p_value < 1.0 {
         let n = rarity(1.0 / grounds.p_value.max(f64::MIN_POSITIVE));
-        format!("By its own past the chance that a quiet point begins like this is 1 in {n}")
+        format!(
+            "By its own past, and by the tails of series like it, the chance that a quiet point \
+             begins like this is 1 in {n}"
+        )
     } else {
         "By its own past nothing rare began; it is told for how far out it is and for how long"
             .to_owned()
@@ -188,7 +191,7 @@ mod tests {
         let band = Band { low: 0.1, mid: 0.2, high: 0.3 };
         let grounds = surprise(12.0).grounds(band).expect("it was judged");
         assert_eq!(grounds.views[0].view, "step");
-        insta::assert_snapshot!(words(&grounds, "s", Direction::High), @"By its own past the chance that a quiet point begins like this is 1 in 160,000: surprised were the views of step; about one in 150 of the 4,608 points known of it is as far from what its time leads to expect. 300 ms or less would not have been flagged.");
+        insta::assert_snapshot!(words(&grounds, "s", Direction::High), @"By its own past, and by the tails of series like it, the chance that a quiet point begins like this is 1 in 160,000: surprised were the views of step; about one in 150 of the 4,608 points known of it is as far from what its time leads to expect. 300 ms or less would not have been flagged.");
         let grounds = surprise(0.0).grounds(band).expect("it was judged");
         insta::assert_snapshot!(words(&grounds, "s", Direction::Both), @"By its own past nothing rare began; it is told for how far out it is and for how long: no view of its own past was surprised; about one in 150 of the 4,608 points known of it is as far from what its time leads to expect. 100 ms to 300 ms would not have been flagged.");
         assert_eq!(Surprise::default().grounds(band), None);

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::ensemble::{Pool, Verdict};
+use super::ensemble::{Age, Pool, Verdict};
 use crate::model::alert::Subject;
 use crate::model::time::{DAY_MS, MINUTE_MS};
 use crate::model::{Anomaly, EntityRef, Time};
@@ -47,10 +47,47 @@ pub(super) struct Pooled {
     n_rows: u64,
     n_onsets: u64,
     n_left_out: u64,
-    /// Rows, and onsets at each level by the default and as learned; fading.
-    counted: f64,
+    /// Rows, and onsets at each level by the default and as learned, by age; fading.
+    counts: [Counts; Age::COUNT],
+}
+
+/// What was counted of series of one age, fading.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+struct Counts {
+    rows: f64,
     before: [f64; LEVELS.len()],
     after: [f64; LEVELS.len()],
+}
+
+impl Counts {
+    fn fade(&mut self, by: f64) {
+        self.rows *= by;
+        for n in self.before.iter_mut().chain(&mut self.after) {
+            *n *= by;
+        }
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.rows += other.rows;
+        for (sum, n) in self.before.iter_mut().zip(other.before) {
+            *sum += n;
+        }
+        for (sum, n) in self.after.iter_mut().zip(other.after) {
+            *sum += n;
+        }
+    }
+
+    fn rates(&self) -> Vec<PooledRate> {
+        LEVELS
+            .into_iter()
+            .zip(self.before.into_iter().zip(self.after))
+            .map(|(level, (before, after))| {
+                let nominal = self.rows * level;
+                let by = |n: f64| if nominal > 0.0 { n / nominal } else { 0.0 };
+                PooledRate { level, nominal, before: by(before), after: by(after) }
+            })
+            .collect()
+    }
 }
 
 /// An onset on its way into the pool.
@@ -84,6 +121,8 @@ pub struct PooledReport {
     pub most_times: f64,
     /// Observed against nominal, by the default and as learned.
     pub rates: Vec<PooledRate>,
+    /// The same by the age of series: fewer than 1,500 points known, fewer than 6,000, more.
+    pub by_age: Vec<Vec<PooledRate>>,
 }
 
 /// Onsets at one level within the last days, without those of called departures.
@@ -152,8 +191,8 @@ impl Pooled {
 
     /// A batch is over: what was called leaves its entity out, and what has waited is taught when
     /// a boundary was passed.
-    pub(super) fn close(&mut self, now: Time, called: &[Anomaly]) {
-        for anomaly in called {
+    pub(super) fn close<'a>(&mut self, now: Time, faults: impl IntoIterator<Item = &'a Anomaly>) {
+        for anomaly in faults {
             let Subject::Series { series } = &anomaly.subject else { continue };
             let until = anomaly.until.unwrap_or(anomaly.at).plus_ms(AROUND_MS);
             let hot = self.hot.entry(series.entity.clone()).or_insert(until);
@@ -180,9 +219,8 @@ impl Pooled {
         self.taught = boundary;
         self.hot.retain(|_, until| *until > boundary);
         let fade = (-days / MEMORY_DAYS).exp();
-        self.counted *= fade;
-        for n in self.before.iter_mut().chain(&mut self.after) {
-            *n *= fade;
+        for counts in &mut self.counts {
+            counts.fade(fade);
         }
         let ripe = boundary.plus_ms(-WAIT_MS);
         let mut onsets: BTreeMap<u8, BTreeMap<u8, u32>> = BTreeMap::new();
@@ -191,12 +229,13 @@ impl Pooled {
                 let (onset, n) = entry.remove_entry();
                 *onsets.entry(onset.class).or_default().entry(onset.place).or_default() += n;
                 self.n_onsets += u64::from(n);
-                for (level, (before, after)) in
-                    self.before.iter_mut().zip(&mut self.after).enumerate()
-                {
-                    let counts = |levels: u8| f64::from(u32::from(usize::from(levels) > level) * n);
-                    *before += counts(onset.before);
-                    *after += counts(onset.after);
+                let counts = &mut self.counts[age_of(onset.class)];
+                let (before, after) = (usize::from(onset.before), usize::from(onset.after));
+                for count in &mut counts.before[..before.min(LEVELS.len())] {
+                    *count += f64::from(n);
+                }
+                for count in &mut counts.after[..after.min(LEVELS.len())] {
+                    *count += f64::from(n);
                 }
             }
         }
@@ -208,7 +247,7 @@ impl Pooled {
         let pool = self.pool.get_or_insert_with(|| Box::new(Pool::onsets()));
         for (class, n) in rows {
             self.n_rows += u64::from(n);
-            self.counted += f64::from(n);
+            self.counts[age_of(class)].rows += f64::from(n);
             let places = onsets.remove(&class).unwrap_or_default();
             pool.absorb(class, n, places);
         }
@@ -220,15 +259,11 @@ impl Pooled {
 
     /// What was learned; `live` says whether it is told.
     pub(super) fn report(&self, live: bool) -> PooledReport {
-        let rates: Vec<PooledRate> = LEVELS
-            .into_iter()
-            .zip(self.before.iter().zip(self.after))
-            .map(|(level, (before, after))| {
-                let nominal = self.counted * level;
-                let by = |n: f64| if nominal > 0.0 { n / nominal } else { 0.0 };
-                PooledRate { level, nominal, before: by(*before), after: by(after) }
-            })
-            .collect();
+        let mut all = Counts::default();
+        for counts in &self.counts {
+            all.add(counts);
+        }
+        let rates = all.rates();
         let told =
             if live { "What it learned is told" } else { "What it learned is compared only" };
         let text = match rates.iter().rfind(|r| r.nominal >= LEAST_NOMINAL) {
@@ -252,8 +287,14 @@ impl Pooled {
             n_left_out: self.n_left_out,
             most_times: f64::from(MOST_TIMES),
             rates,
+            by_age: self.counts.iter().map(Counts::rates).collect(),
         }
     }
+}
+
+/// The age of a class, by their numbers.
+fn age_of(class: u8) -> usize {
+    usize::from(class) % Age::COUNT
 }
 
 /// How many of the levels a surprise is beyond.
@@ -261,3 +302,6 @@ fn beyond(nats: f32) -> u8 {
     let nats = f64::from(nats);
     LEVELS.iter().filter(|level| nats >= -level.ln()).count() as u8
 }
+
+#[cfg(test)]
+mod tests;

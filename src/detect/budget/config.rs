@@ -15,11 +15,15 @@ pub struct Config {
     pub most_p: f64,
     /// A critical episode at most this likely is always told of, whatever was spent.
     pub strong_p: f64,
+    /// What of an hour's episodes in the reserved lane the days around pay for, as a share of the
+    /// day's budget (at least one episode): 0 lets outages cost the budget nothing, 1 lets one hour
+    /// of an outage use up a day.
+    pub reserved_share: f64,
 }
 
 impl Default for Config {
     fn default() -> Self {
-        Self { anomalies_per_day: 10.0, most_p: 1e-3, strong_p: 1e-8 }
+        Self { anomalies_per_day: 10.0, most_p: 1e-3, strong_p: 1e-8, reserved_share: 0.25 }
     }
 }
 
@@ -43,6 +47,10 @@ impl Config {
         if !(self.strong_p > 0.0 && self.strong_p <= self.most_p) {
             let text = format!("expected a chance above 0 and up to most_p, {}", self.most_p);
             return Some(("strong_p", text));
+        }
+        if !(0.0..=1.0).contains(&self.reserved_share) {
+            let text = "expected a share of the day's budget from 0 to 1";
+            return Some(("reserved_share", text.into()));
         }
         None
     }

@@ -45,6 +45,8 @@ const REFRESH_MS: i64 = 5 * MINUTE_MS;
 const GAP_MS: i64 = 2 * HOUR_MS;
 /// Days in which what is known of the pool fades to 1/e.
 const MEMORY_DAYS: f64 = 4.0;
+/// Days in which what false ones are estimated by does.
+const LATELY_DAYS: f64 = 0.5;
 /// Days in which what was told of an entity fades to 1/e.
 const ENTITY_DAYS: f64 = 1.0;
 /// The pool needs this much event time (days) before a rate is more than a guess.
@@ -62,7 +64,8 @@ pub struct Offer<'a> {
     pub entity: &'a EntityRef,
     /// What departs, for people: the metric's name.
     pub what: &'a str,
-    /// `-ln` of the chance that a point of a quiet series begins such an episode.
+    /// `-ln` of the chance that a point of a quiet series begins such an episode; for a departure
+    /// that was called its size and length are weighed in too.
     pub surprise: f64,
     /// Whether it would be critical; then it passes if it is strong enough (`strong_p`).
     pub critical: bool,
@@ -116,10 +119,14 @@ pub struct Budget {
     control: Control,
     fdr: Fdr,
     ledger: Ledger,
-    /// The rate aimed at as a surprise, and the ordinary episodes' tail, as last computed.
+    /// The rate aimed at as a surprise, and the ordinary episodes' tail of late, as last computed.
     threshold: f64,
     null: Option<Tail>,
     entities: BTreeMap<EntityRef, Standing>,
+    /// The pool of about a day: what false ones are estimated by, so that a site that changes fast
+    /// is not held against what it was.
+    #[serde(default)]
+    lately: Pool,
 }
 
 /// What is known of one entity.
@@ -227,9 +234,11 @@ impl Budget {
         if surprise > test.surprise {
             if test.surprise >= 0.0 {
                 self.pool.unlearn(test.surprise, test.weight);
+                self.lately.unlearn(test.surprise, test.weight);
             }
             (test.surprise, test.weight) = (surprise, weight);
             self.pool.learn(surprise, weight);
+            self.lately.learn(surprise, weight);
         }
     }
 
@@ -261,6 +270,7 @@ impl Budget {
         let days = passed as f64 / DAY_MS as f64;
         let fade = (-heard / MEMORY_DAYS).exp();
         self.pool.fade(fade);
+        self.lately.fade((-heard / LATELY_DAYS).exp());
         self.fdr.fade(fade);
         self.heard_days = self.heard_days * fade + heard;
         let entity_fade = (-days / ENTITY_DAYS).exp();
@@ -271,7 +281,8 @@ impl Budget {
         if config.is_on() {
             let asked = config.anomalies_per_day;
             // An outage is counted, and yet it is not paid for by all other days.
-            let counted = self.n_ordinary + self.n_reserved.min((asked / 4.0).max(1.0));
+            let counted =
+                self.n_ordinary + self.n_reserved.min((config.reserved_share * asked).max(1.0));
             let floored = self.threshold <= config.least();
             self.control.step(asked, heard, counted, floored);
         }
@@ -281,13 +292,13 @@ impl Budget {
 
     /// Ends the tests whose time is over, in the order of entities.
     fn close_tests(&mut self) {
-        let null = self.null.unwrap_or_else(|| self.pool.null());
+        let null = self.null.unwrap_or_else(|| self.lately.null());
         for standing in self.entities.values_mut() {
             if standing.test.as_ref().is_some_and(|t| self.now.ms_since(t.since) >= TEST_MS)
                 && let Some(test) = standing.test.take()
             {
-                let p = self.pool.p(test.surprise, &null);
-                self.fdr.test(p, self.pool.p(test.threshold, &null), test.told);
+                let p = self.lately.p(test.surprise, &null);
+                self.fdr.test(p, self.lately.p(test.threshold, &null), test.told);
             }
             let over = standing.told_since.is_some_and(|since| {
                 self.now.ms_since(standing.told_at) >= GOES_ON_MS
@@ -302,7 +313,7 @@ impl Budget {
     /// Computes the threshold anew.
     fn refresh(&mut self, config: &Config) {
         (self.refreshed_at, self.refreshed_n) = (self.now, self.pool.n());
-        self.null = Some(self.pool.null());
+        self.null = Some(self.lately.null());
         self.threshold = if config.is_on() {
             self.needed_for(config, self.control.aim(config.anomalies_per_day))
         } else {
@@ -379,22 +390,28 @@ fn why(config: &Config, surprise: f64, needed: f64, lane: Lane, within_day: f64)
     let asked = config.anomalies_per_day;
     match lane {
         Lane::Ordinary if !config.is_on() => {
-            format!("A chance of {has}; without a budget all below {needs} is told.")
+            format!("Weighed like a chance of {has}; without a budget all below {needs} is told.")
         }
         Lane::Ordinary => {
-            format!("A chance of {has}; about {asked} a day are told at {needs} or rarer.")
+            format!(
+                "Weighed like a chance of {has}; about {asked} a day are told at {needs} or rarer."
+            )
         }
         Lane::Reserved => format!(
-            "A chance of {has} and critical: told in the reserved lane, though {within_day} were \
+            "Weighed like a chance of {has} and critical: told in the reserved lane, though {within_day} were \
              told within a day and {needs} is needed for about {asked} a day."
         ),
-        Lane::Joined => format!("A chance of {has}; it joins what is told of the entity already."),
+        Lane::Joined => {
+            format!("Weighed like a chance of {has}; it joins what is told of the entity already.")
+        }
         Lane::Held => format!(
-            "Held back: a chance of {has}; {needs} or rarer is needed for about {asked} a day, and \
+            "Held back: weighed like a chance of {has}; {needs} or rarer is needed for about {asked} a day, and \
              {within_day} were told within a day."
         ),
         Lane::Usual => {
-            format!("A chance of {has}: such things happen to quiet series; {needs} is needed.")
+            format!(
+                "Weighed like a chance of {has}: such things happen to quiet series; {needs} is needed."
+            )
         }
     }
 }

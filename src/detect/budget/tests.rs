@@ -56,7 +56,7 @@ fn a_site_that_shows_little_is_told_all_that_is_rare_and_no_more() {
     }
     let answer = budget.offer(&config, &offer(&all[0], at(240 * 60), 9.0, false));
     assert_eq!(answer.lane, Lane::Ordinary, "{}", answer.why);
-    insta::assert_snapshot!(answer.why, @"A chance of 1.2e-4; about 10 a day are told at 1.0e-3 or rarer.");
+    insta::assert_snapshot!(answer.why, @"Weighed like a chance of 1.2e-4; about 10 a day are told at 1.0e-3 or rarer.");
 }
 
 #[test]
@@ -218,4 +218,41 @@ fn what_nobody_asks_to_tell_says_what_is_ordinary() {
     // 1,440 tests a day, of which 30 at most are aimed at where nothing is told.
     assert!((8.0..9.5).contains(&spent.threshold), "{}", spent.threshold);
     assert!((1_200.0..1_500.0).contains(&spent.tests_per_day), "{}", spent.tests_per_day);
+}
+
+#[test]
+fn the_estimate_follows_a_site_that_changes() {
+    // From the eighth day on the tails are heavier: without any fault all that is told is false.
+    let config = Config::default();
+    let (mut budget, all, mut random) = (Budget::default(), entities(2_000), Draws::new(5));
+    for minute in 0..11 * 24 * 60 {
+        let scale = if minute < 8 * 24 * 60 { 1.0 } else { 1.4 };
+        for _ in 0..4 {
+            let entity = &all[(random.uniform() * 2_000.0) as usize];
+            let surprise = 4.6 + scale * random.exponential();
+            budget.offer(&config, &offer(entity, at(minute), surprise, false));
+        }
+    }
+    let ratio = budget.spent(&config).false_ratio.expect("something was told");
+    assert!(ratio > 0.6, "{ratio}");
+}
+
+#[test]
+fn what_an_outage_costs_other_days_is_a_share_of_the_budget() {
+    // Forty critical entities within an hour; then what the controller aims at.
+    let aim = |reserved_share: f64| {
+        let config = Config { reserved_share, ..Config::default() };
+        assert_eq!(config.mistake(), None);
+        let (mut budget, all) = (Budget::default(), entities(40));
+        budget.tick(&config, at(0));
+        for entity in &all {
+            budget.offer(&config, &offer(entity, at(1), 40.0, true));
+        }
+        budget.tick(&config, at(61));
+        budget.spent(&config).correction
+    };
+    let (nothing, some, all) = (aim(0.0), aim(0.25), aim(1.0));
+    assert!(nothing > some && some > all && all >= 0.5, "{nothing} {some} {all}");
+    let config = Config { reserved_share: 1.5, ..Config::default() };
+    assert_eq!(config.mistake().map(|(key, _)| key), Some("reserved_share"));
 }
