@@ -1,5 +1,7 @@
 //! All that is kept of one series: its views, its running episodes, and when it last spoke.
 
+mod surprise;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::alert::{Anomaly, Band};
@@ -22,13 +24,7 @@ use super::telling::told;
 use super::usual::Usual;
 use super::view::{Detector, Facts, fuse};
 use super::window::{Fences, Rolling, Zscore};
-
-/// Points of a series before its past says how surprising a point is: two and a half hours at 15 s,
-/// three and a half days of history at 5 min.
-const KNOWN_POINTS: u32 = 1_000;
-/// What leaves its band this soon (ms, or in usual steps) after an onset belongs to it.
-const ONSET_MS: i64 = 120_000;
-const ONSET_STEPS: i64 = 4;
+use surprise::KNOWN_POINTS;
 
 /// State of one series.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -243,48 +239,6 @@ impl SeriesState {
         self.beside.learn(&facts, point, departing, self.step_ms);
         self.look_ahead(&facts, point, out);
         Taken::Judged
-    }
-
-    /// How surprising a point is. Nothing of a departure that was called is learned: a fault does
-    /// not become what is usual.
-    fn surprise(
-        &mut self,
-        config: &Config,
-        pooled: &Pooled,
-        point: Point,
-        step_ms: i64,
-    ) -> Surprise {
-        (self.row, self.row_nats) = (None, 0.0);
-        if self.departure.as_ref().is_some_and(|e| e.called) {
-            return Surprise::default();
-        }
-        let verdict = self.ensemble.push(point.at.ms(), &[point.value]).unwrap_or_default();
-        let before = self.n_known;
-        self.n_known = before.saturating_add(1);
-        if before < KNOWN_POINTS {
-            return Surprise::default();
-        }
-        self.row_nats = verdict.told.row_surprise;
-        let heard = pooled.hear(&verdict);
-        let nats = heard.nats(config.drift.pool_learns);
-        self.row = Some(Row {
-            heard,
-            onset_surprise: nats.map(f64::from),
-            departure: f64::from(verdict.judgement.departure),
-            step_ms,
-            repeats: point.value == self.last_value,
-        });
-        if self.unheeded {
-            return Surprise::default();
-        }
-        let mut surprise = Surprise::of(nats.unwrap_or(0.0), &verdict, before);
-        let fresh = point.at.ms_since(self.onset.0) <= ONSET_MS.max(ONSET_STEPS * self.step_ms);
-        if surprise.nats() > 0.0 && (!fresh || surprise.nats() >= self.onset.1) {
-            self.onset = (point.at, surprise.nats());
-        } else if fresh {
-            surprise.follows(self.onset.1);
-        }
-        surprise
     }
 
     /// Runs the views on a live point and moves the episodes on; says whether the point departs.
