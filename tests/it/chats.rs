@@ -22,16 +22,10 @@ struct Both {
     bot: Bot,
 }
 
-async fn both() -> Both {
-    both_as("responder", "").await
-}
-
-/// With a role for everybody and more settings.
-async fn both_as(role: &str, more: &str) -> Both {
-    install_tls();
-    let (slack, discord) = (slack::Fake::start().await, discord::Fake::start().await);
-    let settings = format!(
-        "{more}[[chat.slack]]\nbot_token = {:?}\napp_token = {:?}\napi_url = {:?}\n\
+/// Both chats as settings, with a role for everybody.
+pub(crate) fn settings(slack: &slack::Fake, discord: &discord::Fake, role: &str) -> String {
+    format!(
+        "[[chat.slack]]\nbot_token = {:?}\napp_token = {:?}\napi_url = {:?}\n\
          channel = \"#incidents\"\nrole = {role:?}\n\
          [[chat.discord]]\ntoken = {:?}\nguilds = [\"{}\"]\napi_url = {:?}\nchannel = \"{}\"\n\
          role = {role:?}\n",
@@ -42,7 +36,18 @@ async fn both_as(role: &str, more: &str) -> Both {
         discord::GUILD,
         discord.base(),
         discord::TEXT,
-    );
+    )
+}
+
+async fn both() -> Both {
+    both_as("responder", "").await
+}
+
+/// With a role for everybody and more settings.
+async fn both_as(role: &str, more: &str) -> Both {
+    install_tls();
+    let (slack, discord) = (slack::Fake::start().await, discord::Fake::start().await);
+    let settings = format!("{more}{}", settings(&slack, &discord, role));
     let bot = Bot::on(free_port(), &settings).await;
     Both { slack, discord, bot }
 }

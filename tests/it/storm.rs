@@ -13,7 +13,7 @@ use sha2::Digest as _;
 
 use crate::bot::Bot;
 use crate::support::{eventually, free_port, install_tls};
-use crate::{discord_fake as discord, slack_fake as slack};
+use crate::{chats, discord_fake as discord, slack_fake as slack};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long whoever must act may be kept waiting.
@@ -38,19 +38,9 @@ async fn world() -> World {
     // Slack takes its time to say who somebody is.
     slack.look().slow.insert("users.info", Duration::from_millis(1_200));
     let settings = format!(
-        "[correlate]\ngroup_wait_s = 1\n\
-         [[chat.slack]]\nbot_token = {:?}\napp_token = {:?}\napi_url = {:?}\n\
-         channel = \"#incidents\"\nrole = \"responder\"\n\
-         [[chat.discord]]\ntoken = {:?}\nguilds = [\"{}\"]\napi_url = {:?}\nchannel = \"{}\"\n\
-         role = \"responder\"\n\
+        "[correlate]\ngroup_wait_s = 1\n{}\
          [runbooks.settings]\nadmin_url = \"http://127.0.0.1:9/admin\"\n",
-        slack::BOT_TOKEN,
-        slack::APP_TOKEN,
-        slack.api(),
-        discord::TOKEN,
-        discord::GUILD,
-        discord.base(),
-        discord::TEXT,
+        chats::settings(&slack, &discord, "responder")
     );
     let bot = Bot::on(free_port(), &settings).await;
     eventually("connections", PATIENCE, async || slack.n_sockets() == 2).await;
