@@ -212,3 +212,21 @@ async fn a_secret_pasted_into_a_note_or_a_reason_is_not_kept() {
     let kept = format!("{:?}{:?}", world.timeline(incident.id).await, world.audit().await);
     assert!(kept.contains("tried it") && !kept.contains("not-a-real"), "{kept}");
 }
+
+#[tokio::test]
+async fn what_ended_by_itself_can_still_be_judged_once_and_stays_over() {
+    let world = World::new();
+    let incident = world.incident(1, IncidentState::Resolved, 1).await;
+    assert_eq!(incident.closed_by, None);
+    let (bea, viewer) = (person("bea", Role::Responder), person("vic", Role::Viewer));
+    assert!(world.desk.not_an_incident(&viewer, incident.id, "").await.is_err());
+    let judged = world.desk.not_an_incident(&bea, incident.id, "a batch job").await;
+    let judged = judged.expect("she may");
+    assert_eq!(judged.state, IncidentState::Resolved);
+    assert_eq!(judged.category.as_deref(), Some("not_an_incident"));
+    assert_eq!((judged.closed_by, judged.resolved_at), (Some(bea.clone()), incident.resolved_at));
+    let story = format!("{:?}", world.timeline(incident.id).await);
+    assert!(story.contains("bea says what it was: not an incident. a batch job"), "{story}");
+    // What a person said stands until it is opened again.
+    assert!(world.desk.resolve(&bea, incident.id, "").await.is_err());
+}

@@ -42,7 +42,7 @@ pub struct Case {
     pub onset_at: Time,
     /// When it ended, or was last heard of.
     pub end_at: Time,
-    /// When it was judged.
+    /// When it ended, which is when most are judged.
     pub judged_at: Time,
     /// What was said.
     pub judgement: Judgement,
@@ -96,7 +96,7 @@ pub(super) fn cases(rows: &Rows<'_>, since: Time) -> Result<Vec<Case>, Fault> {
             title: incident.title,
             onset_at: incident.onset_at,
             end_at: incident.resolved_at.unwrap_or(incident.updated_at),
-            judged_at: incident.updated_at,
+            judged_at: incident.resolved_at.unwrap_or(incident.updated_at),
             judgement,
             entities: incident.entities,
             told,

@@ -5,8 +5,8 @@
 //!
 //! 1. A judgement is an incident that somebody called none, or confirmed: resolved as fixed or as
 //!    caused elsewhere, opened by hand, or helped by a fix. It speaks for a scope: the narrowest
-//!    that holds all series of one entity that told it. It counts once: not again after a change of
-//!    the same scope was decided.
+//!    that holds all series of one entity that told it. It counts once: not again after somebody
+//!    decided on a change of that scope that it spoke for.
 //! 2. At least `judgements` of them must speak for the same change: dismissed ones for a higher bar,
 //!    confirmed ones that our series did not tell, though others did, for a lower one.
 //! 3. The rungs of [`RUNGS`] are tried on the stored points, from the nearest on and at most twice

@@ -54,14 +54,14 @@ pub struct Candidate {
 }
 
 /// All changes that at least `least` judgements since `since` speak for, the narrowest of an entity
-/// first. `decided` says when a change of a scope, or of one that overlaps it, was last decided:
-/// judgements count from then on.
+/// first. `counted` says whether an incident has spoken already for a change of the scope, or of one
+/// that overlaps it, on which a person decided.
 #[must_use]
 pub fn candidates(
     cases: &[Case],
     least: usize,
     since: Time,
-    decided: impl Fn(&BarScope) -> Time,
+    counted: impl Fn(&BarScope, IncidentId) -> bool,
 ) -> Vec<Candidate> {
     let votes: Vec<(&Case, Way, BarScope)> = cases
         .iter()
@@ -71,10 +71,9 @@ pub fn candidates(
     let scopes: BTreeSet<(Way, &BarScope)> = votes.iter().map(|(_, w, s)| (*w, s)).collect();
     let mut found = Vec::new();
     for (way, scope) in scopes {
-        let from = decided(scope);
         let speaking: BTreeMap<IncidentId, Time> = votes
             .iter()
-            .filter(|(c, w, s)| *w == way && scope.contains(s) && c.judged_at > from)
+            .filter(|(c, w, s)| *w == way && scope.contains(s) && !counted(scope, c.incident))
             .map(|(c, ..)| (c.incident, c.judged_at))
             .collect();
         if speaking.len() >= least.max(2) {

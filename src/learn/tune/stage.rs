@@ -14,8 +14,8 @@ use crate::detect::{Bars, SharedShard};
 use crate::learn::Config;
 use crate::model::time::{DAY_MS, HOUR_MS};
 use crate::model::{
-    Actor, BarOrder, BarScope, EntityRef, Fault, Samples, SharedClock, Time, Tuning, TuningId,
-    TuningState,
+    Actor, BarOrder, BarScope, EntityRef, Fault, IncidentId, Samples, SharedClock, Time, Tuning,
+    TuningId, TuningState,
 };
 use crate::stage::Stage;
 use crate::store::{Filter, Rows, SeriesFilter, Store, Tx};
@@ -62,7 +62,7 @@ impl Tune {
         let read = move |r: &Rows<'_>| Ok((cases(r, since)?, r.list::<Tuning>(&Filter::all())?));
         let (cases, known) = self.store.read(read).await?;
         let least = self.config.judgements as usize;
-        let found = candidates(&cases, least, since, |scope| decided(&known, scope));
+        let found = candidates(&cases, least, since, |scope, id| counted(&known, scope, id));
         let mut bars = Bars::default();
         for bar in self.shard.bars() {
             bars.obey(&standing(bar.scope, bar.factor), Time::MIN);
@@ -236,19 +236,14 @@ fn keep(tx: &Tx<'_>, tuning: &Tuning, now: Time) -> Result<(), Fault> {
     Ok(())
 }
 
-/// When a change of the scope, or of one that overlaps it, was last decided.
-fn decided(known: &[Tuning], scope: &BarScope) -> Time {
-    let overlaps = |t: &&Tuning| t.scope.contains(scope) || scope.contains(&t.scope);
+/// Whether an incident has spoken for a change of the scope, or of one that overlaps it, on which a
+/// person decided.
+fn counted(known: &[Tuning], scope: &BarScope, incident: IncidentId) -> bool {
     known
         .iter()
-        .filter(overlaps)
-        .flat_map(|t| {
-            let lapsed = t.until.filter(|_| t.state == TuningState::Lapsed);
-            let deeds = [&t.decided, &t.taken_back].map(|d| d.as_ref().map(|d| d.at));
-            deeds.into_iter().chain([lapsed]).flatten()
-        })
-        .max()
-        .unwrap_or(Time::MIN)
+        .filter(|t| t.decided.is_some())
+        .filter(|t| t.scope.contains(scope) || scope.contains(&t.scope))
+        .any(|t| t.judged.contains(&incident))
 }
 
 fn id_of(candidate: &Candidate, from: f64) -> TuningId {
