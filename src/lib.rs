@@ -9,8 +9,8 @@
 //! anybody wants there; [`approve`] offers actions from [`runbook`]s and makes, after
 //! people's decisions ([`command`]), the one [`approve::ApprovedAction`] that [`remediate`] carries
 //! out and measures; [`learn`] lets what was measured order the next suggestions and proposes what
-//! judgements of incidents say of detection, and [`impact`] says which business and cost series followed. [`assist`]
-//! answers questions through read-only doors. What people say, press and send comes from every
+//! judgements of incidents say of detection, and [`impact`] says which business and cost series
+//! followed. [`assist`] answers questions through read-only doors. What people say, press and send comes from every
 //! platform through one counter in [`command`] and is handled once. [`web`] has the front doors, the
 //! API and the console; [`app`] puts it all together; [`demo`] is a shop to try it on.
 //!
