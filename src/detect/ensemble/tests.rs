@@ -1,5 +1,8 @@
 //! The detector as a whole: what it finds, and what it survives.
 
+mod parts;
+mod promises;
+
 use super::entity::Entity;
 
 /// Deterministic noise between −0.5 and 0.5 (xorshift64, Marsaglia 2003).
