@@ -137,9 +137,10 @@ pub struct Grounds {
 /// How surprised one view was.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ViewSurprise {
-    /// Which: `value`, `step`, `short mean`, `variance`, `coarse shape`, …
+    /// Which: `value`, `step`, `trend`, `unrest`, `standstill`, `season`, …
     pub view: String,
-    /// Chance of what it saw, 0 to 1.
+    /// Chance of what it saw, 0 to 1: at most that, where the view knows only how much less likely it
+    /// was than the likeliest.
     pub p_value: f64,
 }
 
