@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::input::{Input, LogSign, Past, Proofs};
-use super::{calls, lines, past, signals};
+use super::{calls, lines, past, signals, weighed};
 use crate::detect::SharedShard;
 use crate::model::diagnosis::{Finding, Similar};
 use crate::model::time::{HOUR_MS, MINUTE_MS};
@@ -88,6 +88,7 @@ pub(super) fn gather(
     gaps.extend(missing(rows, &alerts, &graph, first, now)?);
     gaps.truncate(MOST_GAPS);
     let measured = measured(rows, &graph, &suspects)?;
+    let weighed = weighed::read(rows, (&incident, &alerts, &graph), &suspects, first, now)?;
     let input = Input {
         incident,
         alerts,
@@ -96,6 +97,7 @@ pub(super) fn gather(
         onsets,
         logs,
         calls,
+        weighed,
         similar: earlier,
         measured,
         proofs,

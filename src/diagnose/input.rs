@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::calls::CallsByEdge;
+use super::weighed::Standings;
 use crate::model::{
     Alert, Change, ChangeId, EntityRef, EvidenceId, Graph, Hypothesis, Incident, IncidentId, Time,
 };
@@ -27,6 +28,8 @@ pub struct Input {
     pub logs: BTreeMap<EntityRef, Vec<LogSign>>,
     /// What became of calls along the edges of the graph, where spans tell.
     pub calls: CallsByEdge,
+    /// What the telemetry around the onset says of each entity.
+    pub weighed: Standings,
     /// Earlier incidents that look alike, most alike first.
     pub similar: Vec<Past>,
     /// Entities of which any signal is stored.

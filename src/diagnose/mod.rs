@@ -3,7 +3,8 @@
 //!
 //! Hears `Incident`, `Change` and sweeps; publishes `Diagnosis`. Guarantees: the ranking is pure
 //! and deterministic (the same input gives the same order and figures); every hypothesis' score
-//! splits into parts; what could not be read is a gap. Each revision is written with its evidence
+//! splits into parts; the telemetry around an onset is weighed by [`weigh`](mod@weigh), here and for
+//! recorded cases ([`case`]); what could not be read is a gap. Each revision is written with its evidence
 //! in one transaction.
 
 mod calls;
@@ -21,9 +22,11 @@ mod symptom;
 #[cfg(test)]
 mod tests;
 pub mod weigh;
+mod weighed;
 mod words;
 
 pub use calls::{Calls, CallsByEdge};
 pub use input::{Input, LogSign, Onset, Past, Proofs, Ranked};
 pub use rank::rank;
 pub use stage::Diagnose;
+pub use weighed::{Standing, Standings};

@@ -14,6 +14,7 @@
 //! | `graph` | −1.0 when the calls of all its callers in trouble take no longer than before | |
 //! | `logs` | +0.7 for a new or bursting error template near its onset, +0.5 for a warning | |
 //! | `similar` | up to +0.8 when it was the cause of an incident that looks alike | |
+//! | `telemetry` | up to +1.0 by the chance that the telemetry around the onset gives it ([`super::weigh`]), a fifth of that when a node below it is in trouble | |
 //! | `severity` | up to +0.5 by the greatest score, on a logarithmic scale | |
 //!
 //! `unknown` scores 1.5: a candidate with nothing but an early alert does not beat it by much. The
@@ -41,6 +42,10 @@ const LATE_MS: i64 = 3 * MINUTE_MS;
 const CLOCKS_MS: i64 = MINUTE_MS;
 /// Weight of a change made right before the onset.
 const CHANGE: f64 = 2.2;
+/// Weight of the chance that the telemetry gives.
+const TELEMETRY: f64 = 1.0;
+/// Share of it for what runs on a node in trouble: the node accounts for it as well.
+const ON_NODE: f64 = 0.2;
 /// A change that weighs less than this (13 minutes before) is too old to turn the direction of a
 /// fault.
 const CHANGED: f64 = 1.2;
@@ -219,6 +224,7 @@ fn judge<'a>(
             parts.push(part("severity", weight, why, signals(entity)));
         }
     }
+    parts.extend(telemetry(input, scene, entity, signals(entity)));
     parts.extend(similar(input, entity));
     let mut explains: Vec<(EntityRef, f64)> = explained.into_iter().collect();
     explains.sort_by(|a, b| b.1.total_cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
@@ -323,6 +329,22 @@ fn logs(input: &Input, entity: &EntityRef, trouble: &Trouble<'_>) -> Option<Scor
     let alert = trouble.alerts.iter().find(|a| is_log(a))?;
     let why = format!("its log has a new or bursting error: {}", alert.labels.get("template")?);
     Some(part("logs", 0.7, why, Vec::new()))
+}
+
+/// What its series and spans say, weighed with those of everybody near.
+fn telemetry(
+    input: &Input,
+    scene: &Scene<'_>,
+    entity: &EntityRef,
+    proofs: Vec<EvidenceId>,
+) -> Option<ScorePart> {
+    let standing = input.weighed.get(entity)?;
+    let below = input.graph.dependencies(entity);
+    let shares = below.filter(|(e, _)| e.is_host()).any(|(e, _)| scene.troubles.contains_key(e));
+    let weight = TELEMETRY * standing.chance * if shares { ON_NODE } else { 1.0 };
+    let why =
+        format!("its telemetry alone makes it {:.0} %: {}", standing.chance * 100.0, standing.why);
+    Some(part("telemetry", weight, why, proofs))
 }
 
 /// Earlier incidents with their cause here. A cause that a fix proved counts fully.

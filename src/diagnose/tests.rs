@@ -132,6 +132,7 @@ fn input(graph: Graph, alerts: Vec<Alert>, changes: Vec<Change>) -> Input {
         logs: BTreeMap::new(),
         calls: CallsByEdge::new(),
         similar: Vec::new(),
+        weighed: Standings::new(),
         measured: std::collections::BTreeSet::new(),
         proofs: Proofs::default(),
     }

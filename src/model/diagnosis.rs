@@ -199,7 +199,8 @@ pub struct Gap {
 /// One part of a hypothesis' score.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ScorePart {
-    /// Which kind of evidence: `graph`, `onset`, `change`, `logs`, `similar`, `severity`, `learned`.
+    /// Which kind of evidence: `graph`, `onset`, `change`, `logs`, `similar`, `severity`,
+    /// `telemetry`, `learned`.
     pub name: String,
     /// How much it adds.
     pub contribution: f64,

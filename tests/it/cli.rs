@@ -1,5 +1,7 @@
 //! The real binary, command by command: exit codes, what is said, and where.
 
+mod cases;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};

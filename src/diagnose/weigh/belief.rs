@@ -5,7 +5,7 @@ use super::Weighed;
 /// The log odds of a score are this much times its root: the first bit of evidence says most.
 /// Fitted, with [`NONE`], on simulated faults and measured on those of another generator
 /// (`benches/README.md`).
-const SHARPNESS: f64 = 9.45;
+const SHARPNESS: f64 = 8.85;
 /// Score of the hypothesis that none of the candidates is it: what a candidate has of which nothing
 /// departed.
 const NONE: f64 = 3.0;

@@ -31,7 +31,8 @@ pub(super) struct Found {
 
 /// Mean before median before higher quantiles: means add up along the calls.
 fn order(series: &Measured) -> u8 {
-    let stat = series.name.1.to_lowercase();
+    let (metric, stat) = &series.name;
+    let stat = if stat.is_empty() { metric } else { stat }.to_lowercase();
     let has = |words: &[&str]| words.iter().any(|w| stat.contains(w));
     match () {
         () if has(&["av", "mean"]) => 0,

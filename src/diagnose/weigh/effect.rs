@@ -80,7 +80,8 @@ pub(super) fn effect(points: &[(f64, f64)], step: f64, is_share: bool) -> Option
         quantile(&past.iter().map(of).collect::<Vec<_>>(), 0.95).max(1.0)
     };
     // What was already so right before the onset did not begin with it.
-    let just = pre[pre.len() - 1];
+    // Rows that were averaged may reach over an onset before the alert: the ones before tell.
+    let just = pre[pre.len() - if fold > 1 { 2 } else { 1 }];
     let already = (just - mid) / scale;
     let weight = if alone { ALONE } else { 1.0 };
     let up = weight * ((up - already.max(0.0)) / usual(|p| p.0)).max(0.0);

@@ -22,6 +22,8 @@ const BRANCH: f64 = 0.5;
 const MOVED: f64 = 0.5;
 /// Share of that where one kind of request alone calls it: then its caller is as likely.
 const ONE_KIND: f64 = 0.4;
+/// Weight of stopping short: the step that is missing says more.
+const SHORT: f64 = 0.9;
 /// Steps from a span to its root at most.
 const DEEPEST: usize = 200;
 
@@ -203,7 +205,7 @@ fn stops_short(
         .iter()
         .map(|(what, k)| *k as f64 / late().filter(|r| r.does(what)).count().max(1) as f64)
         .fold(0.0, f64::max);
-    let strength = share * (1.0 - expected / k) * sure(ratio);
+    let strength = SHORT * share * (1.0 - expected / k) * sure(ratio);
     let with = [0, short.len()];
     (strength > FAINT).then_some(Differs { service, name, what: What::Short, n, with, strength })
 }
