@@ -124,6 +124,7 @@ fn i06_ranking_is_deterministic() {
             onsets: nightjar::diagnose::Onset::new(),
             logs: std::collections::BTreeMap::new(),
             calls: nightjar::diagnose::CallsByEdge::default(),
+            weighed: nightjar::diagnose::Standings::new(),
             similar: vec![],
             measured: std::collections::BTreeSet::new(),
             proofs: nightjar::diagnose::Proofs::default(),
