@@ -42,7 +42,7 @@ export function block(c) {
   ].filter(Boolean);
   const views = (g?.views || []).map((v) => [v.view, oneIn(v.p_value)]);
   return el("section", { class: "panel grounds", "data-key": a.id },
-    el("h2", {}, `${c.what} of ${entity(of(a.subject))} `, badge(a.until ? "over" : "under way", a.until ? "" : "warning")),
+    el("p", {}, el("strong", {}, `${c.what} of ${entity(of(a.subject))} `), badge(a.until ? "over" : "under way", a.until ? "" : "warning")),
     el("p", { class: "soft small" }, `Since ${minute(a.since)} UTC${a.until ? `, until ${minute(a.until)} UTC` : ""}.`),
     chart(c), el("dl", { class: "figures" }, facts.flatMap(([k, v]) => [el("dt", {}, k), el("dd", {}, v)])),
     g ? table("Views that were surprised", ["View of its own past", "Chance of what it saw"], views, "No single view was surprised: it is far out, or lasts.")
