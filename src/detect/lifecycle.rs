@@ -174,8 +174,9 @@ fn severity_of(anomaly: &Anomaly, threshold: f64) -> Severity {
         Subject::Series { series } => match anomaly.detector.as_str() {
             "flatline/1" => Severity::Info,
             detector if informs_only(detector) => Severity::Info,
+            // A busy resource is harmless until the profile's view says that it is used up.
             detector if sees_beside(detector) => match series.indicator {
-                Indicator::Usage | Indicator::Custom => Severity::Info,
+                Indicator::Usage | Indicator::Custom | Indicator::Utilization => Severity::Info,
                 _ if strong => Severity::Warning,
                 _ => Severity::Info,
             },
