@@ -2,6 +2,7 @@
 
 mod backtest;
 mod check;
+mod correlate;
 mod diagnose;
 mod logs;
 mod reach;
@@ -175,6 +176,10 @@ enum Command {
     /// The configuration: an example, its schema, or whether a file is right.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Says which alerts of the past are one incident: replays webhooks of Alertmanager; asks no
+    /// running bot. Writes `event_id,incident_id`.
+    #[command(after_help = correlate::EXAMPLES)]
+    Correlate(correlate::Args),
     /// Log lines from files; asks no running bot.
     #[command(subcommand)]
     Logs(LogsCommand),
@@ -365,6 +370,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             start::loaded(&file.config)?;
             Ok(done(&format!("{} is right.\n", file.config.display())))
         }
+        Command::Correlate(args) => correlate::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Slo(SloCommand::Import { files }) => slo::read(&files),
         Command::Logs(LogsCommand::Templates(given)) => Ok(done(&logs::templates(&given)?)),
         Command::Diagnose(given) => Ok(done(&diagnose::case(&given)?)),

@@ -27,6 +27,11 @@ pub struct Config {
     pub quiet_s: u32,
     /// Minutes after its end within which the same trouble reopens an incident.
     pub reopen_min: u32,
+    /// Labels that tell copies of the system apart: what a fault in one of them explains is in it.
+    pub scope_labels: Vec<String>,
+    /// Labels that do not make another condition: an alert that differs only in these repeats the
+    /// other.
+    pub same_without: Vec<String>,
 }
 
 impl Default for Config {
@@ -41,6 +46,12 @@ impl Default for Config {
             deploy_score: 40.0,
             quiet_s: 300,
             reopen_min: 30,
+            scope_labels: ["cluster", "k8s.cluster.name", "k8s_cluster", "region", "environment"]
+                .map(str::to_owned)
+                .to_vec(),
+            same_without: ["severity", "prometheus", "prometheus_replica", "replica"]
+                .map(str::to_owned)
+                .to_vec(),
         }
     }
 }

@@ -9,11 +9,14 @@
 mod closed;
 mod config;
 mod correlator;
+mod fit;
 mod group;
 mod hold;
+mod kin;
 pub mod machine;
 mod maintenance;
 mod relate;
+mod replay;
 mod settle;
 mod stage;
 #[cfg(test)]
@@ -23,4 +26,5 @@ mod unite;
 pub use config::Config;
 pub use correlator::{Correlator, Decisions, Verdict};
 pub use maintenance::{Day, Maintenance, plan};
+pub use replay::{Replay, Told};
 pub use stage::Correlate;

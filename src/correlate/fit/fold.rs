@@ -1,0 +1,127 @@
+//! Dependencies that nobody told of: a fault that began where another would be felt, if only there
+//! were a path, may be a part of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Fit;
+use super::score::At;
+use super::search::{WORTH, Work};
+use super::words::Family;
+
+/// What is felt by a path unknown begins at most this much (ms) later.
+const LATEST_MS: i64 = 300_000;
+
+impl Fit {
+    /// Gives what was folded in a root of its own again, where that explains more.
+    pub(super) fn ungraft(&mut self, work: &mut Work) -> bool {
+        let mut moved = false;
+        let live = self.live.clone();
+        for a in live.into_iter().filter(|f| work.touched.contains(f)).collect::<Vec<_>>() {
+            let roots: BTreeSet<u32> =
+                self.faults[a as usize].grafts.iter().map(|g| g.root).collect();
+            for root in roots {
+                let kept = self.faults[a as usize].grafts.clone();
+                let mut these = kept.iter().filter(|g| g.root == root);
+                let Some(first) = these.next().copied() else { continue };
+                let scopes: BTreeMap<u32, i64> = these.map(|g| (g.scope, g.since)).collect();
+                let kind = self.kind(first);
+                let ids = self.members(a);
+                let together = ids.iter().map(|s| work.current[s]).sum::<f64>()
+                    - self.fold_cost(a, first.since, kind, scopes.len(), work.rate);
+                self.faults[a as usize].grafts.retain(|g| g.root != root);
+                let more = self.knobs.more * scopes.len() as f64;
+                let b = self.found(first, scopes);
+                self.spread(a);
+                let apart =
+                    self.total(&ids, work.rate) - self.cost(first, kind, true, work.rate) - more;
+                if apart > together + WORTH {
+                    self.assign(work, &[a, b]);
+                    moved = true;
+                } else {
+                    self.live.retain(|l| *l != b);
+                    self.faults.pop();
+                    self.faults[a as usize].grafts = kept;
+                    self.spread(a);
+                }
+            }
+        }
+        moved
+    }
+
+    /// What it costs to hold that fault `a` reaches a place, in this many more scopes, though no
+    /// known path leads there.
+    fn fold_cost(&self, a: u32, since: i64, kind: Option<Family>, more: usize, rate: f64) -> f64 {
+        let lag_s = (since - self.faults[a as usize].at.since) as f64 / 1000.0;
+        let foreign = if kind.is_some() { self.knobs.foreign } else { 0.0 };
+        self.graft_cost(lag_s, rate) + foreign + more as f64
+    }
+
+    /// What the places cost that were folded into a fault.
+    pub(super) fn folded(&self, a: u32, rate: f64) -> f64 {
+        let mut by_root: BTreeMap<u32, Vec<At>> = BTreeMap::new();
+        for graft in &self.faults[a as usize].grafts {
+            by_root.entry(graft.root).or_default().push(*graft);
+        }
+        by_root
+            .values()
+            .map(|g| self.fold_cost(a, g[0].since, self.kind(g[0]), g.len() - 1, rate))
+            .sum()
+    }
+
+    /// Folds a fault into another that began before it, as a place that no known path leads to.
+    pub(super) fn graft(&mut self, work: &mut Work) -> bool {
+        let mut moved = false;
+        let live = self.live.clone();
+        for b in &live {
+            let two = self.faults[*b as usize].clone();
+            // Who is not known to depend on anything is hardly felt by a path that nobody knows.
+            let provides = self.reach.n_callees(two.at.root) == 0;
+            if two.fixed || !two.live || !two.grafts.is_empty() || provides {
+                continue;
+            }
+            let news: Vec<At> = [two.at]
+                .into_iter()
+                .chain(two.scopes.iter().map(|(s, t)| At { scope: *s, since: *t, ..two.at }))
+                .collect();
+            let theirs = self.members(*b);
+            let cost = self.cost(two.at, two.kind, true, work.rate)
+                + self.knobs.more * two.scopes.len() as f64;
+            self.live.retain(|l| l != b);
+            let mut best: Option<(f64, u32)> = None;
+            for a in &live {
+                let one = &self.faults[*a as usize];
+                let touched = work.touched.contains(a) || work.touched.contains(b);
+                let holds = news.iter().all(|g| one.cascades.contains_key(&g.scope));
+                let lag = two.at.since - one.at.since;
+                if a == b || !touched || !one.live || !holds || !(0..=LATEST_MS).contains(&lag) {
+                    continue;
+                }
+                let ids = [self.members(*a), theirs.clone()].concat();
+                let apart = ids.iter().map(|s| work.current[s]).sum::<f64>() - cost;
+                let n_before = one.grafts.len();
+                self.faults[*a as usize].grafts.extend(&news);
+                self.spread(*a);
+                let folded =
+                    self.fold_cost(*a, two.at.since, two.kind, two.scopes.len(), work.rate);
+                let together = self.total(&ids, work.rate) - folded;
+                self.faults[*a as usize].grafts.truncate(n_before);
+                self.spread(*a);
+                let more = together - apart;
+                if more > WORTH && best.is_none_or(|best| more > best.0) {
+                    best = Some((more, *a));
+                }
+            }
+            if let Some((_, a)) = best {
+                self.faults[a as usize].grafts.extend(&news);
+                self.faults[*b as usize].live = false;
+                self.spread(a);
+                self.assign(work, &[a, *b]);
+                moved = true;
+            } else {
+                self.live.push(*b);
+                self.live.sort_unstable();
+            }
+        }
+        moved
+    }
+}

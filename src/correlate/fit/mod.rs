@@ -1,0 +1,315 @@
+//! Fits faults to alerts: which few faults, each at one place since one time, explain best when
+//! and where alerts began?
+//!
+//! An alert that begins is a **sign**: at a place (what it is about), in a scope (which copy of the
+//! system), of a name. A **fault** has a root, a beginning and a way in which it spreads: to who
+//! calls the root, from there to who calls them, each some time after what it depends on. A sign is
+//! explained by a fault as well as the log likelihood ratio says that is how such a fault shows,
+//! against its beginning by itself ([`score`]): the expected number of signs at that hop, the
+//! density of the lag, what names show where, all per place and second, over the rate of signs that
+//! belong to nothing. Believing in a fault has a price (the choice of root and time, and that
+//! faults are rarer than stray alerts), so the sum over all signs less the prices is the length of
+//! the description, and the [`search`] makes it short: greedy additions, then moves of roots,
+//! merges over scopes, drops, and places joined without a known path ([`fold`]), until none is
+//! worth it. Nothing chains: a sign is explained from a root upwards, never sideways or down, so
+//! two faults that meet at a common caller stay two, and the caller's alert goes to the one that
+//! explains it better.
+//!
+//! What is learned on the way: the rate of stray signs, how lags really are ([`lag`]), which names
+//! stray and which show in faults ([`words`]), and dependencies that nobody told of, from places
+//! that speak up together again and again ([`reach`]). A sign may move for fifteen minutes, then
+//! it is settled. No clock, no hash order: the same onsets and times of revision give the same.
+//!
+//! The idea of a prior over roots and a likelihood of the cascade stands in the literature on
+//! alarm correlation by probabilistic dependency graphs (Katzela and Schwartz, "Schemes for fault
+//! identification in communication networks", 1995); the scoring and the search here are our own.
+
+mod fold;
+mod lag;
+mod moves;
+mod reach;
+mod score;
+mod search;
+mod shelf;
+mod words;
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use reach::Reach;
+use score::{At, Cascade};
+use shelf::Shelf;
+use words::{Class, Family, Words};
+
+pub(crate) use score::Knobs;
+
+/// One beginning of an alert, as told.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Onset<'a> {
+    /// Identity of the condition: its fingerprint.
+    pub(super) condition: u64,
+    /// Which copy of the system it is in: cluster, region, environment.
+    pub(super) scope: &'a str,
+    /// What it is about.
+    pub(super) place: &'a str,
+    /// The alert's name.
+    pub(super) name: &'a str,
+    /// When it began (ms).
+    pub(super) at_ms: i64,
+}
+
+/// Which alerts belong together: those of the same kin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kin {
+    /// A fault explains them.
+    Fault(u32),
+    /// Nothing does; the first sign of the condition.
+    Own(u32),
+}
+
+/// Alerts of one name that began at one place at about one time: one piece of evidence.
+#[derive(Clone, Debug)]
+struct Sign {
+    scope: u32,
+    place: u32,
+    name: u32,
+    at: i64,
+    last: i64,
+    /// An earlier sign of the same condition.
+    before: Option<u32>,
+    /// Whether that was the very same series.
+    same: bool,
+    home: Home,
+    /// How many signs its place had shortly before it.
+    rank: u32,
+    /// Whether a revision has looked at it.
+    judged: bool,
+    /// It moves no more: its kin, for good.
+    settled: Option<Kin>,
+}
+
+/// Where a sign belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Home {
+    /// Nothing else explains it.
+    Own,
+    /// Where the earlier sign of its condition is.
+    Before,
+    /// A fault explains it.
+    Fault(u32),
+}
+
+/// A fault that is believed in.
+#[derive(Clone, Debug)]
+struct Fault {
+    at: At,
+    /// Other scopes that have it too, and since when.
+    scopes: BTreeMap<u32, i64>,
+    /// Whether it may take signs still.
+    live: bool,
+    /// Whether a sign of it is settled: its root moves no more.
+    fixed: bool,
+    /// Where it is felt though no known path leads there.
+    grafts: Vec<At>,
+    /// What kind of cause shows at its root.
+    kind: Option<Family>,
+    /// How it spreads, by scope.
+    cascades: BTreeMap<u32, Cascade>,
+}
+
+impl Fault {
+    /// Its root and beginning in one of its scopes.
+    fn at_in(&self, scope: u32) -> At {
+        let since = self.scopes.get(&scope).copied().unwrap_or(self.at.since);
+        At { scope, since, ..self.at }
+    }
+}
+
+/// Numbers for names.
+#[derive(Clone, Debug, Default)]
+struct Names {
+    ids: BTreeMap<String, u32>,
+    names: Vec<String>,
+}
+
+impl Names {
+    fn id(&mut self, name: &str) -> u32 {
+        if let Some(id) = self.ids.get(name) {
+            return *id;
+        }
+        let id = self.names.len() as u32;
+        self.ids.insert(name.to_owned(), id);
+        self.names.push(name.to_owned());
+        id
+    }
+}
+
+/// Faults, signs, and what explains what.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Fit {
+    knobs: Knobs,
+    places: Names,
+    scopes: Names,
+    names: Names,
+    reach: Reach,
+    words: Words,
+    signs: Shelf<Sign>,
+    faults: Shelf<Fault>,
+    /// Signs that may still move, in order of coming.
+    open: VecDeque<u32>,
+    /// Faults that may still take signs.
+    live: Vec<u32>,
+    /// Newest sign of a condition.
+    series: BTreeMap<u64, u32>,
+    /// Newest sign of a name at a place.
+    burst: BTreeMap<(u32, u32, u32), u32>,
+    /// Names of each minute at a place.
+    crowd: BTreeMap<(i64, u32, u32), BTreeSet<u32>>,
+    /// Changes by place: in one scope or all, and when.
+    changes: BTreeMap<u32, Vec<(Option<u32>, i64)>>,
+    by_place: BTreeMap<(u32, u32), Vec<u32>>,
+    first_ms: Option<i64>,
+    newest: i64,
+    /// When all was last searched anew.
+    renewed: i64,
+    n_alone: f64,
+    /// Lags at the root, at a place that spoke before, of callers; all, and of what is settled.
+    lags: [lag::Lags; 3],
+    settled_lags: [lag::Lags; 3],
+}
+
+/// Signs of one name at one place begin within this (ms) of each other to be one.
+const BURST_MS: i64 = 30_000;
+/// Names of one minute at one place that count apart; more of them tell little more, and are
+/// counted by what they speak of.
+const CROWD: usize = 12;
+/// What was settled this long (ms) ago is forgotten.
+const FORGET_MS: i64 = 24 * 3_600_000;
+
+impl Fit {
+    pub(super) fn new(knobs: Knobs) -> Self {
+        let mut fit = Self { knobs, ..Self::default() };
+        fit.reach.share = fit.knobs.learn;
+        fit
+    }
+
+    /// `from` depends on `to`. Says whether that is news.
+    pub(super) fn depends(&mut self, from: &str, to: &str) -> bool {
+        let (from, to) = (self.places.id(from), self.places.id(to));
+        self.reach.add(from, to)
+    }
+
+    /// Forgets what was told of changes.
+    pub(super) fn clear_changes(&mut self) {
+        self.changes.clear();
+    }
+
+    /// A place was changed, in one scope or in all.
+    pub(super) fn changed(&mut self, place: &str, scope: Option<&str>, at_ms: i64) {
+        let (place, scope) = (self.places.id(place), scope.map(|s| self.scopes.id(s)));
+        self.changes.entry(place).or_default().push((scope, at_ms));
+    }
+
+    /// Everything that may still move is to be looked at again: something was learned of the graph.
+    pub(super) fn doubt(&mut self) {
+        for id in &self.open {
+            self.signs[*id as usize].judged = false;
+        }
+    }
+
+    /// Takes in a beginning; gives the sign that stands for it.
+    pub(super) fn begin(&mut self, onset: &Onset<'_>) -> u32 {
+        let (scope, place) = (self.scopes.id(onset.scope), self.places.id(onset.place));
+        self.reach.grow(place as usize + 1);
+        let at = onset.at_ms;
+        let name = self.name_in_crowd(onset.name, (scope, place), at);
+        self.first_ms = Some(self.first_ms.map_or(at, |f| f.min(at)));
+        self.newest = self.newest.max(at);
+        let near = self.burst.get(&(scope, place, name)).copied();
+        if let Some(id) = near
+            && let Some(sign) = self.signs.get(id)
+            && sign.settled.is_none()
+            && (sign.at - at).abs() <= BURST_MS
+        {
+            let sign = &mut self.signs[id as usize];
+            sign.at = sign.at.min(at);
+            sign.last = sign.last.max(at);
+            self.series.insert(onset.condition, id);
+            return id;
+        }
+        let id = self.signs.next();
+        let own = self.series.get(&onset.condition).copied();
+        let keep_ms = self.knobs.repeat_s * 1_000;
+        let lately = |b: &u32| self.signs.get(*b).is_some_and(|s| (at - s.last).abs() <= keep_ms);
+        let before = own.or(near).filter(lately);
+        self.signs.push(Sign {
+            scope,
+            place,
+            name,
+            at,
+            last: at,
+            before,
+            same: own.is_some(),
+            home: if before.is_some() { Home::Before } else { Home::Own },
+            rank: 0,
+            judged: false,
+            settled: None,
+        });
+        self.open.push_back(id);
+        self.series.insert(onset.condition, id);
+        self.burst.insert((scope, place, name), id);
+        id
+    }
+
+    /// The number of a name; of what it speaks, where a place has told of many at about one time.
+    fn name_in_crowd(&mut self, name: &str, place: (u32, u32), at: i64) -> u32 {
+        let id = self.names.id(name);
+        self.words.name(id, name);
+        let minute = at.div_euclid(2 * BURST_MS);
+        let names = self.crowd.entry((minute, place.0, place.1)).or_default();
+        if names.len() < CROWD || names.contains(&id) {
+            names.insert(id);
+            return id;
+        }
+        let word = match self.words.class(id) {
+            Class::Cause => "cause",
+            Class::Symptom => "error rate",
+            Class::Idle => "low traffic",
+            Class::Chore => "job",
+            Class::Plain => "other",
+        };
+        let id = self.names.id(word);
+        self.words.name(id, word);
+        id
+    }
+
+    /// Which kin a sign is of; what is forgotten is of its own.
+    pub(super) fn group(&self, sign: u32) -> Kin {
+        let mut at = sign;
+        loop {
+            let Some(sign) = self.signs.get(at) else { return Kin::Own(at) };
+            match (sign.settled, sign.home, sign.before) {
+                (Some(kin), ..) => return kin,
+                (None, Home::Fault(fault), _) => return Kin::Fault(fault),
+                (None, Home::Before, Some(before)) => at = before,
+                _ => return Kin::Own(at),
+            }
+        }
+    }
+
+    /// Whether a sign is still remembered.
+    pub(super) fn is_kept(&self, sign: u32) -> bool {
+        self.signs.get(sign).is_some()
+    }
+
+    /// Forgets what is long settled, so that memory follows what goes on.
+    pub(super) fn forget(&mut self, now: i64) {
+        let until = now - FORGET_MS;
+        self.signs.forget(|s| s.settled.is_some() && s.at < until);
+        self.faults.forget(|f| !f.live && f.at.since < until);
+        let first = self.signs.first();
+        self.series.retain(|_, id| *id >= first);
+        self.burst.retain(|_, id| *id >= first);
+        self.crowd = self.crowd.split_off(&(until.div_euclid(2 * BURST_MS), 0, 0));
+        self.reach.forget(self.faults.first());
+    }
+}

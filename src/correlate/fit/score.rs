@@ -1,0 +1,339 @@
+//! How well a fault explains a sign: a log likelihood ratio against "it began by itself".
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::lag::{Lags, Shape, split_normal};
+use super::words::{Class, Family, Stand};
+use super::{Fit, Home, Sign};
+
+/// A place in a scope since a time (ms): where a fault may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct At {
+    pub(super) root: u32,
+    pub(super) scope: u32,
+    pub(super) since: i64,
+}
+
+/// What may be turned. Times are seconds.
+#[derive(Clone, Debug)]
+pub(crate) struct Knobs {
+    /// Signs expected at the root.
+    pub(crate) at_root: f64,
+    /// Further signs expected where one was.
+    pub(crate) at_place: f64,
+    /// Signs expected at each caller of a place that speaks; and over all of them at most.
+    pub(crate) at_caller: (f64, f64),
+    /// Share of that where the place between is silent.
+    pub(crate) ghost: f64,
+    /// Signs expected at what the root calls, over all of it.
+    pub(crate) below: f64,
+    /// Signs expected anywhere else.
+    pub(crate) unknown: f64,
+    /// What believing in a fault costs (nats).
+    pub(crate) open: f64,
+    /// What believing that it is in one more scope costs.
+    pub(crate) more: f64,
+    /// What it costs that the root itself is silent.
+    pub(crate) silent: f64,
+    /// Signs by themselves per second and scope, at first.
+    pub(crate) rate: f64,
+    /// For how many such signs that stands.
+    pub(crate) rate_weight: f64,
+    /// Lag at the root behind the beginning.
+    pub(crate) root_lag: Shape,
+    /// Lag behind the first sign of the same place.
+    pub(crate) place_lag: Shape,
+    /// Lag of a caller behind what it calls.
+    pub(crate) caller_lag: Shape,
+    /// Lag of what is called, or of what no path leads to, behind the beginning.
+    pub(crate) other_lag: Shape,
+    /// Share of lags that are anywhere.
+    pub(crate) tail: f64,
+    /// After this long a repeat is no repeat.
+    pub(crate) repeat_s: i64,
+    /// Weight of a repeat of the same series, of another of the same kind.
+    pub(crate) repeat: [f64; 2],
+    /// Seconds in which that weight falls by one.
+    pub(crate) repeat_fall: f64,
+    /// What a repeat is worth less, as evidence of something new.
+    pub(crate) again: f64,
+    /// For how many lags the first guess of lags stands.
+    pub(crate) lag_weight: f64,
+    /// For how many signs by themselves one counts that was not looked at yet.
+    pub(crate) fresh: f64,
+    /// Share of the faults felt below in which a caller that is learned speaks up.
+    pub(crate) learn: f64,
+    /// What it is worth that the root was changed shortly before.
+    pub(crate) change: f64,
+    /// What it costs that no cause shows at the root.
+    pub(crate) mute: f64,
+    /// What another kind of cause at the root is worth less.
+    pub(crate) foreign: f64,
+    /// For this long a sign may move.
+    pub(crate) hold_s: i64,
+}
+
+impl Default for Knobs {
+    fn default() -> Self {
+        Self {
+            at_root: 3.0,
+            at_place: 1.0,
+            at_caller: (0.7, 2.0),
+            ghost: 0.2,
+            below: 0.3,
+            unknown: 0.13,
+            open: 1.5,
+            more: 4.0,
+            silent: 2.0,
+            rate: 1.0 / 300.0,
+            rate_weight: 5.0,
+            root_lag: (10.0, 30.0, 60.0),
+            place_lag: (15.0, 30.0, 70.0),
+            caller_lag: (25.0, 35.0, 70.0),
+            other_lag: (90.0, 60.0, 90.0),
+            tail: 0.07,
+            repeat_s: 600,
+            repeat: [5.0, 2.5],
+            repeat_fall: 120.0,
+            again: 5.0,
+            lag_weight: 60.0,
+            fresh: 0.2,
+            learn: 0.4,
+            change: 2.5,
+            mute: 1.0,
+            foreign: 3.0,
+            hold_s: 900,
+        }
+    }
+}
+
+/// So many first signs of a place tell its root from who feels it; more tell nothing new.
+const FIRST: u32 = 4;
+/// A change so long (ms) before a fault may have made it.
+const CHANGE_MS: i64 = 900_000;
+/// Farthest distance in hops at which a fault is still felt.
+const MOST_HOPS: usize = 6;
+/// Longest lag that the tail covers, in seconds, and the earliest.
+const TAIL: (f64, f64) = (-90.0, 600.0);
+/// A caller speaks up at most this much (ms) before what it calls, and this much after.
+const SPREAD_MS: (i64, i64) = (-45_000, 200_000);
+/// What is silent would have spoken so long (ms) after what it calls.
+const GHOST_MS: i64 = 20_000;
+
+/// How a fault spreads: which places feel it in one scope, and since when.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cascade {
+    /// First sign of a place, and whether there is none and it is only assumed.
+    felt: BTreeMap<u32, (i64, bool)>,
+    /// Places that feel it though no known path leads there.
+    grafted: BTreeSet<u32>,
+}
+
+impl Cascade {
+    /// Places that feel it, or are taken to.
+    pub(super) fn places(&self) -> impl Iterator<Item = u32> + '_ {
+        self.felt.keys().copied()
+    }
+
+    /// Places that were heard of when something began at `at`, and not long before.
+    pub(super) fn heard(&self, at: i64) -> Vec<u32> {
+        let near = -SPREAD_MS.1..=-SPREAD_MS.0;
+        let heard = self.felt.iter().filter(|(_, (t, ghost))| !ghost && near.contains(&(t - at)));
+        heard.map(|(place, _)| *place).collect()
+    }
+}
+
+impl Fit {
+    /// Signs by themselves per second and scope: those that are, with a prior. What was not yet
+    /// looked at counts half, so that the search comes down from "all is noise".
+    pub(super) fn rate(&self) -> f64 {
+        let k = &self.knobs;
+        let Some(first) = self.first_ms else { return k.rate };
+        let span = (self.newest - first) as f64 / 1000.0 * self.scopes.names.len().max(1) as f64;
+        let open = self.open.iter().map(|id| &self.signs[*id as usize]);
+        let alone: f64 = open
+            .filter(|s| s.before.is_none())
+            .map(|s| match (s.judged, s.home) {
+                (false, _) => k.fresh,
+                (true, Home::Own) => 1.0,
+                _ => 0.0,
+            })
+            .sum();
+        (k.rate_weight + self.n_alone + alone) / (k.rate_weight / k.rate + span)
+    }
+
+    /// Who feels a fault in one scope, when places that no known path joins to it (`grafts`) feel
+    /// it too.
+    pub(super) fn cascade(&self, at: At, grafts: &[At]) -> Cascade {
+        let mut felt: BTreeMap<u32, (i64, bool)> = [(at.root, (at.since, false))].into();
+        let here = grafts.iter().filter(|g| g.scope == at.scope);
+        felt.extend(here.clone().map(|g| (g.root, (g.since, false))));
+        let mut edge: Vec<u32> = felt.keys().copied().collect();
+        for _ in 1..=MOST_HOPS {
+            let next: BTreeSet<u32> = edge.iter().flat_map(|p| self.reach.callers(*p)).collect();
+            let mut news = Vec::new();
+            for place in next.into_iter().filter(|p| !felt.contains_key(p)) {
+                let mut first: Option<(i64, bool)> = None;
+                let signs = self.by_place.get(&(at.scope, place));
+                for (from, ghost) in self.reach.callees(place).filter_map(|c| felt.get(&c).copied())
+                {
+                    let range = from + SPREAD_MS.0..=from + SPREAD_MS.1;
+                    let sign = signs
+                        .into_iter()
+                        .flatten()
+                        .map(|id| &self.signs[*id as usize])
+                        .filter(|s| s.before.is_none() && range.contains(&s.at))
+                        .filter(|s| self.words.class(s.name) != Class::Chore)
+                        .map(|s| (s.at, false))
+                        .min();
+                    let found = sign.or((!ghost).then_some((from + GHOST_MS, true)));
+                    first = match (first, found) {
+                        (Some(a), Some(b)) => Some(if (b.1, b.0) < (a.1, a.0) { b } else { a }),
+                        (a, b) => a.or(b),
+                    };
+                }
+                news.extend(first.map(|f| (place, f)));
+            }
+            edge = news.iter().map(|(p, _)| *p).collect();
+            felt.extend(news);
+        }
+        let grafted = here.map(|g| g.root).collect();
+        Cascade { felt, grafted }
+    }
+
+    /// Where a sign stands to a fault.
+    pub(super) fn stand(&self, sign: &Sign, root: u32, c: &Cascade) -> Stand {
+        if sign.place == root {
+            Stand::Root
+        } else if c.felt.contains_key(&sign.place)
+            || self.reach.callees(sign.place).any(|callee| c.felt.contains_key(&callee))
+        {
+            Stand::Above
+        } else {
+            Stand::Beside
+        }
+    }
+
+    /// Log likelihood ratio of a sign under a fault against by itself.
+    pub(super) fn score(
+        &self,
+        sign: &Sign,
+        At { root, since, .. }: At,
+        kind: Option<Family>,
+        rate: f64,
+        c: &Cascade,
+    ) -> f64 {
+        let k = &self.knobs;
+        let lag = (sign.at - since) as f64 / 1000.0;
+        if !(TAIL.0..=TAIL.1).contains(&lag) {
+            return f64::NEG_INFINITY;
+        }
+        let n = self.n_places();
+        let stand = self.stand(sign, root, c);
+        let flat = k.tail / (TAIL.1 - TAIL.0);
+        let density = |at: i64, lags: &Lags| {
+            (1.0 - k.tail) * lags.density((sign.at - at) as f64 / 1000.0) + flat
+        };
+        let other = (1.0 - k.tail) * split_normal(lag, k.other_lag) + flat;
+        let mut most = k.unknown / n * other;
+        match stand {
+            Stand::Root if sign.rank < FIRST => {
+                most = most.max(k.at_root * density(since, &self.lags[0]));
+            }
+            Stand::Root => {
+                most = most.max(k.at_place * density(since, &self.lags[1]));
+            }
+            Stand::Above => {
+                for callee in self.reach.callees(sign.place) {
+                    let Some((from, ghost)) = c.felt.get(&callee) else { continue };
+                    let n = self.reach.n_callers(callee) as f64;
+                    let each = k.at_caller.0.min(k.at_caller.1 / n);
+                    let weight = if *ghost { k.ghost } else { 1.0 };
+                    most = most.max(each * weight * density(*from, &self.lags[2]));
+                }
+                if let Some((first, false)) = c.felt.get(&sign.place)
+                    && (*first < sign.at || c.grafted.contains(&sign.place))
+                {
+                    most = most.max(k.at_place * density(*first, &self.lags[1]));
+                }
+            }
+            Stand::Beside if self.reach.calls(root, sign.place) => {
+                let idle = self.words.class(sign.name) == Class::Idle;
+                let n = self.reach.n_callees(root) as f64;
+                let below = if idle { k.below * 3.0 } else { k.below };
+                most = most.max(below / n * other);
+            }
+            Stand::Beside => {}
+        }
+        let again = self.again(sign);
+        let family = self.words.family(sign.name);
+        let foreign = stand == Stand::Root && kind.is_some() && family.is_some() && family != kind;
+        let foreign = if foreign { k.foreign } else { 0.0 };
+        (most * n / rate).ln() + self.words.weight(sign.name, stand) - again - foreign
+    }
+
+    /// What a repeat is worth less, the sooner it comes the more.
+    fn again(&self, sign: &Sign) -> f64 {
+        let Some(before) = sign.before else { return 0.0 };
+        let gap = ((sign.at - self.signs[before as usize].last) as f64 / 1000.0).abs();
+        self.knobs.again * (1.0 - gap / self.knobs.repeat_s as f64).max(0.0)
+    }
+
+    /// Places that there are.
+    fn n_places(&self) -> f64 {
+        (self.places.names.len() as f64).max(20.0)
+    }
+
+    /// What believing in a fault costs: its root and time are free to choose, so its first sign
+    /// says nothing for it, and faults are rarer than alerts that begin by themselves.
+    pub(super) fn cost(&self, at: At, kind: Option<Family>, speaks: bool, rate: f64) -> f64 {
+        let k = &self.knobs;
+        let changed = self.changes.get(&at.root).is_some_and(|all| {
+            all.iter().any(|(only, when)| {
+                only.is_none_or(|o| o == at.scope)
+                    && (-60_000..=CHANGE_MS).contains(&(at.since - when))
+            })
+        });
+        let first = k.at_root * self.lags[0].peak();
+        (first * self.n_places() / rate).ln()
+            + k.open
+            + if kind.is_some() { 0.0 } else { k.mute }
+            + if speaks { 0.0 } else { k.silent }
+            - if changed { k.change } else { 0.0 }
+    }
+
+    /// The lag of a sign in its fault, and of which kind: at the root, at a place that spoke
+    /// before, behind what its place calls.
+    pub(super) fn lag_in(&self, sign: &Sign, at: At, c: &Cascade) -> Option<(usize, f64)> {
+        let lag = |from: i64| (sign.at - from) as f64 / 1000.0;
+        if sign.place == at.root {
+            return (sign.at != at.since).then(|| (0, lag(at.since)));
+        }
+        let (first, ghost) = *c.felt.get(&sign.place)?;
+        if first < sign.at && !ghost {
+            return Some((1, lag(first)));
+        }
+        let below = self.reach.callees(sign.place).filter_map(|p| c.felt.get(&p));
+        let lags = below.filter(|f| !f.1).map(|f| lag(f.0));
+        Some((2, lags.min_by(|a, b| a.abs().total_cmp(&b.abs()))?))
+    }
+
+    /// What it costs to hold that a place feels a fault though no path leads there.
+    pub(super) fn graft_cost(&self, lag_s: f64, rate: f64) -> f64 {
+        let k = &self.knobs;
+        let flat = k.tail / (TAIL.1 - TAIL.0);
+        let density = (1.0 - k.tail) * split_normal(lag_s, k.other_lag) + flat;
+        let n = self.n_places();
+        let told = k.at_place * self.lags[1].density(0.0) * n / rate;
+        let is = k.unknown * density / rate;
+        (told / is).ln()
+    }
+
+    /// Weight of belonging where the earlier sign of the condition belongs.
+    pub(super) fn follow(&self, sign: &Sign) -> Option<f64> {
+        let before = &self.signs[sign.before? as usize];
+        let gap = ((sign.at - before.last) as f64 / 1000.0).abs();
+        let first = self.knobs.repeat[usize::from(!sign.same)];
+        Some(first - gap / self.knobs.repeat_fall)
+    }
+}
