@@ -15,10 +15,6 @@ const OUTSIDE: f64 = 0.65;
 const HYSTERESIS: f64 = 0.75;
 /// Points rarer than this many times the least surprise (nats) are never excused as usual.
 const EXCUSED: f64 = 1.0;
-/// What is this many times the threshold out and has this many times the least surprise (nats) is
-/// called after half the hold.
-const PLAIN_TIMES: f64 = 8.0;
-const PLAIN_NATS: f64 = 2.0;
 /// A called episode is told again after this long (ms), or when it got a quarter worse.
 const RETELL_MS: i64 = 60_000;
 
@@ -143,8 +139,7 @@ impl Episode {
                 return Step::Dropped;
             }
             let lasted_ms = self.last_out.ms_since(self.since);
-            let held = lasted_ms >= rules.hold_ms
-                || (2 * lasted_ms >= rules.hold_ms && self.is_plain(rules));
+            let held = lasted_ms >= rules.hold_ms;
             if held
                 && self.n_out >= rules.least_points
                 && claim.score >= edge
@@ -171,14 +166,6 @@ impl Episode {
         let held = lasted_ms >= rules.hold_ms && self.n_out >= rules.least_points;
         let holds = lasted_ms as f64 / rules.hold_ms.max(1) as f64;
         held.then(|| severity(self.score / rules.threshold, holds))
-    }
-
-    /// Whether half the hold is enough: so far out and so rare that no more is to be learned from
-    /// waiting. Where nothing is known of its past, the whole hold passes.
-    fn is_plain(&self, rules: &Rules) -> bool {
-        rules.least_nats > 0.0
-            && self.score >= PLAIN_TIMES * rules.threshold
-            && f64::from(self.surprise.nats()) >= PLAIN_NATS * rules.least_nats
     }
 
     fn weighs_enough(&self, rules: &Rules, lasted_ms: i64) -> bool {

@@ -241,9 +241,6 @@ impl Pooled {
         }
         self.waiting.retain(|_, waiting| !waiting.is_empty());
         let rows = std::mem::take(&mut self.rows);
-        if rows.is_empty() {
-            return;
-        }
         let pool = self.pool.get_or_insert_with(|| Box::new(Pool::onsets()));
         for (class, n) in rows {
             self.n_rows += u64::from(n);

@@ -7,7 +7,8 @@
 //! evidence, which is ranked once more and judged as episodes (`episode`), so that one event is
 //! told once. The default of a [`Pool`], read off many simulated and real quiet series, brings an
 //! onset's surprise to the rate that it claims ([`Verdict::onset_nats`]), beyond what one series'
-//! past could resolve. No pool learns live yet: a verdict depends on its own series alone.
+//! past could resolve. A verdict depends on its own series
+//! alone; a pool that learns live stands beside (`detect/pooled.rs`).
 //!
 //! One pass, constant memory ([`BYTES`] a series), no look-ahead, no setting per series: live,
 //! `replay` and `backtest` run this very code; `backtest --scores` is it alone, elsewhere bands, floors
