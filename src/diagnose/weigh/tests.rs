@@ -118,10 +118,10 @@ fn traced(way: f64, cut: bool) -> Scene {
     let mut scene = scene();
     scene.names =
         ["GET /", "call shop", "serve", "check", "call store", "read"].map(str::to_owned).to_vec();
-    for i in -30..30 {
+    for i in -30_i32..30 {
         let is_late = i >= 0;
         let way = if is_late { way } else { 0.001 };
-        request(&mut scene, i as f64 * 2.0 + 0.5, way, is_late && cut);
+        request(&mut scene, f64::from(i) * 2.0 + 0.5, way, is_late && cut);
     }
     scene
 }
