@@ -147,21 +147,33 @@ impl Beside {
         }
     }
 
-    /// Learns a point; `departing` says that it belongs to a departure of the values.
-    pub(super) fn learn(&mut self, facts: &Facts<'_>, point: Point, departing: bool, step_ms: i64) {
+    /// Learns a point; `departing` says that it belongs to a departure of the values, and whether that
+    /// is told of.
+    pub(super) fn learn(
+        &mut self,
+        facts: &Facts<'_>,
+        point: Point,
+        (departing, is_told): (bool, bool),
+        step_ms: i64,
+    ) {
         let is_open = |id: &str| self.open.iter().any(|e| e.detector == id);
         let told = departing || is_open(Counts::ID) || is_open(Ratio::ID);
         let restless = departing || is_open(Spread::ID);
         if !facts.backfill
             && let Some(spread) = &mut self.spread
         {
-            spread.learn(point, step_ms, restless);
+            // The steps of a fault are no noise: they must not be told of in its wake.
+            if is_told {
+                spread.skip(point);
+            } else {
+                spread.learn(point, step_ms, restless);
+            }
         }
         match &mut self.manner {
             Manner::New => {
                 let sample = Sample { last: f64::NAN, ..Sample::default() };
                 self.manner = Manner::Young(Box::new(sample));
-                self.learn(facts, point, departing, step_ms);
+                self.learn(facts, point, (departing, is_told), step_ms);
             }
             Manner::Young(sample) => {
                 sample.push(point.value, facts.bound);

@@ -236,7 +236,7 @@ impl SeriesState {
             Zscore(&mut self.rolling).learn(&facts, point, departing);
         }
         self.flatline.learn(&facts, point, departing);
-        self.beside.learn(&facts, point, departing, self.step_ms);
+        self.beside.learn(&facts, point, (departing, self.is_told()), self.step_ms);
         self.look_ahead(&facts, point, out);
         Taken::Judged
     }

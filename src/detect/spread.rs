@@ -93,6 +93,11 @@ impl Spread {
         (self.value, self.at) = (point.value, point.at);
     }
 
+    /// Passes over a point: the step to it says nothing of noise.
+    pub(super) fn skip(&mut self, point: Point) {
+        (self.value, self.at) = (point.value, point.at);
+    }
+
     /// Takes the unrest of late for usual.
     pub(super) fn restart(&mut self) {
         let mut usual = RobustMean::new();

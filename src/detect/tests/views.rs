@@ -104,6 +104,16 @@ fn noise_that_grows_or_vanishes_is_the_spreads_alone() {
 }
 
 #[test]
+fn the_steps_of_a_fault_are_not_told_of_as_noise_in_its_wake() {
+    let s = series(Indicator::Duration, "s");
+    let fault = |at: Time| {
+        let since = at.ms_since(start().plus_ms(16 * DAY_MS));
+        latency(at) * if (0..40 * MINUTE_MS).contains(&since) { 6.0 } else { 1.0 }
+    };
+    only("seasonal/1", days(&s, latency, fault, 3));
+}
+
+#[test]
 fn a_lively_series_that_stands_still_is_the_flatlines_alone() {
     let s = series(Indicator::Usage, "By");
     let value = |at: Time| 1e9 + 1e7 * normal(at);
