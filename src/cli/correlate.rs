@@ -32,7 +32,7 @@ pub(super) struct Args {
     /// Who calls whom: {\"services\": [{\"name\": …}], \"edges\": [[caller, callee], …]}.
     #[arg(long, value_name = "FILE")]
     topology: Option<PathBuf>,
-    /// The configuration, of which [correlate] is used; left out: the defaults.
+    /// The configuration, of which the part `correlate` is used; left out: the defaults.
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }

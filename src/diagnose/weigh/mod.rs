@@ -4,7 +4,7 @@
 //! score that is a sum of [`Part`]s, each with its sentence, and a confidence. Pure and
 //! deterministic; the running bot and `nightjar diagnose --case` call the same [`weigh`].
 //!
-//! How the score is made. Every part is a figure from 0 to 1 times the weight in [`score`]:
+//! How the score is made. Every part is a figure from 0 to 1 times the weight in `score.rs`:
 //!
 //! | part | what it measures | source |
 //! |---|---|---|
