@@ -315,6 +315,16 @@ fn times(config: &Config, say: &mut impl FnMut(&str, String)) {
 }
 
 fn detection(config: &Config, say: &mut impl FnMut(&str, String)) {
+    for (i, date) in config.detect.holidays.iter().enumerate() {
+        if date.parse::<jiff::civil::Date>().is_err() {
+            let text = format!("\"{date}\" is no date; write it as 2026-12-25");
+            say(&format!("detect.holidays[{i}]"), text);
+        }
+    }
+    if !(-12.0..=14.0).contains(&config.detect.utc_offset_h) {
+        let text = format!("{} is no offset; give -12 to 14 hours", config.detect.utc_offset_h);
+        say("detect.utc_offset_h", text);
+    }
     if let Some((key, text)) = config.detect.budget.mistake() {
         say(&format!("detect.budget.{key}"), text);
     }

@@ -48,6 +48,12 @@ pub struct Config {
     pub floors: BTreeMap<Indicator, Floor>,
     /// Logs.
     pub logs: LogConfig,
+    /// Days (`2026-12-25`) that are judged as a Sunday, or as a Wednesday where they are one of a
+    /// weekend. Others are recognised from what many series show.
+    pub holidays: Vec<String>,
+    /// By how many hours the clocks of the place are ahead of UTC: where its days begin.
+    #[schemars(range(min = -12, max = 14))]
+    pub utc_offset_h: f64,
     /// How many anomalies a day people are told of.
     pub budget: super::budget::Config,
     /// When a detector whose p-values no longer hold is taken out.
@@ -124,6 +130,8 @@ impl Default for Config {
             expiry_horizon_h: 336,
             floors: BTreeMap::new(),
             logs: LogConfig::default(),
+            holidays: Vec::new(),
+            utc_offset_h: 0.0,
             budget: super::budget::Config::default(),
             drift: super::drift::Config::default(),
             business: Vec::new(),

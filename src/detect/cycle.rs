@@ -118,8 +118,7 @@ impl Cycle {
                 period.last = since;
                 // What grows slowly is followed; what was worse once is forgotten.
                 let limit = period.severity + WORSE as f32;
-                period.severity =
-                    (period.severity - 0.05).max((severity as f32).min(limit));
+                period.severity = (period.severity - 0.05).max((severity as f32).min(limit));
                 period.n += 1;
                 return true;
             }
@@ -147,19 +146,21 @@ impl Cycle {
                 }
             }
         }
-        let n_tried = tried.len() as f64;
+        // Each is held against a wide grid and, for jobs that start on the minute, a narrow one.
+        let grids = |every_ms: i64| [1, 4].map(|part| (every_ms, jitter_ms(every_ms) / part));
+        let n_tried = 2.0 * tried.len() as f64;
         let best = tried
             .into_iter()
-            .filter_map(|every_ms| self.weigh(every_ms))
+            .flat_map(grids)
+            .filter_map(|(every_ms, jitter)| self.weigh(every_ms, jitter))
             .min_by(|a, b| a.0.total_cmp(&b.0))?;
         (best.0 * n_tried < CHANCE).then_some(best.1)
     }
 
     /// The chance that so many onsets lie on the grid of a period without having one, with the
     /// period, refined.
-    fn weigh(&self, every_ms: i64) -> Option<(f64, Period)> {
+    fn weigh(&self, every_ms: i64, jitter: i64) -> Option<(f64, Period)> {
         let (newest, oldest) = (self.onsets.last()?, self.onsets.first()?);
-        let jitter = jitter_ms(every_ms);
         let (mut anchor, mut hits, mut places, mut misses) = (newest.at, 0_u32, 0_u32, 0_i64);
         let (mut severity, mut first, mut k, mut at_first) = (newest.severity, anchor, 0_i64, 0);
         let fits = |o: &Onset| (o.lasted_ms as f64) < LONGEST * every_ms as f64;

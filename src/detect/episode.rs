@@ -43,6 +43,9 @@ pub(super) struct Rules {
     pub(super) least_nats: f64,
     /// It must be worse than this ([`severity`]): such departures are usual for the series.
     pub(super) usual: Option<f64>,
+    /// It must be worse than this ([`severity`]), however surprising its points are: one is due, or
+    /// a change that it is part of has been told.
+    pub(super) excused: Option<f64>,
 }
 
 /// A departure under way.
@@ -64,6 +67,9 @@ pub(super) struct Episode {
     told_score: f64,
     #[serde(default)]
     pub(super) surprise: Surprise,
+    /// What else is to be said of it.
+    #[serde(default)]
+    pub(super) note: String,
 }
 
 /// What changed by one point.
@@ -101,6 +107,7 @@ impl Episode {
             told_at: claim.at,
             told_score: 0.0,
             surprise: claim.surprise,
+            note: String::new(),
         }
     }
 
@@ -171,6 +178,9 @@ impl Episode {
     fn weighs_enough(&self, rules: &Rules, lasted_ms: i64) -> bool {
         let times = self.score / rules.threshold;
         let holds = lasted_ms as f64 / rules.hold_ms.max(1) as f64;
+        if rules.excused.is_some_and(|limit| severity(times, holds) < limit) {
+            return false;
+        }
         // What its own past has not seen the like of is never excused by habit.
         let known = f64::from(self.surprise.nats()) < EXCUSED * rules.least_nats;
         if known && rules.usual.is_some_and(|usual| severity(times, holds) < usual) {
@@ -229,6 +239,7 @@ mod tests {
         least_points: 4,
         least_nats: 0.0,
         usual: None,
+        excused: None,
     };
 
     /// Feeds scores at 15 s and gives what was said, one letter a point.

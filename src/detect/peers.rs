@@ -159,6 +159,7 @@ impl Peers {
             let point = Point { at, value: mean };
             // Of one replica the whole says nothing that the replica does not say itself.
             let quiet = backfill || values.len() < 2;
+            group.whole.day = first.day;
             group.whole.bar = first.bar;
             let taken = group.whole.observe(config, point, quiet, out);
             if taken == Taken::Judged && values.len().max(group.members.len()) > 1 {
@@ -250,6 +251,7 @@ impl Group {
                 least_points: 3,
                 least_nats: 0.0,
                 usual: None,
+                excused: None,
             };
             out.extend(advance(&mut member.unlike, series, &claim, &rules));
         }

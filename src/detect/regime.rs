@@ -8,10 +8,10 @@ use crate::model::Time;
 use crate::model::time::HOUR_MS;
 
 /// Hours before it is said that this is no fault that comes and goes.
-const LEAST_HOURS: u16 = 8;
+const LEAST_HOURS: u16 = 5;
 /// Hours after which a departure that came with few others is over.
 const FEW_HOURS: u16 = 6;
-/// By how many octaves a further departure must be worse than the first to be told of.
+/// By how many octaves a further departure must be further out than the first to be told of.
 const WORSE: f64 = 1.0;
 
 /// Hours since a departure was called.
@@ -21,35 +21,37 @@ pub(super) struct Regime {
     pub(super) since: Time,
     hour: i64,
     n_hours: u16,
-    /// Of them, those of which a part departed.
+    /// Of them, those of which most points departed.
     n_off: u16,
-    is_off: bool,
-    /// The worst that was told.
-    severity: f32,
+    /// Points of the running hour, and those that departed.
+    points: (u32, u32),
+    /// How far out the worst was that was told, in octaves beyond the edge of its band.
+    size: f32,
 }
 
 impl Regime {
     pub(super) fn new(since: Time) -> Self {
         let hour = since.ms().div_euclid(HOUR_MS);
-        Self { since, hour, n_hours: 0, n_off: 0, is_off: true, severity: 0.0 }
+        Self { since, hour, n_hours: 0, n_off: 0, points: (1, 1), size: 0.0 }
     }
 
     /// Goes on by a point.
     pub(super) fn step(&mut self, at: Time, departing: bool) {
         let hour = at.ms().div_euclid(HOUR_MS);
         if hour > self.hour {
-            // Hours without a point count as the last one: a gap says nothing.
+            // Hours without a point are none: a gap says nothing.
             self.hour = hour;
+            let (n, n_departing) = std::mem::take(&mut self.points);
             self.n_hours = self.n_hours.saturating_add(1);
-            self.n_off = self.n_off.saturating_add(u16::from(self.is_off));
-            self.is_off = false;
+            self.n_off = self.n_off.saturating_add(u16::from(2 * n_departing > n));
         }
-        self.is_off |= departing;
+        self.points.0 = self.points.0.saturating_add(1);
+        self.points.1 = self.points.1.saturating_add(u32::from(departing));
     }
 
-    /// A called departure was so bad.
-    pub(super) fn note(&mut self, severity: f64) {
-        self.severity = self.severity.max(severity as f32);
+    /// A called departure was so far out, in octaves.
+    pub(super) fn note(&mut self, size: f64) {
+        self.size = self.size.max(size as f32);
     }
 
     /// Whether it was a fault that is over.
@@ -57,15 +59,14 @@ impl Regime {
         self.n_hours >= FEW_HOURS && 3 * self.n_off < self.n_hours
     }
 
-    /// Whether most hours depart.
+    /// Whether two thirds of the hours depart.
     pub(super) fn lasts(&self) -> bool {
-        2 * self.n_off > self.n_hours
+        3 * self.n_off > 2 * self.n_hours
     }
 
-    /// What was told already covers departures up to this severity.
-    pub(super) fn told(&self) -> Option<f64> {
-        let is_known = self.n_hours >= LEAST_HOURS && self.lasts();
-        is_known.then(|| f64::from(self.severity) + WORSE)
+    /// Whether what was told already covers a departure of this size, however long it lasts.
+    pub(super) fn covers(&self, size: f64) -> bool {
+        self.n_hours >= LEAST_HOURS && self.lasts() && size < f64::from(self.size) + WORSE
     }
 
     /// Whether what it shows counts as normal from now on.
@@ -91,10 +92,10 @@ mod tests {
     #[test]
     fn most_of_a_day_is_a_regime_and_an_hour_is_not() {
         let fault = after(8, |h| h < 2);
-        assert!(fault.is_over() && fault.told().is_none());
-        let rhythm = after(24, |h| h % 3 > 0);
+        assert!(fault.is_over() && !fault.covers(1.0));
+        let rhythm = after(24, |h| h % 4 > 0);
         assert!(!rhythm.is_over() && rhythm.is_due(24) && !rhythm.is_due(25), "{rhythm:?}");
-        assert_eq!(rhythm.told(), Some(4.0));
+        assert!(rhythm.covers(3.5) && !rhythm.covers(4.5));
         assert!(!after(24, |h| h % 2 > 0 && h < 16).is_due(24));
     }
 }

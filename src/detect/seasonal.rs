@@ -6,9 +6,9 @@ mod residuals;
 use serde::{Deserialize, Serialize};
 
 use self::residuals::Residuals;
-use crate::model::time::HOUR_MS;
+use crate::model::time::{DAY_MS, HOUR_MS};
 use crate::model::{Point, Time};
-use crate::stats::seasonal::Maturity;
+use crate::stats::seasonal::{Maturity, Renewal};
 use crate::stats::{Expectation, Profile};
 
 use super::view::{Detector, Facts, Opinion};
@@ -30,6 +30,12 @@ pub(super) struct Seasonal {
     /// Standard deviation of the residuals; kept so that judging sorts nothing.
     noise: f32,
     since_noise: u8,
+    /// It lives by other rules since a while: its hours wait until these count as normal.
+    #[serde(skip)]
+    pub(super) is_unsettled: bool,
+    /// The day is judged as another: nothing of it is learned as what it is by the calendar.
+    #[serde(skip)]
+    pub(super) is_other_day: bool,
 }
 
 impl Seasonal {
@@ -43,6 +49,8 @@ impl Seasonal {
             last: Time::MIN,
             noise: 0.0,
             since_noise: 0,
+            is_unsettled: false,
+            is_other_day: false,
         }
     }
 
@@ -63,6 +71,15 @@ impl Seasonal {
     /// The level of a time without the offset: the season that a forecast adds to its trend.
     pub(super) fn season(&self, at: Time) -> Option<f64> {
         self.profile.expected(at).map(|e| e.mid)
+    }
+
+    /// Takes what its hours have shown since a time as normal; `None` when too little is known of
+    /// them, and nothing is changed.
+    pub(super) fn renew(&mut self, since: Time) -> Option<Renewal> {
+        let renewal = self.profile.renew(since, self.offset)?;
+        self.offset = 0.0;
+        self.residuals.clear();
+        Some(renewal)
     }
 
     /// Takes a new level as normal: `by` more than was expected.
@@ -100,11 +117,15 @@ impl Detector for Seasonal {
             }
         }
         self.last = point.at;
+        if self.is_other_day {
+            self.profile.forget_since(point.at.plus_ms(-DAY_MS));
+            return;
+        }
         // In this order: the point may begin an hour, and closes the one before as it was.
         self.profile.push(point.at, point.value);
         if departing {
             self.profile.doubt();
-        } else {
+        } else if !self.is_unsettled {
             self.profile.settle(point.at);
         }
     }

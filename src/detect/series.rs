@@ -1,14 +1,18 @@
 //! All that is kept of one series: its views, its running episodes, and when it last spoke.
 
+mod bytes;
+mod day;
+mod departure;
 mod surprise;
 
 use serde::{Deserialize, Serialize};
 
 use crate::model::alert::{Anomaly, Band};
-use crate::model::time::{HOUR_MS, duration_text};
+use crate::model::time::DAY_MS;
 use crate::model::{Indicator, Point, Series, Time, figure};
 
 use super::beside::{Asked, Beside};
+use super::calendar::{Day, Vote};
 use super::config::Config;
 use super::drift::Row;
 use super::ensemble::Entity;
@@ -17,6 +21,7 @@ use super::flatline::Flatline;
 use super::forecast::{Expiring, Forecast, Said, is_expiry, limit_of, sentence};
 use super::gap::Rhythm;
 use super::grounds::Surprise;
+use super::habit::Habit;
 use super::peers;
 use super::pooled::Pooled;
 use super::seasonal::Seasonal;
@@ -60,7 +65,7 @@ pub(super) struct SeriesState {
     pub(super) group: Option<u64>,
     /// How often it left its band before.
     #[serde(default)]
-    usual: Usual,
+    usual: Option<Box<Usual>>,
     /// The newest value, finite.
     #[serde(default)]
     last_value: f64,
@@ -73,12 +78,21 @@ pub(super) struct SeriesState {
     /// How its samples come.
     #[serde(default)]
     pub(super) rhythm: Rhythm,
+    /// How it departs in time, once it has.
+    #[serde(default)]
+    habit: Option<Box<Habit>>,
     /// How surprising the newest row is, in nats; 0 where nothing was judged.
     #[serde(skip)]
     pub(super) row_nats: f32,
     /// What the ensemble said of the newest point, for the watch over detectors.
     #[serde(skip)]
     row: Option<Row>,
+    /// The day that its points are judged as.
+    #[serde(skip)]
+    pub(super) day: Day,
+    /// What the newest point says of the day.
+    #[serde(skip)]
+    pub(super) vote: Option<Vote>,
     /// The ensemble is in shadow: it is asked, and its word does not count.
     #[serde(skip)]
     pub(super) unheeded: bool,
@@ -129,13 +143,16 @@ impl SeriesState {
             ensemble: alone(),
             n_known: 0,
             group,
-            usual: Usual::default(),
+            usual: None,
+            habit: None,
             last_value: 0.0,
             onset: (Time::MIN, 0.0),
             beside: Beside::default(),
             rhythm: Rhythm::default(),
             row_nats: 0.0,
             row: None,
+            day: Day::default(),
+            vote: None,
             unheeded: false,
             bar: configured(),
         }
@@ -170,7 +187,9 @@ impl SeriesState {
 
     /// What is expected of a time, for charts.
     pub(super) fn expected(&self, config: &Config, at: Time) -> Option<Band> {
-        let expected = self.seasonal.expected(at);
+        // How the days before the running one were judged is not kept.
+        let is_today = self.last.ms_since(at).abs() < DAY_MS / 2;
+        let expected = self.seasonal.expected(if is_today { self.as_day(at) } else { at });
         let facts = Facts::new(config, &self.series, expected, false).with_bar(self.bar);
         if expected.is_some() {
             let point = Point { at, value: 0.0 };
@@ -212,7 +231,7 @@ impl SeriesState {
             self.n_live = self.n_live.saturating_add(1);
         }
         let step_ms = point.at.ms_since(self.last);
-        self.last = point.at;
+        let before = std::mem::replace(&mut self.last, point.at);
         if is_expiry(&self.series) {
             // The value is the time of an end: nothing of it is high, low or still.
             if !backfill {
@@ -223,11 +242,17 @@ impl SeriesState {
             }
             return Taken::Judged;
         }
-        let expected = self.seasonal.expected(point.at);
+        self.vote = if backfill { None } else { self.voted(before, point) };
+        let expected = self.seasonal.expected(self.as_day(point.at));
         let facts = Facts::new(config, &self.series, expected, backfill).with_bar(self.bar);
         let surprise = self.surprise(config, pooled, point, step_ms);
         self.last_value = point.value;
         let departing = !backfill && self.judge(&facts, point, &surprise, out);
+        if let Some(habit) = self.habit.as_mut().filter(|_| !backfill) {
+            habit.step(point.at, departing);
+            self.seasonal.is_unsettled = habit.is_unsettled();
+        }
+        self.seasonal.is_other_day = self.day.shift != 0;
         self.seasonal.learn(&facts, point, departing);
         if self.seasonal.profile.is_whole() {
             // The profile speaks for every hour: the window would never be asked again.
@@ -268,17 +293,7 @@ impl SeriesState {
             surprise: *surprise,
         });
         if let Some(claim) = claim {
-            let mut rules = self.rules(facts.config, facts.config.hold_s);
-            // Traffic that stops is no habit either, though it may come to be the new level.
-            if !never_usual(facts.indicator) && facts.indicator != Indicator::Rate {
-                rules.usual = self.usual.limit(facts.config.usual_per_day);
-            }
-            let was = self.departure.as_ref().and_then(|e| e.severity(&rules));
-            out.extend(advance(&mut self.departure, &self.series, &claim, &rules));
-            if let (Some(severity), None) = (was, &self.departure) {
-                self.usual.learn(point.at, severity);
-            }
-            self.adopt(facts, &claim, out);
+            self.depart(facts, &claim, out);
         }
         let asked = Asked {
             series: &self.series,
@@ -326,46 +341,8 @@ impl SeriesState {
                 0.0
             },
             usual: None,
+            excused: None,
         }
-    }
-
-    /// Ends an episode whose level has lasted so long that it counts as normal.
-    fn adopt(&mut self, facts: &Facts<'_>, claim: &Claim, out: &mut Vec<Anomaly>) {
-        let patience = i64::from(facts.config.adopt_after_h) * HOUR_MS;
-        let due = self
-            .departure
-            .as_ref()
-            .is_some_and(|e| e.called && claim.at.ms_since(e.since) >= patience);
-        if never_usual(facts.indicator) || !due {
-            return;
-        }
-        let Some(episode) = self.departure.take() else { return };
-        self.seasonal.adopt(claim.value - claim.expected.mid);
-        self.rolling.restart();
-        let mut anomaly = told(&self.series, &episode, Some(claim.at));
-        anomaly.why = format!(
-            "{} It has lasted {}, so the new level counts as normal from now on.",
-            anomaly.why,
-            duration_text(claim.at.ms_since(episode.since))
-        );
-        out.push(anomaly);
-    }
-
-    /// Bytes of its state beside the ensemble, and of what it is called.
-    pub(super) fn bytes(&self) -> (usize, usize) {
-        let episodes = [&self.departure, &self.still, &self.filling];
-        let heap = self.seasonal.profile.heap_bytes()
-            + self.rolling.heap_bytes()
-            + episodes.into_iter().flatten().count() * size_of::<Episode>()
-            + self.forecast.as_ref().map_or(0, |f| size_of::<Forecast>() + f.heap_bytes())
-            + self.expiring.as_ref().map_or(0, |_| size_of::<Expiring>())
-            + self.beside.heap_bytes();
-        let Series { source, entity, metric, labels, unit, query, .. } = &self.series;
-        let labels = labels.0.iter().map(|(k, v)| 2 * size_of::<String>() + k.len() + v.len());
-        let names = [source, metric, unit, entity.name(), entity.attribute()].map(str::len);
-        let texts = names.iter().sum::<usize>() + query.as_ref().map_or(0, String::len);
-        let own = size_of::<Self>() - size_of::<Entity>() - size_of::<Series>();
-        (own + heap, size_of::<Series>() + texts + labels.sum::<usize>())
     }
 
     /// Whether a departure of it is told of.

@@ -14,6 +14,7 @@ use super::admit::{Admit, Detectors, Seen, quieten};
 use super::apart::Apart;
 use super::bars::{Bar, Bars};
 use super::business;
+use super::calendar::{Calendar, Declared};
 use super::config::Config;
 use super::footprint::Footprint;
 use super::gap::Gaps;
@@ -38,6 +39,8 @@ const VERSION: u16 = 1;
 #[derive(Clone, Debug)]
 pub struct Shard {
     config: Config,
+    /// Holidays that were declared.
+    declared: Declared,
     state: State,
     slo: Slo,
     /// Points of series that no source gives, not taken yet.
@@ -82,6 +85,9 @@ struct State {
     /// Entities as wholes.
     #[serde(default)]
     rollup: Rollup,
+    /// The running day, as its series take it.
+    #[serde(default)]
+    calendar: Calendar,
 }
 
 /// What became of the points so far.
@@ -141,12 +147,9 @@ impl Shard {
     /// A shard that knows nothing.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self {
-            config,
-            state: State { version: VERSION, ..State::default() },
-            slo: Slo::default(),
-            made: Vec::new(),
-        }
+        let declared = Declared::new(&config.holidays, config.utc_offset_h);
+        let state = State { version: VERSION, ..State::default() };
+        Self { config, declared, state, slo: Slo::default(), made: Vec::new() }
     }
 
     /// The same with objectives to watch; what is stored of them is taken over.
@@ -177,6 +180,9 @@ impl Shard {
         let now = batch.received_at.max(state.now);
         state.missing.hear(now, state.now, batch.backfill);
         state.now = now;
+        let today =
+            state.calendar.day(&self.declared, if batch.backfill { Time::MIN } else { now });
+        let mut votes = Vec::new();
         let mut seen = Seen::default();
         let heed = state.admit.heeds_ensemble();
         for samples in &batch.metrics {
@@ -197,6 +203,7 @@ impl Shard {
             series.heard_at = now;
             series.unheeded = !heed;
             series.bar = state.bars.factor(&series.series);
+            series.day = today;
             let known = (series.last, series.step_ms);
             let points = if batch.backfill {
                 Cow::Borrowed(samples.points.as_slice())
@@ -209,10 +216,14 @@ impl Shard {
                 } else if point.at > now.plus_ms(SKEW_MS) {
                     &mut state.counts.future
                 } else {
+                    if batch.backfill {
+                        series.day = self.declared.of_history(point.at);
+                    }
                     let pooled = state.admit.pooled();
                     let fill = batch.backfill;
                     match series.observe_by(&self.config, pooled, *point, fill, &mut out) {
                         Taken::Judged => {
+                            votes.extend(series.vote);
                             if let Some(row) = series.row().filter(|_| !batch.backfill) {
                                 state.admit.hear(&samples.series.entity, point.at, &row);
                                 seen.row(&samples.series, point.at, &row);
@@ -237,6 +248,7 @@ impl Shard {
         if !batch.backfill {
             for (id, points) in state.reorder.due(now) {
                 let Some(series) = state.series.get_mut(&id) else { continue };
+                series.day = today;
                 for point in points {
                     let pooled = state.admit.pooled();
                     let taken = series.observe_by(&self.config, pooled, point, false, &mut out);
@@ -254,6 +266,7 @@ impl Shard {
         }
         state.peers.judge(&self.config, &state.series, batch.backfill, &mut out);
         if !batch.backfill {
+            state.calendar.count(now, &votes);
             state.missing.judge(&self.config, now, &mut state.series, &mut out);
             let made = (&mut out, &mut self.made);
             state.rollup.judge(&self.config, now, &state.series, made);
@@ -375,6 +388,7 @@ impl Shard {
         for series in series.values_mut() {
             series.bar = bars.factor(&series.series);
         }
-        Ok(Self { config, state, slo: Slo::default(), made: Vec::new() })
+        let declared = Declared::new(&config.holidays, config.utc_offset_h);
+        Ok(Self { config, declared, state, slo: Slo::default(), made: Vec::new() })
     }
 }

@@ -22,7 +22,10 @@ pub(super) fn told(series: &Series, episode: &Episode, until: Option<Time>) -> A
         expected: episode.expected,
         score: episode.score,
         direction: episode.direction,
-        why: why(series, episode),
+        why: match episode.note.as_str() {
+            "" => why(series, episode),
+            note => format!("{} {note}", why(series, episode)),
+        },
         unseen: false,
         grounds: episode.surprise.grounds(episode.expected),
     }

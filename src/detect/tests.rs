@@ -11,6 +11,7 @@ use crate::model::{Batch, EntityRef, Indicator, Labels, Level, Point, Samples, S
 mod kinds;
 mod promises;
 mod replicas;
+mod seasons;
 mod silence;
 mod views;
 

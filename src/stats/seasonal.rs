@@ -1,10 +1,12 @@
 //! What a series usually does at this hour of the week.
 
+mod renew;
 mod week;
 mod wire;
 
 use serde::{Deserialize, Serialize};
 
+pub use self::renew::Renewal;
 use self::week::{CELLS, Cell, Week};
 use super::quantile_of_sorted;
 use crate::model::Time;
@@ -166,6 +168,12 @@ impl Profile {
         if self.resting.is_empty() && self.resting.capacity() > 0 {
             self.resting = Vec::new();
         }
+    }
+
+    /// Forgets the doubtful hours since a time: they were judged by what they are not.
+    pub fn forget_since(&mut self, since: Time) {
+        let hour = since.ms().div_euclid(HOUR_MS);
+        self.resting.retain(|v| v.hour < hour);
     }
 
     /// Forgets the doubtful hours: the level that they showed is taken as normal at once.

@@ -33,8 +33,7 @@ impl Profile {
     /// when too few hours are known: nothing was changed.
     pub fn renew(&mut self, since: Time, offset: f64) -> Option<Renewal> {
         let begin = since.ms().div_euclid(HOUR_MS);
-        let visits: Vec<Visit> =
-            self.resting.iter().copied().filter(|v| v.hour >= begin).collect();
+        let visits: Vec<Visit> = self.resting.iter().copied().filter(|v| v.hour >= begin).collect();
         let hour_of = |v: &Visit| Time::from_ms(v.hour.saturating_mul(HOUR_MS)).hour_of_week();
         // (was, is, how many times as wide)
         let pairs: Vec<(f64, f64, f64)> = visits
