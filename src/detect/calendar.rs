@@ -242,7 +242,7 @@ mod tests {
         voted(&mut holiday, at.plus_ms(HOUR_MS), 2, Vote::StandIn);
         let day = holiday.day(&none, at.plus_ms(2 * HOUR_MS));
         assert_eq!((day.shift, day.verdict), (3, Verdict::Recognised));
-        insta::assert_snapshot!(day.words(at).expect("said"), @"");
+        insta::assert_snapshot!(day.words(at).expect("said"), @"This Thursday is judged as a Sunday because most series of this place that know a difference are like on a Sunday.");
         // The next day begins anew.
         assert_eq!(holiday.day(&none, at.plus_ms(DAY_MS)).verdict, Verdict::Open);
         // An ordinary morning, then an outage that looks like a Sunday.

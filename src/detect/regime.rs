@@ -59,9 +59,9 @@ impl Regime {
         self.n_hours >= FEW_HOURS && 3 * self.n_off < self.n_hours
     }
 
-    /// Whether two thirds of the hours depart.
+    /// Whether most hours depart: three in five.
     pub(super) fn lasts(&self) -> bool {
-        3 * self.n_off > 2 * self.n_hours
+        5 * self.n_off > 3 * self.n_hours
     }
 
     /// Whether what was told already covers a departure of this size, however long it lasts.
