@@ -1,5 +1,6 @@
 //! Samples per second through a detector shard: back-fill (learning) and live (judging); series per
-//! second of its snapshot and its restore.
+//! second of its snapshot and its restore; and the memory that
+//! the live state of a series takes, as detection counts it and as the process grew.
 
 use divan::counter::ItemsCount;
 use nightjar::detect::{Config, Shard};
@@ -11,10 +12,55 @@ const STEP_MS: i64 = 15_000;
 /// Steps of five minutes.
 const TWO_WEEKS: i64 = 14 * 24 * 12;
 
+/// Series whose memory is measured, and how many of them are taught at a time.
+const MANY: usize = 10_000;
+const AT_ONCE: usize = 100;
+
 fn main() {
+    memory();
     let bytes = taught().snapshot().len() / SERIES;
     println!("all that a shard keeps of a series, in a snapshot: {bytes} bytes");
     divan::main();
+}
+
+/// Bytes of memory of this process that are in use (Linux).
+fn resident() -> f64 {
+    let text = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    text.split(' ').nth(1).and_then(|n| n.parse::<f64>().ok()).unwrap_or(f64::NAN) * 4_096.0
+}
+
+/// Prints the memory of ten thousand series that two weeks have been learned of.
+fn memory() {
+    let before = resident();
+    let mut shard = Shard::new(Config::default());
+    let all: Vec<Series> = (0..MANY).map(series).collect();
+    let quarters = 14 * 24 * 4;
+    for some in all.chunks(AT_ONCE) {
+        for day in 0..14 {
+            let mut batch = Batch::new("bench", Time::from_ms(1_762_128_000_000 + 15 * 86_400_000));
+            batch.backfill = true;
+            let points: Vec<Point> = (day * 96..(day + 1) * 96)
+                .map(|i| Point {
+                    at: Time::from_ms(1_762_128_000_000 + i * 900_000),
+                    value: 0.3 + 0.1 * (i as f64 / 15.3).sin() + 0.02 * (i as f64 * 1.7).sin(),
+                })
+                .collect();
+            batch.metrics = some
+                .iter()
+                .map(|s| Samples { series: s.clone(), points: points.clone() })
+                .collect();
+            shard.observe(&batch);
+        }
+    }
+    let (f, n) = (shard.footprint(), MANY as f64);
+    println!(
+        "live state of {MANY} series of {quarters} points: {:.0} bytes each, of them the ensemble \
+         {:.0}; names and query {:.0}; the process grew by {:.0} each",
+        f.state(),
+        f.ensemble,
+        f.description,
+        (resident() - before) / n
+    );
 }
 
 fn series(n: usize) -> Series {

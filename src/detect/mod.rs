@@ -4,6 +4,9 @@
 //! once in order; anomalies, alerts and the place reached are written in one transaction, and ids
 //! are derived from their input, so a crash neither loses nor repeats anything. State is
 //! snapshotted with its place in the journal; a start restores it and reads on from there.
+//!
+//! What recurs is no anomaly: the hours of the week (`seasonal`), periods of a series' own
+//! (`cycle`), holidays (`calendar`) and, once it has lasted, a change for good (`regime`).
 
 mod admit;
 mod apart;

@@ -158,6 +158,7 @@ impl Entity {
                 least_points: 2,
                 least_nats: 0.0,
                 usual: None,
+                excused: None,
             };
             let point = Point { at, value: claim.value };
             let mut slot = self.open.take();
