@@ -48,6 +48,8 @@ pub(super) struct Day {
     pub(super) shift: i8,
     /// Days to go on to the stand-in.
     pub(super) stand_in: i8,
+    /// The day of the week, from Monday.
+    today: i8,
     /// How it is judged.
     pub(super) verdict: Verdict,
     /// Whether so many series know a difference that the day will show itself.
@@ -97,7 +99,7 @@ impl Declared {
         let mut days: Vec<i64> = dates
             .iter()
             .filter_map(|d| d.parse::<Date>().ok())
-            .filter_map(|d| Some(i64::from((d - epoch).get_days())))
+            .map(|d| i64::from((d - epoch).get_days()))
             .collect();
         days.sort_unstable();
         Self { days, offset_ms: (offset_h * HOUR_MS as f64) as i64 }
@@ -110,7 +112,8 @@ impl Declared {
             return Day { verdict: Verdict::Own, ..Day::default() };
         }
         let stand_in = stand_in(weekday(day)) as i8;
-        Day { shift: stand_in, stand_in, verdict: Verdict::Declared, will_show: true }
+        let today = weekday(day) as i8;
+        Day { shift: stand_in, stand_in, today, verdict: Verdict::Declared, will_show: true }
     }
 
     fn day_of(&self, at: Time) -> i64 {
@@ -150,6 +153,7 @@ impl Calendar {
         Day {
             shift: if as_stand_in { stand_in } else { 0 },
             stand_in,
+            today: weekday(day) as i8,
             verdict: self.verdict,
             will_show: self.n_before.max(self.n_series) >= LEAST_SERIES,
         }
@@ -193,8 +197,8 @@ impl Calendar {
 
 impl Day {
     /// Why it is judged as another day, for the reason of an anomaly.
-    pub(super) fn words(&self, at: Time) -> Option<String> {
-        let today = weekday(at.ms().div_euclid(DAY_MS));
+    pub(super) fn words(self) -> Option<String> {
+        let today = i64::from(self.today);
         let name = |day: i64| NAMES[day.rem_euclid(7) as usize];
         let because = match self.verdict {
             Verdict::Declared => "it is declared a holiday".to_owned(),
@@ -242,7 +246,7 @@ mod tests {
         voted(&mut holiday, at.plus_ms(HOUR_MS), 2, Vote::StandIn);
         let day = holiday.day(&none, at.plus_ms(2 * HOUR_MS));
         assert_eq!((day.shift, day.verdict), (3, Verdict::Recognised));
-        insta::assert_snapshot!(day.words(at).expect("said"), @"This Thursday is judged as a Sunday because most series of this place that know a difference are like on a Sunday.");
+        insta::assert_snapshot!(day.words().expect("said"), @"This Thursday is judged as a Sunday because most series of this place that know a difference are like on a Sunday.");
         // The next day begins anew.
         assert_eq!(holiday.day(&none, at.plus_ms(DAY_MS)).verdict, Verdict::Open);
         // An ordinary morning, then an outage that looks like a Sunday.

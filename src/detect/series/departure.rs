@@ -35,7 +35,7 @@ impl SeriesState {
             && departure.note.is_empty()
         {
             let cycle = self.habit.as_ref().and_then(|h| h.cycle.words(since));
-            let notes = [self.day.words(since), cycle];
+            let notes = [self.day.words(), cycle];
             departure.note = notes.into_iter().flatten().collect::<Vec<_>>().join(" ");
         }
         out.extend(advance(&mut self.departure, &self.series, claim, &rules));
