@@ -102,6 +102,13 @@ impl Beside {
         }
     }
 
+    /// The series lives by other rules from now on: how much it moves is learned anew.
+    pub(super) fn restart(&mut self) {
+        if let Some(spread) = &mut self.spread {
+            **spread = Spread::default();
+        }
+    }
+
     /// Asks the other views about a live point and moves what they found on.
     pub(super) fn judge(
         &mut self,

@@ -99,6 +99,7 @@ impl SeriesState {
             None => return,
         };
         self.rolling.restart();
+        self.beside.restart();
         if let Some(habit) = &mut self.habit {
             habit.regime = None;
         }
