@@ -34,6 +34,9 @@ fn taught_all(config: Config, all: &[Series], f: impl Fn(Time) -> f64) -> (Shard
     (shard, start().plus_ms(14 * DAY_MS))
 }
 
+/// What a series gives at a time.
+type Shape<'a> = &'a dyn Fn(Time) -> f64;
+
 /// Runs all live at one minute; gives the newest word on each anomaly, in order.
 fn run_all(
     shard: &mut Shard,
@@ -148,7 +151,6 @@ fn a_change_for_good_is_told_once_and_is_the_new_profile_a_day_later() {
     let before = |at: Time| 100.0 + 40.0 * daily(at) + 4.0 * noise(at);
     let late = |at: Time| 100.0 + 75.0 * daily(at.plus_ms(9 * HOUR_MS)) + 4.0 * noise(at);
     let wide = |at: Time| 100.0 + 75.0 * daily(at) + 4.0 * noise(at);
-    type Shape<'a> = &'a dyn Fn(Time) -> f64;
     let tripled = |at: Time| 3.0 * before(at);
     let cases: [(Shape<'_>, Shape<'_>, &str); 2] =
         [(&before, &tripled, "3.0"), (&wide, &late, "learned anew")];
