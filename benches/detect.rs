@@ -1,6 +1,7 @@
 //! Samples per second through a detector shard: back-fill (learning) and live (judging); series per
 //! second of its snapshot and its restore; and the memory that
-//! the live state of a series takes, as detection counts it and as the process grew.
+//! the live state of a series takes: as detection counts it, as the process grew, and as a counting
+//! allocator sees a copy of it being made (`held`, names included).
 
 use divan::counter::ItemsCount;
 use nightjar::detect::{Config, Shard};
@@ -15,6 +16,10 @@ const TWO_WEEKS: i64 = 14 * 24 * 12;
 /// Series whose memory is measured, and how many of them are taught at a time.
 const MANY: usize = 10_000;
 const AT_ONCE: usize = 100;
+
+/// Counts what benches ask of it.
+#[global_allocator]
+static COUNTING: divan::AllocProfiler = divan::AllocProfiler::system();
 
 fn main() {
     memory();
@@ -132,6 +137,23 @@ fn judge(bencher: divan::Bencher<'_, '_>) {
             }
         },
     );
+}
+
+/// A copy asks the allocator for all that the series hold, once.
+#[divan::bench(sample_count = 1, sample_size = 1)]
+fn held(bencher: divan::Bencher<'_, '_>) {
+    let mut shard = taught();
+    for batch in batches(TWO_WEEKS * 300_000, 4 * 60 * 24, STEP_MS, false) {
+        shard.observe(&batch);
+    }
+    let f = shard.footprint();
+    println!(
+        "after a day live: {:.0} bytes of state and {:.0} of names each, times {SERIES} series: {:.0}",
+        f.state(),
+        f.description,
+        (f.state() + f.description) * SERIES as f64
+    );
+    bencher.counter(ItemsCount::new(SERIES)).bench_local(|| divan::black_box(shard.clone()));
 }
 
 #[divan::bench(sample_count = 10)]

@@ -21,7 +21,6 @@ mod spending;
 #[cfg(test)]
 mod tests;
 mod text;
-mod trial;
 mod truth;
 mod when;
 
@@ -35,6 +34,5 @@ pub use rows::{Broken, Form, Notes, Reader, Row};
 pub use run::{Claim, Outcome, Picture, Run, Setup};
 pub use score::{Failure, Scored, TreeError, score, score_tree};
 pub use spending::Spending;
-pub use trial::{Said, Trial, replay, trial};
 pub use truth::{Event, Group, Score, Topic, Truth, Who};
 pub use when::time_of;

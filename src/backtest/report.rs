@@ -7,13 +7,13 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::differ::Difference;
-use super::run::Outcome;
+use super::run::{Claim, Outcome};
 use super::score::Failure;
 use super::spending::Spending;
-use super::trial;
 use super::truth::{Event, Score, Topic, Truth};
+use crate::model::alert::Subject;
 use crate::model::time::{DAY_MS, MINUTE_MS};
-use crate::model::{Alert, AlertId, Incident, Severity, Time};
+use crate::model::{Alert, AlertId, Anomaly, Incident, Severity, Time};
 
 /// Incidents that were over this soon (ms) are counted: nobody would have had to get up.
 const SHORT_MS: i64 = 5 * MINUTE_MS;
@@ -228,7 +228,7 @@ pub(super) fn end_of(incident: &Incident) -> Option<Time> {
 
 /// Anomalies as events.
 pub(super) fn told(outcome: &Outcome) -> Vec<Event> {
-    outcome.claims.iter().map(|c| trial::event(c, outcome.until)).collect()
+    outcome.claims.iter().map(|c| event(c, outcome.until)).collect()
 }
 
 /// Incidents as events: they are about all that their alerts are about.
@@ -248,4 +248,15 @@ pub(super) fn opened(outcome: &Outcome) -> Vec<Event> {
             told_at: i.opened_at,
         })
         .collect()
+}
+
+/// An anomaly as an event; one that has not ended goes on to `end`.
+fn event(claim: &Claim, end: Time) -> Event {
+    let Anomaly { subject, since, until, .. } = &claim.anomaly;
+    let series = match subject {
+        Subject::Series { series } => Some((series.metric.clone(), series.id)),
+        _ => None,
+    };
+    let topics = vec![Topic { entity: subject.entity().clone(), series }];
+    Event { topics, since: *since, until: until.unwrap_or(end.max(*since)), told_at: claim.told_at }
 }

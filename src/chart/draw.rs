@@ -92,7 +92,7 @@ pub fn svg(chart: &Chart, theme: Theme) -> String {
 
 /// The title, with the unit where the value axis does not say it.
 fn title(chart: &Chart) -> String {
-    let unit = chart.unit.trim_matches(['{', '}']);
+    let unit = chart.unit.replace(['{', '}'], "");
     if unit.is_empty() || !axis_unit(&chart.unit, 1.0).suffix.is_empty() {
         return chart.title.clone();
     }

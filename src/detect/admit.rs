@@ -20,7 +20,7 @@ use super::business::alert_weighed;
 use super::config::Config;
 use super::drift::{Report, Row, Settings, Stage, Tally, Watch};
 use super::pooled::{Pooled, PooledReport};
-use crate::model::alert::{Alert, Anomaly, Subject};
+use crate::model::alert::{Alert, Anomaly, HELD_BACK, Subject};
 use crate::model::{AnomalyId, DetectorOrder, EntityRef, Indicator, Series, Severity, Time};
 
 /// What is told: bands with the ensemble's word.
@@ -36,8 +36,6 @@ const MOST_LONG: f64 = 3.0;
 const LONG_HOLDS: f64 = 9.0;
 /// A held departure asks again once it is this much (nats) more surprising.
 const AGAIN_NATS: f64 = 0.5;
-/// Annotation of an alert that the budget holds back.
-pub(super) const HELD: &str = "held_back";
 /// Episodes just below the threshold that are listed.
 const NEAR: usize = 20;
 
@@ -303,5 +301,5 @@ fn surprise_of((config, bar): (&Config, f64), anomaly: &Anomaly, heed: bool) -> 
 pub(super) fn quieten(alert: &mut Alert, why: &str) {
     alert.severity = Severity::Info;
     alert.labels.set("severity", "info");
-    alert.annotations.set(HELD, why);
+    alert.annotations.set(HELD_BACK, why);
 }

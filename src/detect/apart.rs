@@ -22,6 +22,45 @@ impl<T> Apart<T> {
     }
 }
 
+/// For parts of which each series has one: as [`Apart`], without room for whether it was lost.
+pub(super) mod anew {
+    use super::{Apart, Deserialize, DeserializeOwned, Deserializer, Serialize, Serializer};
+
+    pub(in super::super) fn serialize<S: Serializer, T: Serialize>(
+        part: &T,
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        let bytes = rmp_serde::to_vec(part).map_err(serde::ser::Error::custom)?;
+        to.serialize_bytes(&bytes)
+    }
+
+    pub(in super::super) fn deserialize<
+        'de,
+        D: Deserializer<'de>,
+        T: Default + DeserializeOwned,
+    >(
+        from: D,
+    ) -> Result<T, D::Error> {
+        Apart::deserialize(from).map(|apart| apart.part)
+    }
+}
+
+/// The place of something that an older program wrote, in a form where places count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Former;
+
+impl Serialize for Former {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_u8(0)
+    }
+}
+
+impl<'de> Deserialize<'de> for Former {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(from).map(|_| Self)
+    }
+}
+
 impl<T> Deref for Apart<T> {
     type Target = T;
     fn deref(&self) -> &T {
@@ -37,8 +76,7 @@ impl<T> DerefMut for Apart<T> {
 
 impl<T: Serialize> Serialize for Apart<T> {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-        let bytes = rmp_serde::to_vec(&self.part).map_err(serde::ser::Error::custom)?;
-        to.serialize_bytes(&bytes)
+        anew::serialize(&self.part, to)
     }
 }
 

@@ -30,6 +30,9 @@ const ZEROS: f64 = 0.4;
 const SMALL: f64 = 4.0;
 /// Share of repeated values from which a series is not lively enough to have noise.
 const REPEATS: f64 = 0.2;
+/// Share of the least surprise that a share must show by its own past: a busy resource that is
+/// often near its bound is no news, however long it is.
+const SHARE_NATS: f64 = 0.5;
 /// Cutting a count off here loses nothing that matters.
 const MOST_COUNT: f64 = 1_000.0;
 
@@ -90,6 +93,8 @@ pub(super) struct Asked<'a> {
     pub(super) step_ms: i64,
     /// A departure of the values was called: nothing new is told beside it.
     pub(super) is_told: bool,
+    /// The values depart, told or not: what they do is no noise.
+    pub(super) is_departing: bool,
 }
 
 impl Beside {
@@ -125,14 +130,22 @@ impl Beside {
             },
             self.spread.as_ref().and_then(|s| s.judge(facts, point, asked.step_ms)),
         ];
-        // They look at many points at once and at their own past: they need no further word of it.
-        let rules = Rules { least_nats: 0.0, least_points: 3, ..asked.rules };
         for finding in findings.into_iter().flatten() {
             let id = finding.opinion.detector;
+            // They look at many points at once and at their own past: only how busy a resource is,
+            // which is held against the odds of a time, needs a further word of it.
+            let asks = id == Ratio::ID && !never_usual(facts.indicator);
+            let rules = Rules {
+                least_nats: if asks { asked.rules.least_nats } else { 0.0 },
+                least_share: if asks { SHARE_NATS } else { 0.0 },
+                least_points: 3,
+                ..asked.rules
+            };
             let score = finding.opinion.score / facts.bar.max(f64::MIN_POSITIVE);
             let at = self.open.iter().position(|e| e.detector == id);
             // What another view tells of needs no second word.
-            let is_told = asked.is_told || (id == Spread::ID && !self.open.is_empty());
+            let has_other = asked.is_departing || !self.open.is_empty();
+            let is_told = asked.is_told || (id == Spread::ID && has_other);
             if at.is_none() && (is_told || score < facts.config.threshold) {
                 continue;
             }

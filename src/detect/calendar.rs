@@ -6,8 +6,8 @@
 //! Sunday stands in for the days from Monday to Friday, a Wednesday for the weekend. When the votes
 //! so far are nearly all for the stand-in, the day is judged as that from then on. An outage does
 //! not pass for a holiday: the hours before it have voted for the weekday, and it does not look like
-//! a Sunday by each series' own measure. Until the day has shown itself, what looks like the
-//! stand-in's day is not called.
+//! a Sunday by each series' own measure. Until the day has shown itself, traffic that looks like
+//! the stand-in's day is not called, unless errors, slow answers or a business series are told of.
 
 use jiff::civil::Date;
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ const LEAST_VOTES: u32 = 12;
 /// Share of the votes that a stand-in needs, and that settle the day as its own.
 const SHARE: f64 = 0.8;
 const OWN_SHARE: f64 = 0.5;
+/// For so long after something was told of that no holiday brings, nothing waits for the day (ms).
+const TROUBLED_MS: i64 = 10 * MINUTE_MS;
 /// The name of a day of the week, from Monday.
 const NAMES: [&str; 7] =
     ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
@@ -54,6 +56,8 @@ pub(super) struct Day {
     pub(super) verdict: Verdict,
     /// Whether so many series know a difference that the day will show itself.
     pub(super) will_show: bool,
+    /// Whether something is told of that no holiday brings.
+    pub(super) is_troubled: bool,
 }
 
 /// A vote of one series.
@@ -82,6 +86,9 @@ pub(super) struct Calendar {
     n_series: u32,
     /// The most of the day before.
     n_before: u32,
+    /// When something was told of last that no holiday brings.
+    #[serde(default)]
+    troubled: Time,
 }
 
 /// Which days were declared, and where the day begins.
@@ -113,7 +120,8 @@ impl Declared {
         }
         let stand_in = stand_in(weekday(day)) as i8;
         let today = weekday(day) as i8;
-        Day { shift: stand_in, stand_in, today, verdict: Verdict::Declared, will_show: true }
+        let verdict = Verdict::Declared;
+        Day { shift: stand_in, stand_in, today, verdict, will_show: true, is_troubled: false }
     }
 
     fn day_of(&self, at: Time) -> i64 {
@@ -142,7 +150,8 @@ impl Calendar {
         if day > self.day {
             let is_declared = declared.days.binary_search(&day).is_ok();
             let verdict = if is_declared { Verdict::Declared } else { Verdict::Open };
-            *self = Self { day, verdict, n_before: self.n_series, ..Self::default() };
+            let (n_before, troubled) = (self.n_series, self.troubled);
+            *self = Self { day, verdict, n_before, troubled, ..Self::default() };
         }
         // What comes late for another day is judged as the day that it is of.
         if day < self.day {
@@ -156,7 +165,13 @@ impl Calendar {
             today: weekday(day) as i8,
             verdict: self.verdict,
             will_show: self.n_before.max(self.n_series) >= LEAST_SERIES,
+            is_troubled: at.ms_since(self.troubled) < TROUBLED_MS,
         }
+    }
+
+    /// Something is told of that no holiday brings.
+    pub(super) fn trouble(&mut self, at: Time) {
+        self.troubled = self.troubled.max(at);
     }
 
     /// Counts the votes of a batch.
@@ -254,6 +269,16 @@ mod tests {
         voted(&mut calendar, at, 4, Vote::Own);
         voted(&mut calendar, at.plus_ms(HOUR_MS), 12, Vote::StandIn);
         assert_eq!(calendar.day(&none, at.plus_ms(5 * HOUR_MS)).verdict, Verdict::Own);
+    }
+
+    #[test]
+    fn what_no_holiday_brings_is_remembered_for_a_while_and_over_midnight() {
+        let (none, mut calendar) = (Declared::default(), Calendar::default());
+        let midnight = thursday().plus_ms(18 * HOUR_MS);
+        assert!(!calendar.day(&none, midnight.plus_ms(-MINUTE_MS)).is_troubled);
+        calendar.trouble(midnight.plus_ms(-MINUTE_MS));
+        assert!(calendar.day(&none, midnight.plus_ms(MINUTE_MS)).is_troubled);
+        assert!(!calendar.day(&none, midnight.plus_ms(10 * MINUTE_MS)).is_troubled);
     }
 
     #[test]

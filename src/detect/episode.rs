@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::config::Config;
 use super::grounds::Surprise;
 use super::telling::told;
 use super::usual::severity;
@@ -41,11 +42,30 @@ pub(super) struct Rules {
     /// How surprising its points must be by the series' own past (nats), unless it is far out or
     /// lasts; 0 while that past is too short to say.
     pub(super) least_nats: f64,
+    /// Which share of them there must be, however far out it is and however long it lasts.
+    pub(super) least_share: f64,
     /// It must be worse than this ([`severity`]): such departures are usual for the series.
     pub(super) usual: Option<f64>,
     /// It must be worse than this ([`severity`]), however surprising its points are: one is due, or
     /// a change that it is part of has been told.
     pub(super) excused: Option<f64>,
+}
+
+impl Rules {
+    /// Those of a view that looks at many points at once, or at several series: held and cleared as
+    /// configured, with no word of a single series' own past.
+    pub(super) fn held(config: &Config, least_points: u32) -> Self {
+        Self {
+            threshold: config.threshold,
+            hold_ms: i64::from(config.hold_s) * 1_000,
+            clear_ms: i64::from(config.clear_s) * 1_000,
+            least_points,
+            least_nats: 0.0,
+            least_share: 0.0,
+            usual: None,
+            excused: None,
+        }
+    }
 }
 
 /// A departure under way.
@@ -186,6 +206,9 @@ impl Episode {
         if known && rules.usual.is_some_and(|usual| severity(times, holds) < usual) {
             return false;
         }
+        if f64::from(self.surprise.nats()) < rules.least_share * rules.least_nats {
+            return false;
+        }
         rules.least_nats <= 0.0 || self.surprise.suffices(rules.least_nats, times, holds)
     }
 
@@ -238,6 +261,7 @@ mod tests {
         clear_ms: 120_000,
         least_points: 4,
         least_nats: 0.0,
+        least_share: 0.0,
         usual: None,
         excused: None,
     };

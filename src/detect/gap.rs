@@ -43,6 +43,8 @@ const ADOPTED_MS: i64 = HOUR_MS;
 const EVERY_MS: i64 = 10_000;
 /// Metrics that are named.
 const NAMED: usize = 3;
+/// Entities of a source up to which each is told of by itself when intervals change.
+const MOST_ENTITIES: usize = 3;
 
 /// The rhythm in which samples of a series come: 16 bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -68,11 +70,15 @@ impl Rhythm {
         let usual = f64::from(self.usual_ms);
         let off = interval < OFF.0 * usual || interval > OFF.1 * usual;
         let longer = interval > usual;
-        self.run = if off && (self.run == 0 || longer == self.longer) {
-            self.run.saturating_add(1)
-        } else {
-            u8::from(off)
-        };
+        let goes_on = off && self.run > 0 && longer == self.longer;
+        if !goes_on {
+            // What went on for long enough was a change; what did not was irregular.
+            let n_off = if self.run < RUN { self.run.min(3) } else { 0 };
+            for _ in 0..n_off {
+                self.irregular += OFTEN * (1.0 - self.irregular);
+            }
+        }
+        self.run = if goes_on { self.run.saturating_add(1) } else { u8::from(off) };
         self.longer = longer;
         let lately = f64::from(self.lately_ms);
         let weight = 1.0 / f64::from(self.run.clamp(1, 8));
@@ -83,8 +89,8 @@ impl Rhythm {
             let weight = if young { 0.25 } else { USUAL };
             self.usual_ms = (usual + weight * (interval - usual)).round().max(1.0) as u32;
         }
-        if self.run <= 3 {
-            self.irregular += OFTEN * (f32::from(u8::from(off)) - self.irregular);
+        if !off {
+            self.irregular -= OFTEN * self.irregular;
         }
         // What was never regular looks for its step anew.
         if self.run == u8::MAX {
@@ -280,19 +286,30 @@ fn stopped(
         .collect()
 }
 
-/// Sources whose samples come at another interval than usual: one finding a source.
+/// Samples that come at another interval than usual: one finding an entity, or one for the source
+/// when many of its entities are concerned.
 fn changed(now: Time, series: &BTreeMap<u64, Box<SeriesState>>) -> BTreeMap<String, Gap> {
-    let mut of: BTreeMap<&str, Vec<&SeriesState>> = BTreeMap::new();
+    let mut of: BTreeMap<&str, BTreeMap<&EntityRef, Vec<&SeriesState>>> = BTreeMap::new();
     for s in series.values().filter(|s| s.rhythm.has_changed()) {
-        of.entry(&s.series.source).or_default().push(&**s);
+        let entities = of.entry(&s.series.source).or_default();
+        entities.entry(&s.series.entity).or_default().push(&**s);
     }
-    of.into_iter()
-        .map(|(source, all)| {
+    let mut found: Vec<(EntityRef, EntityRef, Vec<&SeriesState>)> = Vec::new();
+    for (source, entities) in of {
+        let source = EntityRef::new(SOURCE_ATTRIBUTE, source);
+        if entities.len() > MOST_ENTITIES {
+            let all = entities.into_values().flatten().collect();
+            found.push((source.clone(), source, all));
+        } else {
+            let each = entities.into_iter().map(|(e, all)| (source.clone(), e.clone(), all));
+            found.extend(each);
+        }
+    }
+    found
+        .into_iter()
+        .map(|(source, entity, all)| {
             let one = all[0];
-            let is_same = all.iter().all(|s| s.series.entity == one.series.entity);
-            let source = EntityRef::new(SOURCE_ATTRIBUTE, source);
-            let key = format!("{INTERVAL} {source}");
-            let entity = if is_same { one.series.entity.clone() } else { source };
+            let key = interval_key(&source, &entity);
             let (usual, lately) = (one.rhythm.usual_ms, one.rhythm.lately_ms);
             let since = one.last.plus_ms(-i64::from(one.rhythm.run) * i64::from(lately));
             let what = match all.len() {
@@ -322,11 +339,16 @@ fn changed(now: Time, series: &BTreeMap<u64, Box<SeriesState>>) -> BTreeMap<Stri
         .collect()
 }
 
-/// Takes the new interval of a source's series for usual.
+/// The key of a finding about an entity of a source, or about the source.
+fn interval_key(source: &EntityRef, entity: &EntityRef) -> String {
+    format!("{INTERVAL} {source} {entity}")
+}
+
+/// Takes the new interval of the series of a finding for usual.
 fn adopt(series: &mut BTreeMap<u64, Box<SeriesState>>, key: &str) {
     for s in series.values_mut().filter(|s| s.rhythm.has_changed()) {
         let source = EntityRef::new(SOURCE_ATTRIBUTE, &s.series.source);
-        if key == format!("{INTERVAL} {source}") {
+        if [&s.series.entity, &source].iter().any(|e| key == interval_key(&source, e)) {
             s.rhythm.adopt();
         }
     }

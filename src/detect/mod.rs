@@ -27,6 +27,7 @@ pub mod forecast;
 mod gap;
 mod grounds;
 mod habit;
+mod harmless;
 mod heartbeat;
 pub mod lifecycle;
 mod logs;

@@ -244,15 +244,7 @@ impl Group {
                 detector: ID,
                 surprise: Surprise::default(),
             };
-            let rules = Rules {
-                threshold: config.threshold,
-                hold_ms: i64::from(config.hold_s) * 1_000,
-                clear_ms: i64::from(config.clear_s) * 1_000,
-                least_points: 3,
-                least_nats: 0.0,
-                usual: None,
-                excused: None,
-            };
+            let rules = Rules::held(config, 3);
             out.extend(advance(&mut member.unlike, series, &claim, &rules));
         }
         // Nothing of a departure is learned: a sick replica does not become usual.

@@ -65,8 +65,7 @@ struct Entity {
 
 impl Rollup {
     /// Takes in how surprising the newest row of a series is.
-    pub(super) fn hear(&mut self, now: Time, series: &SeriesState) {
-        let nats = series.row_nats;
+    pub(super) fn hear(&mut self, now: Time, series: &SeriesState, nats: f32) {
         if nats < LEAST_NATS {
             return;
         }
@@ -131,15 +130,18 @@ impl Entity {
         let nats = std::mem::take(&mut self.nats);
         let all: Vec<&SeriesState> =
             nats.keys().filter_map(|id| Some(&**series.get(id)?)).collect();
-        let metrics: BTreeSet<&str> = all.iter().map(|s| s.series.metric.as_str()).collect();
-        let sum = nats.values().sum::<f32>().round();
-        let mean = f64::from(self.mean).max(0.05);
-        // What a band tells of needs no second word.
         let is_told = all.iter().any(|s| s.is_told());
+        // What a band tells of needs no second word: the others are summed up beside it.
+        let is_quiet = |id: &u64| series.get(id).is_none_or(|s| !s.is_told());
+        let all: Vec<&SeriesState> = all.into_iter().filter(|s| !s.is_told()).collect();
+        let metrics: BTreeSet<&str> = all.iter().map(|s| s.series.metric.as_str()).collect();
+        let quiet = nats.iter().filter(|(id, _)| is_quiet(id));
+        let sum = quiet.map(|(_, nats)| nats).sum::<f32>().round();
+        let mean = f64::from(self.mean).max(0.05);
         let many = metrics.len() >= LEAST_METRICS;
         let events = Events::of(mean, f64::from(self.clumping), f64::from(self.n));
         let score = if many { events.score_high(sum as u32) } else { 0.0 };
-        let judged = self.n >= WARM && (self.open.is_some() || !is_told);
+        let judged = self.n >= WARM;
         if judged && (self.open.is_some() || score >= config.threshold) {
             let at = Time::from_ms(turn * TURN_MS);
             let whole = whole(name, &all);
@@ -151,15 +153,7 @@ impl Entity {
                 detector: ID,
                 surprise: Surprise::default(),
             };
-            let rules = Rules {
-                threshold: config.threshold,
-                hold_ms: i64::from(config.hold_s) * 1_000,
-                clear_ms: i64::from(config.clear_s) * 1_000,
-                least_points: 2,
-                least_nats: 0.0,
-                usual: None,
-                excused: None,
-            };
+            let rules = Rules::held(config, 2);
             let point = Point { at, value: claim.value };
             let mut slot = self.open.take();
             if let Some(mut anomaly) = advance(&mut slot, &whole, &claim, &rules) {

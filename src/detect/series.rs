@@ -5,12 +5,15 @@ mod day;
 mod departure;
 mod surprise;
 
+use std::num::NonZeroU64;
+
 use serde::{Deserialize, Serialize};
 
 use crate::model::alert::{Anomaly, Band};
 use crate::model::time::DAY_MS;
 use crate::model::{Indicator, Point, Series, Time, figure};
 
+use super::apart::{Former, anew};
 use super::beside::{Asked, Beside};
 use super::calendar::{Day, Vote};
 use super::config::Config;
@@ -25,7 +28,7 @@ use super::habit::Habit;
 use super::peers;
 use super::pooled::Pooled;
 use super::seasonal::Seasonal;
-use super::telling::told;
+use super::telling::{possible, told};
 use super::usual::Usual;
 use super::view::{Detector, Facts, fuse};
 use super::window::{Fences, Rolling, Zscore};
@@ -55,14 +58,14 @@ pub(super) struct SeriesState {
     #[serde(default)]
     expiring: Option<Box<Expiring>>,
     /// How surprising its points are by its own past. Boxed with its columns.
-    #[serde(default = "alone")]
+    #[serde(default, with = "anew")]
     ensemble: Entity,
-    /// Points that the ensemble has learned.
+    /// Points that the ensemble has learned: it counts them.
     #[serde(default)]
-    n_known: u32,
+    n_known: Former,
     /// The group of replicas that it belongs to.
     #[serde(default)]
-    pub(super) group: Option<u64>,
+    pub(super) group: Option<NonZeroU64>,
     /// How often it left its band before.
     #[serde(default)]
     usual: Option<Box<Usual>>,
@@ -81,18 +84,9 @@ pub(super) struct SeriesState {
     /// How it departs in time, once it has.
     #[serde(default)]
     habit: Option<Box<Habit>>,
-    /// How surprising the newest row is, in nats; 0 where nothing was judged.
-    #[serde(skip)]
-    pub(super) row_nats: f32,
-    /// What the ensemble said of the newest point, for the watch over detectors.
-    #[serde(skip)]
-    row: Option<Row>,
     /// The day that its points are judged as.
     #[serde(skip)]
     pub(super) day: Day,
-    /// What the newest point says of the day.
-    #[serde(skip)]
-    pub(super) vote: Option<Vote>,
     /// The ensemble is in shadow: it is asked, and its word does not count.
     #[serde(skip)]
     pub(super) unheeded: bool,
@@ -106,11 +100,6 @@ fn configured() -> f64 {
     1.0
 }
 
-/// The ensemble of a series by itself.
-fn alone() -> Entity {
-    Entity::new(1)
-}
-
 /// What became of a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Taken {
@@ -122,10 +111,22 @@ pub(super) enum Taken {
     Late,
 }
 
+/// What is to be said of a point beside anomalies.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Word {
+    /// How surprising its row is, in nats; 0 where nothing was judged.
+    pub(super) nats: f32,
+    /// What the ensemble said of it, for the watch over detectors; `None` while its past is too
+    /// short, and within a called departure.
+    pub(super) row: Option<Row>,
+    /// What it says of the day.
+    pub(super) vote: Option<Vote>,
+}
+
 impl SeriesState {
     pub(super) fn new(series: Series) -> Self {
         let forecast = limit_of(&series).map(|limit| Box::new(Forecast::new(limit)));
-        let group = peers::whole_of(&series).map(|whole| whole.id.0);
+        let group = peers::whole_of(&series).and_then(|whole| NonZeroU64::new(whole.id.0));
         Self {
             step_ms: series.step_ms.max(1_000),
             series,
@@ -140,8 +141,8 @@ impl SeriesState {
             filling: None,
             heard_at: Time::MIN,
             expiring: None,
-            ensemble: alone(),
-            n_known: 0,
+            ensemble: Entity::default(),
+            n_known: Former,
             group,
             usual: None,
             habit: None,
@@ -149,19 +150,10 @@ impl SeriesState {
             onset: (Time::MIN, 0.0),
             beside: Beside::default(),
             rhythm: Rhythm::default(),
-            row_nats: 0.0,
-            row: None,
             day: Day::default(),
-            vote: None,
             unheeded: false,
             bar: configured(),
         }
-    }
-
-    /// What the ensemble said of the newest point; `None` while its past is too short, and within
-    /// a called departure.
-    pub(super) fn row(&self) -> Option<Row> {
-        self.row
     }
 
     /// A new replica: it begins with what is known of its siblings as a whole.
@@ -171,15 +163,19 @@ impl SeriesState {
             seasonal: siblings.seasonal.clone(),
             rolling: siblings.rolling.clone(),
             ensemble: siblings.ensemble.clone(),
-            n_known: siblings.n_known,
             ..own
         }
+    }
+
+    /// Whether it was heard of, and its own past is not known: the snapshot had that in another form.
+    pub(super) fn has_lost_its_past(&self) -> bool {
+        self.last > Time::MIN && self.ensemble.n_rows() == 0 && !is_expiry(&self.series)
     }
 
     /// Takes over a better description of the same series.
     pub(super) fn describe(&mut self, series: &Series) {
         self.series.clone_from(series);
-        self.group = peers::whole_of(series).map(|whole| whole.id.0);
+        self.group = peers::whole_of(series).and_then(|whole| NonZeroU64::new(whole.id.0));
         if self.forecast.is_none() {
             self.forecast = limit_of(series).map(|limit| Box::new(Forecast::new(limit)));
         }
@@ -193,9 +189,10 @@ impl SeriesState {
         let facts = Facts::new(config, &self.series, expected, false).with_bar(self.bar);
         if expected.is_some() {
             let point = Point { at, value: 0.0 };
-            return self.seasonal.judge(&facts, point).map(|o| o.expected);
+            let judged = self.seasonal.judge(&facts, point)?;
+            return Some(possible(&self.series, judged.expected, self.last_value));
         }
-        self.rolling.band(&facts)
+        Some(possible(&self.series, self.rolling.band(&facts)?, self.last_value))
     }
 
     /// Judges and learns one point; called, retold and ended episodes go to `out`.
@@ -206,7 +203,7 @@ impl SeriesState {
         backfill: bool,
         out: &mut Vec<Anomaly>,
     ) -> Taken {
-        self.observe_by(config, &Pooled::default(), point, backfill, out)
+        self.observe_by(config, &Pooled::default(), point, backfill, out).0
     }
 
     /// The same with what the onsets of all series have taught.
@@ -217,9 +214,11 @@ impl SeriesState {
         point: Point,
         backfill: bool,
         out: &mut Vec<Anomaly>,
-    ) -> Taken {
+    ) -> (Taken, Word) {
+        let mut word = Word::default();
         if point.at <= self.last {
-            return if point.at == self.last { Taken::Duplicate } else { Taken::Late };
+            let is_same = point.at == self.last;
+            return (if is_same { Taken::Duplicate } else { Taken::Late }, word);
         }
         if !backfill {
             if self.n_live > 0 {
@@ -240,12 +239,12 @@ impl SeriesState {
                 Expiring::step(&mut near, &self.series, point, horizon, out);
                 self.expiring = near.map(Box::new);
             }
-            return Taken::Judged;
+            return (Taken::Judged, word);
         }
-        self.vote = if backfill { None } else { self.voted(before, point) };
+        word.vote = if backfill { None } else { self.voted(before, point) };
         let expected = self.seasonal.expected(self.as_day(point.at));
         let facts = Facts::new(config, &self.series, expected, backfill).with_bar(self.bar);
-        let surprise = self.surprise(config, pooled, point, step_ms);
+        let surprise = self.surprise(config, pooled, (point, step_ms), &mut word);
         self.last_value = point.value;
         let departing = !backfill && self.judge(&facts, point, &surprise, out);
         if let Some(habit) = self.habit.as_mut().filter(|_| !backfill) {
@@ -263,7 +262,7 @@ impl SeriesState {
         self.flatline.learn(&facts, point, departing);
         self.beside.learn(&facts, point, (departing, self.is_told()), self.step_ms);
         self.look_ahead(&facts, point, out);
-        Taken::Judged
+        (Taken::Judged, word)
     }
 
     /// Runs the views on a live point and moves the episodes on; says whether the point departs.
@@ -301,6 +300,7 @@ impl SeriesState {
             surprise: *surprise,
             step_ms: self.step_ms,
             is_told: self.is_told(),
+            is_departing: self.departure.is_some(),
         };
         self.beside.judge(facts, point, &asked, out);
         if let Some(o) = self.flatline.judge(facts, point) {
@@ -325,9 +325,7 @@ impl SeriesState {
     fn rules(&self, config: &Config, hold_s: u32) -> Rules {
         let slow = self.step_ms > 60_000;
         Rules {
-            threshold: config.threshold,
             hold_ms: i64::from(hold_s) * 1_000,
-            clear_ms: i64::from(config.clear_s) * 1_000,
             least_points: if hold_s == 0 {
                 1
             } else if slow {
@@ -335,13 +333,12 @@ impl SeriesState {
             } else {
                 3
             },
-            least_nats: if self.n_known > KNOWN_POINTS && !self.unheeded {
+            least_nats: if self.ensemble.n_rows() > KNOWN_POINTS && !self.unheeded {
                 -config.unusual_p.clamp(1e-300, 1.0).ln() * self.bar
             } else {
                 0.0
             },
-            usual: None,
-            excused: None,
+            ..Rules::held(config, 1)
         }
     }
 

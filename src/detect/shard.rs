@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::alert::Band;
+use crate::model::alert::{Band, Condition};
+use crate::model::signal::ExternalAlert;
 use crate::model::time::MINUTE_MS;
 use crate::model::{Alert, Anomaly, Batch, EntityRef, Fault, Samples, SeriesId, Time};
 
@@ -18,7 +19,9 @@ use super::calendar::{Calendar, Declared};
 use super::config::Config;
 use super::footprint::Footprint;
 use super::gap::Gaps;
+use super::harmless::Marks;
 use super::heartbeat::Heartbeats;
+use super::lifecycle::alert_of_external;
 use super::logs::Logs;
 use super::missing::{GONE_MS, Missing};
 use super::peers::{Peers, whole_of};
@@ -43,8 +46,12 @@ pub struct Shard {
     declared: Declared,
     state: State,
     slo: Slo,
+    /// Which labels of other systems' alerts make their condition.
+    condition: Condition,
     /// Points of series that no source gives, not taken yet.
     made: Vec<Samples>,
+    /// The snapshot had the ensembles of series in a form that can't be read.
+    has_lost_pasts: bool,
 }
 
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -79,6 +86,9 @@ struct State {
     /// Bars that people moved.
     #[serde(default)]
     bars: Bars,
+    /// Patterns that people confirmed to be harmless.
+    #[serde(default)]
+    marks: Marks,
     /// Samples that stopped or come at another interval.
     #[serde(default)]
     gaps: Gaps,
@@ -149,7 +159,8 @@ impl Shard {
     pub fn new(config: Config) -> Self {
         let declared = Declared::new(&config.holidays, config.utc_offset_h);
         let state = State { version: VERSION, ..State::default() };
-        Self { config, declared, state, slo: Slo::default(), made: Vec::new() }
+        let (slo, condition) = (Slo::default(), Condition::default());
+        Self { config, declared, state, slo, condition, made: Vec::new(), has_lost_pasts: false }
     }
 
     /// The same with objectives to watch; what is stored of them is taken over.
@@ -157,6 +168,19 @@ impl Shard {
     pub fn with_objectives(mut self, objectives: Vec<Objective>) -> Self {
         self.slo = Slo::new(objectives, &mut self.state.slo);
         self
+    }
+
+    /// The same, with what makes the condition of other systems' alerts.
+    #[must_use]
+    pub fn with_condition(mut self, condition: Condition) -> Self {
+        self.condition = condition;
+        self
+    }
+
+    /// What makes the condition of other systems' alerts.
+    #[must_use]
+    pub fn condition(&self) -> &Condition {
+        &self.condition
     }
 
     /// The objectives that it watches.
@@ -182,7 +206,7 @@ impl Shard {
         state.now = now;
         let today =
             state.calendar.day(&self.declared, if batch.backfill { Time::MIN } else { now });
-        let mut votes = Vec::new();
+        let (mut votes, mut is_troubled) = (Vec::new(), false);
         let mut seen = Seen::default();
         let heed = state.admit.heeds_ensemble();
         for samples in &batch.metrics {
@@ -200,6 +224,7 @@ impl Shard {
             if series.series != *described {
                 series.describe(&described);
             }
+            let is_business = self.config.business.iter().any(|b| b.covers(&samples.series));
             series.heard_at = now;
             series.unheeded = !heed;
             series.bar = state.bars.factor(&series.series);
@@ -222,20 +247,21 @@ impl Shard {
                     let pooled = state.admit.pooled();
                     let fill = batch.backfill;
                     match series.observe_by(&self.config, pooled, *point, fill, &mut out) {
-                        Taken::Judged => {
-                            votes.extend(series.vote);
-                            if let Some(row) = series.row().filter(|_| !batch.backfill) {
+                        (Taken::Judged, word) => {
+                            votes.extend(word.vote);
+                            is_troubled |= !fill && series.troubles_the_day(is_business);
+                            if let Some(row) = word.row.filter(|_| !batch.backfill) {
                                 state.admit.hear(&samples.series.entity, point.at, &row);
                                 seen.row(&samples.series, point.at, &row);
-                                state.rollup.hear(now, series);
+                                state.rollup.hear(now, series, word.nats);
                             }
                             if let Some(group) = series.group {
-                                peers.hear(group, samples.series.id.0, *point);
+                                peers.hear(group.get(), samples.series.id.0, *point);
                             }
                             &mut state.counts.judged
                         }
-                        Taken::Duplicate => &mut state.counts.duplicate,
-                        Taken::Late => &mut state.counts.late,
+                        (Taken::Duplicate, _) => &mut state.counts.duplicate,
+                        (Taken::Late, _) => &mut state.counts.late,
                     }
                 };
                 *count += 1;
@@ -251,15 +277,16 @@ impl Shard {
                 series.day = today;
                 for point in points {
                     let pooled = state.admit.pooled();
-                    let taken = series.observe_by(&self.config, pooled, point, false, &mut out);
+                    let (taken, word) =
+                        series.observe_by(&self.config, pooled, point, false, &mut out);
                     state.counts.judged += u64::from(taken == Taken::Judged);
-                    if let Some(row) = series.row().filter(|_| taken == Taken::Judged) {
+                    if let Some(row) = word.row {
                         state.admit.hear(&series.series.entity, point.at, &row);
                         seen.row(&series.series, point.at, &row);
-                        state.rollup.hear(now, series);
+                        state.rollup.hear(now, series, word.nats);
                     }
                     if let (Taken::Judged, Some(group)) = (taken, series.group) {
-                        state.peers.hear(group, id, point);
+                        state.peers.hear(group.get(), id, point);
                     }
                 }
             }
@@ -267,6 +294,9 @@ impl Shard {
         state.peers.judge(&self.config, &state.series, batch.backfill, &mut out);
         if !batch.backfill {
             state.calendar.count(now, &votes);
+            if is_troubled {
+                state.calendar.trouble(now);
+            }
             state.missing.judge(&self.config, now, &mut state.series, &mut out);
             let made = (&mut out, &mut self.made);
             state.rollup.judge(&self.config, now, &state.series, made);
@@ -279,6 +309,7 @@ impl Shard {
             }
             state.admit.judge(&self.config, (now, &state.bars), seen, &out);
             state.bars.pass(now, &batch.bars);
+            state.marks.pass(now, &batch.harmless);
         }
         out
     }
@@ -291,6 +322,16 @@ impl Shard {
         if let Some(why) = self.state.admit.held(anomaly.id) {
             quieten(&mut alert, why);
         }
+        self.state.marks.mark(&mut alert);
+        alert
+    }
+
+    /// The alert of another system's word, told with the newest batch.
+    #[must_use]
+    pub fn alert_of_external(&self, external: &ExternalAlert, now: Time) -> Alert {
+        let mut alert = alert_of_external(external, now);
+        alert.fingerprint = self.condition.of(&alert.labels);
+        self.state.marks.mark(&mut alert);
         alert
     }
 
@@ -361,6 +402,7 @@ impl Shard {
         let parts = [
             (self.state.logs.is_lost(), "log templates"),
             (self.state.spans.is_lost(), "calls between services"),
+            (self.has_lost_pasts, "how surprising points are by their series' own past"),
         ];
         parts.into_iter().filter(|(lost, _)| *lost).map(|(_, part)| part).collect()
     }
@@ -389,6 +431,8 @@ impl Shard {
             series.bar = bars.factor(&series.series);
         }
         let declared = Declared::new(&config.holidays, config.utc_offset_h);
-        Ok(Self { config, declared, state, slo: Slo::default(), made: Vec::new() })
+        let has_lost_pasts = state.series.values().any(|s| s.has_lost_its_past());
+        let (slo, condition) = (Slo::default(), Condition::default());
+        Ok(Self { config, declared, state, slo, condition, made: Vec::new(), has_lost_pasts })
     }
 }

@@ -13,6 +13,7 @@ use crate::model::Point;
 use crate::model::signal::Direction;
 use crate::stats::RobustMean;
 
+use super::ensemble::Count;
 use super::view::{Facts, Opinion};
 
 /// Bins: a quarter of an octave each, the usual value in the middle of the tenth.
@@ -40,7 +41,7 @@ const ALPHA: f64 = 1.0 / 480.0;
 /// State of the view: some eighty bytes.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Skew {
-    bins: [u16; BINS],
+    bins: [Count; BINS],
     n: u32,
     /// `log2` of the level.
     level: RobustMean,
@@ -52,7 +53,7 @@ pub(super) struct Skew {
 impl Default for Skew {
     fn default() -> Self {
         Self {
-            bins: [0; BINS],
+            bins: [Count::default(); BINS],
             n: 0,
             level: RobustMean::new(),
             newest: 0.0,
@@ -102,13 +103,11 @@ impl Skew {
             let bin = (octaves - usual.log2()) * PER_OCTAVE + USUAL_BIN;
             self.newest = self.with(octaves - usual.log2()) as f32;
             self.noise.push(f64::from(self.newest), USUAL);
-            self.bins[bin.clamp(0.0, (BINS - 1) as f64) as usize] += 1;
+            self.bins[bin.clamp(0.0, (BINS - 1) as f64) as usize].add(self.n);
             self.n += 1;
             if self.n >= FULL {
-                for bin in &mut self.bins {
-                    *bin /= 2;
-                }
-                self.n = self.bins.iter().map(|n| u32::from(*n)).sum();
+                self.bins.iter_mut().for_each(Count::halve);
+                self.n /= 2;
             }
         }
         self.level.push(octaves, ALPHA);
@@ -157,7 +156,7 @@ impl Skew {
         let fitted = TAIL * f64::from(self.n);
         let (mut passed, mut weighed) = (0.0, 0.0);
         for bin in bins {
-            let count = f64::from(self.bins[bin]);
+            let count = f64::from(self.bins[bin].value());
             let far = edge(bin);
             if passed + count >= wanted && wanted >= fitted {
                 // Within the bin, evenly.
@@ -175,5 +174,69 @@ impl Skew {
             }
         }
         octaves(USUAL_BIN)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::config::Config;
+    use crate::model::{EntityRef, Indicator, Labels, Series, Time};
+
+    fn duration() -> Series {
+        let (entity, labels) = (EntityRef::service("cart"), Labels::default());
+        Series {
+            id: Series::identity("test", "latency", &entity, &labels),
+            source: "test".into(),
+            entity,
+            metric: "latency".into(),
+            labels,
+            indicator: Indicator::Custom,
+            unit: String::new(),
+            direction: Direction::Both,
+            query: None,
+            limit: None,
+            step_ms: 60_000,
+        }
+    }
+
+    /// Upper edge and score of values on a series that showed `quiet` of evenly spread numbers
+    /// between 0 and 1.
+    fn judged(quiet: impl Fn(f64) -> f64, asked: &[f64]) -> Option<Vec<(f64, f64)>> {
+        let (config, series) = (Config::default(), duration());
+        let facts = Facts::new(&config, &series, None, false);
+        let mut skew = Skew::default();
+        let point = |value| Point { at: Time::MIN, value };
+        for i in 1..6_000_u32 {
+            skew.learn(&facts, point(quiet(f64::from(i.reverse_bits()) / 4_294_967_296.0)), false);
+        }
+        let one = |x: &f64| skew.judge(&facts, point(*x)).map(|o| (o.expected.high, o.score));
+        asked.iter().map(one).collect()
+    }
+
+    /// Pareto with index 3: one in a thousand is beyond 10.
+    fn heavy(u: f64) -> f64 {
+        (1.0 - u).max(1e-6).powf(-1.0 / 3.0)
+    }
+
+    #[test]
+    fn the_band_ends_where_four_in_a_thousand_begin() {
+        // Beyond 6.3 are four in a thousand.
+        let judged = judged(heavy, &[12.0]).expect("it is skewed");
+        assert!((4.5..9.0).contains(&judged[0].0), "{judged:?}");
+        assert!(judged[0].1 > 1.3 * Config::default().threshold, "{judged:?}");
+    }
+
+    #[test]
+    fn a_factor_changes_nothing_and_what_is_not_skewed_is_left_to_the_bands() {
+        let plain = judged(heavy, &[1.5, 4.0, 12.0]);
+        let scaled = judged(|u| 1_024.0 * heavy(u), &[1_536.0, 4_096.0, 12_288.0]);
+        for (a, b) in plain.iter().flatten().zip(scaled.iter().flatten()) {
+            assert!((a.1 - b.1).abs() < 0.02 * a.1.abs().max(1.0), "{a:?} and {b:?}");
+        }
+        assert!(plain.is_some() && scaled.is_some());
+        // A constant on top takes the skew away: no promise is made for that.
+        assert_eq!(judged(|u| 1_000.0 + heavy(u), &[1_012.0]), None);
+        assert_eq!(judged(|u| 10.0 + u, &[30.0]), None);
     }
 }

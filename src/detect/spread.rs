@@ -125,3 +125,62 @@ impl Spread {
         unrest + ALPHA * (step.clamp(usual - MOST, usual + MOST) - unrest)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::detect::config::Config;
+    use crate::model::signal::Direction;
+    use crate::model::{EntityRef, Indicator, Labels, Series};
+
+    /// The score after two quiet days and an hour of noise that is `wide` times as wide.
+    fn score(wide: f64, to: impl Fn(f64) -> f64) -> f64 {
+        let (entity, labels) = (EntityRef::service("cart"), Labels::default());
+        let series = Series {
+            id: Series::identity("test", "memory", &entity, &labels),
+            source: "test".into(),
+            entity,
+            metric: "memory".into(),
+            labels,
+            indicator: Indicator::Usage,
+            unit: "By".into(),
+            direction: Direction::High,
+            query: None,
+            limit: None,
+            step_ms: 60_000,
+        };
+        let config = Config::default();
+        let facts = Facts::new(&config, &series, None, false);
+        let (mut spread, mut last) = (Spread::default(), 0.0);
+        let (quiet, all) = (2 * 1_440_u32, 2 * 1_440 + 60);
+        for i in 0..all {
+            let noise: f64 = (0..4)
+                .map(|k: u32| {
+                    f64::from((4 * i + k + 1).wrapping_mul(0x9e37_79b1)) / 4_294_967_296.0
+                })
+                .map(|u| (u * 7_919.0).fract() - 0.5)
+                .sum();
+            let value = to(noise * if i < quiet { 1.0 } else { wide });
+            let at = Time::from_ms(1_793_577_600_000 + i64::from(i) * 60_000);
+            let point = Point { at, value };
+            last = spread.judge(&facts, point, 60_000).map_or(0.0, |f| f.opinion.score);
+            spread.learn(point, 60_000, i >= quiet);
+        }
+        last
+    }
+
+    #[test]
+    fn neither_a_factor_nor_a_shift_changes_what_is_said_of_noise() {
+        let threshold = Config::default().threshold;
+        let quiet = score(1.0, |x| x);
+        assert!(quiet < 0.75 * threshold, "{quiet}");
+        for wide in [4.0, 0.15] {
+            let plain = score(wide, |x| x);
+            assert!(plain > threshold, "{wide}: {plain}");
+            let (scaled, moved) = (score(wide, |x| 1_024.0 * x), score(wide, |x| x + 64.0));
+            for other in [scaled, moved] {
+                assert!((other - plain).abs() < 0.02 * plain, "{wide}: {plain} and {other}");
+            }
+        }
+    }
+}

@@ -5,11 +5,11 @@ use std::time::{Duration, Instant};
 
 use tokio_util::sync::CancellationToken;
 
-use super::lifecycle::{alert_of_external, told};
+use super::lifecycle::told;
 use super::slo::{Objective, Standing, StandingState};
 use super::{Config, Counts, Detectors, Shard};
 use crate::bus::{Bus, Event};
-use crate::model::alert::Band;
+use crate::model::alert::{Band, Condition};
 use crate::model::{Alert, AlertId, Anomaly, Fault, SeriesId, Time};
 use crate::store::{Journaled, Snapshot, Store, Tx};
 use crate::telemetry::intake::Intake;
@@ -43,6 +43,16 @@ impl SharedShard {
         {
             let mut shard = self.shard.write().unwrap_or_else(PoisonError::into_inner);
             *shard = shard.clone().with_objectives(objectives);
+        }
+        self
+    }
+
+    /// The same, with what makes the condition of other systems' alerts.
+    #[must_use]
+    pub fn with_condition(self, condition: Condition) -> Self {
+        {
+            let mut shard = self.shard.write().unwrap_or_else(PoisonError::into_inner);
+            *shard = shard.clone().with_condition(condition);
         }
         self
     }
@@ -167,7 +177,8 @@ impl Detect {
         }
         let mut held = self.shard.shard.write().unwrap_or_else(PoisonError::into_inner);
         let objectives = held.objectives().to_vec();
-        *held = shard.with_objectives(objectives);
+        let condition = held.condition().clone();
+        *held = shard.with_objectives(objectives).with_condition(condition);
         Ok(place)
     }
 
@@ -202,7 +213,8 @@ impl Detect {
                 alerts.extend(found.iter().map(|a| shard.alert_of(a)));
                 anomalies.extend(found);
                 let now = journaled.batch.received_at;
-                alerts.extend(journaled.batch.alerts.iter().map(|a| alert_of_external(a, now)));
+                let external = journaled.batch.alerts.iter();
+                alerts.extend(external.map(|a| shard.alert_of_external(a, now)));
             }
         }
         metrics::histogram!("nightjar_detect_batch_seconds")

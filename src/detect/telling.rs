@@ -9,6 +9,7 @@ use crate::model::alert::{Anomaly, Band, Subject};
 use crate::model::{AnomalyId, Series, Time, figure};
 
 pub(super) fn told(series: &Series, episode: &Episode, until: Option<Time>) -> Anomaly {
+    let expected = possible(series, episode.expected, episode.peak.min(episode.value));
     Anomaly {
         // The view that speaks loudest may change during an episode; the id does not.
         id: AnomalyId::derive(episode.since, &[&series.id.to_string(), kind_of(&episode.detector)]),
@@ -19,7 +20,7 @@ pub(super) fn told(series: &Series, episode: &Episode, until: Option<Time>) -> A
         until,
         value: episode.value,
         peak: episode.peak,
-        expected: episode.expected,
+        expected,
         score: episode.score,
         direction: episode.direction,
         why: match episode.note.as_str() {
@@ -27,8 +28,21 @@ pub(super) fn told(series: &Series, episode: &Episode, until: Option<Time>) -> A
             note => format!("{} {note}", why(series, episode)),
         },
         unseen: false,
-        grounds: episode.surprise.grounds(episode.expected),
+        grounds: episode.surprise.grounds(expected),
     }
+}
+
+/// The band without what no value of the series can be: nobody expects fewer than none, unless such
+/// values are seen or are usual. What is counted, timed, measured in bytes or shared is never less.
+pub(super) fn possible(series: &Series, band: Band, seen: f64) -> Band {
+    let unit = series.unit.as_str();
+    let is_amount = unit.starts_with('{')
+        || unit.starts_with("By")
+        || matches!(unit, "s" | "ms" | "us" | "ns" | "1" | "%");
+    if seen < 0.0 || unit == "Cel" || (band.mid < 0.0 && !is_amount) {
+        return band;
+    }
+    Band { low: band.low.max(0.0), mid: band.mid.max(0.0), high: band.high }
 }
 
 fn kind_of(detector: &str) -> &str {
@@ -40,13 +54,8 @@ fn kind_of(detector: &str) -> &str {
 
 fn why(series: &Series, episode: &Episode) -> String {
     let show = |v| figure(v, &series.unit);
-    let (name, band) = (&series.metric, &episode.expected);
-    // Nobody expects fewer than none, unless such values are seen.
-    let least = if series.unit == "Cel" || band.mid.min(episode.peak).min(episode.value) < 0.0 {
-        f64::MIN
-    } else {
-        0.0
-    };
+    let name = &series.metric;
+    let band = possible(series, episode.expected, episode.peak.min(episode.value));
     if episode.detector == Flatline::ID {
         return format!(
             "{name} has stood still at {} since {} UTC; it usually changes with every point.",
@@ -60,7 +69,7 @@ fn why(series: &Series, episode: &Episode) -> String {
          deviations or their equivalent at worst, since {} UTC ({}).",
             show(episode.value),
             show(episode.peak),
-            show(band.low.max(least)),
+            show(band.low),
             show(band.high),
             episode.score,
             episode.since.clock_text(),
@@ -75,13 +84,12 @@ fn why(series: &Series, episode: &Episode) -> String {
             show(episode.value),
             show(episode.peak),
             show(band.mid),
-            show(band.low.max(least)),
+            show(band.low),
             show(band.high),
             episode.since.clock_text()
         );
     }
-    let unflagged = Band { low: band.low.max(least), ..*band };
-    match episode.surprise.grounds(unflagged) {
+    match episode.surprise.grounds(band) {
         Some(grounds) => format!("{told} {}", words(&grounds, &series.unit, series.direction)),
         None => told,
     }

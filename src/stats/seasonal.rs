@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::renew::Renewal;
 use self::week::{CELLS, Cell, Week};
+use super::narrow::{narrow, widen};
 use super::quantile_of_sorted;
 use crate::model::Time;
 use crate::model::time::{HOUR_MS, MINUTE_MS};
@@ -68,7 +69,7 @@ pub struct Expectation {
 /// is expected. While an hour has been visited less than twice it leans on the same hour of other
 /// days (shrinkage towards the day's profile), with the envelope of them as its band.
 ///
-/// Some 0.9 KiB, whatever it has seen: middles are kept to 1 in 256 of their distance from a common
+/// Some 0.8 KiB, whatever it has seen: middles are kept to 1 in 256 of their distance from a common
 /// origin, widths of bands to 4.5 %.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(into = "wire::Written", try_from = "wire::Read")]
@@ -84,7 +85,9 @@ pub struct Profile {
     n_running: u8,
     stride: u16,
     skipped: u16,
-    running: [f32; VISIT_CAPACITY],
+    /// The first value of the running hour, and how far from it each is.
+    base: f32,
+    running: [u16; VISIT_CAPACITY],
     /// Hours of which a part belonged to an episode, oldest first.
     resting: Vec<Visit>,
 }
@@ -117,7 +120,8 @@ impl Profile {
             n_running: 0,
             stride: 1,
             skipped: 0,
-            running: [0.0; VISIT_CAPACITY],
+            base: 0.0,
+            running: [0; VISIT_CAPACITY],
             resting: Vec::new(),
         }
     }
@@ -138,7 +142,10 @@ impl Profile {
             return;
         }
         self.skipped = 0;
-        self.running[usize::from(self.n_running)] = value;
+        if self.n_running == 0 {
+            self.base = value;
+        }
+        self.running[usize::from(self.n_running)] = narrow(value - self.base);
         self.n_running += 1;
         if usize::from(self.n_running) >= VISIT_CAPACITY {
             // The second of each pair gives way.
@@ -273,7 +280,7 @@ impl Profile {
         if n < LEAST_PER_VISIT {
             return;
         }
-        let mut values = self.running.map(f64::from);
+        let mut values = self.running.map(|d| f64::from(self.base) + f64::from(widen(d)));
         let values = &mut values[..n];
         values.sort_unstable_by(f64::total_cmp);
         let edge = |q| quantile_of_sorted(values, q).expect("at least four values") as f32;

@@ -117,26 +117,6 @@ fn two_configurations_are_told_apart() {
 }
 
 #[test]
-fn a_change_is_tried_before_it_is_made() {
-    let history = [latency("checkout", &[(1_200, 1_230), (2_000, 2_040)])];
-    let id = history[0].series.id;
-    let now = detect::Config::default();
-    let deaf = detect::Config { threshold: 1_000.0, ..now.clone() };
-    let said = Said {
-        confirmed: vec![(id, at(2_000), at(2_040))],
-        dismissed: vec![(id, at(1_200), at(1_230))],
-    };
-    let same = trial((&now, &now), &history, at(600), &said);
-    assert_eq!((same.n_before, same.n_after, same.n_missed, same.n_still_told), (2, 2, 0, 1));
-    let none = trial((&now, &deaf), &history, at(600), &said);
-    assert_eq!((none.n_after, none.n_gone, none.n_missed, none.n_still_told), (0, 2, 1, 0));
-    insta::assert_snapshot!(none.text(), @"It would have told 0 instead of 2, missing 1 of the 1 that were confirmed; of 1 said to be none, 0 would still be told.");
-    let some = Trial { n_before: 9, n_after: 3, n_gone: 6, n_confirmed: 2, ..Trial::default() };
-    insta::assert_snapshot!(some.text(), @"It would have told 3 instead of 9, missing none of the 2 that were confirmed.");
-    assert!(replay(&now, &[], at(0)).is_empty());
-}
-
-#[test]
 fn every_point_is_played_once_in_order_across_holes_and_stretches() {
     let mut track = latency("checkout", &[]);
     // A hole of forty days in the middle.

@@ -76,7 +76,7 @@ fn beyond_the_budget_a_departure_only_strengthens_and_a_critical_one_still_passe
     assert_eq!(alert.severity, Severity::Warning);
     quieten(&mut alert, admit.held(anomalies[at].id).expect("held"));
     assert_eq!(alert.severity, Severity::Info);
-    let why = alert.annotations.get(HELD).expect("why");
+    let why = alert.annotations.get(HELD_BACK).expect("why");
     assert!(why.starts_with("Held back: weighed like a chance of"), "{why}");
     assert_eq!(admit.report(&config).held_back.len(), n_held);
     // It grows: then it is told.

@@ -259,7 +259,7 @@ impl Watch {
         let why = if reason.is_empty() {
             format!("{by} moved it.")
         } else {
-            format!("{by} moved it: {reason}")
+            format!("{by} moved it: {}.", reason.trim_end_matches('.'))
         };
         let moved = version.moves(name, stage, By::Person, (now, why));
         self.tell(moved);

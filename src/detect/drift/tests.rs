@@ -116,7 +116,7 @@ fn what_a_person_decided_stands() {
     site.hours("two/1", 60, 8.0);
     let two = site.version("two/1");
     assert_eq!((two.stage, two.by, two.drifts), (Stage::Live, By::Person, true));
-    assert_eq!(two.why, "operator moved it: worth a try");
+    assert_eq!(two.why, "operator moved it: worth a try.");
     assert!(site.watch.place("two/1", Stage::Shadow, "operator", ""));
     site.hours("two/1", 80, 1.0);
     assert_eq!(site.version("two/1").stage, Stage::Shadow);

@@ -11,6 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::count::Count;
 use super::packed;
 use super::sketch::log2;
 
@@ -31,109 +32,166 @@ pub(super) type Moved = [u8; LEVELS];
 /// A linear grid that grows with the range. Levels lie on multiples of the step from zero, so that
 /// zero, where most metrics end, is an edge.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) struct Grid {
-    least: f64,
-    most: f64,
-    /// `log2` of the step.
-    exponent: i16,
-    /// The lowest level in steps from zero.
-    low: i32,
-    state: State,
-}
-
-/// How much a grid has seen.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-enum State {
+pub(super) enum Grid {
     #[default]
     Empty,
-    /// One value, any number of times.
-    Constant,
-    Laid,
+    /// One value, any number of times. In pieces: wider ones would ask for more room around.
+    Constant([u16; 4]),
+    Laid(Laid),
 }
+
+/// A grid over at least two values.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Laid {
+    /// `log2` of the step.
+    exponent: i16,
+    /// The lowest level in steps from zero, low half first.
+    low: [u16; 2],
+    /// Least and greatest value so far, in parts of a step above the lowest level.
+    least: u16,
+    most: u16,
+}
+
+/// Parts of a step that the range is kept in.
+const PARTS: f64 = 4_096.0;
 
 /// The power of two with this exponent, from -1022 to 1023.
 #[inline]
-fn power(exponent: i16) -> f64 {
+pub(super) fn power(exponent: i16) -> f64 {
     f64::from_bits(((i64::from(exponent) + 1023) as u64) << 52)
 }
 
+impl Laid {
+    fn low(self) -> i32 {
+        (u32::from(self.low[1]) << 16 | u32::from(self.low[0])).cast_signed()
+    }
+
+    fn lowest(low: i32) -> [u16; 2] {
+        let low = low.cast_unsigned();
+        [low as u16, (low >> 16) as u16]
+    }
+
+    /// Steps above the lowest level.
+    #[inline]
+    fn steps(self, value: f64) -> f64 {
+        value * power(-self.exponent) - f64::from(self.low())
+    }
+
+    /// The least and the greatest value so far, to a part of a step outwards.
+    fn ends(self) -> [f64; 2] {
+        let step = power(self.exponent);
+        [self.least, self.most].map(|x| (f64::from(x) / PARTS + f64::from(self.low())) * step)
+    }
+
+    /// Takes both ends in, which lie on the grid.
+    fn reach(&mut self, least: f64, most: f64) {
+        let parts = |value: f64| (self.steps(value) * PARTS).clamp(0.0, f64::from(u16::MAX));
+        (self.least, self.most) = (parts(least).floor() as u16, parts(most).ceil() as u16);
+    }
+}
+
 impl Grid {
+    /// `log2` of the step; `None` while there is one value only.
+    pub(super) fn exponent(&self) -> Option<i16> {
+        match self {
+            Self::Laid(laid) => Some(laid.exponent),
+            _ => None,
+        }
+    }
+
     /// The width of the range so far.
     #[must_use]
     pub(super) fn range(&self) -> f64 {
-        self.most - self.least
+        match self {
+            Self::Laid(laid) => f64::from(laid.most - laid.least) / PARTS * power(laid.exponent),
+            _ => 0.0,
+        }
     }
 
     /// The level of a value that is finite and within ±1e31, which is learned; `follow` is called
     /// first when levels moved.
     #[inline]
     pub(super) fn place(&mut self, value: f64, follow: impl FnOnce(&Moved)) -> u8 {
-        let is_inside = self.state == State::Laid && value >= self.least && value <= self.most;
-        if !is_inside && let Some(moved) = self.widen(value) {
+        if let Self::Laid(laid) = self {
+            let parts = laid.steps(value) * PARTS;
+            if parts >= f64::from(laid.least) && parts <= f64::from(laid.most) {
+                return level(parts / PARTS);
+            }
+        }
+        if let Some(moved) = self.widen(value) {
             follow(&moved);
         }
-        self.level(value)
-    }
-
-    #[inline]
-    fn level(&self, value: f64) -> u8 {
-        if self.state != State::Laid {
-            return 0;
+        match self {
+            Self::Laid(laid) => level(laid.steps(value)),
+            _ => 0,
         }
-        // Steps are at least 1e-9 of the largest value, so this fits.
-        // No value lies below the lowest level, so that cutting off is rounding down.
-        let steps = value * power(-self.exponent) - f64::from(self.low);
-        (steps as u8).min(LEVELS as u8 - 1)
     }
 
     #[cold]
     fn widen(&mut self, value: f64) -> Option<Moved> {
-        if self.state == State::Empty {
-            (self.state, self.least, self.most) = (State::Constant, value, value);
+        let (before, ends) = match *self {
+            Self::Empty => {
+                *self = Self::Constant(pieces(value));
+                return None;
+            }
+            Self::Constant(constant) => (None, [whole(constant); 2]),
+            Self::Laid(laid) => (Some(laid), laid.ends()),
+        };
+        let constant = ends[0];
+        let (least, most) = (ends[0].min(value), ends[1].max(value));
+        if least >= most {
             return None;
         }
-        let constant = self.least;
-        self.least = self.least.min(value);
-        self.most = self.most.max(value);
-        if self.least >= self.most {
-            return None;
-        }
-        let largest = self.most.abs().max(self.least.abs());
-        let wanted = (self.range() * SLACK / LEVELS as f64).max(1e-9 * largest).max(1e-290);
-        let (old_exponent, old_low) = (self.exponent, self.low);
-        let was_laid = self.state == State::Laid;
-        if !was_laid {
-            self.exponent = i16::MIN;
-        }
+        let largest = most.abs().max(least.abs());
+        let wanted = ((most - least) * SLACK / LEVELS as f64).max(1e-9 * largest).max(1e-290);
         let least_exponent = wanted.log2().ceil() as i16;
-        self.exponent = self.exponent.max(least_exponent);
+        let exponent = before.map_or(i16::MIN, |laid| laid.exponent).max(least_exponent);
+        let mut laid = Laid { exponent, low: [0; 2], least: 0, most: 0 };
         loop {
-            let per_step = power(-self.exponent);
+            let per_step = power(-laid.exponent);
             let steps = |x: f64| (x * per_step).floor() as i32;
-            let (first, last) = (steps(self.least), steps(self.most));
+            let (first, last) = (steps(least), steps(most));
             if last - first >= LEVELS as i32 {
-                self.exponent += 1;
+                laid.exponent += 1;
                 continue;
             }
-            if self.exponent != old_exponent || !was_laid {
-                self.low = steps(f64::midpoint(self.least, self.most)) - LEVELS as i32 / 2;
-            }
-            self.low = self.low.min(first).max(last - LEVELS as i32 + 1);
+            let same = before.filter(|b| b.exponent == laid.exponent);
+            let middle = || steps(f64::midpoint(least, most)) - LEVELS as i32 / 2;
+            let low = same.map_or_else(middle, Laid::low);
+            laid.low = Laid::lowest(low.min(first).max(last - LEVELS as i32 + 1));
             break;
         }
-        self.state = State::Laid;
-        if !was_laid {
-            return Some([self.level(constant); LEVELS]);
-        }
-        if self.exponent == old_exponent && self.low == old_low {
+        laid.reach(least, most);
+        *self = Self::Laid(laid);
+        let Some(before) = before else {
+            return Some([level(laid.steps(constant)); LEVELS]);
+        };
+        if laid.exponent == before.exponent && laid.low == before.low {
             return None;
         }
-        let shift = u32::from((self.exponent - old_exponent).min(31).unsigned_abs());
+        let shift = u32::from((laid.exponent - before.exponent).min(31).unsigned_abs());
         Some(std::array::from_fn(|i| {
-            let at = ((i as i32 + old_low) >> shift) - self.low;
+            let at = ((i as i32 + before.low()) >> shift) - laid.low();
             at.clamp(0, LEVELS as i32 - 1) as u8
         }))
     }
+}
+
+/// The level so many steps above the lowest.
+#[inline]
+fn level(steps: f64) -> u8 {
+    // Steps are at least 1e-9 of the largest value, so this fits. No value lies below the lowest
+    // level, so that cutting off is rounding down.
+    (steps as u8).min(LEVELS as u8 - 1)
+}
+
+fn pieces(value: f64) -> [u16; 4] {
+    let bits = value.to_bits();
+    [bits as u16, (bits >> 16) as u16, (bits >> 32) as u16, (bits >> 48) as u16]
+}
+
+fn whole(pieces: [u16; 4]) -> f64 {
+    f64::from_bits(pieces.iter().rev().fold(0, |bits, piece| bits << 16 | u64::from(*piece)))
 }
 
 /// The chances of a level and of the likeliest one, up to one factor.
@@ -155,11 +213,9 @@ impl Chance {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Plain {
     #[serde(with = "packed")]
-    counts: [u16; LEVELS],
-    /// Their greatest.
-    most: u16,
-    /// Their sum.
-    all: u32,
+    counts: [Count; LEVELS],
+    /// Levels counted; all counts are halved when it is full.
+    all: u16,
 }
 
 impl Plain {
@@ -172,21 +228,19 @@ impl Plain {
     /// `more` is what is expected of the level in counts, beside what was seen.
     #[inline]
     fn learn(&mut self, level: u8, more: f32) -> Chance {
+        let share = 1.0 / (f32::from(self.all) + START * LEVELS as f32);
+        let most = self.counts.iter().fold(Count::default(), |most, n| most.max(*n));
+        let most = most.value() as f32 + START;
         let here = &mut self.counts[usize::from(level) % LEVELS];
-        let share = 1.0 / (self.all as f32 + START * LEVELS as f32);
-        let most = f32::from(self.most) + START;
         let chance = Chance {
-            here: (f32::from(*here) + START + more).min(most) * share,
+            here: (here.value() as f32 + START + more).min(most) * share,
             most: most * share,
         };
-        *here += 1;
+        here.add(self.all.into());
         self.all += 1;
-        self.most = self.most.max(*here);
-        if *here == u16::MAX {
-            for n in &mut self.counts {
-                *n /= 2;
-            }
-            self.add_up();
+        if self.all == u16::MAX {
+            self.all /= 2;
+            self.counts.iter_mut().for_each(Count::halve);
         }
         chance
     }
@@ -195,24 +249,18 @@ impl Plain {
     /// was reached, this may be too, so that something that always goes on is never news.
     #[inline]
     pub(super) fn push_from_below(&mut self, level: u8) -> Chance {
-        let below = usize::from(level).checked_sub(1).map_or(0, |at| self.counts[at % LEVELS]);
-        self.learn(level, f32::from(below))
+        let below =
+            usize::from(level).checked_sub(1).map_or(0, |at| self.counts[at % LEVELS].value());
+        self.learn(level, below as f32)
     }
 
     /// Follows a change of the grid.
     pub(super) fn follow(&mut self, moved: &Moved) {
-        let mut counts = [0_u16; LEVELS];
+        let mut counts = [0; LEVELS];
         for (n, to) in self.counts.iter().zip(moved) {
-            let at = &mut counts[usize::from(*to) % LEVELS];
-            *at = at.saturating_add(*n).min(u16::MAX - 1);
+            counts[usize::from(*to) % LEVELS] += n.value();
         }
-        self.counts = counts;
-        self.add_up();
-    }
-
-    fn add_up(&mut self) {
-        self.all = self.counts.iter().map(|n| u32::from(*n)).sum();
-        self.most = self.counts.iter().copied().max().unwrap_or(0);
+        self.counts = counts.map(Count::of);
     }
 }
 

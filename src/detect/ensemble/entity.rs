@@ -20,6 +20,12 @@ const EVIDENCE: f32 = 0.6;
 const SLOWNESS: f32 = 1.0 + EVIDENCE;
 /// Onsets whose surprise and weighted evidence together reach this many nats score one half or more.
 const HALF_NATS: f64 = 19.0;
+/// An onset that scores one half is taken as told of. For a while another one must come to so many
+/// times its nats to be ranked as an onset too: one event often brings several, of which only the
+/// first is news, unless it was a mere beginning. What is asked falls to 1/e in so many rows, which
+/// at other intervals than five minutes go with the root, as for what was told in an episode.
+const HUSH: f32 = 1.5;
+const HUSH_ROWS: f32 = 100.0;
 /// How steeply weaker onsets fall back among the other rows.
 const STEEPNESS: i32 = 8;
 /// Rows over which departures are averaged.
@@ -38,6 +44,9 @@ pub struct Entity {
     episodes: Episodes,
     body: f32,
     joint: f32,
+    /// How many times [`HALF_NATS`] an onset must reach now to be ranked as one.
+    #[serde(default)]
+    hush: f32,
 }
 
 /// What is said of a row.
@@ -68,7 +77,20 @@ impl Verdict {
     }
 }
 
+impl Default for Entity {
+    /// An entity of one series.
+    fn default() -> Self {
+        Self::new(1)
+    }
+}
+
 impl Entity {
+    /// How many rows of its first series are known.
+    #[must_use]
+    pub fn n_rows(&self) -> u32 {
+        self.tracks.first().map_or(0, Track::n_rows)
+    }
+
     /// An entity of `columns` series.
     #[must_use]
     pub fn new(columns: usize) -> Self {
@@ -78,6 +100,7 @@ impl Entity {
             episodes: Episodes::default(),
             body: 0.0,
             joint,
+            hush: 0.0,
         }
     }
 
@@ -111,17 +134,52 @@ impl Entity {
         Some(verdict)
     }
 
-    fn score(&self, told: &Told) -> f64 {
+    fn score(&mut self, told: &Told) -> f64 {
         let joint = (told.row_surprise - std::f32::consts::LN_2).max(0.0);
         let body = f64::from(self.body + self.joint * joint);
         let body = 0.5 * body / (body + BODY_QUARTER);
+        self.hush -= self.hush * (told.intervals.sqrt() / HUSH_ROWS);
         let Some(surprise) = told.onset_surprise else {
             return body;
         };
         let slowness = log2(told.intervals) * std::f32::consts::LN_2;
         let nats = surprise + EVIDENCE * told.evidence + SLOWNESS * slowness;
         let nats = f64::from(nats.max(0.0)) / HALF_NATS;
+        if nats < f64::from(self.hush) {
+            return body;
+        }
+        if nats >= 1.0 {
+            self.hush = HUSH * nats as f32;
+        }
         let onset = if nats < 1.0 { 0.5 * nats.powi(STEEPNESS) } else { 1.0 - 0.5 / nats };
         body.max(onset)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_follows_an_onset_that_was_told_ranks_low_unless_it_is_far_greater() {
+        let onset = |nats| Told {
+            evidence: 0.0,
+            intervals: 1.0,
+            row_surprise: 0.0,
+            onset_surprise: Some(nats),
+        };
+        let quiet = Told { onset_surprise: None, ..onset(0.0) };
+        let mut entity = Entity::new(1);
+        assert!(entity.score(&onset(15.0)) < 0.5, "too weak to be told");
+        let first = entity.score(&onset(25.0));
+        assert!(first > 0.5, "what was too weak hushes nothing");
+        entity.score(&quiet);
+        assert!(entity.score(&onset(28.0)) < 0.5, "the same event again");
+        let grown = entity.score(&onset(45.0));
+        assert!(grown > first, "it was but the beginning");
+        for _ in 0..300 {
+            entity.score(&quiet);
+        }
+        assert_eq!(entity.score(&onset(25.0)), first, "another event, hours later");
     }
 }

@@ -19,7 +19,7 @@ const INTERVALS_MS: (i64, i64) = (1_000, 7_200_000);
 /// By how much evidence must exceed what was told to be a new onset.
 const MARGIN: f32 = 0.05;
 /// Further margin just after an onset, and the rows in which it fades: a flank is not many events.
-const FLANK_MARGIN: f32 = 0.3;
+const FLANK_MARGIN: f32 = 0.15;
 const FLANK_KEPT: f32 = 0.904_84;
 /// Weight of the rows just before an onset in its evidence, and how many they are, about. An event
 /// that builds up is more often real than a lone spike.
@@ -64,10 +64,10 @@ impl Episodes {
         let evidence = gate + BUILD_UP * self.build_up;
         self.build_up += gate - self.build_up / BUILD_UP_ROWS;
 
-        let row_surprise = self.rows.surprise(evidence);
+        let row_surprise = self.rows.surprise(evidence, ROWS);
         self.rows.push(evidence, ROWS);
         let is_onset = gate > self.told * (1.0 + MARGIN + self.flank);
-        let onset_surprise = is_onset.then(|| self.onsets.surprise(evidence));
+        let onset_surprise = is_onset.then(|| self.onsets.surprise(evidence, ONSETS));
         if is_onset {
             self.flank = FLANK_MARGIN;
             self.onsets.push(evidence, ONSETS);

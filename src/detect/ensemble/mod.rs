@@ -18,6 +18,7 @@
 //! by whoever asks.
 
 mod code;
+mod count;
 mod entity;
 mod episode;
 mod level;
@@ -31,6 +32,7 @@ mod tests;
 mod track;
 mod views;
 
+pub use count::Count;
 pub use entity::{Entity, Verdict};
 pub use episode::Told;
 pub use pool::{Age, Class, Kind, Pool};

@@ -30,7 +30,7 @@ macro_rules! number {
     )*};
 }
 
-number!(u8, u16, u32, f32, f64);
+number!(u8, i16, u16, u32, f32, f64);
 
 /// Writes an array as bytes.
 pub(super) fn serialize<S: Serializer, T: Number, const N: usize>(

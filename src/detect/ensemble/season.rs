@@ -21,39 +21,65 @@ const ERROR_START: f32 = 20.0;
 /// Share of the profiles in the blend from which their band is used.
 const BAND_SHARE: f32 = 0.3;
 
-/// Values by half hour and the days seen of each.
+/// Days are told apart up to this: more than any profile remembers.
+const MOST_DAYS: u8 = 15;
+/// The first distance from the origin is so many units: room for what is 32 times as far.
+const FIRST_UNITS: i16 = 10;
+/// A profile that fits into so many units is kept in finer ones.
+const FINER: u16 = 1 << 13;
+/// The least exponent of a unit, and the one before anything but the origin was seen.
+const LEAST_EXPONENT: i16 = -110;
+const NO_EXPONENT: i16 = i16::MIN;
+
+/// Values by half hour, as whole units from an origin, and the days seen of each, two a byte.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Profile {
     #[serde(with = "packed")]
-    values: [f32; BINS],
+    units: [i16; BINS],
     #[serde(with = "packed")]
-    days: [u8; BINS],
+    days: [u8; BINS / 2],
 }
 
 impl Profile {
-    const EMPTY: Self = Self { values: [0.0; BINS], days: [0; BINS] };
+    const EMPTY: Self = Self { units: [0; BINS], days: [0; BINS / 2] };
 
-    /// The value between two bins, or of the one that is known.
+    #[inline]
+    fn days(&self, bin: usize) -> u8 {
+        (self.days[bin / 2] >> (4 * (bin % 2))) & MOST_DAYS
+    }
+
+    fn one_more_day(&mut self, bin: usize) {
+        if self.days(bin) < MOST_DAYS {
+            self.days[bin / 2] += 1 << (4 * (bin % 2));
+        }
+    }
+
+    /// The value between two bins, or of the one that is known, in units.
     fn between(&self, i: usize, j: usize, part: f32) -> Option<f32> {
-        match (self.days[i] > 0, self.days[j] > 0) {
-            (true, true) => Some(self.values[i] + (self.values[j] - self.values[i]) * part),
-            (true, false) => Some(self.values[i]),
-            (false, true) => Some(self.values[j]),
+        let [a, b] = [i, j].map(|bin| f32::from(self.units[bin]));
+        match (self.days(i) > 0, self.days(j) > 0) {
+            (true, true) => Some(a + (b - a) * part),
+            (true, false) => Some(a),
+            (false, true) => Some(b),
             (false, false) => None,
         }
     }
 
-    fn learn(&mut self, bin: usize, x: f32, is_first: bool, clip: f32, memory_days: f32) {
-        if is_first || self.days[bin] == 0 {
-            self.days[bin] = self.days[bin].saturating_add(1);
+    /// Learns a value in units; says whether it found no room.
+    fn learn(&mut self, bin: usize, x: f32, is_first: bool, clip: f32, memory_days: f32) -> bool {
+        if is_first || self.days(bin) == 0 {
+            self.one_more_day(bin);
         }
-        let value = &mut self.values[bin];
-        if self.days[bin] == 1 {
-            *value += (x - *value) * if is_first { 1.0 } else { 0.3 };
+        let value = f32::from(self.units[bin]);
+        let value = if self.days(bin) == 1 {
+            value + (x - value) * if is_first { 1.0 } else { 0.3 }
         } else {
-            let days = f32::from(self.days[bin]).min(memory_days);
-            *value += (x - *value).clamp(-clip, clip) / days * ROW_SHARE;
-        }
+            let days = f32::from(self.days(bin)).min(memory_days);
+            value + (x - value).clamp(-clip, clip) / days * ROW_SHARE
+        };
+        // The cast cuts off what is beyond.
+        self.units[bin] = (value + 0.5_f32.copysign(value)) as i16;
+        value.abs() > f32::from(i16::MAX)
     }
 }
 
@@ -62,8 +88,11 @@ impl Profile {
 pub(super) struct Season {
     all: Profile,
     weekend: Profile,
-    /// What the profiles are kept relative to, for precision: the first value.
-    origin: Option<f64>,
+    /// What the profiles are kept relative to, for precision: the first value, then the middle of
+    /// them all.
+    origin: f64,
+    /// `log2` of the unit of the profiles.
+    exponent: i16,
     /// Mean absolute errors: level, profile of all days, profile of this kind of day.
     errors: [f32; 3],
     rows: f32,
@@ -76,7 +105,8 @@ impl Default for Season {
         Self {
             all: Profile::EMPTY,
             weekend: Profile::EMPTY,
-            origin: None,
+            origin: 0.0,
+            exponent: NO_EXPONENT,
             errors: [0.0; 3],
             rows: 0.0,
             visit: i64::MIN,
@@ -103,27 +133,30 @@ impl Season {
     /// What is expected of a time when the plain level is `level`.
     #[must_use]
     pub(super) fn expect(&self, at_ms: i64, level: f64) -> Expected {
-        let origin = self.origin.unwrap_or(level);
+        let origin = if self.is_new() { level } else { self.origin };
         let plain = (level - origin) as f32;
+        let unit = self.unit();
         // Bins are known by their middle; a time lies between two.
         let place = at_ms.rem_euclid(DAY_MS) as f32 / BIN_MS as f32 + BINS as f32 - 0.5;
         let (i, part) = (place as usize % BINS, place.fract());
         let j = (i + 1) % BINS;
         let is_weekend = is_weekend(at_ms);
-        let all = self.all.between(i, j, part).unwrap_or(plain);
-        let kind = if is_weekend { self.weekend.between(i, j, part).unwrap_or(all) } else { all };
+        let all = self.all.between(i, j, part).map_or(plain, |units| units * unit);
+        let kind = if is_weekend { self.weekend.between(i, j, part) } else { None };
+        let kind = kind.map_or(all, |units| units * unit);
         let predictions = [plain, all, kind];
         let (value, share) = self.blend(predictions);
         let value = origin + f64::from(value);
         let (mut low, mut high) = (value, value);
         if share >= BAND_SHARE {
             let around = [(i + BINS - 1) % BINS, i, j, (j + 1) % BINS];
-            let known = around.into_iter().filter(|k| self.all.days[*k] > 0);
-            let (l, h) = known.fold((f32::MAX, f32::MIN), |(l, h), k| {
-                (l.min(self.all.values[k]), h.max(self.all.values[k]))
+            let known = around.into_iter().filter(|k| self.all.days(*k) > 0);
+            let (l, h) = known.fold((i16::MAX, i16::MIN), |(l, h), k| {
+                (l.min(self.all.units[k]), h.max(self.all.units[k]))
             });
             if l <= h {
-                (low, high) = (origin + f64::from(l), origin + f64::from(h));
+                let at = |units: i16| origin + f64::from(f32::from(units) * unit);
+                (low, high) = (at(l), at(h));
             }
         }
         let bin = if part < 0.5 { i } else { j };
@@ -149,13 +182,16 @@ impl Season {
 
     /// Takes in what came, with what was expected of its time. Steps are clipped to `clip`.
     pub(super) fn learn(&mut self, at_ms: i64, value: f64, expected: &Expected, clip: f32) {
-        let x = (value - *self.origin.get_or_insert(value)) as f32;
+        if self.is_new() {
+            self.origin = value;
+        }
+        let x = (value - self.origin) as f32;
         let bin = expected.bin;
         let visit = at_ms.div_euclid(BIN_MS);
         let is_first = visit != self.visit;
         self.visit = visit;
         // Errors count only where the profile knew something from an earlier day.
-        let days = self.all.days[bin];
+        let days = self.all.days(bin);
         if days > 1 || (days == 1 && is_first) {
             self.rows += 1.0;
             let alpha = ERROR_ALPHA.max(1.0 / (self.rows + ERROR_START));
@@ -163,11 +199,80 @@ impl Season {
                 *error += alpha * ((x - p).abs().min(4.0 * clip) - *error);
             }
         }
-        self.all.learn(bin, x, is_first, clip, MEMORY_DAYS);
+        if is_first && bin == 0 {
+            self.fit();
+        }
+        let x = (value - self.origin) as f32;
+        if self.exponent == NO_EXPONENT && x != 0.0 {
+            self.exponent = (octave(x) - FIRST_UNITS).max(LEAST_EXPONENT);
+        }
+        let per_unit = power(-self.exponent.max(LEAST_EXPONENT));
+        let (x, clip) = (x * per_unit, clip * per_unit);
+        let mut is_full = self.all.learn(bin, x, is_first, clip, MEMORY_DAYS);
         if expected.is_weekend {
-            self.weekend.learn(bin, x, is_first, clip, MEMORY_WEEKEND_DAYS);
+            is_full |= self.weekend.learn(bin, x, is_first, clip, MEMORY_WEEKEND_DAYS);
+        }
+        if is_full {
+            // One doubling a row: a glitch costs one bit, another level is soon fitted.
+            self.rescale(1);
         }
     }
+
+    fn is_new(&self) -> bool {
+        self.visit == i64::MIN
+    }
+
+    /// The unit of the profiles; of no matter while all is zero.
+    fn unit(&self) -> f32 {
+        power(self.exponent.max(LEAST_EXPONENT))
+    }
+
+    /// Once a day: the origin goes amid the profiles when it is far off, and what is left is kept as
+    /// fine as it fits.
+    fn fit(&mut self) {
+        let all = self.all.units.iter().chain(&self.weekend.units);
+        let of_days = (0..BINS).map(|bin| self.all.days(bin));
+        let days = of_days.chain((0..BINS).map(|bin| self.weekend.days(bin)));
+        let known = all.zip(days).filter(|(_, days)| *days > 0).map(|(units, _)| *units);
+        let (low, high) = known.fold((i16::MAX, i16::MIN), |(l, h), x| (l.min(x), h.max(x)));
+        if low > high || self.exponent == NO_EXPONENT {
+            return;
+        }
+        let middle = i16::midpoint(low, high);
+        let is_far = middle.unsigned_abs() > high.abs_diff(low);
+        let by = if is_far { middle } else { 0 };
+        if is_far {
+            self.origin += f64::from(f32::from(by) * self.unit());
+            let (all, weekend) = (&mut self.all.units, &mut self.weekend.units);
+            for units in all.iter_mut().chain(weekend) {
+                *units = units.saturating_sub(by);
+            }
+        }
+        let most = [low, high].map(|x| x.saturating_sub(by).unsigned_abs());
+        let most = most[0].max(most[1]);
+        if most < FINER && most > 0 && self.exponent > LEAST_EXPONENT {
+            self.rescale(-1);
+        }
+    }
+
+    /// Doubles the unit so many times, or halves it.
+    fn rescale(&mut self, by: i16) {
+        self.exponent += by;
+        let (all, weekend) = (&mut self.all.units, &mut self.weekend.units);
+        for units in all.iter_mut().chain(weekend) {
+            *units = if by > 0 { *units >> by } else { units.saturating_mul(1 << -by) };
+        }
+    }
+}
+
+/// The exponent of a number that is not zero.
+fn octave(x: f32) -> i16 {
+    ((x.to_bits() >> 23) & 0xff) as i16 - 127
+}
+
+/// A power of two.
+fn power(exponent: i16) -> f32 {
+    f32::from_bits(((i32::from(exponent) + 127).clamp(1, 254) as u32) << 23)
 }
 
 /// Whether a time lies on a Saturday or Sunday (UTC).

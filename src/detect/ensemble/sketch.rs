@@ -11,6 +11,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::count::Count;
 use super::packed;
 
 /// Number of bins.
@@ -23,7 +24,7 @@ const YOUNG: u8 = 255;
 const PRIOR_WEIGHT: f32 = 8.0;
 /// Least exceedances of a fit; a young sketch fits a larger share of its samples.
 const LEAST_TAIL: f32 = 12.0;
-/// Samples at which all counts are halved; below the range of a bin.
+/// Samples at which all counts are halved.
 const FULL: f32 = 16_384.0;
 /// Nothing is said before this many samples.
 const LEAST_SAMPLES: f32 = 8.0;
@@ -57,22 +58,27 @@ pub(super) const ROWS: Scale =
 /// Evidence of onsets in nats; rows that are none are counted below.
 pub(super) const ONSETS: Scale = Scale { tail_share: 0.2, of_above: true, ..ROWS };
 
+/// No bin.
+const NONE: u8 = u8::MAX;
+
 /// Counts and the cached tail of one statistic.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Sketch {
     #[serde(with = "packed")]
-    bins: [u16; BINS],
+    bins: [Count; BINS],
     n: f32,
-    /// The coordinate that half of the samples exceed.
-    median: f32,
-    /// A coordinate that about a sixth exceed, or the lower end when fewer have a place on the
-    /// scale, and how many do.
-    middle_from: f32,
-    middle_count: f32,
-    /// Where the tail starts, how many samples are above it and its rate per unit.
-    tail_from: f32,
-    tail_count: f32,
+    /// The tail's rate per unit.
     tail_rate: f32,
+    /// How many samples are above the tail's start, and above `middle`.
+    tail_count: u16,
+    middle_count: u16,
+    /// The bin where the tail starts.
+    tail: u8,
+    /// A bin from whose edge on about a sixth lie, or the first when fewer have a place on the
+    /// scale.
+    middle: u8,
+    /// The bin from whose edge on half of the samples lie.
+    median: u8,
     since_refresh: u8,
     /// The highest bin that was ever used.
     top: u8,
@@ -83,18 +89,25 @@ pub(super) struct Sketch {
 impl Default for Sketch {
     fn default() -> Self {
         Self {
-            bins: [0; BINS],
+            bins: [Count::default(); BINS],
             n: 0.0,
-            median: f32::NEG_INFINITY,
-            middle_from: f32::INFINITY,
-            middle_count: 1.0,
-            tail_from: f32::INFINITY,
-            tail_count: 1.0,
             tail_rate: 0.0,
+            tail_count: 1,
+            middle_count: 1,
+            tail: NONE,
+            middle: NONE,
+            median: NONE,
             since_refresh: 0,
             top: 0,
             pushed: 0,
         }
+    }
+}
+
+impl Scale {
+    /// The lower edge of a bin; beyond all where there is none.
+    fn edge(&self, bin: u8) -> f32 {
+        if bin == NONE { f32::INFINITY } else { self.low + f32::from(bin) / self.per_unit }
     }
 }
 
@@ -113,31 +126,39 @@ impl Sketch {
     /// `-ln` of the estimated chance that a sample is at least `y`; 0 while young. It grows
     /// without limit.
     #[must_use]
-    pub(super) fn surprise(&self, y: f32) -> f32 {
-        if self.n < LEAST_SAMPLES || y < self.middle_from {
-            return if y >= self.median && self.n >= LEAST_SAMPLES { HALF_SURPRISE } else { 0.0 };
+    pub(super) fn surprise(&self, y: f32, scale: Scale) -> f32 {
+        if self.middle == NONE && self.n >= LEAST_SAMPLES {
+            // None ever had a place: the first is rarer than one in all of them, and beyond the
+            // first bin by the prior.
+            let beyond = (y - scale.edge(1)).max(0.0) / scale.prior_excess;
+            return log2(self.n + 1.0) * std::f32::consts::LN_2 + beyond;
         }
-        let of = |count: f32| (log2((self.n + 1.0) / count) * std::f32::consts::LN_2).max(0.0);
+        let (middle_from, tail_from) = (scale.edge(self.middle), scale.edge(self.tail));
+        if self.n < LEAST_SAMPLES || y < middle_from {
+            let is_above = self.median == NONE || y >= scale.edge(self.median);
+            return if is_above && self.n >= LEAST_SAMPLES { HALF_SURPRISE } else { 0.0 };
+        }
+        let of = |count: u16| {
+            (log2((self.n + 1.0) / f32::from(count)) * std::f32::consts::LN_2).max(0.0)
+        };
         let tail = of(self.tail_count);
-        if y >= self.tail_from {
-            return tail + (y - self.tail_from) * self.tail_rate;
+        if y >= tail_from {
+            return tail + (y - tail_from) * self.tail_rate;
         }
         let middle = of(self.middle_count);
-        middle
-            + (tail - middle) * (y - self.middle_from)
-                / (self.tail_from - self.middle_from).max(1e-6)
+        middle + (tail - middle) * (y - middle_from) / (tail_from - middle_from).max(1e-6)
     }
 
     /// As [`Self::surprise`], but what was seen in the same bin or above several times is only as
     /// rare as that, whatever the fitted tail says: what comes back each day is known.
     #[must_use]
     pub(super) fn surprise_known(&self, y: f32, scale: Scale) -> f32 {
-        let surprise = self.surprise(y);
-        if y < self.tail_from || self.n < LEAST_SAMPLES {
+        let surprise = self.surprise(y, scale);
+        if y < scale.edge(self.tail) || self.n < LEAST_SAMPLES {
             return surprise;
         }
         let at = ((y - scale.low) * scale.per_unit).clamp(0.0, (BINS - 1) as f32) as usize;
-        let seen = self.bins[at..].iter().map(|n| u32::from(*n)).sum::<u32>() as f32;
+        let seen = self.bins[at..].iter().map(|n| n.value()).sum::<u32>() as f32;
         if seen < KNOWN {
             return surprise;
         }
@@ -145,7 +166,7 @@ impl Sketch {
     }
 
     fn count(&mut self, bin: usize, scale: Scale) {
-        self.bins[bin] += 1;
+        self.bins[bin].add(self.n as u32);
         self.top = self.top.max(bin as u8);
         self.n += 1.0;
         self.since_refresh += 1;
@@ -161,7 +182,7 @@ impl Sketch {
 
     fn halve(&mut self) {
         for bin in &mut self.bins {
-            *bin /= 2;
+            bin.halve();
         }
         self.n /= 2.0;
     }
@@ -169,49 +190,47 @@ impl Sketch {
     /// Finds the knots from the top down, stopping at the median.
     fn refresh(&mut self, scale: Scale) {
         let base = if scale.of_above {
-            self.bins[1..].iter().map(|n| u32::from(*n)).sum::<u32>() as f32
+            self.bins[1..].iter().map(|n| n.value()).sum::<u32>() as f32
         } else {
             self.n
         };
         let wanted = (scale.tail_share * base).max(LEAST_TAIL);
-        let edge = |bin: usize| scale.low + bin as f32 / scale.per_unit;
-        self.median = f32::NEG_INFINITY;
+        let count = |n: u32| n.min(u32::from(u16::MAX)) as u16;
+        self.median = NONE;
         let (mut above, mut moment) = (0_u32, 0_u32);
         let (mut has_tail, mut has_middle) = (false, false);
         for bin in (1..=usize::from(self.top)).rev() {
-            let count = u32::from(self.bins[bin]);
-            if count == 0 {
+            let here = self.bins[bin].value();
+            if here == 0 {
                 continue;
             }
-            above += count;
-            moment += count * (2 * bin as u32 + 1);
+            above += here;
+            moment += here * (2 * bin as u32 + 1);
             let share = above as f32;
             if !has_tail && share >= wanted {
                 has_tail = true;
                 let excess = (moment as f32 / 2.0 - share * bin as f32) / scale.per_unit;
-                self.tail_from = edge(bin);
-                self.tail_count = share;
+                (self.tail, self.tail_count) = (bin as u8, count(above));
                 self.tail_rate = rate(excess, share, scale);
             }
             if has_tail && !has_middle && share >= self.n / 6.0 {
                 has_middle = true;
-                (self.middle_from, self.middle_count) = (edge(bin), share);
+                (self.middle, self.middle_count) = (bin as u8, count(above));
             }
             if has_middle && share >= self.n / 2.0 {
-                self.median = edge(bin);
+                self.median = bin as u8;
                 return;
             }
         }
         if !has_middle {
             // Few have a place above the first bin: between its ends lie those in it.
-            let placed = above + u32::from(self.bins[0]);
-            (self.middle_from, self.middle_count) = (edge(0), placed as f32 + 1.0);
+            let placed = above + self.bins[0].value();
+            (self.middle, self.middle_count) = (0, count(placed + 1));
         }
         if !has_tail {
             // Hardly ever above the first bin: all that was is the tail.
             let share = above as f32;
-            self.tail_from = edge(1);
-            self.tail_count = share + 1.0;
+            (self.tail, self.tail_count) = (1, count(above + 1));
             self.tail_rate = rate((moment as f32 / 2.0 - share) / scale.per_unit, share, scale);
         }
     }
@@ -253,7 +272,7 @@ mod tests {
         }
         for (share, within) in [(0.1_f32, 0.3), (0.01, 0.3), (0.001, 0.6)] {
             let y = -0.5 * share.log2();
-            let got = sketch.surprise(y);
+            let got = sketch.surprise(y, LOG2);
             assert!((got + share.ln()).abs() < within, "{share}: {got}");
         }
     }
@@ -261,17 +280,31 @@ mod tests {
     #[test]
     fn it_is_monotone_unlimited_and_silent_while_young() {
         let mut sketch = Sketch::default();
-        assert!(sketch.surprise(9.0).abs() < 1e-9);
+        assert!(sketch.surprise(9.0, LOG2).abs() < 1e-9);
         for i in 0..50_000 {
             sketch.push(uniform(i) * 4.0, LOG2);
         }
         let mut last = 0.0;
         for i in 0..400 {
-            let s = sketch.surprise(i as f32 * 0.1 - 4.0);
+            let s = sketch.surprise(i as f32 * 0.1 - 4.0, LOG2);
             assert!(s.is_finite() && s >= last - 1e-3, "{i}: {s} after {last}");
             last = s;
         }
         assert!(last > 50.0);
+    }
+
+    #[test]
+    fn the_first_that_ever_has_a_place_is_as_rare_as_all_before_say() {
+        let mut sketch = Sketch::default();
+        assert_eq!(sketch.surprise(20.0, ONSETS), 0.0, "nothing is known");
+        for _ in 0..4_000 {
+            sketch.push_below();
+        }
+        let (weak, strong) = (sketch.surprise(0.5, ONSETS), sketch.surprise(20.0, ONSETS));
+        assert!((weak - 4_001_f32.ln()).abs() < 0.01 && strong > weak + 15.0, "{weak} {strong}");
+        sketch.push(20.0, ONSETS);
+        let again = sketch.surprise(20.0, ONSETS);
+        assert!((6.0..strong).contains(&again), "{again}");
     }
 
     #[test]

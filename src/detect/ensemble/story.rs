@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::code::{Chance, Contexts, Grid, LEVELS, Moved, Plain, nats};
+use super::code::{Chance, Contexts, Grid, LEVELS, Moved, Plain, nats, power};
 use super::packed;
 use super::season::DAY_MS;
 use super::sketch::log2;
@@ -20,6 +20,16 @@ const RING: usize = 96;
 /// Rows of the means.
 const SHORT: usize = 16;
 const LONG: usize = 48;
+/// Rows that are remembered one by one; older ones are by two.
+const NEWEST: usize = 20;
+/// Pairs of rows in a long mean, and all that are remembered.
+const LONG_PAIRS: usize = LONG / 2;
+const PAIRS: usize = RING / 2;
+/// `log2` of the units in a step of the values' grid that sums of pairs are kept in: no row is
+/// further than its twelve steps from the origin, so that a pair fits.
+const PAIR_UNITS: i16 = 10;
+/// Steps of the logarithmic scale in its unit.
+const SCALED: f32 = 1_024.0;
 /// Smallest mean step on a logarithmic scale that is told from none, in spreads.
 const CALM: f32 = 0.01;
 /// The trend's place among the parts, and the rows over which its code length is averaged.
@@ -30,7 +40,7 @@ const TREND_ROWS: f32 = 3.0;
 const EPOCH: u16 = 8_192;
 const TOO_WIDE: f64 = 48.0;
 
-/// The levels of the last `N` rows.
+/// The levels of the last `2 N` rows, two a byte.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 struct Past<const N: usize>(#[serde(with = "packed")] [u8; N]);
 
@@ -41,20 +51,27 @@ impl<const N: usize> Default for Past<N> {
 }
 
 impl<const N: usize> Past<N> {
-    /// The level `N` rows ago, in whose place the newest comes.
+    const ROWS: usize = 2 * N;
+
+    /// The level `2 N` rows ago, in whose place the newest comes.
     #[inline]
     fn swap(&mut self, row: usize, level: u8) -> u8 {
-        std::mem::replace(&mut self.0[row % N], level)
+        let at = row % Self::ROWS;
+        let (byte, shift) = (&mut self.0[at / 2], 4 * (at % 2));
+        let before = (*byte >> shift) & 15;
+        *byte ^= (before ^ level) << shift;
+        before
     }
 
     fn follow(&mut self, moved: &Moved) {
-        for level in &mut self.0 {
-            *level = moved[usize::from(*level) % LEVELS];
+        for two in &mut self.0 {
+            let [low, high] = [*two & 15, *two >> 4].map(|level| usize::from(level) % LEVELS);
+            *two = moved[low] | moved[high] << 4;
         }
     }
 }
 
-/// A level coded by what it was `N` rows ago.
+/// A level coded by what it was `2 N` rows ago.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 struct Chain<const N: usize> {
     grid: Grid,
@@ -64,7 +81,7 @@ struct Chain<const N: usize> {
 }
 
 impl<const N: usize> Chain<N> {
-    /// `at` is the row's place in the ring, whose length is a multiple of `N`. Gives the
+    /// `at` is the row's place in the ring, whose length is a multiple of `2 N`. Gives the
     /// level, its chance without context and with it; `others` follow when levels move.
     #[inline]
     fn push(
@@ -84,7 +101,8 @@ impl<const N: usize> Chain<N> {
         });
         let shorter = plain.push(level);
         let before = past.swap(at, level);
-        let chance = if row >= N { contexts.push(before, level, shorter) } else { shorter };
+        let chance =
+            if row >= Past::<N>::ROWS { contexts.push(before, level, shorter) } else { shorter };
         (level, shorter, chance)
     }
 }
@@ -120,25 +138,32 @@ pub(super) struct Story {
     recent: [f64; 2],
     /// What the ring is kept relative to, for precision.
     origin: f64,
-    /// Sums of the newest 16 and 48 rows and of the 48 before those.
-    sums: [f64; 3],
+    /// Sum of the newest 16 rows.
+    sum: f64,
+    /// Sums of the newest 24 pairs of rows and of the 24 before those.
+    pair_sums: [i32; 2],
+    /// `log2` of their unit; of no matter while all are zero.
+    pair_unit: i16,
     /// Sum of the newest 16 absolute steps.
     unrest_sum: f64,
+    /// The newest rows, and sums of an odd row and the even one after it.
     #[serde(with = "packed")]
-    ring: [f32; RING],
-    value: Chain<4>,
-    short: Chain<16>,
-    long: Chain<24>,
-    step: Chain<2>,
-    trend: Chain<24>,
+    newest: [f32; NEWEST],
+    #[serde(with = "packed")]
+    pairs: [i16; PAIRS],
+    value: Chain<2>,
+    short: Chain<8>,
+    long: Chain<12>,
+    step: Chain<1>,
+    trend: Chain<12>,
     /// The ratios of the long mean and the trend, which are taken at every second row: they change
     /// slowly.
     held: [f32; 2],
     hours: Contexts<BINS>,
     unrest: Pair,
-    scaled: Chain<16>,
+    scaled: Chain<8>,
     #[serde(with = "packed")]
-    scaled_ring: [f32; SHORT],
+    scaled_ring: [i16; SHORT],
     calm: Pair,
     /// Rows since the value changed, and how often it stood still for 1, 2, 4, … rows.
     still: u16,
@@ -153,9 +178,12 @@ impl Default for Story {
             trend_nats: 0.0,
             recent: [f64::INFINITY, f64::NEG_INFINITY],
             origin: 0.0,
-            sums: [0.0; 3],
+            sum: 0.0,
+            pair_sums: [0; 2],
+            pair_unit: 0,
             unrest_sum: 0.0,
-            ring: [0.0; RING],
+            newest: [0.0; NEWEST],
+            pairs: [0; PAIRS],
             value: Chain::default(),
             short: Chain::default(),
             long: Chain::default(),
@@ -165,16 +193,13 @@ impl Default for Story {
             hours: Contexts::default(),
             unrest: Pair::default(),
             scaled: Chain::default(),
-            scaled_ring: [0.0; SHORT],
+            scaled_ring: [0; SHORT],
             calm: Pair::default(),
             still: 0,
             stills: Plain::default(),
         }
     }
 }
-
-/// Numbers of rows in the running sums of the newest.
-const SUMS: [usize; 2] = [SHORT, LONG];
 
 impl Story {
     /// Nats of each part for a finite value within ±1e30, which is learned, its distance from a
@@ -196,17 +221,15 @@ impl Story {
         self.outlive_glitches(value);
 
         let x = f64::from((value - self.origin) as f32);
-        let ring = &self.ring;
-        let at = i % RING;
-        // What came before the first row is as the first row: 0, from which the ring starts.
+        // What came before the first row is as the first row: 0, from which the rings start.
+        let newest = &self.newest;
+        let place = i % NEWEST;
         let ago = |rows: usize| {
-            let from = at + RING - rows;
-            f64::from(ring[if from >= RING { from - RING } else { from }])
+            let from = place + NEWEST - rows;
+            f64::from(newest[if from >= NEWEST { from - NEWEST } else { from }])
         };
-        for (sum, rows) in self.sums.iter_mut().zip(SUMS) {
-            *sum += x - ago(rows);
-        }
-        self.sums[2] += ago(LONG) - f64::from(ring[at]);
+        let at = i % RING;
+        self.sum += x - ago(SHORT);
         if i > 0 {
             self.unrest_sum += (x - ago(1)).abs();
         }
@@ -219,19 +242,15 @@ impl Story {
         let pair = mean(x + ago(1), 2);
         let pair_before = match i {
             0 => x,
-            1 | 2 => f64::from(ring[0]),
+            1 | 2 => f64::from(newest[0]),
             _ => f64::midpoint(ago(2), ago(3)),
         };
-        let [short, long] = std::array::from_fn(|k| mean(self.sums[k], SUMS[k]));
-        let long_before = if i >= RING {
-            self.sums[2] * (1.0 / LONG as f64)
-        } else {
-            self.sums[2] / (i + 1).saturating_sub(LONG).max(1) as f64
-        };
+        let both = x + ago(1);
+        let short = mean(self.sum, SHORT);
         let unrest = mean(self.unrest_sum.max(0.0), SHORT);
-        self.ring[at] = x as f32;
+        self.newest[place] = x as f32;
         if at == RING - 1 {
-            self.sum_anew();
+            self.sum_anew(place);
         }
 
         // Differences that are rounding errors are none.
@@ -241,6 +260,9 @@ impl Story {
         let hours = &mut self.hours;
         let (level, plain, chance) =
             self.value.push(i, at, value, |moved| hours.follow_levels(moved));
+        if i.is_multiple_of(2) {
+            self.pair(at / 2, both);
+        }
         let (unrest_of, calm_of) = (&mut self.unrest.contexts, &mut self.calm.contexts);
         let (short_level, _, short) = self.short.push(i, at, short + o, |moved| {
             unrest_of.follow_contexts(moved);
@@ -248,7 +270,14 @@ impl Story {
         });
         let (_, _, step) = self.step.push(i, at, clean(pair - pair_before), |_| ());
         if i.is_multiple_of(2) {
-            let change = clean(long - long_before);
+            let [long, before] = self.pair_sums.map(|sum| f64::from(sum) * power(self.pair_unit));
+            let long = mean(long, LONG);
+            let before = if i >= RING {
+                before * (1.0 / LONG as f64)
+            } else {
+                before / (i + 1).saturating_sub(LONG).max(1) as f64
+            };
+            let change = clean(long - before);
             let long = self.long.push(i / 2, at / 2, long + o, |_| ()).2;
             let trend = self.trend.push(i / 2, at / 2, change, |_| ()).2;
             self.held = [long, trend].map(Chance::ratio);
@@ -256,7 +285,7 @@ impl Story {
         let bin = at_ms.rem_euclid(DAY_MS) / (DAY_MS / BINS as i64);
         let hour = self.hours.push_circular(bin as usize, level, plain);
         let unrest = self.unrest.push(clean(unrest), short_level);
-        self.scaled_ring[at % SHORT] = scaled;
+        self.scaled_ring[at % SHORT] = (scaled * SCALED) as i16;
         let (sum, scaled_step) = self.scaled_sums(at);
         let (_, _, scaled) = self.scaled.push(i, at, mean(f64::from(sum), SHORT), |_| ());
         let calm = log2(scaled_step + CALM) * std::f32::consts::LN_2;
@@ -283,38 +312,61 @@ impl Story {
     /// The sum of the newest 16 rows on the logarithmic scale, and their mean absolute step.
     #[inline]
     fn scaled_sums(&self, at: usize) -> (f32, f32) {
-        let ring = &self.scaled_ring;
+        let ring = self.scaled_ring.map(i32::from);
         let newest = at % SHORT;
-        let mut before = [0.0; SHORT];
+        let mut before = [0; SHORT];
         before[1..].copy_from_slice(&ring[..SHORT - 1]);
         before[0] = ring[SHORT - 1];
-        // Four sums side by side, since the order of a single one would have to be kept.
-        let (mut sums, mut steps) = ([0.0; 4], [0.0; 4]);
-        for (x, y) in ring.as_chunks::<4>().0.iter().zip(before.as_chunks::<4>().0) {
-            for k in 0..4 {
-                sums[k] += x[k];
-                steps[k] += (x[k] - y[k]).abs();
-            }
-        }
+        let sum: i32 = ring.iter().sum();
+        let around: i32 = ring.iter().zip(before).map(|(x, y)| (x - y).abs()).sum();
         let seam = (ring[(newest + 1) % SHORT] - ring[newest]).abs();
-        let around: f32 = steps.iter().sum();
-        (sums.iter().sum(), (around - seam).max(0.0) * (1.0 / (SHORT - 1) as f32))
+        let steps = (around - seam) as f32;
+        (sum as f32 * (1.0 / SCALED), steps * (1.0 / (SCALED * (SHORT - 1) as f32)))
     }
 
-    /// Makes the running sums anew from the ring that has just been filled to its end.
-    #[cold]
-    fn sum_anew(&mut self) {
-        let sum = |rows: &[f32]| rows.iter().map(|x| f64::from(*x)).sum();
-        for (k, rows) in SUMS.into_iter().enumerate() {
-            self.sums[k] = sum(&self.ring[RING - rows..]);
+    /// Takes in the sum of a pair of rows in its place.
+    #[inline]
+    fn pair(&mut self, here: usize, both: f64) {
+        if let Some(exponent) = self.value.grid.exponent()
+            && exponent - PAIR_UNITS != self.pair_unit
+        {
+            self.rescale(exponent - PAIR_UNITS, here);
         }
-        self.sums[2] = sum(&self.ring[..LONG]);
-        let newest = &self.ring[RING - 1 - SHORT..];
-        self.unrest_sum =
-            newest.windows(2).map(|w| (f64::from(w[1]) - f64::from(w[0])).abs()).sum();
+        let units = both * power(-self.pair_unit);
+        // The cast cuts off what is beyond.
+        let units = (units + 0.5_f64.copysign(units)) as i16;
+        let entering = i32::from(self.pairs[(here + LONG_PAIRS) % PAIRS]);
+        let leaving = i32::from(std::mem::replace(&mut self.pairs[here], units));
+        self.pair_sums[0] += i32::from(units) - entering;
+        self.pair_sums[1] += entering - leaving;
     }
 
-    /// Starts anew when the range of a whole epoch was a small part of the grid.
+    /// Keeps pairs in another unit. A grid begins with a finer one only when all of them are zero.
+    #[cold]
+    fn rescale(&mut self, unit: i16, here: usize) {
+        let coarser = (unit - self.pair_unit).clamp(0, 15);
+        self.pair_unit = unit;
+        for pair in &mut self.pairs {
+            *pair >>= coarser;
+        }
+        // The next to be overwritten is the oldest.
+        let sum = |from: usize| -> i32 {
+            (from..from + LONG_PAIRS).map(|k| i32::from(self.pairs[(here + k) % PAIRS])).sum()
+        };
+        self.pair_sums = [sum(LONG_PAIRS), sum(0)];
+    }
+
+    /// Makes the running sums anew, so that errors of rounding don't add up; `place` is that of the
+    /// newest row.
+    #[cold]
+    fn sum_anew(&mut self, place: usize) {
+        let ago = |rows: usize| f64::from(self.newest[(place + NEWEST - rows) % NEWEST]);
+        self.sum = (0..SHORT).map(ago).sum();
+        self.unrest_sum = (0..SHORT).map(|rows| (ago(rows) - ago(rows + 1)).abs()).sum();
+    }
+
+    /// Starts anew when the range of a whole epoch was a small part of the grid: what came before
+    /// is as if it had been the newest value.
     #[inline]
     fn outlive_glitches(&mut self, value: f64) {
         self.recent = [self.recent[0].min(value), self.recent[1].max(value)];
@@ -324,10 +376,8 @@ impl Story {
         }
         let width = self.recent[1] - self.recent[0];
         if width > 0.0 && width * TOO_WIDE < self.value.grid.range() {
-            let Self { n, recent, origin, sums, unrest_sum, ring, scaled_ring, still, .. } =
-                self.clone();
-            let fresh = Self::default();
-            *self = Self { n, recent, origin, sums, unrest_sum, ring, scaled_ring, still, ..fresh };
+            let Self { n, scaled_ring, still, .. } = *self;
+            *self = Self { n, scaled_ring, still, origin: value, ..Self::default() };
         }
         (self.epoch, self.recent) = (0, [value, value]);
     }

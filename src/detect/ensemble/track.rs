@@ -94,6 +94,12 @@ pub struct Track {
 }
 
 impl Track {
+    /// How many rows are known.
+    #[must_use]
+    pub fn n_rows(&self) -> u32 {
+        self.n
+    }
+
     /// The class whose pool the series is judged by, from what came so far.
     #[must_use]
     pub fn class(&self) -> Class {

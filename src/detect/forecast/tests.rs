@@ -158,3 +158,34 @@ proptest! {
         }
     }
 }
+
+/// Hourly noise about a level, five times as wide on every ninth day.
+fn restless(seed: u64, hours: usize) -> Vec<f64> {
+    let mut draws = crate::stats::Draws::new(seed);
+    (0..hours)
+        .map(|hour| {
+            let wide = if (hour / 24 + seed as usize).is_multiple_of(9) { 0.1 } else { 0.02 };
+            1.5 + wide * draws.normal()
+        })
+        .collect()
+}
+
+#[test]
+fn noise_that_is_wide_on_some_days_only_is_within_the_chances_told() {
+    const PAST: usize = 240;
+    // A normal distribution with the past's variance leaves out 7 of these 60.
+    let (mut above, mut below, mut n) = (0, 0, 0);
+    for seed in 0..60 {
+        let values = restless(seed, PAST + 24);
+        let most = values[PAST..].iter().copied().fold(0.0, f64::max);
+        let chance = |limit| {
+            let question = Question { limit, horizon: 24, step_h: 1.0, first: 0 };
+            outlook(&values[..PAST], &question, &Rhythm::Found, None).map_or(0.0, |o| o.chance)
+        };
+        // The highest value that came is one whose chance was neither nothing nor certainty.
+        above += usize::from(chance(most) < 0.05);
+        below += usize::from(chance(most) > 0.95);
+        n += 1;
+    }
+    assert!(above + below <= n / 10, "{above} above and {below} below of {n}");
+}

@@ -3,7 +3,7 @@
 use super::SeriesState;
 use crate::detect::calendar::{VOTE_MS, Verdict, Vote};
 use crate::model::time::{DAY_MS, MINUTE_MS};
-use crate::model::{Point, Time};
+use crate::model::{Indicator, Point, Time};
 use crate::stats::seasonal::Maturity;
 
 /// Two days differ when their bands, so many standard deviations wider each, have nothing in common.
@@ -15,6 +15,15 @@ impl SeriesState {
     /// The time whose hour of the week a time is judged by.
     pub(super) fn as_day(&self, at: Time) -> Time {
         at.plus_ms(i64::from(self.day.shift) * DAY_MS)
+    }
+
+    /// Whether it tells of something that no holiday brings: errors, slow answers, lost business.
+    pub(in crate::detect) fn troubles_the_day(&self, is_business: bool) -> bool {
+        let felt = matches!(
+            self.series.indicator,
+            Indicator::Errors | Indicator::Duration | Indicator::Availability
+        );
+        (felt || is_business) && self.is_told()
     }
 
     /// The vote of a point, when it is the first of a quarter of an hour and the day is open.
@@ -52,9 +61,12 @@ impl SeriesState {
         Some((edges(at)?, edges(stand_in)?))
     }
 
-    /// Whether a departure that began at a time waits until the day has shown itself.
+    /// Whether a departure that began at a time waits until the day has shown itself: one of
+    /// traffic, while nothing that users or the business feel is told of.
     pub(super) fn waits_for_the_day(&self, since: Time, point: Point) -> bool {
         self.day.verdict == Verdict::Open
+            && self.series.indicator == Indicator::Rate
+            && !self.day.is_troubled
             && self.day.will_show
             && point.at.ms_since(since) < PATIENCE_MS
             && self.both_days(point.at).is_some_and(|(_, (l, h))| (l..=h).contains(&point.value))

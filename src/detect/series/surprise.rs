@@ -5,7 +5,7 @@ use super::super::config::Config;
 use super::super::drift::Row;
 use super::super::grounds::Surprise;
 use super::super::pooled::Pooled;
-use super::SeriesState;
+use super::{SeriesState, Word};
 use crate::model::Point;
 
 /// Points of a series before its past says how surprising a point is: two and a half hours at 15 s,
@@ -22,23 +22,21 @@ impl SeriesState {
         &mut self,
         config: &Config,
         pooled: &Pooled,
-        point: Point,
-        step_ms: i64,
+        (point, step_ms): (Point, i64),
+        word: &mut Word,
     ) -> Surprise {
-        (self.row, self.row_nats) = (None, 0.0);
         if self.departure.as_ref().is_some_and(|e| e.called) {
             return Surprise::default();
         }
+        let before = self.ensemble.n_rows();
         let verdict = self.ensemble.push(point.at.ms(), &[point.value]).unwrap_or_default();
-        let before = self.n_known;
-        self.n_known = before.saturating_add(1);
         if before < KNOWN_POINTS {
             return Surprise::default();
         }
-        self.row_nats = verdict.told.row_surprise;
+        word.nats = verdict.told.row_surprise;
         let heard = pooled.hear(&verdict);
         let nats = heard.nats(config.drift.pool_learns);
-        self.row = Some(Row {
+        word.row = Some(Row {
             heard,
             onset_surprise: nats.map(f64::from),
             departure: f64::from(verdict.judgement.departure),

@@ -104,3 +104,37 @@ proptest! {
         prop_assert_eq!(plain, scaled);
     }
 }
+
+#[test]
+fn an_ensemble_in_another_form_starts_anew_and_nothing_else_does() {
+    let s = series(Indicator::Duration, "s");
+    let (mut shard, now) = taught(&s, latency);
+    let mut same = crate::detect::ensemble::Entity::default();
+    let mut at = start();
+    while at < now {
+        same.push(at.ms(), &[latency(at)]);
+        at = at.plus_ms(5 * MINUTE_MS);
+    }
+    let blob = rmp_serde::to_vec(&same).expect("numbers only");
+    let snapshot = shard.snapshot();
+    let place = snapshot.windows(blob.len()).position(|w| w == blob).expect("it is in there");
+    assert_eq!(
+        Shard::restore(Config::default(), &snapshot).expect("reads its own").lost().len(),
+        0
+    );
+    let band = shard.expected(s.id, now);
+    assert!(band.is_some());
+    // A newer program's bytes, and an older one's, which were not packed by themselves.
+    let mut newer = snapshot.clone();
+    newer[place] = 0xc1;
+    let older = [&snapshot[..place - 3], &snapshot[place..]].concat();
+    for bytes in [newer, older] {
+        let mut other = Shard::restore(Config::default(), &bytes).expect("the rest is read");
+        assert_eq!(other.lost(), ["how surprising points are by their series' own past"]);
+        assert_eq!(other.expected(s.id, now), band);
+        let said = run(&mut other, &s, now, 6, |at| latency(at) + 3.0);
+        assert!(said.first().is_some_and(|a| a.grounds.is_none()), "{said:?}");
+    }
+    let said = run(&mut shard, &s, now, 6, |at| latency(at) + 3.0);
+    assert!(said.first().is_some_and(|a| a.grounds.is_some()), "{said:?}");
+}

@@ -171,3 +171,75 @@ fn what_skewed_values_show_by_nature_is_no_news_and_a_shift_of_them_is() {
     assert!(said.iter().all(|a| matches!(a.detector.as_str(), "quantile/1" | "seasonal/1")));
     assert!(!said.is_empty());
 }
+
+#[test]
+fn intervals_of_two_entities_that_change_one_after_the_other_are_two_findings() {
+    let mut shard = Shard::new(Config::default());
+    let names = ["checkout", "cart"];
+    let mut said = Vec::new();
+    for i in 0..700_i64 {
+        let at = start().plus_ms(i * 15_000);
+        let mut batch = Batch::new("test", at);
+        for (n, name) in names.iter().enumerate() {
+            let mut s = series(Indicator::Duration, "s");
+            s.entity = EntityRef::service(*name);
+            s.id = Series::identity(&s.source, &s.metric, &s.entity, &s.labels);
+            // A few lost samples shortly before are no rhythm of their own.
+            let is_lost = i % 40 == 7;
+            let changed = i >= 500 + 80 * n as i64;
+            let comes = if changed { i % 4 == 0 } else { !is_lost };
+            if comes {
+                let points = vec![Point { at, value: latency(at) }];
+                batch.metrics.push(Samples { series: s, points });
+            }
+        }
+        said.extend(shard.observe(&batch));
+    }
+    assert_eq!(who(&said), ["interval/1"], "{said:#?}");
+    let of: Vec<&str> = said.iter().map(|a| a.subject.entity().name()).collect();
+    assert_eq!(of, names);
+}
+
+#[test]
+fn weak_signals_of_an_entity_at_the_same_time_are_the_roll_ups_alone() {
+    let all: Vec<Series> = (0..8)
+        .map(|i| {
+            let mut s = Series { step_ms: 60_000, ..series(Indicator::Duration, "s") };
+            s.metric = format!("signal {i}");
+            s.id = Series::identity(&s.source, &s.metric, &s.entity, &s.labels);
+            s
+        })
+        .collect();
+    let value = |i: usize, at: Time| 0.3 + 0.02 * normal(at.plus_ms(100 * i as i64));
+    let mut shard = Shard::new(Config::default());
+    for day in 0..14 {
+        let begin = start().plus_ms(day * DAY_MS);
+        let mut batch = Batch::new("test", begin.plus_ms(DAY_MS));
+        batch.backfill = true;
+        let times = || (0..288).map(|k| begin.plus_ms(k * 5 * MINUTE_MS));
+        batch.metrics = (0..8)
+            .map(|i| {
+                let points = times().map(|at| Point { at, value: value(i, at) }).collect();
+                Samples { series: all[i].clone(), points }
+            })
+            .collect();
+        assert_eq!(shard.observe(&batch), []);
+    }
+    let mut said = Vec::new();
+    let fault = start().plus_ms(16 * DAY_MS);
+    for minute in 0..2 * 1_440 + 60 {
+        let at = start().plus_ms(14 * DAY_MS + minute * MINUTE_MS);
+        let mut batch = Batch::new("test", at);
+        let more = if at >= fault { 0.07 } else { 0.0 };
+        batch.metrics = (0..8)
+            .map(|i| {
+                let points = vec![Point { at, value: value(i, at) + more }];
+                Samples { series: all[i].clone(), points }
+            })
+            .collect();
+        said.extend(shard.observe(&batch));
+    }
+    let told = only("rollup/1", (vec![], said));
+    assert!(told.since >= fault && told.since.ms_since(fault) < 30 * MINUTE_MS, "{told:?}");
+    assert!(told.why.contains("none of them by enough"), "{}", told.why);
+}

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::stats::narrow::narrow;
+
 use super::week::{CELLS, Cell, Packed, Week};
 use super::{Profile, VISIT_CAPACITY, Visit};
 
@@ -13,10 +15,14 @@ pub(super) struct Written {
     hour: i64,
     stride: u16,
     skipped: u16,
+    /// The first value of the running hour; an older form has all of them.
     running: Vec<f32>,
     doubtful: bool,
     is_whole: bool,
     resting: Vec<Visit>,
+    /// How far from the first each is.
+    #[serde(default)]
+    apart: Vec<u16>,
 }
 
 /// How it was written before; read so that nobody's past is forgotten.
@@ -47,7 +53,8 @@ pub(super) enum Read {
 impl From<Profile> for Written {
     fn from(profile: Profile) -> Self {
         Self {
-            running: profile.running[..usize::from(profile.n_running)].to_vec(),
+            running: Some(profile.base).filter(|_| profile.n_running > 0).into_iter().collect(),
+            apart: profile.running[..usize::from(profile.n_running)].to_vec(),
             week: profile.week.into(),
             typical_sigma: profile.typical_sigma,
             hour: profile.hour,
@@ -65,8 +72,16 @@ impl TryFrom<Read> for Profile {
     fn try_from(read: Read) -> Result<Self, String> {
         match read {
             Read::Now(written) => {
-                let (n_running, running) = running_of(&written.running);
+                let (n_running, base, running) = match written.apart.as_slice() {
+                    [] => running_of(&written.running),
+                    apart => {
+                        let base = written.running.first().copied().unwrap_or(0.0);
+                        let (n, running) = filled(apart);
+                        (n, base, running)
+                    }
+                };
                 Ok(Self {
+                    base,
                     week: written.week.try_into()?,
                     typical_sigma: written.typical_sigma,
                     hour: written.hour,
@@ -95,8 +110,9 @@ impl Wide {
                 week.set_visits(hour, *visits);
             }
         }
-        let (n_running, running) = running_of(&self.running);
+        let (n_running, base, running) = running_of(&self.running);
         let mut profile = Profile {
+            base,
             week,
             typical_sigma: self.typical_sigma,
             hour: self.hour,
@@ -114,11 +130,19 @@ impl Wide {
     }
 }
 
-/// The running hour, of which an older form kept more values.
-fn running_of(values: &[f32]) -> (u8, [f32; VISIT_CAPACITY]) {
-    let mut running = [0.0; VISIT_CAPACITY];
+/// The running hour of an older form, which kept the values themselves, and more of them.
+fn running_of(values: &[f32]) -> (u8, f32, [u16; VISIT_CAPACITY]) {
+    let newest = &values[values.len().saturating_sub(VISIT_CAPACITY - 1)..];
+    let base = newest.first().copied().unwrap_or(0.0);
+    let apart: Vec<u16> = newest.iter().map(|v| narrow(v - base)).collect();
+    let (n, running) = filled(&apart);
+    (n, base, running)
+}
+
+fn filled(values: &[u16]) -> (u8, [u16; VISIT_CAPACITY]) {
+    let mut running = [0; VISIT_CAPACITY];
     let n = values.len().min(VISIT_CAPACITY - 1);
-    running[..n].copy_from_slice(&values[values.len() - n..]);
+    running[..n].copy_from_slice(&values[..n]);
     (n as u8, running)
 }
 

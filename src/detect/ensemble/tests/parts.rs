@@ -79,7 +79,7 @@ const CASES: [Case; VIEWS] = [
     Case { part: "value", rows: 8, quiet: cycle, change: |x, i| x + 0.8 * turn(i) },
     Case { part: "mean of 16 points", rows: 16, quiet: wandering, change: |x, _| x + 0.3 },
     Case { part: "mean of 48 points", rows: 16, quiet: sticky, change: |x, _| x + 0.3 },
-    Case { part: "step", rows: 8, quiet: white, change: |x, i| x + within(i, 4..8) },
+    Case { part: "step", rows: 8, quiet: white, change: |x, i| x + within(i, 3..7) },
     Case { part: "trend", rows: 48, quiet: cycle, change: |x, _| x + 0.5 },
     // 04:13 UTC.
     Case { part: "time of day", rows: 20, quiet: by_day, change: |x, i| x + within(i, 4..12) },
