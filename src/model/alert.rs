@@ -200,7 +200,8 @@ pub enum AlertSource {
 pub struct Alert {
     /// Derived from the fingerprint, the source and `starts_at`: one episode, one id.
     pub id: AlertId,
-    /// Identity of the condition: the fingerprint of `labels`.
+    /// Identity of the condition: the fingerprint of `labels` without what does not make it another
+    /// ([`Condition`]).
     pub fingerprint: Fingerprint,
     /// `alertname`, the entity's attribute, severity, …
     pub labels: Labels,
@@ -251,6 +252,40 @@ pub const UNSEEN: &str = "recovery_not_seen";
 /// Annotation of an alert that looks back over hours: it goes on after its cause is gone, and so
 /// does not keep an incident open.
 pub const LOOKS_BACK: &str = "looks_back";
+
+/// Annotation of an alert that the alert budget holds back, with its reason.
+pub const HELD_BACK: &str = "held_back";
+
+/// Annotation with the id of the learned rule that an alert falls under.
+pub const HARMLESS: &str = "harmless";
+
+/// Which labels of another system's alert make its condition: alerts that differ only in others
+/// repeat each other.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// These alone; empty: all but `without`.
+    pub by: Vec<String>,
+    /// These do not.
+    pub without: Vec<String>,
+}
+
+impl Condition {
+    /// Identity of the condition that labels tell. Where none of `by` is there, all but `without`
+    /// make it: alerts that lack them are not one.
+    #[must_use]
+    pub fn of(&self, labels: &Labels) -> Fingerprint {
+        let part = |takes: &dyn Fn(&str) -> bool| -> Labels {
+            let kept = labels.iter().filter(|(name, _)| takes(name));
+            kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+        };
+        let named = part(&|name| self.by.iter().any(|b| b == name));
+        if named.0.is_empty() {
+            part(&|name| !self.without.iter().any(|w| w == name)).fingerprint()
+        } else {
+            named.fingerprint()
+        }
+    }
+}
 
 /// Name (`alertname`) of the alert that says that an entity or a whole source fell silent: as long
 /// as it fires, nothing is known of what it is about.

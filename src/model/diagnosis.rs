@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use super::past::{LikenessPart, Tried};
 use super::{
     Band, ChangeId, EntityRef, EvidenceId, HypothesisId, IncidentId, Labels, LogLine, Point,
     Series, Time,
@@ -125,6 +126,27 @@ pub enum Finding {
         n_failed_before: u64,
         /// Mean duration before in ms.
         mean_before_ms: f64,
+    },
+    /// A value of an attribute that separates bad requests of a service from good ones.
+    Requests {
+        /// Whose requests.
+        entity: EntityRef,
+        /// Which attribute: `service.version`, `host.name`, `operation`, `calls`, …
+        attribute: String,
+        /// Which value.
+        value: String,
+        /// Requests with the value.
+        n: u64,
+        /// Bad ones of them: failed, or much slower than before.
+        n_bad: u64,
+        /// Requests without it.
+        n_others: u64,
+        /// Bad ones of these.
+        n_bad_others: u64,
+        /// The chance that this comes about by itself, corrected for all values tried.
+        chance: f64,
+        /// How many times as often those with the value are bad, at the lower bound.
+        at_least: f64,
     },
     /// A change.
     Change {
@@ -260,6 +282,68 @@ pub struct Similar {
     pub fixed_by: Option<String>,
     /// When it ended.
     pub resolved_at: Option<Time>,
+    /// What the likeness is made of.
+    #[serde(default)]
+    pub parts: Vec<LikenessPart>,
+    /// Where its likely cause was.
+    #[serde(default)]
+    pub at: Option<EntityRef>,
+    /// What was done in it and measured, in order.
+    #[serde(default)]
+    pub tried: Vec<Tried>,
+}
+
+/// What the ranking would say without one piece of its evidence, by ranking again without it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Counterfactual {
+    /// What is left out: `the change at 14:29:00 UTC (deploy 4.7.2)`.
+    pub without: String,
+    /// Which kind of evidence it is, as in [`ScorePart::name`].
+    pub part: String,
+    /// The evidence left out.
+    pub evidence: Vec<EvidenceId>,
+    /// Where the first hypothesis would stand, from 1; `None`: nowhere.
+    pub place: Option<u32>,
+    /// Its chance then.
+    pub confidence: f64,
+    /// Who would stand first.
+    pub first: Option<EntityRef>,
+    /// Whether the first would stand out.
+    pub conclusive: bool,
+    /// All of it in one sentence.
+    pub text: String,
+}
+
+/// One step of how an incident came about.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct CourseStep {
+    /// When.
+    pub at: Time,
+    /// Where; the first of several.
+    pub entity: EntityRef,
+    /// What, in one sentence.
+    pub text: String,
+    /// What shows it.
+    pub evidence: Vec<EvidenceId>,
+}
+
+/// Whom an incident touches, and what follows if it goes on.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Reach {
+    /// Services that users call and that are in trouble.
+    pub felt_at: Vec<EntityRef>,
+    /// Share of their requests that failed since the onset, 0 to 1, where it is measured.
+    pub failed_ratio: Option<f64>,
+    /// About how many requests failed since the onset, beyond what usually does.
+    pub n_failed: Option<f64>,
+    /// Those that depend on the likely cause and show no trouble yet, the nearest first.
+    pub may_follow: Vec<EntityRef>,
+    /// What users feel, in one sentence each.
+    pub users: Vec<String>,
+    /// What declared business series did, in one sentence each.
+    pub business: Vec<String>,
+    /// What follows if it goes on, in one sentence each.
+    pub forecasts: Vec<String>,
 }
 
 /// The ranked hypotheses of an incident. Stored under the incident's id; each revision replaces
@@ -290,4 +374,13 @@ pub struct Diagnosis {
     pub runbooks: Vec<(String, String)>,
     /// The series to draw, the leading one first.
     pub charts: Vec<EvidenceId>,
+    /// What the ranking would say without pieces of its evidence, what changes most first.
+    #[serde(default)]
+    pub counterfactuals: Vec<Counterfactual>,
+    /// How it came about, if the first hypothesis is right, in order of time.
+    #[serde(default)]
+    pub steps: Vec<CourseStep>,
+    /// Whom it touches, and what follows.
+    #[serde(default)]
+    pub reach: Reach,
 }

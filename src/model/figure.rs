@@ -17,13 +17,26 @@ pub fn figure(value: f64, unit: &str) -> String {
         "By" => scaled(value, 1024.0, &["B", "KiB", "MiB", "GiB", "TiB", "PiB"]),
         "By/s" => scaled(value, 1024.0, &["B/s", "KiB/s", "MiB/s", "GiB/s", "TiB/s"]),
         "" => short(value),
-        _ => match (unit.strip_prefix('{'), unit.split_once('}')) {
+        _ => match unannotated(unit) {
             // `{request}/s` is an annotation without a dimension, and a rate.
-            (Some(_), Some((_, "/s"))) => format!("{} /s", short(value)),
-            (Some(_), Some((_, ""))) => short(value),
-            _ => format!("{} {unit}", short(value)),
+            Some(bare) if bare.is_empty() || bare == "/" => short(value),
+            Some(bare) => figure(value, &bare),
+            None => format!("{} {unit}", short(value)),
         },
     }
+}
+
+/// A unit without its annotations, which say what is counted and have no dimension (UCUM, § 6);
+/// `None` where it has none.
+fn unannotated(unit: &str) -> Option<String> {
+    let (mut rest, mut bare) = (unit, String::new());
+    while let Some((before, after)) = rest.split_once('{') {
+        let (_, after) = after.split_once('}')?;
+        bare.push_str(before);
+        rest = after;
+    }
+    bare.push_str(rest);
+    (bare.len() < unit.len()).then_some(bare)
 }
 
 fn seconds(s: f64) -> String {
@@ -113,6 +126,10 @@ mod tests {
             (1_503_238_553.6, "By", "1.4 GiB"),
             (35.0, "{request}/s", "35 /s"),
             (7.0, "{thread}", "7"),
+            (320.0, "{order}/min", "320 /min"),
+            (3.0, "{error}/{request}", "3"),
+            (2_048.0, "By{resident}", "2 KiB"),
+            (3.0, "{open", "3 {open"),
             (12_345.0, "", "12.3k"),
             (0.0, "By", "0 B"),
             (f64::NAN, "s", "unknown"),

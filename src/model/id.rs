@@ -82,6 +82,12 @@ macro_rules! ids {
                 Self(random(at))
             }
 
+            /// When it was made: the time it was derived or drawn at (ms).
+            #[must_use]
+            pub fn at(&self) -> Time {
+                Time::from_ms(self.0.timestamp_ms().cast_signed())
+            }
+
             /// The last six characters, enough to tell open things apart in a sentence.
             #[must_use]
             pub fn short(&self) -> String {
@@ -161,6 +167,8 @@ ids! {
     EntryId = "TLE";
     /// One proposed change of detection.
     TuningId = "TUN";
+    /// One pattern of alerts that was learned to be harmless.
+    HarmlessId = "HRM";
 }
 
 #[cfg(test)]

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Actor, AlertId, EntityRef, EntryId, IncidentId, Severity, Time};
+use super::alert::Suppression;
+use super::{Actor, AlertId, EntityRef, EntryId, IncidentId, Priority, Severity, Taxonomy, Time};
 
 /// Where an incident stands.
 #[derive(
@@ -111,6 +112,9 @@ pub struct Incident {
     pub alerts: Vec<AlertId>,
     /// Reports folded into those alerts (repeats and other witnesses included).
     pub n_reports: u64,
+    /// Conditions that its alerts tell: what several systems say of one counts once.
+    #[serde(default)]
+    pub n_conditions: u64,
     /// The alert that best says what users feel.
     pub leading: Option<AlertId>,
     /// The incident that it became part of.
@@ -129,6 +133,15 @@ pub struct Incident {
     /// When it was last reopened: quiet time counts from then.
     #[serde(default)]
     pub reopened_at: Option<Time>,
+    /// How much it matters, with the parts that say so; `None` before an alert is in it.
+    #[serde(default)]
+    pub priority: Option<Priority>,
+    /// Of what kind it is; `None` before an alert is in it.
+    #[serde(default)]
+    pub taxonomy: Option<Taxonomy>,
+    /// What keeps it from being told in chats, while something does.
+    #[serde(default)]
+    pub untold: Option<Suppression>,
 }
 
 /// What a timeline entry is about.

@@ -364,6 +364,9 @@ pub struct Batch {
     /// Bars that people moved.
     #[serde(default)]
     pub bars: Vec<super::BarOrder>,
+    /// Patterns that people confirmed to be harmless, or that hold no longer.
+    #[serde(default)]
+    pub harmless: Vec<super::harmless::HarmlessOrder>,
 }
 
 /// A person's word on where a detector's version belongs. It comes with the telemetry, so that the
@@ -405,5 +408,6 @@ impl Batch {
             && self.beats.is_empty()
             && self.orders.is_empty()
             && self.bars.is_empty()
+            && self.harmless.is_empty()
     }
 }

@@ -82,6 +82,20 @@ impl Graph {
         all.into_iter()
     }
 
+    /// Services by which users come in, in order: those named, or else those that call others and that
+    /// nothing calls.
+    #[must_use]
+    pub fn entries(&self, named: &[String]) -> BTreeSet<EntityRef> {
+        if !named.is_empty() {
+            return named.iter().map(EntityRef::service).collect();
+        }
+        let calls = |(_, kind): (&EntityRef, EdgeKind)| kind == EdgeKind::Calls;
+        let enters = |e: &&EntityRef| {
+            e.is_service() && self.dependencies(e).any(calls) && !self.dependents(e).any(calls)
+        };
+        self.entities().filter(enters).cloned().collect()
+    }
+
     /// Whether any edge is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
