@@ -7,7 +7,7 @@
 use tokio::sync::broadcast;
 
 use crate::model::{
-    AlertId, ChangeId, IncidentId, MessageId, ProposalId, RunId, SilenceId, TuningId,
+    AlertId, ChangeId, HarmlessId, IncidentId, MessageId, ProposalId, RunId, SilenceId, TuningId,
 };
 
 /// Events that a subscriber may fall behind before it is told to sweep.
@@ -37,6 +37,8 @@ pub enum Event {
     Message(MessageId),
     /// A change of detection was proposed, or one changed state.
     Tuning(TuningId),
+    /// A pattern of alerts was learned to be harmless, or one changed state.
+    Harmless(HarmlessId),
     /// Somebody said something in a chat: it is kept and to be handled.
     Inbound,
     /// Something is to be said: the outbox has new work.

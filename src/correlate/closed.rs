@@ -88,6 +88,7 @@ impl Correlator {
             self.groups.iter().find_map(|(id, g)| Some((*id, g.shuts(alert, &self.config)?)));
         let Some((home, decision)) = found else { return false };
         self.join(home, alert, &decision, now);
+        self.revision.bind(alert.id);
         true
     }
 }

@@ -3,6 +3,10 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::priority::Rule;
+use super::quiet::{Flap, Hold, Inhibit};
+use crate::model::alert::Condition;
+
 /// Settings of correlation. Times are event time.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -27,11 +31,30 @@ pub struct Config {
     pub quiet_s: u32,
     /// Minutes after its end within which the same trouble reopens an incident.
     pub reopen_min: u32,
+    /// When an incident is a page.
+    pub priority: Rule,
+    /// When a condition that comes and goes opens nothing more.
+    pub flap: Flap,
+    /// Alerts that keep others quiet while they fire.
+    pub inhibit: Vec<Inhibit>,
+    /// Conditions that open an incident only after several times, or after a while.
+    pub hold: Vec<Hold>,
     /// Labels that tell copies of the system apart: what a fault in one of them explains is in it.
     pub scope_labels: Vec<String>,
     /// Labels that do not make another condition: an alert that differs only in these repeats the
     /// other.
     pub same_without: Vec<String>,
+    /// Labels that alone make a condition, where an alert has any of them; empty: all but
+    /// `same_without`.
+    pub same_by: Vec<String>,
+}
+
+impl Config {
+    /// What makes the condition of other systems' alerts.
+    #[must_use]
+    pub fn condition(&self) -> Condition {
+        Condition { by: self.same_by.clone(), without: self.same_without.clone() }
+    }
 }
 
 impl Default for Config {
@@ -46,12 +69,17 @@ impl Default for Config {
             deploy_score: 40.0,
             quiet_s: 300,
             reopen_min: 30,
+            priority: Rule::default(),
+            flap: Flap::default(),
+            inhibit: Vec::new(),
+            hold: Vec::new(),
             scope_labels: ["cluster", "k8s.cluster.name", "k8s_cluster", "region", "environment"]
                 .map(str::to_owned)
                 .to_vec(),
             same_without: ["severity", "prometheus", "prometheus_replica", "replica"]
                 .map(str::to_owned)
                 .to_vec(),
+            same_by: Vec::new(),
         }
     }
 }

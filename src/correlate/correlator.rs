@@ -2,16 +2,21 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::closed;
 use super::config::Config;
 use super::group::{Group, Member};
-use super::machine;
-use super::relate::{self, Kind, Link, Surroundings};
+use super::home::Ground;
+use super::join::name;
+use super::kin::Evidence;
+use super::part::Revision;
+use super::people::Lessons;
+use super::quiet::Quiet;
+use super::relate::{self, Surroundings};
+use super::taxonomy::Cause;
 use crate::model::alert::Suppression;
-use crate::model::time::{MINUTE_MS, duration_text};
+use crate::model::time::{MINUTE_MS, SECOND_MS, duration_text};
 use crate::model::{
-    Actor, Alert, AlertId, Change, EntityRef, EntryKind, Graph, Incident, IncidentId,
-    IncidentState, Severity, Silence, Time, TimelineEntry,
+    Alert, AlertId, Change, Diagnosis, EntityRef, EntryKind, Graph, Harmless, Incident, IncidentId,
+    Severity, Silence, Time, TimelineEntry,
 };
 
 /// What was decided about one alert.
@@ -52,17 +57,24 @@ pub(super) struct Waiting {
 #[derive(Clone, Debug, Default)]
 pub struct Correlator {
     pub(super) config: Config,
-    graph: Graph,
+    pub(super) graph: Graph,
     pub(super) changes: Vec<Change>,
-    silences: Vec<Silence>,
+    pub(super) silences: Vec<Silence>,
+    pub(super) quiet: Quiet,
     pub(super) groups: BTreeMap<IncidentId, Group>,
-    home: BTreeMap<AlertId, IncidentId>,
-    waiting: BTreeMap<AlertId, Waiting>,
+    pub(super) home: BTreeMap<AlertId, IncidentId>,
+    pub(super) waiting: BTreeMap<AlertId, Waiting>,
     /// Alerts that wait, fire and weigh something, counted by entity for the present decision.
     pub(super) company: BTreeMap<EntityRef, usize>,
-    verdicts: BTreeMap<AlertId, Verdict>,
-    /// Something was learned that may relate groups which were apart.
-    unsettled: bool,
+    pub(super) verdicts: BTreeMap<AlertId, Verdict>,
+    /// What alerts say about faults.
+    pub(super) evidence: Evidence,
+    /// What is revised, and what stays as it is.
+    pub(super) revision: Revision,
+    /// What people's merges and splits have taught.
+    pub(super) lessons: Lessons,
+    /// What surrounds entities, as long as the graph is the same.
+    around: BTreeMap<EntityRef, Surroundings>,
     /// Groups opened by the present decision: nobody has heard of them yet.
     pub(super) unheard: BTreeSet<IncidentId>,
     pub(super) out: Decisions,
@@ -72,13 +84,30 @@ impl Correlator {
     /// A correlator that knows nothing.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { config, ..Self::default() }
+        Self { evidence: Evidence::new(&config), config, ..Self::default() }
     }
 
     /// Takes over the graph, recent changes and silences.
     pub fn learn(&mut self, graph: Graph, changes: Vec<Change>, silences: Vec<Silence>) {
-        self.unsettled |= graph != self.graph;
+        let news = graph != self.graph;
+        self.evidence.learn(news.then_some(&graph), &changes);
         (self.graph, self.changes, self.silences) = (graph, changes, silences);
+        if news {
+            self.around.clear();
+            self.regard();
+        }
+    }
+
+    /// Takes over the learned rules that hold.
+    pub fn learn_harmless(&mut self, rules: Vec<Harmless>) {
+        self.quiet.harmless = rules.into_iter().map(|rule| (rule.id, rule)).collect();
+    }
+
+    /// Remembers when conditions began, from alerts of late: for a start anew.
+    pub fn recall(&mut self, alerts: &[Alert]) {
+        for alert in alerts {
+            self.quiet.hear(&self.config, alert);
+        }
     }
 
     /// Takes over an incident as the store has it (at the start, or after a person changed it);
@@ -87,14 +116,23 @@ impl Correlator {
         let id = incident.id;
         self.home.retain(|_, home| *home != id);
         let mut group = Group::of(incident);
+        let free = self.is_untouched(&group);
+        // In the order in which they came: who is whose witness follows from it.
+        let mut alerts: Vec<&Alert> = alerts.iter().collect();
+        alerts.sort_by_key(|a| (a.starts_at, a.id));
         for alert in alerts {
             self.home.insert(alert.id, id);
             self.waiting.remove(&alert.id);
             group.put(&self.graph, &self.config, alert.id, Member::of(alert));
+            self.evidence.recall(alert);
+            if free {
+                self.revision.load(alert);
+            } else {
+                self.revision.pin(alert.id);
+            }
         }
         group.dirty = false;
         self.groups.insert(id, group);
-        self.unsettled = true;
     }
 
     /// Takes over what a person changed of an incident whose alerts are the same; says whether its
@@ -109,8 +147,29 @@ impl Correlator {
         }
     }
 
+    /// Takes over what a diagnosis says of an incident.
+    pub fn diagnosed(&mut self, diagnosis: &Diagnosis) {
+        let Some(group) = self.groups.get_mut(&diagnosis.incident) else { return };
+        let cause = Cause::of(diagnosis);
+        if cause.is_some() && group.cause != cause {
+            (group.cause, group.dirty) = (cause, true);
+        }
+    }
+
+    /// A person has done something about an incident: what it has stays in it.
+    pub fn touch(&mut self, id: IncidentId) {
+        self.revision.touch(id);
+    }
+
+    /// Whether that is known of an incident.
+    #[must_use]
+    pub fn is_touched(&self, id: IncidentId) -> bool {
+        self.revision.is_touched(id)
+    }
+
     /// Takes in an alert that began, changed or ended.
     pub fn take(&mut self, alert: &Alert, now: Time) {
+        self.quiet.hear(&self.config, alert);
         if let Some(home) = self.home.get(&alert.id).copied()
             && let Some(group) = self.groups.get_mut(&home)
         {
@@ -122,6 +181,7 @@ impl Correlator {
                     return;
                 }
                 let ended = member.ends_at;
+                self.revision.renew(alert);
                 group.put(&self.graph, &self.config, alert.id, member);
                 if before != Some(ended.is_some()) && ended.is_none() {
                     let text = format!("Fires again: {}", name(alert));
@@ -137,6 +197,9 @@ impl Correlator {
             // It fires, and its incident is over: it waits like any other and may reopen.
             self.home.remove(&alert.id);
         }
+        if alert.is_firing() {
+            self.evidence.begin(alert);
+        }
         match self.waiting.get_mut(&alert.id) {
             Some(waiting) => waiting.alert = alert.clone(),
             None if alert.is_firing() => {
@@ -149,38 +212,16 @@ impl Correlator {
 
     /// Decides on everything that waits, moves incidents on, and gives what is to be written.
     pub fn decide(&mut self, now: Time) -> Decisions {
-        let mut around: BTreeMap<EntityRef, Surroundings> = BTreeMap::new();
-        for waiting in self.waiting.values() {
-            let entity = &waiting.alert.entity;
-            if !around.contains_key(entity) {
-                around.insert(entity.clone(), Surroundings::of(&self.graph, entity, &self.config));
-            }
+        if self.evidence.look(now) || self.revision.is_due() {
+            self.reconcile(now);
         }
-        self.company.clear();
-        for alert in self.waiting.values().map(|w| &w.alert) {
-            if alert.is_firing() && alert.severity > Severity::Info {
-                *self.company.entry(alert.entity.clone()).or_default() += 1;
-            }
-        }
-        // Causes before what they cause, so that each group grows upwards from its root.
-        let depth: BTreeMap<EntityRef, usize> = around
-            .keys()
-            .map(|e| {
-                let below = relate::within(&self.graph, e, 6, true);
-                (e.clone(), below.keys().filter(|b| around.contains_key(*b)).count())
-            })
-            .collect();
-        let mut order: Vec<AlertId> = self.waiting.keys().copied().collect();
-        order.sort_by_key(|id| {
-            let alert = &self.waiting[id].alert;
-            (depth[&alert.entity], std::cmp::Reverse(alert.severity), alert.starts_at, *id)
-        });
+        let order = self.order();
         // An alert that opens an incident may give others a home: look again until nothing moves.
         loop {
             let before = self.waiting.len();
             for id in &order {
                 if let Some(waiting) = self.waiting.remove(id)
-                    && let Some(back) = self.place(waiting, &around, now)
+                    && let Some(back) = self.place(waiting, now)
                 {
                     self.waiting.insert(*id, back);
                 }
@@ -189,15 +230,13 @@ impl Correlator {
                 break;
             }
         }
-        if std::mem::take(&mut self.unsettled) {
-            self.regard();
-            self.unite(now);
-        }
         self.unheard.clear();
+        self.quiet.pass(now);
         self.move_on(now);
         for group in self.groups.values_mut().filter(|g| g.dirty) {
             group.dirty = false;
             group.sum_up(&self.graph, now);
+            group.weigh(&self.graph, &self.config, &self.changes);
             self.out.incidents.push(group.incident.clone());
         }
         let reopen_ms = i64::from(self.config.reopen_min) * MINUTE_MS;
@@ -212,11 +251,43 @@ impl Correlator {
             .collect();
         self.groups.retain(|id, _| !gone.contains(id));
         self.home.retain(|_, home| !gone.contains(home));
+        self.revision.forget(&gone, &self.home);
         let mut out = std::mem::take(&mut self.out);
         // Decisions first, witnesses after them.
         let decided = std::mem::take(&mut self.verdicts).into_values();
         out.verdicts = decided.chain(std::mem::take(&mut out.verdicts)).collect();
         out
+    }
+
+    /// In which order alerts that wait are decided on: causes before what they cause, so that each
+    /// group grows upwards from its root.
+    fn order(&mut self) -> Vec<AlertId> {
+        let mut entities: BTreeSet<EntityRef> = BTreeSet::new();
+        self.company.clear();
+        for alert in self.waiting.values().map(|w| &w.alert) {
+            if !entities.contains(&alert.entity) {
+                entities.insert(alert.entity.clone());
+            }
+            if alert.is_firing() && alert.severity > Severity::Info {
+                *self.company.entry(alert.entity.clone()).or_default() += 1;
+            }
+        }
+        for entity in &entities {
+            if !self.around.contains_key(entity) {
+                let around = Surroundings::of(&self.graph, entity, &self.config);
+                self.around.insert(entity.clone(), around);
+            }
+        }
+        let depth: BTreeMap<&EntityRef, usize> = entities
+            .iter()
+            .map(|e| (e, self.around[e].deep.iter().filter(|b| entities.contains(*b)).count()))
+            .collect();
+        let mut order: Vec<AlertId> = self.waiting.keys().copied().collect();
+        order.sort_by_key(|id| {
+            let alert = &self.waiting[id].alert;
+            (depth[&alert.entity], std::cmp::Reverse(alert.severity), alert.starts_at, *id)
+        });
+        order
     }
 
     /// Works out anew which members the graph explains by others.
@@ -249,14 +320,19 @@ impl Correlator {
     }
 
     /// Decides on one waiting alert; gives it back when it goes on waiting.
-    fn place(
-        &mut self,
-        mut waiting: Waiting,
-        around: &BTreeMap<EntityRef, Surroundings>,
-        now: Time,
-    ) -> Option<Waiting> {
+    fn place(&mut self, mut waiting: Waiting, now: Time) -> Option<Waiting> {
         let alert = &waiting.alert;
+        let wait_ms = i64::from(self.config.group_wait_s) * SECOND_MS;
         if !alert.is_firing() {
+            let free = alert.suppressed.is_none();
+            if let Some((home, reason)) = self.fault_home(alert).filter(|_| free) {
+                self.join(home, alert, &format!("Joined: {reason}."), now);
+                return None;
+            }
+            // The incident of its fault may be about to open.
+            if waiting.said.is_empty() && now.ms_since(waiting.since) < wait_ms {
+                return Some(waiting);
+            }
             let lasted = alert.ends_at.map_or(0, |e| e.ms_since(alert.starts_at));
             let because = if waiting.said.is_empty() {
                 "within the group wait".to_owned()
@@ -266,71 +342,43 @@ impl Correlator {
             let decision =
                 format!("Opened no incident: it ended after {}, {because}", duration_text(lasted));
             self.say(alert, None, alert.suppressed.clone(), decision);
+            if free {
+                self.revision.stray(alert);
+            }
             return None;
         }
-        if let Some(silence) = self.silences.iter().find(|s| s.covers(&alert.labels, now)) {
-            let kind = if silence.maintenance { "maintenance" } else { "silence" };
-            let until = Some(silence.ends_at);
-            let reason = format!(
-                "Kept quiet by the {kind} of {} until {} ({}); without it, it would be grouped.",
-                silence.author.name,
-                silence.ends_at.minute_text(),
-                silence.reason
-            );
-            let by = format!("{kind} {}", silence.id);
-            return Some(self.hold(
-                waiting,
-                Some(Suppression { by, reason: reason.clone(), until }),
-                reason,
-            ));
+        if let Some(suppression) = self.hushed(alert, now) {
+            let reason = suppression.reason.clone();
+            return Some(self.hold(waiting, Some(suppression), reason));
         }
-        let here = &around[&alert.entity];
-        let links = self.links(alert, here, true);
-        if let Some((home, link)) = links.first() {
-            let home = *home;
-            if link.kind == Kind::ExplainsMember {
-                self.merge_on_common_cause(home, &links, alert, now);
+        let here = &self.around[&alert.entity];
+        if let Some((home, reason, ground)) = self.home_of(alert, here) {
+            self.join(home, alert, &format!("Joined: {reason}."), now);
+            if ground == Ground::Rule {
+                self.revision.bind(alert.id);
             }
-            self.join(home, alert, &format!("Joined: {}.", link.reason), now);
             return None;
         }
         if self.join_closed(alert, now) {
             return None;
         }
+        let here = &self.around[&alert.entity];
         if let Some((suppressed, decision)) = self.held(&waiting, here, now) {
             return Some(self.hold(waiting, suppressed, decision));
         }
+        if self.evidence.is_due(alert.id) {
+            return Some(waiting);
+        }
+        let ended = self.ended_home(alert, here);
         let alert = waiting.alert.clone();
         waiting.said.clear();
-        let ended = self.links(&alert, here, false);
-        if let Some((home, link)) = ended
-            .iter()
-            .find(|(id, l)| l.kind == Kind::Same && !closed::is_none(&self.groups[id].incident))
-        {
-            self.reopen(*home, &alert, &link.reason.clone(), now);
+        if let Some((home, reason)) = ended {
+            self.reopen(home, &alert, &reason, now);
             return None;
         }
-        self.open(&alert, now);
+        let parted = self.owner_parted(&alert);
+        self.open(&alert, parted.as_deref(), now);
         None
-    }
-
-    /// Groups that the alert belongs to, best first: active ones, or those that ended lately.
-    fn links(&self, alert: &Alert, here: &Surroundings, active: bool) -> Vec<(IncidentId, Link)> {
-        let mut links: Vec<(IncidentId, Link)> = self
-            .groups
-            .values()
-            .filter(|g| g.incident.state.is_active() == active)
-            .filter(|g| active || g.incident.state == IncidentState::Resolved)
-            .filter_map(|g| {
-                let (entity, onset) = (&alert.entity, alert.starts_at);
-                let link = g.named(entity, onset).or_else(|| {
-                    relate::link(&self.config, here, entity, onset, &g.entities, &g.explained)
-                });
-                Some((g.incident.id, link?))
-            })
-            .collect();
-        links.sort_by_key(|(id, l)| (l.kind, l.hops, l.gap_ms, *id));
-        links
     }
 
     fn hold(
@@ -359,122 +407,7 @@ impl Correlator {
         self.verdicts.insert(alert.id, verdict);
     }
 
-    fn open(&mut self, alert: &Alert, now: Time) {
-        let mut group = Group::open(alert.id, &Member::of(alert), now);
-        let id = group.incident.id;
-        let over = [IncidentState::Resolved, IncidentState::Reviewed];
-        if self.groups.get(&id).is_some_and(|g| over.contains(&g.incident.state)) {
-            self.reopen(id, alert, "the alert that opened it fires again", now);
-            return;
-        }
-        // A group of that id that is still known means that the very alert opened it before.
-        if let Some(old) = self.groups.remove(&id) {
-            group = old;
-        }
-        self.groups.insert(id, group);
-        self.unsettled = true;
-        self.unheard.insert(id);
-        let text = format!("Opened by {}.", name(alert));
-        self.out.entries.push(TimelineEntry::by_bot(id, now, EntryKind::State, text, None));
-        self.join(id, alert, "Opened the incident: no active incident is related to it.", now);
+    pub(super) fn config(&self) -> &Config {
+        &self.config
     }
-
-    pub(super) fn join(&mut self, home: IncidentId, alert: &Alert, decision: &str, now: Time) {
-        let Some(group) = self.groups.get_mut(&home) else { return };
-        let member = Member::of(alert);
-        let twin = member
-            .indicator
-            .filter(|_| member.system.is_some())
-            .and_then(|i| group.own.get(&(member.entity.clone(), i)).copied())
-            .filter(|twin| group.members.get(twin).is_some_and(|m| m.ends_at.is_none()));
-        // Another system may have spoken first: it is a witness of ours all the same.
-        let earlier: BTreeSet<String> = match (&member.system, member.indicator) {
-            (None, Some(indicator)) => group
-                .members
-                .values()
-                .filter(|m| {
-                    m.entity == member.entity
-                        && m.indicator == Some(indicator)
-                        && m.ends_at.is_none()
-                })
-                .filter_map(|m| m.system.clone())
-                .collect(),
-            _ => BTreeSet::new(),
-        };
-        let fresh = group.put(&self.graph, &self.config, alert.id, member);
-        self.unsettled |= fresh;
-        self.home.insert(alert.id, home);
-        let mut decision = decision.to_owned();
-        if let (Some(twin), Some(system)) = (twin, Member::of(alert).system) {
-            decision = format!("{decision} Same condition as {twin}: counted as its witness.");
-            self.out.verdicts.push(Verdict {
-                alert: twin,
-                incident: Some(home),
-                suppressed: None,
-                decision: String::new(),
-                witness: Some(system),
-            });
-        }
-        // One line per entity: a storm of a thousand alerts stays readable.
-        if fresh {
-            let text = format!("{}. {decision}", name(alert));
-            let (kind, subject) = (EntryKind::Alert, Some(alert.id.to_string()));
-            let at = alert.starts_at.min(now);
-            self.out.entries.push(TimelineEntry::by_bot(home, at, kind, text, subject));
-        }
-        let verdict = Verdict {
-            alert: alert.id,
-            incident: Some(home),
-            suppressed: None,
-            decision,
-            witness: None,
-        };
-        for system in earlier {
-            self.out.verdicts.push(Verdict { witness: Some(system), ..verdict.clone() });
-        }
-        self.verdicts.insert(alert.id, verdict);
-    }
-
-    fn reopen(&mut self, home: IncidentId, alert: &Alert, reason: &str, now: Time) {
-        let Some(group) = self.groups.get_mut(&home) else { return };
-        let why = format!("{} within the reopen window; {reason}", name(alert));
-        let moved = machine::transition(
-            &group.incident,
-            IncidentState::Open,
-            &Actor::nightjar(),
-            now,
-            &why,
-        );
-        if let Ok((incident, entry)) = moved {
-            group.incident = incident;
-            self.out.entries.push(entry);
-            self.join(home, alert, &format!("Reopened the incident: {reason}."), now);
-        }
-    }
-
-    /// Gives a member of a group that is gone its new home.
-    pub(super) fn rehome(
-        &mut self,
-        id: AlertId,
-        member: Member,
-        into: IncidentId,
-        verdict: Verdict,
-    ) {
-        if let Some(group) = self.groups.get_mut(&into) {
-            group.put(&self.graph, &self.config, id, member);
-            self.home.insert(id, into);
-            self.verdicts.insert(id, verdict);
-        }
-    }
-
-    pub(super) fn graph(&self) -> &Graph {
-        &self.graph
-    }
-}
-
-fn name(alert: &Alert) -> String {
-    alert
-        .annotations
-        .get("summary")
-        .map_or_else(|| format!("{} of {}", alert.name(), alert.entity.name()), str::to_owned)
 }

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::Config;
+use super::priority::Weighs;
 use super::relate::{self, Kind, Link};
+use super::taxonomy::Cause;
 use crate::model::alert::LOOKS_BACK;
 use crate::model::{
     Alert, AlertId, EntityRef, Fingerprint, Graph, Incident, IncidentId, IncidentState, Indicator,
@@ -24,11 +26,15 @@ pub(super) struct Member {
     pub(super) unseen: bool,
     pub(super) n_reports: u64,
     pub(super) summary: String,
+    /// Its condition and place, in words.
+    pub(super) topic: String,
     pub(super) measured: bool,
     /// It looks back over hours and goes on after its cause is gone.
     pub(super) looks_back: bool,
     /// The other system that says so; `None` for our own.
     pub(super) system: Option<String>,
+    /// What else bears on priority and kind.
+    pub(super) weighs: Weighs,
 }
 
 impl Member {
@@ -52,13 +58,21 @@ impl Member {
             unseen: alert.ended_unseen(),
             n_reports: alert.n_reports,
             summary,
+            topic: super::people::topic(alert.name(), &alert.entity),
             measured: alert.series.is_some(),
             looks_back: alert.annotations.get(LOOKS_BACK).is_some(),
             system: match &alert.source {
                 crate::model::AlertSource::External { system } => Some(system.clone()),
                 crate::model::AlertSource::Detector { .. } => None,
             },
+            weighs: Weighs::of(alert),
         }
+    }
+
+    /// Whether two members were there at one time.
+    fn is_beside(&self, other: &Self) -> bool {
+        let outlasts = |one: &Self, other: &Self| one.ends_at.is_none_or(|e| e > other.starts_at);
+        outlasts(self, other) && outlasts(other, self)
     }
 
     /// Whether users feel it directly.
@@ -78,9 +92,16 @@ pub(super) struct Group {
     /// First onset per entity.
     pub(super) entities: BTreeMap<EntityRef, Time>,
     pub(super) explained: BTreeSet<EntityRef>,
-    /// Our own firing alert per condition: another system's word on it is a witness.
+    /// Our own alert per condition, one that fires before one that ended: another system's word on it is a witness.
     pub(super) own: BTreeMap<(EntityRef, Indicator), AlertId>,
+    /// The first alert of other systems for each condition, by what they call it and by signal.
+    told: BTreeMap<(EntityRef, Fingerprint), AlertId>,
+    signals: BTreeMap<(EntityRef, Indicator), AlertId>,
+    /// Members that say what another member says: they are its witnesses.
+    twins: BTreeSet<AlertId>,
     listed: BTreeSet<AlertId>,
+    /// What a conclusive diagnosis names.
+    pub(super) cause: Option<Cause>,
     pub(super) dirty: bool,
 }
 
@@ -110,6 +131,10 @@ impl Group {
             declared_by: None,
             n_reopened: 0,
             reopened_at: None,
+            priority: None,
+            taxonomy: None,
+            untold: None,
+            n_conditions: 0,
         };
         Self::of(incident)
     }
@@ -120,10 +145,14 @@ impl Group {
         Self {
             incident,
             own: BTreeMap::new(),
+            told: BTreeMap::new(),
+            signals: BTreeMap::new(),
+            twins: BTreeSet::new(),
             listed,
             members: BTreeMap::new(),
             entities: BTreeMap::new(),
             explained: BTreeSet::new(),
+            cause: None,
             dirty: false,
         }
     }
@@ -139,6 +168,61 @@ impl Group {
             gap_ms: onset.ms_since(self.incident.onset_at).abs(),
             reason: format!("{} opened the incident about {}", by.name, entity.name()),
         })
+    }
+
+    /// The member that fires and says what another system's alert says: ours on the same signal, or
+    /// the first of other systems of the same condition, or of another system on the same signal.
+    pub(super) fn twin_of(&self, id: AlertId, member: &Member) -> Option<AlertId> {
+        self.twin_that(id, member, &|m| m.ends_at.is_none())
+    }
+
+    fn twin_that(
+        &self,
+        id: AlertId,
+        member: &Member,
+        may: &dyn Fn(&Member) -> bool,
+    ) -> Option<AlertId> {
+        let system = member.system.as_ref()?;
+        let fires = |twin: &AlertId| *twin != id && self.members.get(twin).is_some_and(may);
+        let signal = member.indicator.map(|i| (member.entity.clone(), i));
+        let own = signal.as_ref().and_then(|s| self.own.get(s)).copied().filter(&fires);
+        let condition = (member.entity.clone(), member.fingerprint);
+        let told = || self.told.get(&condition).copied().filter(&fires);
+        let other = || {
+            let first =
+                signal.as_ref().and_then(|s| self.signals.get(s)).copied().filter(&fires)?;
+            let differs =
+                self.members.get(&first).is_some_and(|m| m.system.as_ref() != Some(system));
+            differs.then_some(first)
+        };
+        own.or_else(told).or_else(other)
+    }
+
+    /// Notes whose witness a member is, and what it is the first to say. Two that were there at one
+    /// time count, also where both have ended since: after a start or a merge it is worked out anew.
+    fn note_twin(&mut self, id: AlertId, member: &Member) {
+        let signal = member.indicator.map(|i| (member.entity.clone(), i));
+        if member.system.is_none() {
+            // What others said of the same signal before is its witness.
+            if let Some(signal) = signal.filter(|_| !member.looks_back) {
+                let before = self.members.iter().filter(|(_, m)| {
+                    m.system.is_some()
+                        && m.entity == member.entity
+                        && m.indicator == member.indicator
+                        && m.is_beside(member)
+                });
+                let before: Vec<AlertId> = before.map(|(twin, _)| *twin).collect();
+                self.twins.extend(before);
+                self.own.entry(signal).or_insert(id);
+            }
+        } else if self.twin_that(id, member, &|m| m.is_beside(member)).is_some() {
+            self.twins.insert(id);
+        } else {
+            self.told.insert((member.entity.clone(), member.fingerprint), id);
+            if let Some(signal) = signal {
+                self.signals.entry(signal).or_insert(id);
+            }
+        }
     }
 
     /// Adds or renews a member. Says whether its entity is new to the incident.
@@ -159,6 +243,9 @@ impl Group {
         {
             self.own.insert((member.entity.clone(), indicator), id);
         }
+        if !self.members.contains_key(&id) {
+            self.note_twin(id, &member);
+        }
         self.members.insert(id, member);
         if self.listed.insert(id) {
             self.incident.alerts.push(id);
@@ -168,6 +255,38 @@ impl Group {
         }
         self.dirty = true;
         fresh
+    }
+
+    /// Whether an alert of the same condition was in it.
+    pub(super) fn has_condition_of(&self, alert: &Alert) -> bool {
+        let mut members = self.members.values();
+        members.any(|m| m.entity == alert.entity && m.fingerprint == alert.fingerprint)
+    }
+
+    /// Takes members out that belong elsewhere.
+    pub(super) fn take_out(
+        &mut self,
+        graph: &Graph,
+        config: &Config,
+        ids: &BTreeSet<AlertId>,
+    ) -> BTreeMap<AlertId, Member> {
+        let gone: BTreeMap<AlertId, Member> =
+            ids.iter().filter_map(|id| Some((*id, self.members.remove(id)?))).collect();
+        self.listed.retain(|id| !gone.contains_key(id));
+        self.incident.alerts.retain(|id| !gone.contains_key(id));
+        for first in [&mut self.own, &mut self.signals] {
+            first.retain(|_, id| !gone.contains_key(id));
+        }
+        self.told.retain(|_, id| !gone.contains_key(id));
+        self.twins.retain(|id| !gone.contains_key(id));
+        self.entities.clear();
+        for member in self.members.values() {
+            let onset = self.entities.entry(member.entity.clone()).or_insert(member.starts_at);
+            *onset = member.starts_at.min(*onset);
+        }
+        self.explained = relate::explained(graph, config, &self.entities);
+        self.dirty = true;
+        gone
     }
 
     /// Takes over the incident after a merge, with the alerts that it now lists.
@@ -231,6 +350,7 @@ impl Group {
             .unwrap_or(incident.severity);
         incident.onset_at =
             self.members.values().map(|m| m.starts_at).min().unwrap_or(incident.onset_at);
+        incident.n_conditions = (self.members.len() - self.twins.len()) as u64;
         incident.n_reports = self.members.values().map(|m| m.n_reports).sum();
         let mut rest: Vec<(&EntityRef, &Time)> =
             self.entities.iter().filter(|(e, _)| **e != first).collect();

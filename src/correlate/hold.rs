@@ -4,7 +4,7 @@
 use super::correlator::{Correlator, Waiting};
 use super::group::Member;
 use super::relate::Surroundings;
-use crate::model::alert::Suppression;
+use crate::model::alert::{HELD_BACK, Suppression};
 use crate::model::time::{MINUTE_MS, SECOND_MS, duration_text};
 use crate::model::{Severity, Time};
 
@@ -27,6 +27,10 @@ impl Correlator {
         }
         let related = here.above.keys().chain(here.below.keys());
         let company: usize = related.filter_map(|e| self.company.get(e)).sum();
+        if let Some(suppression) = self.opens_nothing(alert, company, now) {
+            let reason = suppression.reason.clone();
+            return Some((Some(suppression), reason));
+        }
         let tolerance_ms = i64::from(config.deploy_tolerance_s) * SECOND_MS;
         let change = self.changes.iter().filter(|c| c.entity == alert.entity).find(|c| {
             let lead = alert.starts_at.ms_since(c.at);
@@ -56,21 +60,44 @@ impl Correlator {
         }
         let member = Member::of(alert);
         if alert.severity == Severity::Info && !config.info_opens {
-            let text = "Severity info opens no incident by itself (correlate.info_opens); it joins one \
-                        when a related alert opens it.";
-            return Some((None, text.to_owned()));
+            let quiet = match alert.annotations.get(HELD_BACK) {
+                Some(why) => Suppression {
+                    by: "budget".into(),
+                    reason: format!(
+                        "{} It opens no incident by itself, and joins one when a related alert \
+                         opens it.",
+                        full_stop(why)
+                    ),
+                    until: None,
+                },
+                None => Suppression {
+                    by: "info".into(),
+                    reason: "Severity info opens no incident by itself (correlate.info_opens); it \
+                             joins one when a related alert opens it."
+                        .into(),
+                    until: None,
+                },
+            };
+            let reason = quiet.reason.clone();
+            return Some((Some(quiet), reason));
         }
         let ahead = alert.name() == "LimitAhead";
         let strong = alert.severity == Severity::Critical || member.user_facing() || ahead;
         let weak_ms = i64::from(config.weak_hold_min) * MINUTE_MS;
         if !strong && company == 0 && member.system.is_none() && waited_ms < weak_ms {
-            let text = format!(
+            let reason = format!(
                 "A single warning of a resource or of traffic waits {}; it opens if it lasts that \
                  long, grows critical, or a related alert fires.",
                 duration_text(weak_ms)
             );
-            return Some((None, text));
+            let until = Some(waiting.since.plus_ms(weak_ms));
+            let quiet = Suppression { by: "weak".into(), reason: reason.clone(), until };
+            return Some((Some(quiet), reason));
         }
         None
     }
+}
+
+fn full_stop(text: &str) -> String {
+    format!("{}.", text.trim_end().trim_end_matches('.'))
 }

@@ -5,12 +5,21 @@ use std::collections::BTreeMap;
 
 use super::config::Config;
 use super::fit::{Fit, Kin, Knobs, Onset};
-use crate::model::time::HOUR_MS;
+use crate::model::time::{HOUR_MS, SECOND_MS};
 use crate::model::{Alert, AlertId, Change, EntityRef, Graph, Labels, Time};
 
 /// Labels whose values begin with the name of what an alert is about, when nothing names it.
 const NAMED_BY: [&str; 8] =
     ["service", "job", "app", "deployment", "container", "pod", "pod_name", "instance"];
+/// So many open signs are looked at again each second; with more, it is done less often.
+const A_SECOND: usize = 20;
+/// At least so often (ms) it is done all the same.
+const SELDOM_MS: i64 = 15 * SECOND_MS;
+/// What may move is looked at so often (ms) even if nothing came: time alone settles it.
+const IDLE_MS: i64 = 60 * SECOND_MS;
+/// What happened before a start is gone through in steps of this (ms).
+const STEP_MS: i64 = 15 * SECOND_MS;
+
 /// The signs of all alerts, and the faults that explain them.
 #[derive(Clone, Debug)]
 pub(super) struct Evidence {
@@ -20,9 +29,19 @@ pub(super) struct Evidence {
     known: BTreeMap<String, EntityRef>,
     scope_labels: Vec<String>,
     same_without: Vec<String>,
+    /// Alerts of before a start that are to be gone through.
+    past: Vec<Alert>,
     /// Something came or was learned since the last look.
     unseen: bool,
+    /// Until when faults were looked for.
+    looked: Time,
     forgot: Time,
+}
+
+impl Default for Evidence {
+    fn default() -> Self {
+        Self::new(&Config::default())
+    }
 }
 
 impl Evidence {
@@ -33,15 +52,17 @@ impl Evidence {
             known: BTreeMap::new(),
             scope_labels: config.scope_labels.clone(),
             same_without: config.same_without.clone(),
+            past: Vec::new(),
             unseen: false,
+            looked: Time::MIN,
             forgot: Time::MIN,
         }
     }
 
-    /// Takes over the graph and the changes of late.
-    pub(super) fn learn(&mut self, graph: &Graph, changes: &[Change]) {
+    /// Takes over the graph, if it is another, and the changes of late.
+    pub(super) fn learn(&mut self, graph: Option<&Graph>, changes: &[Change]) {
         let mut news = false;
-        for entity in graph.entities() {
+        for (graph, entity) in graph.into_iter().flat_map(|g| g.entities().map(move |e| (g, e))) {
             self.known.entry(entity.name().to_owned()).or_insert_with(|| entity.clone());
             for (below, _) in graph.dependencies(entity) {
                 news |= self.fit.depends(&entity.to_string(), &below.to_string());
@@ -76,23 +97,82 @@ impl Evidence {
         self.unseen = true;
     }
 
-    /// Looks for faults anew if something came.
-    pub(super) fn look(&mut self, now: Time) {
-        if !std::mem::take(&mut self.unseen) {
-            return;
+    /// Takes in an alert of before a start: at the next look all of these are gone through in the
+    /// order of their beginnings, so that faults that go on are known for what they are.
+    pub(super) fn recall(&mut self, alert: &Alert) {
+        if !self.signs.contains_key(&alert.id) {
+            self.past.push(alert.clone());
+        }
+    }
+
+    fn go_through_the_past(&mut self) {
+        let mut past = std::mem::take(&mut self.past);
+        past.sort_by_key(|a| (a.starts_at, a.id));
+        let Some(mut clock) = past.first().map(|a| a.starts_at) else { return };
+        for alert in &past {
+            if alert.starts_at.ms_since(clock) >= STEP_MS {
+                clock = alert.starts_at;
+                self.fit.revise(clock.ms());
+            }
+            self.begin(alert);
+        }
+    }
+
+    /// Looks for faults anew if something came and it is time. Says whether it did.
+    pub(super) fn look(&mut self, now: Time) -> bool {
+        self.go_through_the_past();
+        let n_open = self.fit.n_open();
+        let pause_ms = (1 + n_open / A_SECOND) as i64 * SECOND_MS;
+        let passed_ms = now.ms_since(self.looked);
+        let news = self.unseen && passed_ms >= pause_ms.min(SELDOM_MS);
+        if !news && (n_open == 0 || passed_ms < IDLE_MS) {
+            return false;
         }
         self.fit.revise(now.ms());
+        (self.unseen, self.looked) = (false, now);
         if now.ms_since(self.forgot) > HOUR_MS {
             self.forgot = now;
             self.fit.forget(now.ms());
             let fit = &self.fit;
             self.signs.retain(|_, sign| fit.is_kept(*sign));
         }
+        true
     }
 
-    /// Of which kin an alert is; `None` for one that never began, or long ago.
+    /// Of which kin an alert is; `None` while nobody looked at it.
     pub(super) fn kin(&self, alert: AlertId) -> Option<Kin> {
-        self.signs.get(&alert).map(|sign| self.fit.group(*sign))
+        let sign = *self.signs.get(&alert)?;
+        self.fit.is_judged(sign).then(|| self.fit.group(sign))
+    }
+
+    /// Whether an alert is in line to be looked at.
+    pub(super) fn is_due(&self, alert: AlertId) -> bool {
+        self.signs.get(&alert).is_some_and(|s| !self.fit.is_judged(*s))
+    }
+
+    /// Whether an alert's kin may change still.
+    pub(super) fn may_move(&self, alert: AlertId) -> bool {
+        self.signs.get(&alert).is_some_and(|s| !self.fit.is_settled(*s))
+    }
+
+    /// Whether an alert stands by itself or at the root of its fault.
+    pub(super) fn leads(&self, alert: AlertId) -> bool {
+        self.signs.get(&alert).is_some_and(|s| self.fit.leads(*s))
+    }
+
+    /// Whether an alert speaks of a matter that concerns nobody else.
+    pub(super) fn is_chore(&self, alert: AlertId) -> bool {
+        self.signs.get(&alert).is_some_and(|s| self.fit.is_chore(*s))
+    }
+
+    /// In words: where the fault is taken to be and since when.
+    pub(super) fn said(&self, kin: Kin) -> Option<String> {
+        let (root, since) = self.fit.root(kin)?;
+        let name = root.parse::<EntityRef>().map_or_else(|_| root.to_owned(), |e| e.name().into());
+        Some(format!(
+            "a fault of {name} since {} UTC explains it best",
+            Time::from_ms(since).clock_text()
+        ))
     }
 
     fn scope_of(&self, labels: &Labels) -> String {

@@ -84,7 +84,9 @@ pub fn merge(
     if from.id == into.id {
         return Err(Refused::Invalid("An incident can't be merged into itself.".to_owned()));
     }
-    if !into.state.is_active() {
+    // The bot may learn that two which are over were one; nothing is opened by that.
+    let both_over = actor.is_bot() && into.state == IncidentState::Resolved;
+    if !into.state.is_active() && !both_over {
         return Err(Refused::Conflict(format!(
             "Incident #{} is {}; reopen it before merging into it.",
             into.number,
@@ -165,14 +167,17 @@ pub fn split(
             incident.state.as_str()
         )));
     }
-    let foreign = alerts.iter().find(|a| !incident.alerts.contains(a));
-    let Some(first) = alerts.first().filter(|_| foreign.is_none()) else {
+    let number = incident.number;
+    let Some(first) = alerts.first() else {
         return Err(Refused::Invalid(format!(
-            "Name alerts of incident #{} to split off; {} is not one.",
-            incident.number,
-            foreign.map_or("nothing".to_owned(), ToString::to_string)
+            "Name the alerts of incident #{number} to split off; none is named."
         )));
     };
+    if let Some(foreign) = alerts.iter().find(|a| !incident.alerts.contains(a)) {
+        return Err(Refused::Invalid(format!(
+            "Name alerts of incident #{number} to split off; {foreign} is not one of them."
+        )));
+    }
     let mut rest = incident.clone();
     rest.alerts.retain(|a| !alerts.contains(a));
     if rest.alerts.is_empty() {
@@ -192,6 +197,10 @@ pub fn split(
         declared_by: None,
         n_reopened: 0,
         reopened_at: None,
+        priority: None,
+        taxonomy: None,
+        untold: None,
+        n_conditions: 0,
         state: IncidentState::Open,
         acknowledged_at: None,
         owner: None,

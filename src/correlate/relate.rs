@@ -62,11 +62,16 @@ pub(super) fn within(
     found
 }
 
-/// What surrounds one entity; worked out once per entity and sweep.
+/// Hops down the graph by which alerts are put in order of decision.
+const DEEP: u32 = 6;
+
+/// What surrounds one entity; worked out once per entity and graph.
 #[derive(Clone, Debug)]
 pub(super) struct Surroundings {
     pub(super) below: BTreeMap<EntityRef, usize>,
     pub(super) above: BTreeMap<EntityRef, usize>,
+    /// What it depends on within more hops.
+    pub(super) deep: BTreeSet<EntityRef>,
     known: bool,
 }
 
@@ -74,8 +79,9 @@ impl Surroundings {
     pub(super) fn of(graph: &Graph, entity: &EntityRef, config: &Config) -> Self {
         let below = within(graph, entity, config.max_hops, true);
         let above = within(graph, entity, config.max_hops, false);
+        let deep = within(graph, entity, DEEP, true).into_keys().collect();
         let known = !below.is_empty() || !above.is_empty();
-        Self { below, above, known }
+        Self { below, above, deep, known }
     }
 }
 

@@ -1,100 +1,151 @@
-//! Alerts of the past through the search for faults, by their own clock.
+//! Alerts of the past through the correlator that runs live, by their own clock.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use super::config::Config;
+use super::correlator::{Correlator, Decisions};
 use super::fit::Kin;
-use super::kin::Evidence;
-use crate::model::time::{HOUR_MS, SECOND_MS};
-use crate::model::{Alert, AlertId, Change, Graph, Time};
+use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
+use crate::model::{Alert, AlertId, Change, Graph, Incident, IncidentId, Time};
 
-/// Faults are looked for so often (ms of the alerts' clock).
-const STEP_MS: i64 = 15 * SECOND_MS;
-/// Where an alert ended up is written down this long (ms) after it was last told of; its fault is
-/// settled by then.
+/// Decisions are due so often (ms of the alerts' clock) while something waits, as live.
+const STEP_MS: i64 = 5 * SECOND_MS;
+/// So often while nothing does: incidents end and are forgotten.
+const IDLE_MS: i64 = 30 * SECOND_MS;
+/// So long (ms) after the last alert all is settled.
+const SETTLED_MS: i64 = 20 * MINUTE_MS;
+/// An alert that nothing was heard of for this long (ms) is counted with what it was.
 const STALE_MS: i64 = 2 * HOUR_MS;
 
-/// Where an alert ended up. Alerts of the same are one incident.
+/// Where an alert ended up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Told {
-    /// A fault explains it.
+    /// In an incident.
+    Incident(IncidentId),
+    /// In none, and this fault explains it.
     Fault(u32),
-    /// Nothing does: an incident of its own, with its repeats.
+    /// In none, and nothing explains it; alerts of the same number repeat one condition.
     Alone(u32),
 }
 
 impl fmt::Display for Told {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Incident(id) => id.fmt(f),
             Self::Fault(number) => write!(f, "fault-{number}"),
             Self::Alone(number) => write!(f, "alone-{number}"),
         }
     }
 }
 
-/// Alerts under a clock of their own. The same alerts at the same times give the same.
-#[derive(Clone, Debug)]
+/// A correlator under a clock of its own.
+#[derive(Debug)]
 pub struct Replay {
-    evidence: Evidence,
-    /// Until when faults were looked for.
-    looked: Option<Time>,
-    cleaned: Time,
+    correlator: Correlator,
+    clock: Option<Time>,
+    homes: BTreeMap<AlertId, IncidentId>,
+    merged: BTreeMap<IncidentId, IncidentId>,
     seen: BTreeMap<AlertId, Time>,
     told: BTreeMap<AlertId, Told>,
+    dropped_at: Time,
 }
 
 impl Replay {
-    /// One that knows a graph, changes, and no history.
+    /// A correlator that knows a graph, changes, and no history.
     #[must_use]
-    pub fn new(config: &Config, graph: &Graph, changes: &[Change]) -> Self {
-        let mut evidence = Evidence::new(config);
-        evidence.learn(graph, changes);
+    pub fn new(config: Config, graph: Graph, changes: Vec<Change>) -> Self {
+        let mut correlator = Correlator::new(config);
+        correlator.learn(graph, changes, Vec::new());
         Self {
-            evidence,
-            looked: None,
-            cleaned: Time::MIN,
+            correlator,
+            clock: None,
+            homes: BTreeMap::new(),
+            merged: BTreeMap::new(),
             seen: BTreeMap::new(),
             told: BTreeMap::new(),
+            dropped_at: Time::MIN,
         }
     }
 
-    /// Takes in an alert that fires at `now`. Time never runs backwards.
+    /// Takes in an alert as it stands at `now`. Time never runs backwards.
     pub fn take(&mut self, alert: &Alert, now: Time) {
-        let looked = *self.looked.get_or_insert(now);
-        if now.ms_since(looked) >= STEP_MS {
-            self.evidence.look(now);
-            self.looked = Some(now);
+        let now = self.clock.map_or(now, |clock| clock.max(now));
+        self.run_to(now);
+        self.correlator.take(alert, now);
+        self.seen.insert(alert.id, now);
+        self.told.remove(&alert.id);
+    }
+
+    /// Decides whatever is due up to `now`.
+    fn run_to(&mut self, now: Time) {
+        let mut clock = *self.clock.get_or_insert(now);
+        while clock < now {
+            let step = if self.correlator.n_waiting() > 0 { STEP_MS } else { IDLE_MS };
+            if now.ms_since(clock) < step {
+                break;
+            }
+            clock = clock.plus_ms(step);
+            let decisions = self.correlator.decide(clock);
+            self.keep(decisions);
         }
-        if now.ms_since(self.cleaned) > HOUR_MS {
-            self.cleaned = now;
-            let old = self.seen.iter().filter(|(_, at)| now.ms_since(**at) > STALE_MS);
-            for id in old.map(|(id, _)| *id).collect::<Vec<_>>() {
+        self.clock = Some(clock);
+        if now.ms_since(self.dropped_at) > HOUR_MS {
+            self.dropped_at = now;
+            let old: Vec<AlertId> = self
+                .seen
+                .iter()
+                .filter(|(_, at)| now.ms_since(**at) > STALE_MS)
+                .map(|(id, _)| *id)
+                .collect();
+            for id in old {
                 self.settle(id);
             }
         }
-        self.evidence.begin(alert);
-        self.seen.insert(alert.id, now);
+    }
+
+    fn keep(&mut self, decisions: Decisions) {
+        for Incident { id, merged_into, .. } in decisions.incidents {
+            if let Some(into) = merged_into {
+                self.merged.insert(id, into);
+            }
+        }
+        for verdict in decisions.verdicts.into_iter().filter(|v| v.witness.is_none()) {
+            match verdict.incident {
+                Some(incident) => {
+                    self.homes.insert(verdict.alert, incident);
+                }
+                None => {
+                    self.homes.remove(&verdict.alert);
+                }
+            }
+        }
     }
 
     /// Writes down where an alert ended up.
     fn settle(&mut self, id: AlertId) {
         self.seen.remove(&id);
-        if let Some(kin) = self.evidence.kin(id) {
-            let told = match kin {
-                Kin::Fault(number) => Told::Fault(number),
-                Kin::Own(number) => Told::Alone(number),
-            };
-            self.told.insert(id, told);
-        }
+        let told = match self.homes.remove(&id) {
+            Some(mut home) => {
+                while let Some(into) = self.merged.get(&home) {
+                    home = *into;
+                }
+                Told::Incident(home)
+            }
+            None => match self.correlator.evidence.kin(id) {
+                Some(Kin::Fault(number)) => Told::Fault(number),
+                Some(Kin::Own(number)) => Told::Alone(number),
+                None => return,
+            },
+        };
+        self.told.insert(id, told);
     }
 
-    /// Looks a last time, and says where every alert ended up.
+    /// Decides until nothing moves any more, and says where every alert ended up.
     #[must_use]
     pub fn finish(mut self) -> BTreeMap<AlertId, Told> {
-        if let Some(looked) = self.looked {
-            let newest = self.seen.values().copied().max().unwrap_or(looked);
-            self.evidence.look(newest.max(looked));
+        if let Some(clock) = self.clock {
+            self.run_to(clock.plus_ms(SETTLED_MS));
         }
         for id in self.seen.keys().copied().collect::<Vec<_>>() {
             self.settle(id);

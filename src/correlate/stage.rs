@@ -6,16 +6,20 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::closed;
-use super::{Config, Correlator, Decisions, Verdict};
+use super::join::anew;
+use super::{Config, Correlator, Decisions, Lessons, Verdict};
 use crate::bus::{Bus, Event};
 use crate::model::time::HOUR_MS;
 use crate::model::topology::Edge;
 use crate::model::{
-    Actor, Alert, AlertId, Change, EntryKind, Fault, Graph, Incident, IncidentId, IncidentState,
-    SharedClock, Silence, Time,
+    Actor, Alert, AlertId, Change, Diagnosis, EntryKind, Fault, Graph, Harmless, HarmlessState,
+    Incident, IncidentId, IncidentState, SharedClock, Silence, Time, TimelineEntry,
 };
 use crate::stage::Stage;
 use crate::store::{Filter, Rows, Store, Tx};
+
+/// Alerts of late that are read at a start to know what flaps.
+const MOST_RECALLED: usize = 20_000;
 
 /// The correlate stage.
 pub struct Correlate {
@@ -41,21 +45,36 @@ impl Correlate {
     /// Graph, changes and silences; after a start also the incidents that may still take alerts.
     async fn learn(&mut self, now: Time) -> Result<(), Fault> {
         let all = !self.loaded;
-        let (graph, changes, silences, incidents) = self
+        let memory_ms = super::quiet::memory_ms(self.correlator.config());
+        let (graph, changes, (silences, harmless, lessons), incidents, recent) = self
             .store
             .read(move |r| {
                 let graph = Graph::new(&r.list::<Edge>(&Filter::all())?);
                 let recent = Filter::all().since(now.plus_ms(-HOUR_MS));
                 let changes = r.list::<Change>(&recent)?;
                 let silences = r.list::<Silence>(&Filter::all())?;
+                let applied = Filter::states([HarmlessState::Applied.as_str()]);
+                let quiet = (silences, r.list::<Harmless>(&applied)?, Lessons::load(r)?);
                 let incidents = if all { known(r, now)? } else { Vec::new() };
-                Ok((graph, changes, silences, incidents))
+                let late = Filter::all().since(now.plus_ms(-memory_ms)).newest(MOST_RECALLED);
+                let recent =
+                    if all && memory_ms > 0 { r.list::<Alert>(&late)? } else { Vec::new() };
+                Ok((graph, changes, quiet, incidents, recent))
             })
             .await?;
         let silences = silences.into_iter().filter(|s| s.ends_at > now).collect();
         self.correlator.learn(graph, changes, silences);
-        for (incident, alerts) in incidents {
+        self.correlator.learn_harmless(harmless);
+        self.correlator.learn_lessons(lessons);
+        self.correlator.recall(&recent);
+        for (incident, alerts, (diagnosis, touched)) in incidents {
+            if touched {
+                self.correlator.touch(incident.id);
+            }
             self.correlator.load(incident, &alerts);
+            if let Some(diagnosis) = diagnosis {
+                self.correlator.diagnosed(&diagnosis);
+            }
         }
         (self.loaded, self.learned_at) = (true, now);
         Ok(())
@@ -91,11 +110,19 @@ impl Correlate {
             metrics::counter!("nightjar_correlate_suppressed_total", "by" => by.to_owned())
                 .increment(1);
         }
+        // Whoever looks at what is held back hears of it; one bell a round is enough.
+        let quiet = decisions.verdicts.iter().find(|v| v.suppressed.is_some()).map(|v| v.alert);
         let ids = self.store.write(move |tx| write(tx, now, decisions)).await;
         match ids {
-            Ok(ids) => {
+            Ok((ids, renamed)) => {
+                for (from, into) in renamed {
+                    self.correlator.rename(from, into);
+                }
                 for id in ids {
                     self.bus.publish(Event::Incident(id));
+                }
+                if let Some(id) = quiet {
+                    self.bus.publish(Event::Alert(id));
                 }
                 Ok(())
             }
@@ -118,7 +145,9 @@ impl Stage for Correlate {
             event,
             Event::Alert(_)
                 | Event::Incident(_)
+                | Event::Diagnosis(_)
                 | Event::Silence(_)
+                | Event::Harmless(_)
                 | Event::Change(_)
                 | Event::Tick
         )
@@ -155,13 +184,28 @@ impl Stage for Correlate {
                 Ok(())
             }
             Event::Incident(id) => {
-                let Some(incident) = self.store.read(move |r| r.get::<Incident>(id)).await? else {
+                let asked = !self.correlator.is_touched(id);
+                let read = move |r: &Rows<'_>| {
+                    let touched = asked && is_touched(r, id)?;
+                    Ok(r.get::<Incident>(id)?.map(|incident| (incident, touched)))
+                };
+                let Some((incident, touched)) = self.store.read(read).await? else {
                     return Ok(());
                 };
+                if touched {
+                    self.correlator.touch(id);
+                }
                 if self.correlator.refresh(&incident) {
                     let alerts =
                         self.store.read(move |r| r.list::<Alert>(&Filter::parent(id))).await?;
                     self.correlator.load(incident, &alerts);
+                }
+                Ok(())
+            }
+            Event::Diagnosis(id) => {
+                let found = self.store.read(move |r| r.get::<Diagnosis>(id)).await?;
+                if let Some(diagnosis) = found {
+                    self.correlator.diagnosed(&diagnosis);
                 }
                 Ok(())
             }
@@ -174,9 +218,12 @@ impl Stage for Correlate {
     }
 }
 
+/// An incident with its alerts, what is thought of it, and whether people have acted on it.
+type Known = (Incident, Vec<Alert>, (Option<Diagnosis>, bool));
+
 /// Incidents that are active, ended so lately that they may be reopened, or were closed by a person
 /// while alerts of them fire on; with their alerts.
-fn known(rows: &Rows<'_>, now: Time) -> Result<Vec<(Incident, Vec<Alert>)>, Fault> {
+fn known(rows: &Rows<'_>, now: Time) -> Result<Vec<Known>, Fault> {
     let states = ["open", "acknowledged", "mitigating", "monitoring", "resolved", "reviewed"];
     let firing = rows.list::<Alert>(&Filter::states(["firing"]))?;
     let fires: BTreeSet<IncidentId> = firing.iter().filter_map(|a| a.incident).collect();
@@ -185,13 +232,54 @@ fn known(rows: &Rows<'_>, now: Time) -> Result<Vec<(Incident, Vec<Alert>)>, Faul
         let lately = incident.resolved_at.is_none_or(|t| now.ms_since(t) < 2 * HOUR_MS);
         if lately || (fires.contains(&incident.id) && closed::by_person(&incident)) {
             let alerts = rows.list::<Alert>(&Filter::parent(incident.id))?;
-            found.push((incident, alerts));
+            let diagnosis = rows.get::<Diagnosis>(incident.id)?;
+            let touched = is_touched(rows, incident.id)?;
+            found.push((incident, alerts, (diagnosis, touched)));
         }
     }
     Ok(found)
 }
 
-fn write(tx: &Tx<'_>, now: Time, decisions: Decisions) -> Result<BTreeSet<IncidentId>, Fault> {
+/// Whether a person has done or said something about an incident.
+fn is_touched(rows: &Rows<'_>, id: IncidentId) -> Result<bool, Fault> {
+    let entries = rows.list::<TimelineEntry>(&Filter::parent(id))?;
+    Ok(entries.iter().any(|e| !e.actor.is_bot()))
+}
+
+/// Incidents that were written, and those that had to have another id for it.
+type Written = (BTreeSet<IncidentId>, BTreeMap<IncidentId, IncidentId>);
+
+/// Gives incidents of this decision another id where the store has one of theirs that was opened
+/// before and is over: what is forgotten here is not written over, and nothing fires on in it.
+fn rename_over(
+    tx: &Tx<'_>,
+    decisions: &mut Decisions,
+) -> Result<BTreeMap<IncidentId, IncidentId>, Fault> {
+    let mut renamed = BTreeMap::new();
+    for incident in decisions.incidents.iter_mut().filter(|i| i.number == 0) {
+        if let Some(stored) = tx.get::<Incident>(incident.id)?
+            && stored.state == IncidentState::Merged
+            && stored.opened_at != incident.opened_at
+        {
+            let id = anew(incident);
+            renamed.insert(incident.id, id);
+            incident.id = id;
+        }
+    }
+    for entry in &mut decisions.entries {
+        if let Some(id) = renamed.get(&entry.incident) {
+            let (text, subject) = (std::mem::take(&mut entry.text), entry.subject.take());
+            *entry = TimelineEntry::by_bot(*id, entry.at, entry.kind, text, subject);
+        }
+    }
+    for verdict in &mut decisions.verdicts {
+        verdict.incident = verdict.incident.map(|id| *renamed.get(&id).unwrap_or(&id));
+    }
+    Ok(renamed)
+}
+
+fn write(tx: &Tx<'_>, now: Time, mut decisions: Decisions) -> Result<Written, Fault> {
+    let renamed = rename_over(tx, &mut decisions)?;
     let mut ids = BTreeSet::new();
     for mut incident in decisions.incidents {
         ids.insert(incident.id);
@@ -237,12 +325,13 @@ fn write(tx: &Tx<'_>, now: Time, decisions: Decisions) -> Result<BTreeSet<Incide
         let detail = json!({ "n": alerts.len(), "first_reason": first_reason, "alerts": alerts });
         tx.audit(now, &bot, "alert.join", &incident.to_string(), &detail)?;
     }
-    Ok(ids)
+    Ok((ids, renamed))
 }
 
 /// A person may have acted between our reading and our writing: their word stands.
 fn keep_what_people_did(incident: &mut Incident, stored: &Incident) {
     incident.number = stored.number;
+    incident.untold.clone_from(&stored.untold);
     incident.owner = stored.owner.clone().or(incident.owner.take());
     incident.acknowledged_at = stored.acknowledged_at.or(incident.acknowledged_at);
     let closed = closed::by_person(stored);

@@ -4,6 +4,9 @@ mod apart;
 mod closed;
 mod declared;
 mod ends;
+mod part;
+mod priority;
+mod quiet;
 mod told;
 
 use proptest::prelude::*;
@@ -386,22 +389,6 @@ fn people_move_merge_and_split_and_are_told_why_not() {
     let split = machine::split(&merged.into, &a.alerts[..1], &who, at(220), "other").expect("may");
     assert_eq!((split.rest.alerts.len(), split.new.alerts.len()), (2, 1));
     assert!(machine::split(&a, &a.alerts, &who, at(220), "all").is_err());
-}
-
-#[test]
-fn fifty_thousand_alerts_are_grouped_in_seconds() {
-    let mut c = correlator();
-    let started = std::time::Instant::now();
-    for i in 0..50_000_i64 {
-        let service = ["auth", "cart", "checkout", "frontend"][i as usize % 4];
-        c.take(&alert(service, &format!("R{i}"), "critical", i % 100), at(100));
-    }
-    let first = c.decide(at(100));
-    let then = c.decide(at(130));
-    assert!(first.incidents.is_empty());
-    assert_eq!(then.incidents.len(), 1);
-    assert_eq!(then.incidents[0].alerts.len(), 50_000);
-    assert!(started.elapsed() < std::time::Duration::from_secs(60), "{:?}", started.elapsed());
 }
 
 proptest! {

@@ -1,84 +1,62 @@
-//! Incidents that turn out to be one: by a cause that several wait for, or by a dependency that was
-//! learned, or an alert that came, only after they were opened.
+//! Incidents that turn out to be one are merged: by the fault that explains both, or by what the
+//! graph says of what our own detectors told.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use super::correlator::{Correlator, Verdict};
 use super::machine;
+use super::part::Tally;
 use super::relate::{self, Kind, Link, Surroundings};
 use crate::model::time::MINUTE_MS;
-use crate::model::{Actor, Alert, IncidentId, IncidentState, Time};
+use crate::model::{Actor, IncidentId, IncidentState, Time};
 
-/// Active groups this near in onset (ms) are merged when a common cause turns up.
-const MERGE_MS: i64 = 15 * MINUTE_MS;
+/// Active groups this near in onset (ms) are merged when they turn out to be one.
+const MERGE_MS: i64 = 30 * MINUTE_MS;
 
 impl Correlator {
-    /// A cause that several young groups wait for makes them one.
-    pub(super) fn merge_on_common_cause(
-        &mut self,
-        home: IncidentId,
-        links: &[(IncidentId, Link)],
-        alert: &Alert,
-        now: Time,
-    ) {
-        for (other, link) in &links[1..] {
-            if link.kind == Kind::ExplainsMember && self.may_unite(home, *other) {
-                let cause = alert.entity.name();
-                let reason = format!("both depend on {cause}, which began to alert");
-                self.fold(*other, home, &reason, now);
+    /// Merges incidents whose main alerts one fault explains. Says whether there were such.
+    pub(super) fn unite(&mut self, tallies: &BTreeMap<IncidentId, Tally>, now: Time) -> bool {
+        let mut merged = false;
+        for (id, tally) in tallies {
+            let Some(kin) = tally.main else { continue };
+            let Some(owner) = self.revision.owner(kin).filter(|o| o != id) else { continue };
+            let Some((from, into)) = self.may_unite(*id, owner) else { continue };
+            let reason = self
+                .belongs(from, into)
+                .or_else(|| self.belongs(into, from))
+                .or_else(|| self.evidence.said(kin))
+                .unwrap_or_else(|| "the same condition is in both".to_owned());
+            if self.fold(from, into, &reason, now) {
+                self.revision.hand_over(from, into);
+                merged = true;
             }
         }
+        merged
     }
 
-    /// Merges groups of which one would have joined the other had everything known now been known
-    /// when it was opened: every alert of it that nothing within it explains is related to the
-    /// other. The one opened first goes on.
-    pub(super) fn unite(&mut self, now: Time) {
-        let mut ids: Vec<IncidentId> = self
-            .groups
-            .values()
-            .filter(|g| g.incident.state.is_active())
-            .map(|g| g.incident.id)
-            .collect();
-        ids.sort_by_key(|id| (self.groups[id].incident.opened_at, *id));
-        let mut gone: BTreeSet<IncidentId> = BTreeSet::new();
-        for (n, older) in ids.iter().enumerate() {
-            for younger in &ids[n + 1..] {
-                if gone.contains(older) || gone.contains(younger) {
-                    continue;
-                }
-                if !self.may_unite(*older, *younger) {
-                    continue;
-                }
-                let found =
-                    self.belongs(*younger, *older).or_else(|| self.belongs(*older, *younger));
-                if let Some(reason) = found
-                    && self.fold(*younger, *older, &reason, now)
-                {
-                    gone.insert(*younger);
-                }
-            }
-        }
-    }
-
-    /// Whether two groups may be made one without asking: near in onset, nobody has taken the
-    /// younger one, and no person has parted them.
-    fn may_unite(&self, older: IncidentId, younger: IncidentId) -> bool {
-        let (Some(a), Some(b)) = (self.groups.get(&older), self.groups.get(&younger)) else {
-            return false;
+    /// Which of two groups may be folded into the other without asking: near in onset, nobody has
+    /// taken the one that goes, the other is active, and no person has parted them. The one that
+    /// people have taken, else the one opened first, goes on.
+    fn may_unite(&self, a: IncidentId, b: IncidentId) -> Option<(IncidentId, IncidentId)> {
+        let (a, b) = (self.groups.get(&a)?, self.groups.get(&b)?);
+        let rank = |g: &super::group::Group| {
+            let incident = &g.incident;
+            let free = self.is_untouched(g);
+            (!incident.state.is_active(), free, incident.opened_at, incident.id)
         };
-        let (a, b) = (&a.incident, &b.incident);
-        let untouched = b.acknowledged_at.is_none()
-            && matches!(b.state, IncidentState::Open | IncidentState::Monitoring);
-        untouched
-            && a.state.is_active()
-            && a.onset_at.ms_since(b.onset_at).abs() <= MERGE_MS
-            && !machine::was_split(a, b)
-            && !machine::was_split(b, a)
+        let (stays, goes) = if rank(a) < rank(b) { (a, b) } else { (b, a) };
+        let (into, from) = (&stays.incident, &goes.incident);
+        let may = self.is_untouched(goes)
+            && (into.state.is_active() || into.state == IncidentState::Resolved)
+            && into.onset_at.ms_since(from.onset_at).abs() <= MERGE_MS
+            && !self.are_parted(stays, goes)
+            && !machine::was_split(from, into)
+            && !machine::was_split(into, from);
+        may.then_some((from.id, into.id))
     }
 
-    /// Why all that nothing within group `one` explains is related to group `other`; `None` when
-    /// something is not.
+    /// Why all that nothing within group `one` explains is related to group `other`, by the graph;
+    /// `None` when something is not.
     fn belongs(&self, one: IncidentId, other: IncidentId) -> Option<String> {
         let (one, other) = (self.groups.get(&one)?, self.groups.get(&other)?);
         let mut best: Option<Link> = None;
@@ -86,10 +64,9 @@ impl Correlator {
             if one.explained.contains(entity) {
                 continue;
             }
-            let around = Surroundings::of(self.graph(), entity, &self.config);
+            let around = Surroundings::of(&self.graph, entity, &self.config);
             let (members, explained) = (&other.entities, &other.explained);
             let link = relate::link(&self.config, &around, entity, *onset, members, explained)?;
-            // Nearness in time alone opens the door to one alert, not to a whole incident.
             if link.kind == Kind::NearInTime {
                 return None;
             }

@@ -31,6 +31,7 @@ mod reach;
 mod score;
 mod search;
 mod shelf;
+mod told;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -59,7 +60,7 @@ pub(super) struct Onset<'a> {
 
 /// Which alerts belong together: those of the same kin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Kin {
+pub(crate) enum Kin {
     /// A fault explains them.
     Fault(u32),
     /// Nothing does; the first sign of the condition.
@@ -81,6 +82,8 @@ struct Sign {
     home: Home,
     /// How many signs its place had shortly before it.
     rank: u32,
+    /// How many it has shortly before and after.
+    crowd: u32,
     /// Whether a revision has looked at it.
     judged: bool,
     /// It moves no more: its kin, for good.
@@ -160,8 +163,8 @@ pub(super) struct Fit {
     live: Vec<u32>,
     /// Newest sign of a condition.
     series: BTreeMap<u64, u32>,
-    /// Newest sign of a name at a place.
-    burst: BTreeMap<(u32, u32, u32), u32>,
+    /// Newest sign of a name at a place; in a crowd, of what it speaks of in one minute.
+    burst: BTreeMap<(u32, u32, u32, Option<i64>), u32>,
     /// Names of each minute at a place.
     crowd: BTreeMap<(i64, u32, u32), BTreeSet<u32>>,
     /// Changes by place: in one scope or all, and when.
@@ -221,14 +224,14 @@ impl Fit {
         let (scope, place) = (self.scopes.id(onset.scope), self.places.id(onset.place));
         self.reach.grow(place as usize + 1);
         let at = onset.at_ms;
-        let name = self.name_in_crowd(onset.name, (scope, place), at);
+        let (name, slot) = self.name_in_crowd(onset.name, (scope, place), at);
         self.first_ms = Some(self.first_ms.map_or(at, |f| f.min(at)));
         self.newest = self.newest.max(at);
-        let near = self.burst.get(&(scope, place, name)).copied();
+        let near = self.burst.get(&(scope, place, name, slot)).copied();
         if let Some(id) = near
             && let Some(sign) = self.signs.get(id)
             && sign.settled.is_none()
-            && (sign.at - at).abs() <= BURST_MS
+            && (slot.is_some() || (sign.at - at).abs() <= BURST_MS)
         {
             let sign = &mut self.signs[id as usize];
             sign.at = sign.at.min(at);
@@ -251,24 +254,26 @@ impl Fit {
             same: own.is_some(),
             home: if before.is_some() { Home::Before } else { Home::Own },
             rank: 0,
+            crowd: 1,
             judged: false,
             settled: None,
         });
         self.open.push_back(id);
         self.series.insert(onset.condition, id);
-        self.burst.insert((scope, place, name), id);
+        self.burst.insert((scope, place, name, slot), id);
         id
     }
 
-    /// The number of a name; of what it speaks, where a place has told of many at about one time.
-    fn name_in_crowd(&mut self, name: &str, place: (u32, u32), at: i64) -> u32 {
+    /// The number of a name; of what it speaks, where a place has told of many at about one time,
+    /// with the minute in which all of that are one.
+    fn name_in_crowd(&mut self, name: &str, place: (u32, u32), at: i64) -> (u32, Option<i64>) {
         let id = self.names.id(name);
         self.words.name(id, name);
         let minute = at.div_euclid(2 * BURST_MS);
         let names = self.crowd.entry((minute, place.0, place.1)).or_default();
         if names.len() < CROWD || names.contains(&id) {
             names.insert(id);
-            return id;
+            return (id, None);
         }
         let word = match self.words.class(id) {
             Class::Cause => "cause",
@@ -279,26 +284,7 @@ impl Fit {
         };
         let id = self.names.id(word);
         self.words.name(id, word);
-        id
-    }
-
-    /// Which kin a sign is of; what is forgotten is of its own.
-    pub(super) fn group(&self, sign: u32) -> Kin {
-        let mut at = sign;
-        loop {
-            let Some(sign) = self.signs.get(at) else { return Kin::Own(at) };
-            match (sign.settled, sign.home, sign.before) {
-                (Some(kin), ..) => return kin,
-                (None, Home::Fault(fault), _) => return Kin::Fault(fault),
-                (None, Home::Before, Some(before)) => at = before,
-                _ => return Kin::Own(at),
-            }
-        }
-    }
-
-    /// Whether a sign is still remembered.
-    pub(super) fn is_kept(&self, sign: u32) -> bool {
-        self.signs.get(sign).is_some()
+        (id, Some(minute))
     }
 
     /// Forgets what is long settled, so that memory follows what goes on.

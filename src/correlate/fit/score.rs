@@ -109,6 +109,8 @@ impl Default for Knobs {
 
 /// So many first signs of a place tell its root from who feels it; more tell nothing new.
 const FIRST: u32 = 4;
+/// So many signs of one place at about one time count in full; more share that weight.
+const CROWD: u32 = 6;
 /// A change so long (ms) before a fault may have made it.
 const CHANGE_MS: i64 = 900_000;
 /// Farthest distance in hops at which a fault is still felt.
@@ -269,7 +271,9 @@ impl Fit {
         let family = self.words.family(sign.name);
         let foreign = stand == Stand::Root && kind.is_some() && family.is_some() && family != kind;
         let foreign = if foreign { k.foreign } else { 0.0 };
-        (most * n / rate).ln() + self.words.weight(sign.name, stand) - again - foreign
+        let told = (most * n / rate).ln() + self.words.weight(sign.name, stand) - again - foreign;
+        // Twenty things that one place says at one time are no twenty witnesses.
+        told * (f64::from(CROWD) / f64::from(sign.crowd.max(CROWD)))
     }
 
     /// What a repeat is worth less, the sooner it comes the more.

@@ -225,12 +225,16 @@ impl Fit {
             let mut order: Vec<(i64, u32)> =
                 ids.iter().map(|id| (self.signs[*id as usize].at, *id)).collect();
             order.sort_unstable();
-            let mut from = 0;
+            let (mut from, mut to) = (0, 0);
             for (n, (at, id)) in order.iter().enumerate() {
                 while order[from].0 < at - RANK_MS {
                     from += 1;
                 }
-                self.signs[*id as usize].rank = (n - from) as u32;
+                while to < order.len() && order[to].0 <= at + RANK_MS {
+                    to += 1;
+                }
+                let sign = &mut self.signs[*id as usize];
+                (sign.rank, sign.crowd) = ((n - from) as u32, (to - from) as u32);
             }
         }
     }

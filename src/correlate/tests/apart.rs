@@ -57,6 +57,56 @@ fn what_a_person_parted_or_took_stays_apart() {
     assert_eq!(c.n_waiting(), 0);
 }
 
+#[test]
+fn what_people_have_split_opens_apart_and_says_so() {
+    let topics = |topic: &str| [topic.to_owned()].into();
+    let (one, other) = (topics("HighErrorRate of auth"), topics("HighErrorRate of users"));
+    let mut lessons = Lessons::default();
+    lessons.note(&one, &other, Deed::Split, at(-100));
+    let mut c = correlator();
+    c.learn_lessons(lessons);
+    let cause = alert("auth", "HighErrorRate", "critical", 0);
+    let felt = alert("users", "HighErrorRate", "critical", 5);
+    let book = play(&mut c, vec![(10, cause), (10, felt.clone())], 120);
+    assert_eq!(book.standing().len(), 2, "{:?}", book.entries);
+    let said = &book.last(&felt).decision;
+    assert!(said.contains("but people have split HighErrorRate of users"), "{said}");
+}
+
+#[test]
+fn a_crowd_of_alerts_of_several_faults_is_one_incident_for_each() {
+    const EACH: i64 = 1_500;
+    let faults: [&[(&str, i64)]; 3] = [
+        &[("notifications", 0), ("shipping", 15)],
+        &[("catalog-db", 0), ("catalog", 10), ("search", 20)],
+        &[("auth-db", 0), ("auth", 10), ("users", 20)],
+    ];
+    let mut alerts = Vec::new();
+    let mut expected = BTreeMap::new();
+    for (service, onset) in faults.concat() {
+        for i in 0..EACH {
+            let onset = onset + i % 5;
+            let name = format!("Rule{i}ErrorRate");
+            alerts.push((onset + 30 + i % 60, alert(service, &name, "critical", onset)));
+        }
+    }
+    for fault in faults {
+        let names: Vec<&str> = fault.iter().map(|(service, _)| *service).collect();
+        expected.insert(names[0], (names.len(), EACH as usize * names.len()));
+    }
+    let book = play(&mut correlator(), alerts, 300);
+    let found: BTreeMap<&str, (usize, usize)> = book
+        .standing()
+        .into_iter()
+        .map(|i| {
+            let root = i.entities.iter().map(EntityRef::name).find(|e| expected.contains_key(e));
+            (root.unwrap_or("nothing known"), (i.entities.len(), i.alerts.len()))
+        })
+        .collect();
+    assert_eq!(book.standing().len(), faults.len(), "{:?}", book.entries);
+    assert_eq!(found, expected);
+}
+
 /// Faults that have nothing to do with each other, each with those who feel it; onsets in seconds
 /// after the root's.
 const FAULTS: [&[(&str, i64)]; 3] = [

@@ -50,6 +50,74 @@ fn whoever_speaks_first_the_other_system_is_the_witness() {
     }
 }
 
+/// The same alert as another system tells it, under another name.
+fn from(system: &str, mut alert: Alert, name: &str) -> Alert {
+    alert.source = AlertSource::External { system: system.into() };
+    alert.labels.set("alertname", name);
+    alert.fingerprint = alert.labels.fingerprint();
+    alert.id = AlertId::derive(alert.starts_at, &[&alert.fingerprint.to_string(), system]);
+    alert
+}
+
+#[test]
+fn one_condition_of_three_systems_is_one_with_two_witnesses_in_whatever_order() {
+    let own = ours("orders", Indicator::Duration, 0);
+    let told = alert("orders", "HighLatency", "warning", 10);
+    let dog = from("datadog", told.clone(), "p95 latency of orders");
+    for order in [[0, 1, 2], [2, 1, 0], [1, 0, 2], [2, 0, 1]] {
+        let all = [own.clone(), told.clone(), dog.clone()];
+        let alerts = order.iter().zip(0..).map(|(n, i)| (20 + 30 * i, all[*n].clone())).collect();
+        let mut c = correlator();
+        let book = play(&mut c, alerts, 200);
+        let [incident] = book.standing().try_into().expect("one incident");
+        assert_eq!((incident.alerts.len(), incident.n_conditions), (3, 1), "{order:?}");
+        let mut witnesses: Vec<_> = book
+            .verdicts
+            .iter()
+            .filter(|v| v.alert == own.id)
+            .filter_map(|v| v.witness.clone())
+            .collect();
+        witnesses.sort();
+        witnesses.dedup();
+        assert_eq!(witnesses, ["alertmanager", "datadog"], "{order:?}");
+    }
+}
+
+#[test]
+fn two_systems_without_ours_are_one_condition_and_two_signals_of_one_system_are_two() {
+    let told = alert("orders", "HighLatency", "critical", 0);
+    let dog = from("datadog", told.clone(), "p95 latency of orders");
+    let errors = alert("orders", "HighErrorRate", "critical", 0);
+    let p99 = alert("orders", "HighLatencyP99", "critical", 0);
+    let alerts = [&told, &dog, &errors, &p99].map(|a| (20, a.clone())).to_vec();
+    let book = play(&mut correlator(), alerts, 100);
+    let [incident] = book.standing().try_into().expect("one incident");
+    assert_eq!((incident.alerts.len(), incident.n_conditions), (4, 3));
+    let seen: Vec<_> = book.verdicts.iter().filter(|v| v.witness.is_some()).collect();
+    let [one] = seen.try_into().expect("one witness");
+    assert_eq!(one.witness.as_deref(), Some("datadog"));
+    assert!([told.id, p99.id].contains(&one.alert), "of the same signal");
+}
+
+#[test]
+fn labels_that_make_no_other_condition_can_be_chosen() {
+    let labels = |pairs: &[(&str, &str)]| pairs.iter().copied().collect::<Labels>();
+    let a = labels(&[("alertname", "Slow"), ("service", "orders"), ("replica", "a"), ("pod", "x")]);
+    let b = labels(&[("alertname", "Slow"), ("service", "orders"), ("replica", "b"), ("pod", "y")]);
+    let same = |text: &str| {
+        let config: Config = toml::from_str(text).expect("settings");
+        config.condition().of(&a) == config.condition().of(&b)
+    };
+    assert!(!same(""), "another pod");
+    assert!(same("same_without = [\"replica\", \"pod\"]"));
+    assert!(same("same_by = [\"alertname\", \"service\"]"));
+    let other = labels(&[("rule", "x")]);
+    let config: Config = toml::from_str("same_by = [\"alertname\"]").expect("settings");
+    let (one, two) =
+        (config.condition().of(&other), config.condition().of(&labels(&[("rule", "y")])));
+    assert_ne!(one, two, "where none of them is there, all labels count");
+}
+
 #[test]
 fn a_silence_holds_until_it_ends_and_says_who_made_it() {
     let mut c = correlator();

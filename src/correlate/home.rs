@@ -1,0 +1,117 @@
+//! Where an alert that waits belongs: the incident of its fault, or of what alerts at its place.
+
+use super::closed;
+use super::correlator::Correlator;
+use super::fit::Kin;
+use super::group::Group;
+use super::relate::{self, Kind, Link, Surroundings};
+use crate::model::{Alert, AlertSource, IncidentId, IncidentState};
+
+/// On what ground an alert belongs to an incident.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ground {
+    /// The fault of the incident explains it.
+    Fault,
+    /// A person's word, what people have done before, or the graph.
+    Rule,
+}
+
+impl Correlator {
+    /// The active incident that an alert belongs to, and why: what a person opened about its
+    /// entity, or the one of the fault that explains it. What no fault explains, and our own
+    /// detectors tell, belongs to what it is related to by the graph: they tell of a place again
+    /// and again while its trouble lasts. Others' rules that no fault explains are more often
+    /// something else.
+    pub(super) fn home_of(
+        &self,
+        alert: &Alert,
+        here: &Surroundings,
+    ) -> Option<(IncidentId, String, Ground)> {
+        for group in self.groups.values().filter(|g| g.incident.state.is_active()) {
+            if let Some(link) = group.named(&alert.entity, alert.starts_at) {
+                return Some((group.incident.id, link.reason, Ground::Rule));
+            }
+        }
+        if let Some((id, reason)) = self.kin_home(alert, Some(here)) {
+            return Some((id, reason, Ground::Fault));
+        }
+        if let Some((id, reason)) = self.joined_by_people(alert) {
+            return Some((id, reason, Ground::Rule));
+        }
+        let ours = matches!(alert.source, AlertSource::Detector { .. });
+        if !ours || self.evidence.is_due(alert.id) || self.evidence.is_chore(alert.id) {
+            return None;
+        }
+        let active = self.groups.values().filter(|g| g.incident.state.is_active());
+        let active = active.filter(|g| self.parted(alert, g).is_none());
+        let links = active.filter_map(|g| Some((self.related(alert, here, g)?, g.incident.id)));
+        let near = links.filter(|(link, _)| link.kind != Kind::NearInTime);
+        let best = near.min_by_key(|(link, id)| (link.kind, link.hops, link.gap_ms, *id));
+        best.map(|(link, id)| (id, link.reason, Ground::Rule))
+    }
+
+    /// The active incident of the fault that explains an alert.
+    pub(super) fn fault_home(&self, alert: &Alert) -> Option<(IncidentId, String)> {
+        match self.evidence.kin(alert.id)? {
+            Kin::Fault(_) => self.kin_home(alert, None),
+            Kin::Own(_) => None,
+        }
+    }
+
+    fn kin_home(&self, alert: &Alert, here: Option<&Surroundings>) -> Option<(IncidentId, String)> {
+        let kin = self.evidence.kin(alert.id)?;
+        let id = self.revision.owner(kin)?;
+        let group = self.groups.get(&id).filter(|g| g.incident.state.is_active())?;
+        if self.parted(alert, group).is_some() {
+            return None;
+        }
+        let link = here.and_then(|here| self.related(alert, here, group));
+        let told = link.filter(|l| l.kind != Kind::NearInTime).map(|l| l.reason);
+        let told = told.or_else(|| self.evidence.said(kin));
+        Some((id, told.unwrap_or_else(|| "the same condition is in it".to_owned())))
+    }
+
+    /// Why people would not have an alert in the incident of the fault that explains it.
+    pub(super) fn owner_parted(&self, alert: &Alert) -> Option<String> {
+        let id = self.revision.owner(self.evidence.kin(alert.id)?)?;
+        let group = self.groups.get(&id).filter(|g| g.incident.state.is_active())?;
+        let said = self.parted(alert, group)?;
+        Some(format!(
+            "one fault may explain it and incident #{}, but {said}",
+            group.incident.number
+        ))
+    }
+
+    fn related(&self, alert: &Alert, here: &Surroundings, group: &Group) -> Option<Link> {
+        let (entity, onset) = (&alert.entity, alert.starts_at);
+        relate::link(&self.config, here, entity, onset, &group.entities, &group.explained)
+    }
+
+    /// The incident that ended lately of the same trouble, if it may be reopened: the same
+    /// condition was in it, and now it stands by itself or at the root of a fault; or the fault is
+    /// the one that it was of.
+    pub(super) fn ended_home(
+        &self,
+        alert: &Alert,
+        here: &Surroundings,
+    ) -> Option<(IncidentId, String)> {
+        let kin = self.evidence.kin(alert.id);
+        let fault = kin.filter(|k| matches!(k, Kin::Fault(_)));
+        let leads = self.evidence.leads(alert.id);
+        let links = self.groups.values().filter_map(|g| {
+            if g.incident.state != IncidentState::Resolved || closed::is_none(&g.incident) {
+                return None;
+            }
+            let same = leads && g.entities.contains_key(&alert.entity) && g.has_condition_of(alert);
+            let of_fault = fault.filter(|k| self.revision.owner(*k) == Some(g.incident.id));
+            if !same && of_fault.is_none() {
+                return None;
+            }
+            let link = self.related(alert, here, g).map(|l| (l.kind, l.gap_ms, l.reason));
+            let told = of_fault.and_then(|k| self.evidence.said(k));
+            let (kind, gap, reason) = link.or_else(|| Some((Kind::NearInTime, 0, told?)))?;
+            Some((kind, gap, g.incident.id, reason))
+        });
+        links.min_by_key(|(kind, gap, id, _)| (*kind, *gap, *id)).map(|l| (l.2, l.3))
+    }
+}

@@ -1,0 +1,221 @@
+//! How much an incident matters, and whether somebody is woken for it. Pure.
+//!
+//! Points are added, each part with its reason: **severity** (critical 3, warning 1), **users**
+//! (an entry to the system is a member 3, one hop above a member 2, further above 1; who calls it
+//! is not known 1), **objective** (a fast burn 4, a slow one 1, after the SRE workbook, chapter 5),
+//! **business** (a declared series is critical 3, a warning 2), **radius** (a quarter of all
+//! services calls what is ill, directly or not: 2; a tenth: 1) and **confidence** (three signals or
+//! two systems agree 1; one signal of ours alone −1). From `page_from` points on it is a page. What
+//! only ever was for information is none.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::config::Config;
+use super::group::{Group, Member};
+use crate::model::figure::n_of;
+use crate::model::priority::{Attention, Priority, PriorityPart};
+use crate::model::{Alert, EntityRef, Graph, Indicator, Severity};
+
+/// Hops up the graph within which users are looked for, and calls count as the radius.
+const MOST_HOPS: usize = 6;
+
+/// When somebody is woken.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields, default)]
+pub struct Rule {
+    /// Points from which on an incident is a page rather than a ticket.
+    #[schemars(range(min = 1, max = 20))]
+    pub page_from: i32,
+    /// Services that users reach directly; empty: those that call others and that nothing calls.
+    pub user_facing: Vec<String>,
+}
+
+impl Default for Rule {
+    fn default() -> Self {
+        Self { page_from: 4, user_facing: Vec::new() }
+    }
+}
+
+/// What of an alert bears on priority and kind, beyond what grouping keeps.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Weighs {
+    /// The condition's name.
+    pub(super) name: String,
+    /// Burn rate of an objective, and whether it is one to page for.
+    burn: Option<(String, f64, bool)>,
+    /// The declared series behind it, with its departure.
+    stake: Option<String>,
+}
+
+impl Weighs {
+    pub(super) fn of(alert: &Alert) -> Self {
+        let burn = alert.labels.get("objective").map(|objective| {
+            let page = alert.labels.get("urgency") == Some("page");
+            (objective.to_owned(), alert.value.unwrap_or(0.0), page)
+        });
+        let stake = alert.annotations.get("stake").map(|stake| {
+            let name = stake.split_once(' ').map_or(stake, |(_, name)| name);
+            match (alert.value, alert.expected) {
+                (Some(value), Some(band)) if band.mid.abs() > f64::EPSILON => {
+                    let off = 100.0 * (value - band.mid) / band.mid.abs();
+                    let sign = if off < 0.0 { '−' } else { '+' };
+                    format!("{name} {sign}{:.0} %", off.abs())
+                }
+                _ => format!("{name} departs"),
+            }
+        });
+        Self { name: alert.name().to_owned(), burn, stake }
+    }
+
+    pub(super) fn is_objective(&self) -> bool {
+        self.burn.is_some()
+    }
+
+    pub(super) fn is_business(&self) -> bool {
+        self.stake.is_some()
+    }
+}
+
+fn part(name: &str, points: i32, why: String) -> PriorityPart {
+    PriorityPart { name: name.into(), points, why }
+}
+
+fn severity(members: &[&Member]) -> PriorityPart {
+    let most = members.iter().map(|m| m.severity).max().unwrap_or(Severity::Info);
+    let (points, word) = match most {
+        Severity::Critical => (3, "critical"),
+        Severity::Warning => (1, "a warning"),
+        Severity::Info => (0, "for information"),
+    };
+    part("severity", points, word.into())
+}
+
+/// Entities above the members with the fewest hops to one of them; members themselves at 0. One
+/// walk for all of them: a storm has many members.
+fn above(members: &[&Member], graph: &Graph) -> BTreeMap<EntityRef, usize> {
+    let mut found: BTreeMap<EntityRef, usize> =
+        members.iter().map(|m| (m.entity.clone(), 0)).collect();
+    let mut edge: Vec<EntityRef> = found.keys().cloned().collect();
+    for hops in 1..=MOST_HOPS {
+        let mut next = Vec::new();
+        for (above, _) in edge.iter().flat_map(|at| graph.dependents(at)) {
+            if !found.contains_key(above) {
+                found.insert(above.clone(), hops);
+                next.push(above.clone());
+            }
+        }
+        edge = next;
+    }
+    found
+}
+
+fn users(above: &BTreeMap<EntityRef, usize>, graph: &Graph, rule: &Rule) -> PriorityPart {
+    let entries = graph.entries(&rule.user_facing);
+    let nearest = entries.iter().filter_map(|e| Some((*above.get(e)?, e))).min();
+    let known = above
+        .keys()
+        .any(|e| graph.dependents(e).next().is_some() || graph.dependencies(e).next().is_some());
+    match nearest {
+        Some((0, entry)) => part("users", 3, format!("users reach it ({})", entry.name())),
+        Some((hops, entry)) => {
+            let points = if hops == 1 { 2 } else { 1 };
+            let hops = n_of(hops as u64, "hop");
+            part("users", points, format!("users reach it ({} is {hops} up)", entry.name()))
+        }
+        None if known => part("users", 0, "no service that users reach calls it".into()),
+        None => part("users", 1, "who calls it is not known".into()),
+    }
+}
+
+fn objective(members: &[&Member]) -> Option<PriorityPart> {
+    let burns = members.iter().filter_map(|m| m.weighs.burn.as_ref());
+    let (name, burn, page) =
+        burns.max_by(|a, b| a.2.cmp(&b.2).then(a.1.total_cmp(&b.1)).then_with(|| b.0.cmp(&a.0)))?;
+    let points = if *page { 4 } else { 1 };
+    Some(part("objective", points, format!("{name} burns {burn:.0}×")))
+}
+
+fn business(members: &[&Member]) -> Option<PriorityPart> {
+    let staked = members.iter().filter_map(|m| Some((m.severity, m.weighs.stake.as_ref()?)));
+    let (severity, stake) = staked.max_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(a.1)))?;
+    let points = if severity == Severity::Critical { 3 } else { 2 };
+    Some(part("business", points, stake.clone()))
+}
+
+fn radius(above: &BTreeMap<EntityRef, usize>, graph: &Graph) -> Option<PriorityPart> {
+    let all = graph.entities().filter(|e| e.is_service()).count();
+    let hit = above.keys().filter(|e| e.is_service()).count();
+    if all < 4 || hit == 0 {
+        return None;
+    }
+    let points = match hit as f64 / all as f64 {
+        share if share >= 0.25 => 2,
+        share if share >= 0.1 => 1,
+        _ => 0,
+    };
+    Some(part("radius", points, format!("{hit} of {} may feel it", n_of(all as u64, "service"))))
+}
+
+fn confidence(members: &[&Member]) -> Option<PriorityPart> {
+    let heard = members.iter().filter(|m| m.severity > Severity::Info);
+    let signals: BTreeSet<(&EntityRef, Option<Indicator>, &str)> = heard
+        .clone()
+        .map(|m| (&m.entity, m.indicator, if m.indicator.is_some() { "" } else { &m.weighs.name }))
+        .collect();
+    let systems: BTreeSet<Option<&str>> = heard.map(|m| m.system.as_deref()).collect();
+    match (signals.len(), systems.len()) {
+        (n, 2..) => {
+            let n = n_of(n as u64, "signal");
+            Some(part("confidence", 1, format!("{n} of {} systems agree", systems.len())))
+        }
+        (n @ 3.., _) => Some(part("confidence", 1, format!("{n} signals agree"))),
+        (1, _) if systems.contains(&None) => {
+            Some(part("confidence", -1, "one signal alone says so".into()))
+        }
+        _ => None,
+    }
+}
+
+/// The priority of what some alerts tell.
+pub(super) fn priority(members: &[&Member], graph: &Graph, rule: &Rule) -> Priority {
+    let above = above(members, graph);
+    let mut parts = vec![severity(members), users(&above, graph, rule)];
+    parts.extend(objective(members));
+    parts.extend(business(members));
+    parts.extend(radius(&above, graph));
+    parts.extend(confidence(members));
+    parts.sort_by_key(|p| -p.points);
+    let points: i32 = parts.iter().map(|p| p.points).sum();
+    let worst = members.iter().map(|m| m.severity).max().unwrap_or(Severity::Info);
+    let pages = points >= rule.page_from && worst > Severity::Info;
+    let level = match points {
+        p if pages && p >= rule.page_from + 4 => 1,
+        _ if pages => 2,
+        p if 2 * p >= rule.page_from => 3,
+        _ => 4,
+    };
+    let attention = if pages { Attention::Page } else { Attention::Ticket };
+    Priority { attention, level, points, page_from: rule.page_from, parts }
+}
+
+impl Group {
+    /// Works out how much the incident matters and of what kind it is.
+    pub(super) fn weigh(
+        &mut self,
+        graph: &Graph,
+        config: &Config,
+        changes: &[crate::model::Change],
+    ) {
+        let members: Vec<&Member> = self.members.values().collect();
+        if members.is_empty() {
+            return;
+        }
+        let priority = priority(&members, graph, &config.priority);
+        let taxonomy = super::taxonomy::taxonomy(self, graph, changes);
+        self.incident.priority = Some(priority);
+        self.incident.taxonomy = Some(taxonomy);
+    }
+}

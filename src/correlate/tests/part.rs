@@ -1,0 +1,238 @@
+//! Revision: what was put together and turns out to be two faults is parted, once, with its reason.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::*;
+use crate::bus::{Bus, Event};
+use crate::model::IncidentId;
+use crate::model::clock::ManualClock;
+use crate::stage::Stage as _;
+use crate::store::{Filter, Store};
+
+/// A fault at the catalogue's database, felt by three services.
+const ONE: [(&str, i64); 4] =
+    [("catalog-db", 0), ("catalog", 10), ("search", 20), ("recommendations", 25)];
+/// A fault that has nothing to do with it.
+const OTHER: [(&str, i64); 2] = [("notifications", 0), ("shipping", 15)];
+
+fn alerts(fault: &[(&str, i64)], from: i64) -> Vec<Alert> {
+    let made =
+        |(service, onset): &(&str, i64)| alert(service, "HighErrorRate", "critical", from + onset);
+    fault.iter().map(made).collect()
+}
+
+/// An incident of these alerts.
+fn incident_of(number: u64, alerts: &[Alert]) -> Incident {
+    let arrived = alerts.iter().map(|a| (30, a.clone())).collect();
+    let book = play(&mut correlator(), arrived, 120);
+    let mut incident = (*book.standing().first().expect("opened")).clone();
+    incident.number = number;
+    incident.alerts = alerts.iter().map(|a| a.id).collect();
+    incident
+}
+
+/// Decides every five seconds.
+fn run(c: &mut Correlator, from: i64, until: i64) -> Book {
+    let mut book = Book::default();
+    for now in (from..=until).step_by(5) {
+        book.keep(c.decide(at(now)));
+    }
+    book
+}
+
+/// Both faults in one incident, as an earlier run left them.
+fn mixed(from: i64) -> (Correlator, Incident, Vec<Alert>) {
+    let mut all = alerts(&ONE, from);
+    all.extend(alerts(&OTHER, from));
+    let incident = incident_of(1, &all);
+    (correlator(), incident, all)
+}
+
+fn with(texts: &[String], part: &str) -> Vec<String> {
+    texts.iter().filter(|t| t.contains(part)).cloned().collect()
+}
+
+#[test]
+fn two_faults_that_were_mixed_before_a_start_are_parted_once_with_one_line_and_a_reason() {
+    let (mut c, incident, all) = mixed(0);
+    c.load(incident.clone(), &all);
+    let book = run(&mut c, 40, 1_500);
+    let standing = book.standing();
+    assert_eq!(standing.len(), 2, "{:?}", book.entries);
+    let ids = |alerts: Vec<Alert>| alerts.into_iter().map(|a| a.id).collect::<BTreeSet<_>>();
+    let parts: BTreeMap<IncidentId, BTreeSet<AlertId>> =
+        standing.iter().map(|i| (i.id, i.alerts.iter().copied().collect())).collect();
+    assert_eq!(parts[&incident.id], ids(alerts(&ONE, 0)), "the larger part stays");
+    assert!(parts.values().any(|p| *p == ids(alerts(&OTHER, 0))));
+    let left = with(&book.entries, "left the incident");
+    assert_eq!(left.len(), 1, "{:?}", book.entries);
+    assert!(left[0].starts_with("2 alerts left the incident: a fault of notifications since"));
+    for moved in alerts(&OTHER, 0) {
+        let said: Vec<_> = book.verdicts.iter().filter(|v| v.alert == moved.id).collect();
+        assert_eq!(said.len(), 1, "moved once: {said:?}");
+        assert!(said[0].decision.starts_with("Split off from incident #1: a fault of notific"));
+    }
+}
+
+#[test]
+fn an_alert_of_another_incidents_fault_moves_there_with_a_line_in_both_timelines() {
+    let (one, other) = (alerts(&ONE, 0), alerts(&OTHER, 0));
+    let mut all = one.clone();
+    all.push(other[1].clone());
+    let mut c = correlator();
+    let (first, second) = (incident_of(1, &all), incident_of(2, &other[..1]));
+    c.load(first.clone(), &all);
+    c.load(second.clone(), &other[..1]);
+    let book = run(&mut c, 40, 1_500);
+    assert_eq!(book.incidents[&second.id].alerts.len(), 2, "{:?}", book.entries);
+    assert_eq!(book.incidents[&first.id].alerts.len(), 4);
+    let left = with(&book.entries, "left the incident for incident #2: a fault of notifications");
+    let came = with(&book.entries, "moved here from incident #1: a fault of notifications");
+    assert_eq!((left.len(), came.len()), (1, 1), "{:?}", book.entries);
+    assert!(book.last(&other[1]).decision.starts_with("Moved here from incident #1: a fault of"));
+}
+
+#[test]
+fn what_a_person_has_taken_in_hand_is_left_alone() {
+    let acknowledge = |incident: &mut Incident| {
+        incident.state = IncidentState::Acknowledged;
+        incident.acknowledged_at = Some(at(35));
+    };
+    for wrote in [true, false] {
+        let (mut c, mut incident, all) = mixed(0);
+        if wrote {
+            c.touch(incident.id);
+        } else {
+            acknowledge(&mut incident);
+        }
+        c.load(incident.clone(), &all);
+        let book = run(&mut c, 40, 1_500);
+        assert!(with(&book.entries, "left the incident").is_empty(), "{:?}", book.entries);
+        assert!(book.incidents.values().all(|i| i.alerts.len() == all.len()));
+    }
+}
+
+#[test]
+fn what_was_settled_before_a_start_stays() {
+    let (mut c, incident, all) = mixed(-3_000);
+    c.load(incident, &all);
+    let book = run(&mut c, 0, 600);
+    assert!(with(&book.entries, "left the incident").is_empty(), "{:?}", book.entries);
+}
+
+#[test]
+fn an_alert_that_ended_alone_is_put_to_its_fault_when_that_opens() {
+    let felt = alert("shipping", "HighErrorRate", "critical", 15);
+    let cause = alert("notifications", "HighErrorRate", "critical", 0);
+    let told = vec![(16, felt.clone()), (25, ended(felt.clone(), 25)), (60, cause.clone())];
+    let book = play(&mut correlator(), told, 400);
+    let said: Vec<&str> = book
+        .verdicts
+        .iter()
+        .filter(|v| v.alert == felt.id)
+        .map(|v| v.decision.as_str())
+        .skip_while(|said| said.starts_with("Waits"))
+        .collect();
+    assert!(said[0].starts_with("Opened no incident: it ended after 10 s"), "{said:?}");
+    assert_eq!(said.len(), 2, "{said:?}");
+    assert!(said[1].starts_with("Joined: a fault of notifications since"), "{said:?}");
+    let [incident] = book.standing().try_into().expect("one incident");
+    assert_eq!(incident.alerts, [cause.id, felt.id]);
+}
+
+#[test]
+fn conditions_are_counted_the_same_after_a_start_when_their_alerts_have_ended() {
+    let told = alert("orders", "HighLatency", "critical", 10);
+    let mut own = told.clone();
+    own.source = AlertSource::Detector { detector: "seasonal/1".into() };
+    own.id = AlertId::derive(at(0), &["own"]);
+    own.starts_at = at(0);
+    let mut copy = told.clone();
+    copy.id = AlertId::derive(at(12), &["copy"]);
+    copy.source = AlertSource::External { system: "datadog".into() };
+    let all = [own, told, copy];
+    let mut c = correlator();
+    let mut book = play(&mut c, all.iter().map(|a| (20, a.clone())).collect(), 60);
+    let over: Vec<Alert> = all.iter().map(|a| ended(a.clone(), 70)).collect();
+    for alert in &over {
+        c.take(alert, at(75));
+    }
+    book.keep(c.decide(at(75)));
+    let incident = book.standing()[0].clone();
+    assert_eq!((incident.alerts.len(), incident.n_conditions), (3, 1));
+    let mut c = correlator();
+    c.load(incident, &over);
+    let mut late = over[0].clone();
+    late.n_reports = 5;
+    c.take(&late, at(80));
+    let again = c.decide(at(80));
+    assert_eq!(again.incidents.last().map(|i| (i.n_reports, i.n_conditions)), Some((7, 1)));
+}
+
+#[tokio::test]
+async fn an_alert_whose_first_incident_was_merged_away_opens_another_one() {
+    for restart in [false, true] {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let store = Store::open(&folder.path().join("part.sqlite")).expect("opens");
+        let clock = ManualClock::new(at(0));
+        let make =
+            || Correlate::new(Config::default(), store.clone(), Bus::default(), clock.clone());
+        let mut stage = make();
+        let (x, y) = (
+            alert("orders", "HighErrorRate", "critical", 0),
+            alert("notifications", "HighErrorRate", "critical", 0),
+        );
+        for alert in [x.clone(), y.clone()] {
+            store.write(move |tx| tx.put(&alert)).await.expect("writes");
+        }
+        for now in [0, 30, 32] {
+            clock.set(at(now));
+            stage.sweep().await.expect("sweeps");
+        }
+        let all = store.read(|r| r.list::<Incident>(&Filter::all())).await.expect("reads");
+        let of = |alert: &Alert| {
+            all.iter().find(|i| i.alerts.contains(&alert.id)).expect("opened").clone()
+        };
+        let (a, b) = (of(&x), of(&y));
+        // The first became part of the other, which the alert has left since.
+        let merged = machine::merge(&a, &b, &Actor::nightjar(), at(40), "one fault").expect("may");
+        let (gone, id) = (merged.from, x.id);
+        store
+            .write(move |tx| {
+                tx.put(&gone)?;
+                let mut alert = tx.get::<Alert>(id)?.expect("is there");
+                alert.incident = None;
+                tx.put(&alert)
+            })
+            .await
+            .expect("writes");
+        if restart {
+            stage = make();
+        } else {
+            stage.handle(Event::Incident(a.id)).await.expect("hears");
+        }
+        for now in (45..300).step_by(5) {
+            clock.set(at(now));
+            stage.sweep().await.expect("sweeps");
+            for incident in store.read(|r| r.list::<Incident>(&Filter::all())).await.expect("reads")
+            {
+                stage.handle(Event::Incident(incident.id)).await.expect("hears");
+            }
+        }
+        let now = store.read(|r| r.list::<Incident>(&Filter::all())).await.expect("reads");
+        let old = now.iter().find(|i| i.id == a.id).expect("is kept");
+        assert_eq!((old.state, old.merged_into), (IncidentState::Merged, Some(b.id)));
+        let new: Vec<_> = now.iter().filter(|i| i.id != a.id && i.alerts.contains(&x.id)).collect();
+        assert_eq!(new.len(), 1, "one in place of it");
+        assert_eq!((new[0].state, new[0].number), (IncidentState::Open, 3));
+        let stored = store.read(move |r| r.get::<Alert>(id)).await.expect("reads");
+        assert_eq!(stored.and_then(|s| s.incident), Some(new[0].id));
+        let place = new[0].id;
+        let entries = store
+            .read(move |r| r.list::<crate::model::TimelineEntry>(&Filter::parent(place)))
+            .await
+            .expect("reads");
+        let opened = entries.iter().filter(|e| e.text.starts_with("Opened by")).count();
+        assert_eq!(opened, 1, "{entries:?}");
+    }
+}
