@@ -81,11 +81,41 @@ impl Scene<'_> {
         told
     }
 
+    /// Whether more calls reach `below` because `cause`, which calls it, is asked for more itself, or
+    /// was changed.
+    pub(super) fn asks(&self, cause: &EntityRef, below: &EntityRef) -> bool {
+        let calls = |(e, kind): (&EntityRef, EdgeKind)| e == below && kind == EdgeKind::Calls;
+        let asked = |e: &EntityRef| self.troubles.get(e).is_some_and(|t| t.asked);
+        asked(below)
+            && (asked(cause) || self.changed.contains(cause))
+            && self.graph.dependencies(cause).any(calls)
+            && self.in_order(cause, below)
+    }
+
+    /// Everything below that more calls reach because of `cause`, over some hops.
+    fn asked_by(&self, cause: &EntityRef) -> BTreeSet<EntityRef> {
+        let mut found: BTreeSet<EntityRef> = BTreeSet::new();
+        let mut queue: VecDeque<(EntityRef, usize)> = [(cause.clone(), 0)].into();
+        while let Some((at, hops)) = queue.pop_front() {
+            for (below, _) in self.graph.dependencies(&at) {
+                let new = below != cause && hops < HOPS && !found.contains(below);
+                if new && self.asks(&at, below) {
+                    found.insert(below.clone());
+                    queue.push_back((below.clone(), hops + 1));
+                }
+            }
+        }
+        found
+    }
+
     /// How strongly (0 to 1) `cause` accounts for the trouble of `below`, which it depends on.
     pub(super) fn loads(&self, cause: &EntityRef, below: &EntityRef) -> f64 {
         let Some(strain) = self.troubles.get(below) else { return 0.0 };
         let kind = self.graph.dependencies(cause).find(|(e, _)| *e == below).map(|(_, k)| k);
         let Some(kind) = kind else { return 0.0 };
+        if self.asks(cause, below) {
+            return 1.0;
+        }
         if self.changed.contains(below) || !self.in_order(cause, below) {
             return 0.0;
         }
@@ -163,11 +193,13 @@ impl Scene<'_> {
                 note(&mut found, &entity, left * hurts);
             }
         }
-        // Down by one hop from the cause, then up again from what was strained.
-        let below: Vec<EntityRef> =
-            self.graph.dependencies(cause).map(|(e, _)| e.clone()).collect();
+        // Down by one hop from the cause, and as far as more calls get, then up again from what was
+        // strained.
+        let mut below = self.asked_by(cause);
+        let asked = below.clone();
+        below.extend(self.graph.dependencies(cause).map(|(e, _)| e.clone()));
         for entity in below {
-            let share = self.loads(cause, &entity);
+            let share = if asked.contains(&entity) { 1.0 } else { self.loads(cause, &entity) };
             if share <= 0.0 {
                 continue;
             }

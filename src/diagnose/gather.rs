@@ -2,107 +2,270 @@
 //! missing of them.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::time::Duration;
 
-use super::input::{Input, LogSign, Past, Proofs};
-use super::{calls, lines, past, signals, weighed};
+use super::calls::CallsByEdge;
+use super::faces::Face;
+use super::input::{Input, LogSign, Onset, Proofs};
+use super::{calls, faces, lines, past, requests, signals, weighed};
 use crate::detect::SharedShard;
 use crate::model::diagnosis::{Finding, Similar};
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{
-    Alert, Change, EntityRef, Evidence, EvidenceId, Fault, Gap, Graph, Incident, Time,
+    Alert, Change, EntityRef, EntryKind, Evidence, EvidenceId, Fault, Gap, Graph, Incident, Time,
+    TimelineEntry,
 };
-use crate::store::{Filter, LogFilter, Rows, SeriesFilter};
+use crate::store::{Filter, LogFilter, Rows, SeriesFilter, Store};
 use crate::telemetry::{gaps as unread, graph};
 
 /// Entities whose log lines are looked at.
 const MOST_LOGS: usize = 16;
 /// Changes that are kept as evidence.
 const MOST_CHANGES: usize = 8;
+/// What one part of the evidence may take (wall time), waiting for a reader included: the alert is
+/// there, somebody waits.
+const MOST_TIME: Duration = Duration::from_secs(2);
+/// Attributes of a change that are told in its sentence.
+const MOST_ATTRIBUTES: usize = 5;
 /// Gaps that are told.
 const MOST_GAPS: usize = 12;
 
 /// What was gathered.
 pub(super) struct Gathered {
     pub input: Input,
+    /// The services by which users come in.
+    pub entries: BTreeSet<EntityRef>,
     pub evidence: Vec<Evidence>,
     pub charts: Vec<EvidenceId>,
     pub gaps: Vec<Gap>,
     pub similar: Vec<Similar>,
+    /// What users feel.
+    pub faces: Vec<Face>,
+    /// What declared business series did, as it was told.
+    pub business: Vec<String>,
 }
 
-/// Reads everything that the ranking looks at.
-pub(super) fn gather(
-    rows: &Rows<'_>,
+/// What everything else starts from.
+struct Base {
     incident: Incident,
-    shard: &SharedShard,
+    alerts: Vec<Alert>,
+    changes: Vec<Change>,
+    graph: Graph,
+    /// The services by which users come in.
+    entries: BTreeSet<EntityRef>,
+    now: Time,
+}
+
+/// What the signals behind the alerts gave, and where to look further.
+struct Begun {
+    base: Arc<Base>,
+    suspects: Vec<EntityRef>,
+    onsets: Onset,
+    /// The first onset of all.
+    first: Time,
+}
+
+/// Reads everything that the ranking looks at: what it can't do without, then the signals behind the
+/// alerts, which say when it began, then all else side by side. Each of these has [`MOST_TIME`], in
+/// which it may also have to wait for one of the store's readers; what is not there then or fails is
+/// a gap.
+///
+/// # Errors
+/// The incident's alerts, the changes or the graph can't be read.
+pub(super) async fn gather(
+    store: &Store,
+    incident: Incident,
+    (shard, user_facing): (&SharedShard, Vec<String>),
     now: Time,
 ) -> Result<Gathered, Fault> {
-    let alerts = rows.list::<Alert>(&Filter::parent(incident.id))?;
-    let changes =
-        rows.list::<Change>(&Filter::all().since(incident.onset_at.plus_ms(-6 * HOUR_MS)))?;
-    let graph = graph::load(rows)?;
+    let base =
+        store.read(move |rows| Ok(Arc::new(base(rows, incident, &user_facing, now)?))).await?;
+    let mut gaps = Vec::new();
+    let signals = {
+        let (base, shard) = (base.clone(), shard.clone());
+        store.read(move |rows| signals::read(rows, &base.incident, &base.alerts, &shard, now))
+    };
+    let signals = in_time("the signals behind the alerts", signals, &mut gaps).await;
+    let (found, onsets, unstored) = signals.unwrap_or_default();
+    gaps.extend(unstored);
+    let begun = Arc::new(Begun {
+        suspects: suspects(&base),
+        first: onsets.values().min().copied().unwrap_or(base.incident.onset_at),
+        base,
+        onsets,
+    });
+    let [b1, b2, b3, b4, b5, b6, b7] = std::array::from_fn(|_| begun.clone());
+    let mut late: [Vec<Gap>; 7] = Default::default();
+    let [g1, g2, g3, g4, g5, g6, g7] = &mut late;
+    let (lines, calls, past, weighed, known, separates, felt) = tokio::join!(
+        in_time("log lines", store.read(move |rows| lines_of(rows, &b1)), g1),
+        in_time("calls between services", store.read(move |rows| calls_of(rows, &b2)), g2),
+        in_time(
+            "earlier incidents",
+            store.read(move |rows| {
+                let base = &b3.base;
+                let of = (&base.incident, base.alerts.as_slice());
+                past::alike(rows, of, (&base.graph, &base.changes), base.now)
+            }),
+            g3
+        ),
+        in_time(
+            "the weighing of the telemetry",
+            store.read(move |rows| {
+                let base = &b4.base;
+                let of = (&base.incident, base.alerts.as_slice(), &base.graph);
+                weighed::read(rows, of, &b4.suspects, b4.first, base.now)
+            }),
+            g4
+        ),
+        in_time("what is stored at all", store.read(move |rows| known(rows, &b5)), g5),
+        in_time(
+            "what separates bad requests from good ones",
+            store.read(move |rows| {
+                let range = (b6.first, b6.base.now);
+                requests::read(rows, &b6.base.incident, &b6.suspects, range)
+            }),
+            g6
+        ),
+        in_time("what users feel", store.read(move |rows| felt(rows, &b7)), g7),
+    );
     let mut all = Vec::new();
     let mut proofs = Proofs::default();
-    let (found, onsets, mut gaps) = signals::read(rows, &incident, &alerts, shard, now)?;
     let mut charts = Vec::new();
     for (entity, evidence) in found {
         proofs.signals.entry(entity).or_default().push(evidence.id);
         charts.push(evidence.id);
         all.push(evidence);
     }
-    let suspects = suspects(&incident, &alerts, &graph, &changes);
+    let (signs, news) = lines.unwrap_or_default();
     let mut logs: BTreeMap<EntityRef, Vec<LogSign>> = BTreeMap::new();
-    for entity in suspects.iter().take(MOST_LOGS) {
-        let onset = onsets.get(entity).copied().unwrap_or(incident.onset_at);
-        for (sign, evidence) in lines::signs(rows, &incident, entity, onset, now)? {
-            proofs.signals.entry(entity.clone()).or_default().push(evidence.id);
-            logs.entry(entity.clone()).or_default().push(sign);
-            all.push(evidence);
-        }
-        all.extend(lines::news(rows, &incident, entity, onset, now)?);
+    for (entity, sign, evidence) in signs {
+        proofs.signals.entry(entity.clone()).or_default().push(evidence.id);
+        logs.entry(entity).or_default().push(sign);
+        all.push(evidence);
     }
-    let first = onsets.values().min().copied().unwrap_or(incident.onset_at);
-    let callers: BTreeSet<EntityRef> = suspects.iter().cloned().collect();
-    let calls = calls::read(rows, &callers, first, now)?;
-    let troubled: BTreeSet<EntityRef> = alerts.iter().map(|a| a.entity.clone()).collect();
-    for evidence in calls::evidence(&incident, &calls, &troubled, now) {
+    all.extend(news);
+    let (calls, edges) = calls.unwrap_or_default();
+    for evidence in edges {
         if let Finding::Edge { from, to, .. } = &evidence.finding {
             proofs.edges.insert((from.clone(), to.clone()), evidence.id);
         }
         all.push(evidence);
     }
-    let lately = changes.iter().filter(|c| c.at <= now);
-    let mut shown: Vec<&Change> = lately.collect();
-    shown.sort_by_key(|c| (!suspects.contains(&c.entity), first.ms_since(c.at).abs(), c.id));
-    for change in shown.into_iter().take(MOST_CHANGES) {
-        let evidence = change_evidence(&incident, change, now);
+    let (separates, cut) = separates.unwrap_or_default();
+    for (entity, evidence) in separates {
+        proofs.signals.entry(entity).or_default().push(evidence.id);
+        all.push(evidence);
+    }
+    for change in shown(&begun) {
+        let evidence = change_evidence(&begun.base.incident, change, now);
         proofs.changes.insert(change.id, evidence.id);
         all.push(evidence);
     }
-    let (mut earlier, mut similar): (Vec<Past>, Vec<Similar>) = (Vec::new(), Vec::new());
-    for (past, like, evidence) in past::alike(rows, &incident, &alerts, now)? {
-        earlier.push(past);
-        similar.push(like);
-        all.push(evidence);
-    }
-    gaps.extend(missing(rows, &alerts, &graph, first, now)?);
+    let past = past.unwrap_or_default();
+    all.extend(past.evidence);
+    let (measured, missing) = known.unwrap_or_default();
+    gaps.extend(late.into_iter().flatten().chain(cut).chain(missing));
     gaps.truncate(MOST_GAPS);
-    let measured = measured(rows, &graph, &suspects)?;
-    let weighed = weighed::read(rows, (&incident, &alerts, &graph), &suspects, first, now)?;
+    let base = &begun.base;
     let input = Input {
-        incident,
-        alerts,
-        graph,
-        changes,
-        onsets,
+        incident: base.incident.clone(),
+        alerts: base.alerts.clone(),
+        graph: base.graph.clone(),
+        changes: base.changes.clone(),
+        onsets: begun.onsets.clone(),
         logs,
         calls,
-        weighed,
-        similar: earlier,
+        weighed: weighed.unwrap_or_default(),
+        similar: past.past,
         measured,
         proofs,
     };
-    Ok(Gathered { input, evidence: all, charts, gaps, similar })
+    let (faces, business) = felt.unwrap_or_default();
+    let similar = past.similar;
+    let entries = base.entries.clone();
+    Ok(Gathered { input, entries, evidence: all, charts, gaps, similar, faces, business })
+}
+
+/// Waits for a part of the evidence as long as it may take; what does not come is a gap.
+async fn in_time<T>(
+    what: &str,
+    part: impl Future<Output = Result<T, Fault>>,
+    gaps: &mut Vec<Gap>,
+) -> Option<T> {
+    let (reason, why) = match tokio::time::timeout(MOST_TIME, part).await {
+        Ok(Ok(found)) => return Some(found),
+        Ok(Err(fault)) => ("failed", format!("reading it failed: {fault}")),
+        Err(_) => ("late", format!("it could not be read within {} s", MOST_TIME.as_secs())),
+    };
+    metrics::counter!("nightjar_diagnose_gaps_total", "reason" => reason).increment(1);
+    gaps.push(Gap { what: what.to_owned(), why, since: None, until: None });
+    None
+}
+
+fn base(
+    rows: &Rows<'_>,
+    incident: Incident,
+    user_facing: &[String],
+    now: Time,
+) -> Result<Base, Fault> {
+    let alerts = rows.list::<Alert>(&Filter::parent(incident.id))?;
+    let since = incident.onset_at.plus_ms(-6 * HOUR_MS);
+    let changes = rows.list::<Change>(&Filter::all().since(since))?;
+    let graph = graph::load(rows)?;
+    Ok(Base { incident, alerts, changes, entries: graph.entries(user_facing), graph, now })
+}
+
+/// What users feel, and what was told of declared business series.
+fn felt(rows: &Rows<'_>, begun: &Begun) -> Result<(Vec<Face>, Vec<String>), Fault> {
+    let base = &begun.base;
+    let faces = faces::read(rows, &base.entries, (begun.first, base.now))?;
+    let story = rows.list::<TimelineEntry>(&Filter::parent(base.incident.id))?;
+    let impacts = story.into_iter().filter(|e| e.kind == EntryKind::Impact);
+    Ok((faces, impacts.map(|e| e.text).collect()))
+}
+
+/// Log signs with their evidence, and the news below a warning.
+type Lines = (Vec<(EntityRef, LogSign, Evidence)>, Vec<Evidence>);
+
+fn lines_of(rows: &Rows<'_>, begun: &Begun) -> Result<Lines, Fault> {
+    let (incident, now) = (&begun.base.incident, begun.base.now);
+    let (mut signs, mut news) = (Vec::new(), Vec::new());
+    for entity in begun.suspects.iter().take(MOST_LOGS) {
+        let onset = begun.onsets.get(entity).copied().unwrap_or(incident.onset_at);
+        for (sign, evidence) in lines::signs(rows, incident, entity, onset, now)? {
+            signs.push((entity.clone(), sign, evidence));
+        }
+        news.extend(lines::news(rows, incident, entity, onset, now)?);
+    }
+    Ok((signs, news))
+}
+
+fn calls_of(rows: &Rows<'_>, begun: &Begun) -> Result<(CallsByEdge, Vec<Evidence>), Fault> {
+    let base = &begun.base;
+    let callers: BTreeSet<EntityRef> = begun.suspects.iter().cloned().collect();
+    let calls = calls::read(rows, &callers, begun.first, base.now)?;
+    let troubled: BTreeSet<EntityRef> = base.alerts.iter().map(|a| a.entity.clone()).collect();
+    let evidence = calls::evidence(&base.incident, &calls, &troubled, base.now);
+    Ok((calls, evidence))
+}
+
+/// Which suspects are measured at all, and what is missing.
+fn known(rows: &Rows<'_>, begun: &Begun) -> Result<(BTreeSet<EntityRef>, Vec<Gap>), Fault> {
+    let base = &begun.base;
+    let gaps = missing(rows, &base.alerts, &base.graph, begun.first, base.now)?;
+    Ok((measured(rows, &base.graph, &begun.suspects)?, gaps))
+}
+
+/// The changes that are kept as evidence: those of suspects first, then the nearest.
+fn shown(begun: &Begun) -> Vec<&Change> {
+    let mut shown: Vec<&Change> =
+        begun.base.changes.iter().filter(|c| c.at <= begun.base.now).collect();
+    let first = begun.first;
+    shown.sort_by_key(|c| (!begun.suspects.contains(&c.entity), first.ms_since(c.at).abs(), c.id));
+    shown.truncate(MOST_CHANGES);
+    shown
 }
 
 /// The id of a piece of evidence: it follows from the incident and what was looked at, so that a
@@ -112,12 +275,7 @@ pub(super) fn evidence_id(incident: &Incident, what: &str) -> EvidenceId {
 }
 
 /// Entities in trouble, in order of onset; then those below or beside them that changed lately.
-fn suspects(
-    incident: &Incident,
-    alerts: &[Alert],
-    graph: &Graph,
-    changes: &[Change],
-) -> Vec<EntityRef> {
+fn suspects(Base { incident, alerts, changes, graph, .. }: &Base) -> Vec<EntityRef> {
     let mut by_onset: Vec<(Time, &EntityRef)> =
         alerts.iter().map(|a| (a.starts_at, &a.entity)).collect();
     by_onset.sort();
@@ -166,13 +324,34 @@ fn change_evidence(incident: &Incident, change: &Change, now: Time) -> Evidence 
         id: evidence_id(incident, &change.id.to_string()),
         incident: Some(incident.id),
         at: now,
-        summary: format!("{} UTC {}", change.at.clock_text(), change.title),
+        summary: change_text(change),
         source: change.source.clone(),
         query: format!("change {}", change.id),
         since: change.at,
         until: change.at,
         finding: Finding::Change { change: change.clone() },
     }
+}
+
+/// A change in one line: when, what, where, by whom, from which version to which, which commit, and
+/// what its source says of it.
+fn change_text(change: &Change) -> String {
+    const COMMIT: &str = "vcs.ref.head.revision";
+    let mut more = Vec::new();
+    more.extend(change.author.as_ref().map(|a| format!("by {a}")));
+    match (&change.previous, &change.version) {
+        (Some(from), Some(to)) => more.push(format!("{from} → {to}")),
+        (None, Some(to)) => more.push(format!("version {to}")),
+        _ => {}
+    }
+    let commit = change.attributes.get(COMMIT);
+    more.extend(commit.map(|c| format!("commit {}", c.chars().take(12).collect::<String>())));
+    let told = change.attributes.iter().filter(|(k, v)| *k != COMMIT && !v.is_empty());
+    more.extend(told.take(MOST_ATTRIBUTES).map(|(k, v)| format!("{k} {v}")));
+    let (at, name) = (change.at.clock_text(), change.entity.name());
+    let on = if change.title.contains(name) { String::new() } else { format!(" on {name}") };
+    let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
+    format!("{at} UTC {}{on}{more}", change.title)
 }
 
 /// What the ranking would have looked at and could not.

@@ -184,10 +184,12 @@ fn sign(
         incident: Some(incident.id),
         at: now,
         summary: format!(
-            "{} wrote this line {} times since {} UTC, {} times in as long before: {shown}",
+            "{} wrote this line {} times since {} UTC, first at {} UTC, {} times in as long before: \
+             {shown}",
             entity.name(),
             c.n,
             since.clock_text(),
+            c.first_at.clock_text(),
             c.n_before
         ),
         source: "store".into(),

@@ -1,27 +1,10 @@
-//! The ranking: additive parts, then a softmax. Pure.
+//! The ranking: additive parts, then a curve that makes chances of them ([`super::belief`]). Pure.
 //!
-//! Candidates are the entities with an alert, and those that changed shortly before and would
-//! explain one. A candidate's score is a sum of parts, each with its reason:
-//!
-//! | part | from | to |
-//! |---|---|---|
-//! | `graph` | the share of the trouble it explains ([`super::explain`]), up to +2.0 | |
-//! | `graph` | −1.2 when something it depends on is in trouble that it does not explain | |
-//! | `graph` | down to −1.0 when a caller's change accounts for it: it is an effect | |
-//! | `onset` | +1.0 among the first, falling to 0 over three minutes | |
-//! | `change` | +2.2 right before its onset, halved with every quarter of an hour | |
-//! | `resource` | +0.8 for a shortage of its own, +0.3 for mere use, half when it is an effect or hurts nobody | |
-//! | `graph` | −1.0 when the calls of all its callers in trouble take no longer than before | |
-//! | `logs` | +0.7 for a new or bursting error template near its onset, +0.5 for a warning | |
-//! | `similar` | up to +0.8 when it was the cause of an incident that looks alike | |
-//! | `telemetry` | up to +1.0 by the chance that the telemetry around the onset gives it ([`super::weigh`]), a fifth of that when a node below it is in trouble | |
-//! | `severity` | up to +0.5 by the greatest score, on a logarithmic scale | |
-//!
-//! `unknown` scores 1.5: a candidate with nothing but an early alert does not beat it by much. The
-//! confidences are the softmax of the scores.
+//! Which parts there are, and how much each brings, stands in [`super`].
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::belief;
 use super::explain::{SLACK_MS, Scene};
 use super::input::{Input, Ranked};
 use super::symptom::{Trouble, is_forecast, is_log, troubles};
@@ -30,10 +13,6 @@ use crate::model::diagnosis::ScorePart;
 use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS, duration_text};
 use crate::model::{Change, ChangeKind, EntityRef, EvidenceId, Time};
 
-/// Score of the hypothesis that none of the candidates is it.
-const UNKNOWN: f64 = 1.5;
-/// The first must lead the second by this much to be called likely.
-const LEAD: f64 = 0.15;
 /// Onsets this near (ms) are the same: signals come every 15 to 30 s and are smoothed.
 const SAME_MS: i64 = 30 * SECOND_MS;
 /// A later onset adds nothing from here on (ms).
@@ -95,15 +74,12 @@ pub fn rank(input: &Input) -> Ranked {
         .collect();
     candidates
         .sort_by(|a, b| b.score().total_cmp(&a.score()).then_with(|| a.entity.cmp(&b.entity)));
-    let most = candidates.first().map_or(UNKNOWN, Candidate::score).max(UNKNOWN);
-    let unknown = (UNKNOWN - most).exp();
-    let total: f64 = candidates.iter().map(|c| (c.score() - most).exp()).sum::<f64>() + unknown;
-    let shares: Vec<f64> = candidates.iter().map(|c| (c.score() - most).exp() / total).collect();
-    let next = shares.get(1).copied().unwrap_or(0.0).max(unknown / total);
-    let conclusive = shares.first().is_some_and(|s| s - next >= LEAD);
+    let scores: Vec<f64> = candidates.iter().map(Candidate::score).collect();
+    let chances = belief::chances(&scores);
+    let conclusive = chances.conclusive;
     let hypotheses = candidates
         .into_iter()
-        .zip(shares)
+        .zip(chances.each)
         .take(MOST)
         .map(|(c, confidence)| words::hypothesis(input, &troubles, c, confidence))
         .collect();
@@ -180,11 +156,15 @@ fn judge<'a>(
     let signals = |e: &EntityRef| input.proofs.signals.get(e).cloned().unwrap_or_default();
     let caused = caller_to_blame(scene, entity);
     if let Some((caller, share)) = &caused {
-        let why = format!(
-            "{}, which puts load on it, changed shortly before; its own trouble is of the kind \
-             that follows from that",
-            caller.name()
-        );
+        let name = caller.name();
+        let why = if scene.asks(caller, entity) {
+            format!("{name}, which calls it, asks more of it than before")
+        } else {
+            format!(
+                "{name}, which puts load on it, changed shortly before; its own trouble is of the \
+                 kind that follows from that"
+            )
+        };
         parts.push(part("graph", -share, why, signals(caller)));
     }
     let cleared = scene.cleared(entity);
@@ -282,12 +262,12 @@ fn position(
     parts
 }
 
-/// The changed caller that accounts most for this entity's trouble.
+/// The caller, changed or asked for more itself, that accounts most for this entity's trouble.
 fn caller_to_blame(scene: &Scene<'_>, entity: &EntityRef) -> Option<(EntityRef, f64)> {
     scene
         .graph
         .dependents(entity)
-        .filter(|(caller, _)| scene.changed.contains(*caller))
+        .filter(|(caller, _)| scene.changed.contains(*caller) || scene.asks(caller, entity))
         .map(|(caller, _)| (caller.clone(), scene.loads(caller, entity)))
         .filter(|(_, share)| *share >= 0.5)
         .max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.cmp(&a.0)))
@@ -320,8 +300,11 @@ fn resource(trouble: &Trouble<'_>, effect: bool, proofs: Vec<EvidenceId>) -> Opt
 fn logs(input: &Input, entity: &EntityRef, trouble: &Trouble<'_>) -> Option<ScorePart> {
     if let Some(sign) = input.logs.get(entity).and_then(|signs| signs.first()) {
         let why = format!(
-            "its log says {} times since the onset, {} times in as long before: {}",
-            sign.n, sign.n_before, sign.template
+            "its log says {} times since the onset, first at {} UTC, {} times in as long before: {}",
+            sign.n,
+            sign.first_at.clock_text(),
+            sign.n_before,
+            sign.template
         );
         let weight = if sign.is_error { 0.7 } else { 0.5 };
         return Some(part("logs", weight, why, vec![sign.evidence]));
@@ -341,9 +324,14 @@ fn telemetry(
     let standing = input.weighed.get(entity)?;
     let below = input.graph.dependencies(entity);
     let shares = below.filter(|(e, _)| e.is_host()).any(|(e, _)| scene.troubles.contains_key(e));
-    let weight = TELEMETRY * standing.chance * if shares { ON_NODE } else { 1.0 };
-    let why =
-        format!("its telemetry alone makes it {:.0} %: {}", standing.chance * 100.0, standing.why);
+    let (weight, but) = if shares {
+        (ON_NODE, ", counted a fifth because its node is in trouble")
+    } else {
+        (1.0, "")
+    };
+    let weight = TELEMETRY * weight * standing.chance;
+    let chance = standing.chance * 100.0;
+    let why = format!("its telemetry alone makes it {chance:.0} %{but}: {}", standing.why);
     Some(part("telemetry", weight, why, proofs))
 }
 

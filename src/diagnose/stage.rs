@@ -6,17 +6,20 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use super::course;
 use super::gather::{Gathered, gather};
 use super::input::Ranked;
 use super::rank::rank;
+use super::without::without;
 use crate::bus::{Bus, Event};
 use crate::detect::SharedShard;
 use crate::learn::Ledger;
+use crate::model::diagnosis::Counterfactual;
 use crate::model::figure::{count_text, n_of};
 use crate::model::time::{MINUTE_MS, SECOND_MS};
 use crate::model::{
-    Actor, Change, Diagnosis, EntryKind, Fault, Incident, IncidentId, IncidentState, SharedClock,
-    Time, TimelineEntry,
+    Actor, Change, Diagnosis, EntryKind, Fault, Gap, Incident, IncidentId, IncidentState,
+    SharedClock, Time, TimelineEntry,
 };
 use crate::runbook::{Library, Situation};
 use crate::stage::Stage;
@@ -49,12 +52,15 @@ impl Seen {
 }
 
 /// The diagnose stage.
+#[derive(Clone)]
 pub struct Diagnose {
     store: Store,
     bus: Bus,
     clock: SharedClock,
     shard: SharedShard,
     library: Arc<Library>,
+    /// Services that users reach directly, as they are declared.
+    user_facing: Vec<String>,
     /// What the last revision of each incident saw: only news makes another one.
     seen: BTreeMap<IncidentId, Seen>,
 }
@@ -69,7 +75,14 @@ impl Diagnose {
         shard: SharedShard,
         library: Arc<Library>,
     ) -> Self {
-        Self { store, bus, clock, shard, library, seen: BTreeMap::new() }
+        Self { store, bus, clock, shard, library, user_facing: Vec::new(), seen: BTreeMap::new() }
+    }
+
+    /// With the services that users reach directly; none: those that call others and that nothing
+    /// calls.
+    #[must_use]
+    pub fn facing(self, user_facing: Vec<String>) -> Self {
+        Self { user_facing, ..self }
     }
 
     async fn diagnose(&mut self, id: IncidentId) -> Result<(), Fault> {
@@ -82,22 +95,32 @@ impl Diagnose {
             return Ok(());
         }
         let seen = Seen { n_alerts: incident.alerts.len(), state: incident.state, at: now };
-        let (gathered, before, ledger) = self
-            .store
-            .read(move |r| {
-                let before = r.get::<Diagnosis>(id)?;
-                Ok((gather(r, incident, &shard, now)?, before, Ledger::read(r)?))
-            })
-            .await?;
-        let mut ranked = rank(&gathered.input);
+        let standings = shard.standings();
+        let gathered =
+            gather(&self.store, incident, (&shard, self.user_facing.clone()), now).await?;
+        let (before, ledger) =
+            self.store.read(move |r| Ok((r.get::<Diagnosis>(id)?, Ledger::read(r)?))).await?;
+        let kept = before.as_ref().filter(|_| seen.state == IncidentState::Monitoring);
+        let (gathered, mut ranked, tried) = judged(gathered, kept.is_none()).await?;
         // What is measured after a fix or at the end tells of recovery, not of the fault: figures
         // and words follow it, the causes stay as they were found. A fix that did not help opens
         // the incident again, and the causes with it.
-        if let Some(before) = before.as_ref().filter(|_| seen.state == IncidentState::Monitoring) {
+        if let Some(before) = kept {
             ranked.hypotheses.clone_from(&before.hypotheses);
             ranked.conclusive = before.conclusive;
         }
+        let (counterfactuals, untried) = match kept {
+            Some(before) => (before.counterfactuals.clone(), None),
+            None => tried,
+        };
         let mut diagnosis = self.compose(&gathered, ranked, before.as_ref(), now);
+        diagnosis.counterfactuals = counterfactuals;
+        diagnosis.gaps.extend(untried);
+        let ahead = (gathered.faces.as_slice(), standings.as_slice());
+        diagnosis.steps = course::steps(&gathered.input, &diagnosis.hypotheses, &gathered.entries);
+        let business = gathered.business.clone();
+        diagnosis.reach =
+            course::reach(&gathered.input, &diagnosis.hypotheses, ahead, business, now);
         // What people said of incidents like this one belongs to what is going on.
         let first = diagnosis.hypotheses.first();
         if let Some(doubt) = first.and_then(|h| ledger.doubt(&h.pattern, &h.entity)) {
@@ -185,8 +208,27 @@ impl Diagnose {
             similar: gathered.similar.clone(),
             runbooks,
             charts: gathered.charts.clone(),
+            counterfactuals: Vec::new(),
+            steps: Vec::new(),
+            reach: crate::model::diagnosis::Reach::default(),
         }
     }
+}
+
+/// What ranking again without single pieces of evidence gave, and what was not tried.
+type Tried = (Vec<Counterfactual>, Option<Gap>);
+
+/// Ranks, and ranks again without single pieces of evidence when asked to. With tens of thousands of
+/// alerts this takes long, so not on a thread that others' requests wait for.
+async fn judged(gathered: Gathered, again: bool) -> Result<(Gathered, Ranked, Tried), Fault> {
+    let work = move || {
+        let ranked = rank(&gathered.input);
+        let tried = if again { without(&gathered.input, &ranked) } else { (Vec::new(), None) };
+        (gathered, ranked, tried)
+    };
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Fault::permanent("an incident's causes can't be ranked", e))
 }
 
 /// Changes that hypotheses name, for the timeline, at the time they were made.

@@ -18,6 +18,8 @@ pub(super) struct Trouble<'a> {
     pub short: bool,
     /// Its own traffic or use rose: more is asked of it.
     pub loaded: bool,
+    /// Its traffic itself rose.
+    pub asked: bool,
 }
 
 impl Trouble<'_> {
@@ -105,6 +107,7 @@ pub(super) fn troubles<'a>(
                         matches!(a.indicator, Some(Indicator::Saturation | Indicator::Utilization));
                     is_forecast(a) || (kind && !is_low(a))
                 }),
+                asked: any(&|a| a.indicator == Some(Indicator::Rate) && !is_low(a)),
                 loaded: any(&|a| {
                     matches!(a.indicator, Some(Indicator::Rate | Indicator::Usage)) && !is_low(a)
                 }),

@@ -1,6 +1,8 @@
 //! The ranking on hand-made faults.
 
-mod made;
+mod chance;
+mod faults;
+pub(super) mod made;
 mod whole;
 
 use std::collections::BTreeMap;
@@ -15,17 +17,18 @@ use crate::model::{
     Alert, AlertId, AlertSource, AnomalyId, Change, ChangeId, ChangeKind, EntityRef, Graph,
     Incident, IncidentId, IncidentState, Indicator, Labels, Severity, Time,
 };
+use made::Dice;
 
-fn at(seconds: i64) -> Time {
+pub(super) fn at(seconds: i64) -> Time {
     Time::parse("2026-11-20T03:00:00Z").expect("valid").plus_ms(seconds * SECOND_MS)
 }
 
-fn service(name: &str) -> EntityRef {
+pub(super) fn service(name: &str) -> EntityRef {
     EntityRef::service(name)
 }
 
 /// One of our own alerts; a negative score means that the value is below its band.
-fn alert(entity: &EntityRef, indicator: Indicator, score: f64, onset: i64) -> Alert {
+pub(super) fn alert(entity: &EntityRef, indicator: Indicator, score: f64, onset: i64) -> Alert {
     let name = match indicator {
         Indicator::Duration => "DurationHigh",
         Indicator::Errors => "ErrorsHigh",
@@ -66,7 +69,7 @@ fn alert(entity: &EntityRef, indicator: Indicator, score: f64, onset: i64) -> Al
     }
 }
 
-fn change(entity: &EntityRef, kind: ChangeKind, seconds: i64) -> Change {
+pub(super) fn change(entity: &EntityRef, kind: ChangeKind, seconds: i64) -> Change {
     let title = format!("{kind:?} of {}", entity.name());
     Change {
         id: ChangeId::derive(at(seconds), &[&entity.to_string(), &title]),
@@ -95,7 +98,7 @@ fn graph(calls: &[(&str, &str)], runs: &[(&str, &str)]) -> Graph {
     graph
 }
 
-fn input(graph: Graph, alerts: Vec<Alert>, changes: Vec<Change>) -> Input {
+pub(super) fn input(graph: Graph, alerts: Vec<Alert>, changes: Vec<Change>) -> Input {
     let onset_at = alerts.iter().map(|a| a.starts_at).min().unwrap_or(at(0));
     let mut entities: Vec<EntityRef> = alerts.iter().map(|a| a.entity.clone()).collect();
     entities.dedup();
@@ -122,6 +125,10 @@ fn input(graph: Graph, alerts: Vec<Alert>, changes: Vec<Change>) -> Input {
         declared_by: None,
         n_reopened: 0,
         reopened_at: None,
+        priority: None,
+        taxonomy: None,
+        untold: None,
+        n_conditions: 0,
     };
     Input {
         incident,
@@ -147,7 +154,7 @@ fn first(input: &Input) -> (String, String, bool) {
     (h.entity.name().to_owned(), h.pattern.clone(), ranked.conclusive)
 }
 
-fn chain() -> Graph {
+pub(super) fn chain() -> Graph {
     graph(&[("web", "shop"), ("shop", "stock"), ("stock", "store"), ("web", "other")], &[])
 }
 

@@ -86,7 +86,7 @@ pub(super) fn read(
 }
 
 /// Those in trouble first, then those beside them; nodes do not call and are not weighed.
-fn nearby(graph: &Graph, suspects: &[EntityRef]) -> Vec<EntityRef> {
+pub(super) fn nearby(graph: &Graph, suspects: &[EntityRef]) -> Vec<EntityRef> {
     let mut found: Vec<EntityRef> = Vec::new();
     let own = suspects.iter().filter(|e| !e.is_host());
     let beside = own.clone().flat_map(|e| {
@@ -102,7 +102,10 @@ fn nearby(graph: &Graph, suspects: &[EntityRef]) -> Vec<EntityRef> {
 }
 
 /// Where the incident is felt, and in what.
-fn symptom<'a>(incident: &Incident, alerts: &'a [Alert]) -> Option<(&'a EntityRef, Option<Kind>)> {
+pub(super) fn symptom<'a>(
+    incident: &Incident,
+    alerts: &'a [Alert],
+) -> Option<(&'a EntityRef, Option<Kind>)> {
     let alert = alerts.iter().find(|a| Some(a.id) == incident.leading)?;
     let felt = match alert.indicator? {
         Indicator::Duration => Kind::Latency,
@@ -138,7 +141,7 @@ fn measured(service: usize, series: &Series, points: Vec<(f64, f64)>) -> Measure
     };
     let (metric, stat) = series.metric.rsplit_once(' ').unwrap_or((&series.metric, ""));
     let name = (metric.to_owned(), stat.to_owned());
-    Measured { service, name, kind, outgoing, points }
+    Measured { service, name, unit: series.unit.clone(), kind, outgoing, points }
 }
 
 fn spans(
@@ -184,7 +187,7 @@ fn spans(
     Ok(())
 }
 
-fn standings(entities: &[EntityRef], verdict: &Verdict) -> Standings {
+pub(super) fn standings(entities: &[EntityRef], verdict: &Verdict) -> Standings {
     let told = verdict.ranked.iter().filter(|w| w.confidence >= FAINT);
     told.filter_map(|w| {
         let parts = w.parts.iter().filter(|p| p.name != "reach" && !p.why.is_empty());

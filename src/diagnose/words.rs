@@ -109,6 +109,7 @@ fn pattern_of(c: &Candidate<'_>) -> &'static str {
     let indicator = resource.and_then(|a| a.indicator);
     match (indicator, kind) {
         (_, Some(ChangeKind::NetworkPolicy)) => "network_policy",
+        (_, None) if trouble.asked && c.explains.len() > 1 => "traffic",
         (Some(_), _) if leaks(trouble) => "resource_leak",
         (Some(Indicator::Saturation | Indicator::Utilization), _) if c.entity.is_host() => {
             "noisy_neighbour"
@@ -116,7 +117,7 @@ fn pattern_of(c: &Candidate<'_>) -> &'static str {
         (Some(Indicator::Saturation | Indicator::Utilization), _) => "saturation",
         (_, Some(ChangeKind::Deploy)) => "deploy",
         (_, Some(_)) => "change",
-        _ if trouble.loaded && !trouble.fails => "traffic",
+        _ if trouble.asked && !trouble.fails => "traffic",
         _ => "dependency",
     }
 }

@@ -26,7 +26,14 @@ pub(super) fn read(text: &str, known: &Known, scene: &mut Scene) -> Result<(), B
         columns.push(known.service(service).map(|service| {
             let (kind, outgoing) = kind::read(metric);
             let name = (metric.to_owned(), parts.next().unwrap_or_default().to_owned());
-            scene.series.push(Measured { service, name, kind, outgoing, points: Vec::new() });
+            scene.series.push(Measured {
+                service,
+                name,
+                unit: String::new(),
+                kind,
+                outgoing,
+                points: Vec::new(),
+            });
             scene.series.len() - 1
         }));
     }

@@ -6,10 +6,10 @@ use super::*;
 
 /// A small generator (Steele, Lea, Flood 2014, "Fast splittable pseudorandom number generators"),
 /// so that the cases are the same on every machine.
-struct Dice(u64);
+pub(in crate::diagnose) struct Dice(pub(in crate::diagnose) u64);
 
 impl Dice {
-    fn next(&mut self) -> u64 {
+    pub(in crate::diagnose) fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -17,15 +17,20 @@ impl Dice {
         z ^ (z >> 31)
     }
 
-    fn below(&mut self, n: usize) -> usize {
+    pub(in crate::diagnose) fn below(&mut self, n: usize) -> usize {
         (self.next() % n as u64) as usize
     }
 
-    fn chance(&mut self, percent: usize) -> bool {
+    pub(in crate::diagnose) fn chance(&mut self, percent: usize) -> bool {
         self.below(100) < percent
     }
 
-    fn seconds(&mut self, most: i64) -> i64 {
+    /// Between 0 and 1.
+    pub(in crate::diagnose) fn unit(&mut self) -> f64 {
+        (self.next() >> 11) as f64 / (1_u64 << 53) as f64
+    }
+
+    pub(in crate::diagnose) fn seconds(&mut self, most: i64) -> i64 {
         (self.next() % (most.unsigned_abs() + 1)) as i64
     }
 }

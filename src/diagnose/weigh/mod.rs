@@ -47,6 +47,8 @@ pub struct Measured {
     pub service: usize,
     /// The metric's name, and its statistic or unit where it has one.
     pub name: (String, String),
+    /// The unit of its values, empty where it is not known.
+    pub unit: String,
     /// What it measures.
     pub kind: Kind,
     /// Whether a service measures here what it calls, not what it does.

@@ -14,7 +14,14 @@ fn series(service: usize, metric: &str, value: impl Fn(i64) -> f64) -> Measured 
         .map(|i| (i as f64 * 60.0 + 20.0, value(i) * noise(i, service + metric.len())))
         .collect();
     let (kind, outgoing) = kind::read(metric);
-    Measured { service, name: (metric.to_owned(), "avg".to_owned()), kind, outgoing, points }
+    Measured {
+        service,
+        name: (metric.to_owned(), "avg".to_owned()),
+        unit: String::new(),
+        kind,
+        outgoing,
+        points,
+    }
 }
 
 fn scene() -> Scene {

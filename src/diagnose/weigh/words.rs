@@ -26,7 +26,7 @@ pub(super) fn series(series: &Measured, effect: &Effect, times: f64) -> String {
     let (metric, stat) = &series.name;
     let stat = if stat.is_empty() { String::new() } else { format!(" ({stat})") };
     let word = if effect.up >= effect.down { "rose" } else { "fell" };
-    let (before, after) = (figure(effect.before, ""), figure(effect.after, ""));
+    let (before, after) = (figure(effect.before, &series.unit), figure(effect.after, &series.unit));
     format!(
         "its {metric}{stat} {word} from {before} to {after}, {} times as far as its past goes",
         figure(times, "")

@@ -1,0 +1,58 @@
+//! From scores to chances: one curve for every live ranking. Pure.
+//!
+//! A candidate's log odds are its score times a constant, and there is always one more hypothesis:
+//! that none of the candidates is it. The chance of each is its share of the odds (softmax). The
+//! two constants were fitted by log loss on 1,500 simulated faults of one generator and measured on
+//! 1,500 of another (`tests/faults.rs`): expected calibration error .031 in ten bins, Brier score
+//! .144 where the base rate's is .214 (`benches/README.md`).
+
+/// Log odds for each unit of score.
+const SHARPNESS: f64 = 1.15;
+/// Score of the hypothesis that none of the candidates is it: what a candidate has that is merely
+/// among the first in trouble.
+const NONE: f64 = 3.0;
+/// The first stands out when it is more likely than all else together, and leads by this much. On
+/// the faults that were measured, five of six that stand out are right.
+const LEAD: f64 = 0.15;
+
+/// The chances of candidates, in the order of their scores.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Chances {
+    /// Of each candidate.
+    pub each: Vec<f64>,
+    /// That none of them is it.
+    pub none: f64,
+    /// Whether the first stands out.
+    pub conclusive: bool,
+}
+
+/// The chances of candidates with these scores, greatest first.
+pub(super) fn chances(scores: &[f64]) -> Chances {
+    let most = scores.first().copied().unwrap_or(NONE).max(NONE);
+    let odds = |score: f64| (SHARPNESS * (score - most)).exp();
+    let total = scores.iter().map(|s| odds(*s)).sum::<f64>() + odds(NONE);
+    let each: Vec<f64> = scores.iter().map(|s| odds(*s) / total).collect();
+    let none = odds(NONE) / total;
+    let next = each.get(1).copied().unwrap_or(0.0).max(none);
+    let conclusive = each.first().is_some_and(|first| *first >= 0.5 && first - next >= LEAD);
+    Chances { each, none, conclusive }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_add_up_and_nothing_stands_out_where_nothing_leads() {
+        let lone = chances(&[]);
+        assert_eq!((lone.each.len(), lone.none, lone.conclusive), (0, 1.0, false));
+        let even = chances(&[4.0, 3.9, 1.0]);
+        assert!(!even.conclusive, "two are as likely: {even:?}");
+        assert!(!chances(&[2.5]).conclusive, "none of them is as likely");
+        let clear = chances(&[6.0, 3.0, -1.0]);
+        assert!(clear.conclusive && clear.each[0] > 0.9, "{clear:?}");
+        for found in [even, clear] {
+            assert!((found.each.iter().sum::<f64>() + found.none - 1.0).abs() < 1e-12);
+        }
+    }
+}
