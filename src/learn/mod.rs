@@ -7,9 +7,11 @@
 //! derived from them: a handler that runs twice teaches once, and a reopened incident takes its
 //! lesson back. Guarantees: a dry run and a run that could not be measured teach nothing; the same
 //! lessons give the same order, whatever order they came in. What people's judgements mean for
-//! detection is [`tune`].
+//! detection is [`tune`], and for alerts that nobody had to heed [`harmless`].
 
+pub mod classify;
 mod config;
+pub mod harmless;
 mod ledger;
 mod lesson;
 mod stage;
@@ -17,7 +19,8 @@ mod stage;
 mod tests;
 pub mod tune;
 
-pub use config::Config;
+pub use config::{Config, Patterns};
+pub use harmless::Hush;
 pub use ledger::{Counts, Ledger, Posterior};
 pub use lesson::{Lesson, Taught, is_false_alarm, of_incident, of_run};
 pub use stage::Learn;

@@ -38,6 +38,10 @@ pub(crate) fn incident_as(category: Option<&str>, state: IncidentState) -> Incid
         declared_by: None,
         n_reopened: 0,
         reopened_at: None,
+        priority: None,
+        taxonomy: None,
+        untold: None,
+        n_conditions: 0,
     }
 }
 
@@ -141,5 +145,8 @@ pub(crate) fn diagnosis(pattern: &str) -> Diagnosis {
         similar: vec![],
         runbooks: vec![],
         charts: vec![],
+        counterfactuals: Vec::new(),
+        steps: Vec::new(),
+        reach: crate::model::diagnosis::Reach::default(),
     }
 }

@@ -122,7 +122,7 @@ fn series_of(rows: &Rows<'_>, alert: &Alert) -> Result<Option<Series>, Fault> {
 
 /// What a person said of an incident. Its end by itself, or as planned work, says nothing of
 /// detection.
-fn judgement(incident: &Incident, helped: bool) -> Judgement {
+pub(in crate::learn) fn judgement(incident: &Incident, helped: bool) -> Judgement {
     if is_false_alarm(incident) {
         return Judgement::Dismissed;
     }

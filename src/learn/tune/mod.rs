@@ -29,6 +29,7 @@ mod tests;
 mod trial;
 mod words;
 
+pub(in crate::learn) use gather::judgement;
 pub use gather::{Case, Told};
 pub use rule::{Candidate, RUNGS, Way, candidates};
 pub use stage::Tune;

@@ -1,16 +1,18 @@
 //! From judgements to a proposal, its button, and what detection then does.
 
+use std::time::Duration;
+
 use super::*;
 use crate::backtest::{Run, Setup};
 use crate::bus::{Bus, Event};
 use crate::command::Category::{self, Fixed, NotAnIncident, Recovered};
-use crate::command::Desk;
+use crate::command::{Desk, NewIncident};
 use crate::correlate;
 use crate::detect::{self, Shard, SharedShard};
 use crate::learn::Config;
 use crate::model::clock::ManualClock;
 use crate::model::signal::Direction;
-use crate::model::time::{DAY_MS, HOUR_MS};
+use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::*;
 use crate::stage::Stage as _;
 use crate::store::{AuditFilter, Filter, Store};
@@ -19,6 +21,8 @@ const T0: Time = Time::from_ms(1_800_000_000_000);
 /// Hours of history; the first are calm.
 const HOURS: i64 = 10;
 const CALM: i64 = 5;
+/// A bump that is not told at the configured bar.
+const LOW: f64 = 0.61;
 
 fn actor(role: Role) -> Actor {
     Actor { via: "token".into(), id: "kim".into(), name: "kim".into(), role }
@@ -109,6 +113,37 @@ impl World {
             let kim = actor(Role::Responder);
             desk.resolve_as(&kim, incident.id, category, "as I saw it").await.expect("judged");
         }
+        let shard = SharedShard::new(detect::Config::default());
+        Self { store, bus: Bus::default(), clock, shard, _folder: folder }
+    }
+
+    /// A store with the same series, of which detection told nothing, while a person opened an
+    /// incident by hand at each bump and resolved it as fixed.
+    async fn missed(high: fn(i64) -> f64) -> Self {
+        let mut samples = Samples { series: series(), points: Vec::new() };
+        for i in 0..HOURS * 240 {
+            samples.points.extend(batch(i, high).metrics[0].points.clone());
+        }
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let store = Store::open(&folder.path().join("t.sqlite")).expect("a store");
+        store.write(move |tx| tx.append_points(&samples).map(drop)).await.expect("written");
+        let clock = ManualClock::new(T0);
+        let desk = Desk::new(store.clone(), Bus::default(), clock.clone() as SharedClock);
+        let kim = actor(Role::Responder);
+        for hour in CALM..HOURS {
+            let bump = T0.plus_ms(hour * HOUR_MS + 20 * MINUTE_MS);
+            clock.advance(Duration::from_millis(bump.ms_since(clock.now()).unsigned_abs()));
+            let new = NewIncident {
+                title: "orders fail".into(),
+                service: Some("orders".into()),
+                severity: Severity::Critical,
+                text: String::new(),
+            };
+            let opened = desk.declare(&kim, new).await.expect("opened");
+            clock.advance(Duration::from_secs(180));
+            desk.resolve_as(&kim, opened.id, Fixed, "by hand").await.expect("judged");
+        }
+        clock.advance(Duration::from_secs(37 * 60));
         let shard = SharedShard::new(detect::Config::default());
         Self { store, bus: Bus::default(), clock, shard, _folder: folder }
     }
@@ -217,6 +252,42 @@ async fn a_change_that_would_lose_a_confirmed_incident_is_not_made_and_says_so()
         trial.told.iter().filter(|j| j.judgement == tuning::Judgement::Confirmed).collect();
     assert!(real.len() == 1 && real[0].stays, "{}", trial.text);
     assert!(trial.told.iter().filter(|j| j.stays).count() <= 2, "{}", trial.text);
+}
+
+#[tokio::test]
+async fn incidents_that_detection_missed_become_a_proposal_to_tell_more() {
+    let world = World::missed(|_| LOW).await;
+    let tunings = world.tune().await;
+    let of = |i| tunings.iter().find(|t| t.scope == BarScope::indicator(series().entity, i));
+    let tuning = of(Indicator::Errors).expect("errors of orders were tried");
+    assert_eq!(tuning.state, TuningState::Open, "{tuning:?}");
+    assert!(tuning.from == 1.0 && tuning.factor < 1.0 && tuning.judged.len() == 5, "{tuning:?}");
+    let trial = tuning.trial.clone().expect("it was tried");
+    assert!(trial.alerts.before <= 1 && trial.alerts.after >= 4, "{}", trial.text);
+    // One change at a time for an entity.
+    assert!(tunings.iter().all(|t| t.id == tuning.id || t.state != TuningState::Open));
+
+    world.desk().apply_tuning(&actor(Role::Approver), tuning.id, "").await.expect("yes");
+    let [order] = world.orders().await.try_into().expect("one order");
+    let told = |order: Option<&BarOrder>| {
+        let mut shard = Shard::new(detect::Config::default());
+        let mut hours = std::collections::BTreeSet::new();
+        for i in 0..HOURS * 240 {
+            let mut batch = batch(i, |_| LOW);
+            if i == 7 * 240 {
+                batch.bars.extend(order.cloned());
+            }
+            if !shard.observe(&batch).is_empty() {
+                hours.insert(i / 240);
+            }
+        }
+        Vec::from_iter(hours)
+    };
+    let (before, after) = (told(None), told(Some(&order)));
+    assert!(before.len() <= 1, "{before:?}");
+    let early = |hours: &[i64]| hours.iter().copied().filter(|h| *h < 7).collect::<Vec<_>>();
+    assert_eq!(early(&after), early(&before), "the order holds from hour 7 on");
+    assert!(after.len() >= before.len() + 2, "{after:?} rather than {before:?}");
 }
 
 #[tokio::test]

@@ -289,6 +289,7 @@ fn text(trial: &TuningTrial, told: &[Judged]) -> String {
             text.push_str(&format!(" Of {n} {words} {stay} would be told."));
         }
     }
+    text.push_str(" The alert budget is left out: what it holds back depends on all other series.");
     text
 }
 
