@@ -81,6 +81,8 @@ pub struct Config {
     pub changes: changes::Config,
     /// Where incidents are told.
     pub notify: notify::Config,
+    /// When new incidents are told in chats.
+    pub pace: notify::Pace,
     /// Chat platforms besides the console.
     pub chat: chat::Config,
     /// Policy of approvals.
@@ -123,6 +125,7 @@ impl Default for Config {
             graph: graph::Config::default(),
             changes: changes::Config::default(),
             notify: notify::Config::default(),
+            pace: notify::Pace::default(),
             chat: chat::Config::default(),
             approve: approve::Config::default(),
             remediate: remediate::Config::default(),

@@ -22,6 +22,8 @@ pub(super) fn judge(config: &Config, mut say: impl FnMut(&str, String)) {
     graph(config, &mut say);
     times(config, &mut say);
     detection(config, &mut say);
+    correlation(config, &mut say);
+    pace(config, &mut say);
     learning(config, &mut say);
     chats(config, &mut say);
     objectives(config, &mut say);
@@ -330,6 +332,59 @@ fn detection(config: &Config, say: &mut impl FnMut(&str, String)) {
     }
     if let Some((key, text)) = config.detect.drift.mistake() {
         say(&format!("detect.drift.{key}"), text);
+    }
+}
+
+/// Rules that keep alerts quiet.
+fn correlation(config: &Config, say: &mut impl FnMut(&str, String)) {
+    let rules = &config.correlate;
+    let mut names = BTreeSet::new();
+    for (i, hold) in rules.hold.iter().enumerate() {
+        if !names.insert(&hold.name) {
+            let text = format!("\"{}\" is used twice; reasons name it", hold.name);
+            say(&format!("correlate.hold[{i}].name"), text);
+        }
+        if let Some((key, text)) = hold.mistake() {
+            let dot = if key.is_empty() { "" } else { "." };
+            say(&format!("correlate.hold[{i}]{dot}{key}"), text);
+        }
+    }
+    let mut names = BTreeSet::new();
+    for (i, inhibit) in rules.inhibit.iter().enumerate() {
+        if !names.insert(&inhibit.name) {
+            let text = format!("\"{}\" is used twice; reasons name it", inhibit.name);
+            say(&format!("correlate.inhibit[{i}].name"), text);
+        }
+        if let Some((key, text)) = inhibit.mistake() {
+            say(&format!("correlate.inhibit[{i}].{key}"), text);
+        }
+    }
+    if rules.flap.episodes == 1 {
+        let text = "an alert that begins once does not flap; give 2 or more, or 0 for never";
+        say("correlate.flap.episodes", text.into());
+    }
+}
+
+/// When people are told.
+fn pace(config: &Config, say: &mut impl FnMut(&str, String)) {
+    let mut names = BTreeSet::new();
+    for (i, hours) in config.pace.quiet.iter().enumerate() {
+        if !names.insert(&hours.name) {
+            let text = format!("\"{}\" is used twice; reasons name it", hours.name);
+            say(&format!("pace.quiet[{i}].name"), text);
+        }
+        if let Some((key, text)) = hours.mistake() {
+            say(&format!("pace.quiet[{i}].{key}"), text);
+        }
+    }
+    if config.pace.per_hour == 0 && config.pace.reserved_per_hour > 0 {
+        let text = "does nothing while pace.per_hour is 0, which is no limit".into();
+        say("pace.reserved_per_hour", text);
+    }
+    if config.pace.per_hour > 0 && config.pace.reserved_per_hour == 0 {
+        let text = "is set without pace.reserved_per_hour, so pages and critical incidents would \
+                    wait too; say how many of them an hour may come beyond it, 1 or more";
+        say("pace.per_hour", text.into());
     }
 }
 

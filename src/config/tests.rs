@@ -2,6 +2,8 @@
 
 use super::*;
 
+mod pace;
+
 fn pairs(given: &[(&str, &str)]) -> Vec<(String, String)> {
     given.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect()
 }

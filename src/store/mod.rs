@@ -9,6 +9,7 @@ mod aside;
 mod audit;
 mod journal;
 mod outline;
+mod predictions;
 mod records;
 mod retention;
 mod search;

@@ -6,8 +6,8 @@ use serde::de::DeserializeOwned;
 
 use super::sql::{Rows, Tx, fault};
 use crate::model::{
-    Alert, Anomaly, Change, Diagnosis, Evidence, Fault, Incident, Proposal, Run, Silence, Time,
-    TimelineEntry, Tuning, topology::Edge,
+    Alert, Anomaly, Change, Classifier, Diagnosis, Evidence, Fault, Harmless, Incident, Prediction,
+    Proposal, Run, Silence, Time, TimelineEntry, Tuning, topology::Edge,
 };
 
 /// The columns that a record is found by; what does not apply stays empty.
@@ -393,6 +393,24 @@ records! {
         state: r.state.as_str().into(),
         parent: r.scope.entity.to_string(),
         subject: r.scope.to_string(),
+    };
+    Harmless = "harmless", |r| r.id, Index {
+        at: r.at,
+        state: r.state.as_str().into(),
+        parent: r.scope.entity.to_string(),
+        subject: r.scope.to_string(),
+    };
+    Classifier = "classifier", |r| r.version, Index {
+        at: r.card.trained_at,
+        state: r.state.as_str().into(),
+        subject: r.hash.clone(),
+        ..Index::default()
+    };
+    Prediction = "prediction", |r| format!("{}/{}", r.incident, r.version), Index {
+        at: r.at,
+        state: if r.shown { "shown" } else { "shadow" }.into(),
+        parent: r.incident.to_string(),
+        subject: r.version.to_string(),
     };
     Edge = "edge", |r| format!("{} {} {}", r.from, word(&r.kind), r.to), Index {
         at: r.last_seen,

@@ -233,6 +233,10 @@ async fn trimming_goes_by_age_then_by_size_and_spares_what_is_open() {
         declared_by: None,
         n_reopened: 0,
         reopened_at: None,
+        priority: None,
+        taxonomy: None,
+        untold: None,
+        n_conditions: 0,
     };
     let trimmed = store
         .write(move |tx| {
