@@ -117,7 +117,7 @@ impl App {
         store.write(move |tx| graph::declare(tx, &declared, now)).await?;
         let (bus, tasks) = (Bus::default(), Tasks::default());
         let intake = Intake::open(store.clone(), bus.clone()).await?;
-        let shard = SharedShard::new(settings.detect.clone()).with_objectives(settings.slo.clone());
+        let shard = impact::shard(settings);
         let progress = Sources::default();
         let counter = talk::counter(settings, (&store, &bus, &clock), &library);
         let inlet: Arc<dyn Inlet> = Arc::new(counter.clone());
@@ -160,21 +160,21 @@ impl App {
         self.tasks.stage(&self.bus, move || {
             Correlate::new(config.clone(), store.clone(), bus.clone(), clock.clone())
         });
-        self.start_diagnosis();
+        self.start_diagnosis(settings);
         self.start_looking_back(settings);
         self.start_actions(settings)?;
-        self.start_notify(settings.web.public_url.as_deref());
+        self.start_notify(settings);
         self.start_talk();
         Ok(())
     }
 
-    fn start_diagnosis(&self) {
+    fn start_diagnosis(&self, settings: &Config) {
         let (store, bus) = (self.store.clone(), self.bus.clone());
         let (clock, shard, library) =
             (self.clock.clone(), self.shard.clone(), self.library.clone());
-        self.tasks.stage(&self.bus, move || {
-            Diagnose::new(store.clone(), bus.clone(), clock.clone(), shard.clone(), library.clone())
-        });
+        let stage = Diagnose::new(store, bus, clock, shard, library)
+            .facing(settings.correlate.priority.user_facing.clone());
+        self.tasks.stage(&self.bus, move || stage.clone());
     }
 
     fn start_actions(&self, settings: &Config) -> anyhow::Result<()> {
@@ -233,9 +233,9 @@ impl App {
                     "done_ratio": p.done_ratio, "n_series": p.n_series, "n_points": p.n_points,
                 })
             };
-            let sources: Vec<_> = progress.all().into_iter().map(source).collect();
             serde_json::json!({
-                "sources": sources, "n_series": shard.figures().0, "speed": speed,
+                "sources": progress.all().into_iter().map(source).collect::<Vec<_>>(),
+                "n_series": shard.figures().0, "speed": speed,
                 "budget": shard.detectors().told_within_day(),
             })
         };
@@ -255,6 +255,7 @@ impl App {
             clock: self.clock.clone(),
             intake: self.intake.clone(),
             desk: self.clerk.counter().desk().clone(),
+            classifier: self.keeper(settings),
             clerk: self.clerk.clone(),
             assistant: self.assistant.clone(),
             console: Console::new(self.store.clone(), self.bus.clone(), self.clock.clone()),

@@ -5,6 +5,7 @@ mod check;
 mod correlate;
 mod diagnose;
 mod logs;
+mod model;
 mod reach;
 mod read;
 mod slo;
@@ -186,6 +187,9 @@ enum Command {
     /// Ranks the possible causes of a recorded incident, as one JSON object; asks no running bot.
     #[command(after_help = "Example: nightjar diagnose --case cases/checkout-slow")]
     Diagnose(diagnose::Args),
+    /// The classifier of incidents: real or noise, kind of cause, likely fix.
+    #[command(subcommand)]
+    Model(model::ModelCommand),
     /// Service level objectives.
     #[command(subcommand)]
     Slo(SloCommand),
@@ -371,6 +375,7 @@ fn run(command: Command) -> anyhow::Result<ExitCode> {
             Ok(done(&format!("{} is right.\n", file.config.display())))
         }
         Command::Correlate(args) => correlate::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::Model(command) => model::run(command),
         Command::Slo(SloCommand::Import { files }) => slo::read(&files),
         Command::Logs(LogsCommand::Templates(given)) => Ok(done(&logs::templates(&given)?)),
         Command::Diagnose(given) => Ok(done(&diagnose::case(&given)?)),

@@ -54,8 +54,8 @@ pub(super) fn connect(
 
 impl App {
     /// Starts what decides what to say, and one delivery for each platform.
-    /// `console` is where people reach the console, where that is known.
-    pub(super) fn start_notify(&self, console: Option<&str>) {
+    pub(super) fn start_notify(&self, settings: &Config) {
+        let (console, pace) = (settings.web.public_url.as_deref(), settings.pace.clone());
         let platforms: Vec<Platform> = self
             .chats
             .iter()
@@ -66,6 +66,7 @@ impl App {
         let console = console.map(str::to_owned);
         self.tasks.stage(&self.bus, move || {
             Notify::new(store.clone(), bus.clone(), clock.clone(), platforms.clone())
+                .with_pace(pace.clone())
                 .with_console(console.as_deref())
         });
         let (store, bus, clock) = (self.store.clone(), self.bus.clone(), self.clock.clone());

@@ -2,8 +2,17 @@
 
 use super::App;
 use crate::config::Config;
+use crate::detect::SharedShard;
 use crate::impact::Impact;
-use crate::learn::Tune;
+use crate::learn::classify::{Classify, Keeper};
+use crate::learn::{Hush, Tune};
+
+/// What detection begins with, before its snapshot is read.
+pub(super) fn shard(settings: &Config) -> SharedShard {
+    SharedShard::new(settings.detect.clone())
+        .with_objectives(settings.slo.clone())
+        .with_condition(settings.correlate.condition())
+}
 
 impl App {
     /// Holds declared business and cost series against the technical ones of incidents, and makes
@@ -23,5 +32,19 @@ impl App {
             let reach = (store.clone(), bus.clone(), clock.clone());
             Tune::new(learn.clone(), judged_by.clone(), reach, shard.clone())
         });
+        let learn = settings.learn.clone();
+        let (store, bus, clock) = (self.store.clone(), self.bus.clone(), self.clock.clone());
+        self.tasks.stage(&self.bus, move || {
+            Hush::new(learn.clone(), store.clone(), bus.clone(), clock.clone())
+        });
+        let (keeper, bus, clock) = (self.keeper(settings), self.bus.clone(), self.clock.clone());
+        self.tasks
+            .stage(&self.bus, move || Classify::new(keeper.clone(), bus.clone(), clock.clone()));
+    }
+
+    /// Who keeps the versions of the classifier.
+    pub(super) fn keeper(&self, settings: &Config) -> Keeper {
+        let config = settings.learn.classify.clone();
+        Keeper::new(config, self.store.clone(), self.clock.clone())
     }
 }

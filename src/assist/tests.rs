@@ -82,6 +82,10 @@ async fn seeded() -> (tempfile::TempDir, Store) {
         declared_by: None,
         n_reopened: 0,
         reopened_at: None,
+        priority: None,
+        taxonomy: None,
+        untold: None,
+        n_conditions: 0,
     };
     let edge = topology::Edge {
         from: EntityRef::service("checkout"),

@@ -315,7 +315,10 @@ pub(super) fn shown(citation: &Citation) -> String {
         Finding::Runbook { id, excerpt, .. } => {
             text.push_str(&format!(" | runbook {id}:\n{excerpt}"));
         }
-        Finding::Edge { .. } | Finding::Incident { .. } | Finding::Record { .. } => {}
+        Finding::Edge { .. }
+        | Finding::Requests { .. }
+        | Finding::Incident { .. }
+        | Finding::Record { .. } => {}
     }
     if text.chars().count() > MOST_DETAIL {
         text = text.chars().take(MOST_DETAIL).collect();

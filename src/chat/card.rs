@@ -6,7 +6,9 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::{AlertId, EvidenceId, IncidentId, ProposalId, RunId, SilenceId};
+use crate::model::{
+    AlertId, EvidenceId, HarmlessId, IncidentId, ProposalId, RunId, SilenceId, TuningId,
+};
 
 /// The state that a card shows at a glance.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -173,6 +175,10 @@ verbs! {
     Declare = "declare";
     /// End a silence.
     EndSilence = "end_silence";
+    /// Apply a proposed change of detection (opens a form with its backtest), or confirm a pattern.
+    Apply = "apply";
+    /// Decline a proposed change of detection or a pattern (opens a form).
+    Decline = "decline";
 }
 
 /// What a button is about.
@@ -189,6 +195,10 @@ pub enum Subject {
     Run(RunId),
     /// A silence.
     Silence(SilenceId),
+    /// A proposed change of detection.
+    Tuning(TuningId),
+    /// A pattern of alerts learned to be harmless.
+    Harmless(HarmlessId),
     /// Nothing that is there yet: what a form makes.
     Nothing,
 }
@@ -204,6 +214,8 @@ impl fmt::Display for Subject {
             Self::Proposal(id) => id.fmt(f),
             Self::Run(id) => id.fmt(f),
             Self::Silence(id) => id.fmt(f),
+            Self::Tuning(id) => id.fmt(f),
+            Self::Harmless(id) => id.fmt(f),
             Self::Nothing => f.write_str(NOTHING),
         }
     }
@@ -218,6 +230,8 @@ impl FromStr for Subject {
             Some("PRP-") => text.parse().map(Self::Proposal).ok(),
             Some("RUN-") => text.parse().map(Self::Run).ok(),
             Some("SIL-") => text.parse().map(Self::Silence).ok(),
+            Some("TUN-") => text.parse().map(Self::Tuning).ok(),
+            Some("HRM-") => text.parse().map(Self::Harmless).ok(),
             Some(NOTHING) => Some(Self::Nothing),
             _ => None,
         };
@@ -322,9 +336,14 @@ impl Button {
             }
             Verb::Rollback => matches!(subject, Subject::Run(_)) && digest.is_none(),
             Verb::Why => {
-                let told =
-                    !matches!(subject, Subject::Run(_) | Subject::Silence(_) | Subject::Nothing);
+                let told = matches!(
+                    subject,
+                    Subject::Incident(_) | Subject::Alert(_) | Subject::Proposal(_)
+                );
                 told && digest.is_none()
+            }
+            Verb::Apply | Verb::Decline => {
+                matches!(subject, Subject::Tuning(_) | Subject::Harmless(_)) && digest.is_none()
             }
             Verb::EndSilence => matches!(subject, Subject::Silence(_)) && digest.is_none(),
             Verb::Silence => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EntityRef, Incident, Severity};
+use crate::model::{Attention, EntityRef, Incident, Severity};
 
 /// Where incidents are told.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -34,6 +34,9 @@ pub struct Route {
     /// Least severity.
     #[serde(default = "any_severity")]
     pub severity: Severity,
+    /// Only pages, or only tickets; left out: both.
+    #[serde(default)]
+    pub attention: Option<Attention>,
     /// The channel.
     #[schemars(length(min = 1))]
     pub channel: String,
@@ -41,6 +44,13 @@ pub struct Route {
 
 fn any_severity() -> Severity {
     Severity::Info
+}
+
+/// Page or ticket; of what has no priority yet, by its severity.
+fn attention(incident: &Incident) -> Attention {
+    let critical = incident.severity == Severity::Critical;
+    let guess = if critical { Attention::Page } else { Attention::Ticket };
+    incident.priority.as_ref().map_or(guess, |p| p.attention)
 }
 
 impl Routing {
@@ -53,6 +63,7 @@ impl Routing {
             .iter()
             .find(|r| {
                 incident.severity >= r.severity
+                    && r.attention.is_none_or(|wanted| attention(incident) == wanted)
                     && (r.services.is_empty() || r.services.iter().any(|s| s == name))
             })
             .map_or(&self.channel, |r| &r.channel)
@@ -70,7 +81,12 @@ impl Routing {
                 Severity::Warning => " (warning and critical)",
                 Severity::Critical => " (critical)",
             };
-            topics.entry(&route.channel).or_default().push(format!("{of}{least}"));
+            let only = match route.attention {
+                None => "",
+                Some(Attention::Page) => ", pages",
+                Some(Attention::Ticket) => ", tickets",
+            };
+            topics.entry(&route.channel).or_default().push(format!("{of}{least}{only}"));
         }
         let rest = if self.routes.is_empty() { "any service" } else { "all that no route takes" };
         topics.entry(&self.channel).or_default().push(rest.to_owned());
@@ -93,6 +109,7 @@ mod tests {
         let route = |services: &[&str], severity, channel: &str| Route {
             services: services.iter().map(|s| (*s).to_owned()).collect(),
             severity,
+            attention: None,
             channel: channel.to_owned(),
         };
         routing.routes = vec![

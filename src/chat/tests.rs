@@ -10,7 +10,9 @@ use super::console::Console;
 use super::*;
 use crate::bus::{Bus, Event, Heard};
 use crate::model::clock::ManualClock;
-use crate::model::{Actor, AlertId, IncidentId, ProposalId, Role, RunId, SilenceId, Time};
+use crate::model::{
+    Actor, AlertId, HarmlessId, IncidentId, ProposalId, Role, RunId, SilenceId, Time, TuningId,
+};
 use crate::store::{Filter, Store};
 
 fn console() -> (tempfile::TempDir, Store, Bus, Console, Arc<ManualClock>) {
@@ -100,7 +102,7 @@ proptest! {
 }
 
 fn any_subject() -> impl Strategy<Value = Subject> {
-    (0_i64..4_000_000_000_000, ".*", 0_u8..6).prop_map(|(ms, name, kind)| {
+    (0_i64..4_000_000_000_000, ".*", 0_u8..8).prop_map(|(ms, name, kind)| {
         let (at, parts) = (Time::from_ms(ms), [name.as_str()]);
         match kind {
             0 => Subject::Incident(IncidentId::derive(at, &parts)),
@@ -108,6 +110,8 @@ fn any_subject() -> impl Strategy<Value = Subject> {
             2 => Subject::Proposal(ProposalId::derive(at, &parts)),
             3 => Subject::Run(RunId::derive(at, &parts)),
             4 => Subject::Silence(SilenceId::derive(at, &parts)),
+            5 => Subject::Tuning(TuningId::derive(at, &parts)),
+            6 => Subject::Harmless(HarmlessId::derive(at, &parts)),
             _ => Subject::Nothing,
         }
     })
@@ -128,13 +132,21 @@ proptest! {
         let decides = matches!(verb, Verb::Approve | Verb::Schedule | Verb::Ignore);
         let fits = match subject {
             Subject::Incident(_) => {
-                let others = matches!(verb, Verb::Rollback | Verb::Declare | Verb::EndSilence);
+                let others = matches!(
+                    verb,
+                    Verb::Rollback
+                        | Verb::Declare
+                        | Verb::EndSilence
+                        | Verb::Apply
+                        | Verb::Decline
+                );
                 !decides && !others
             }
             Subject::Alert(_) => matches!(verb, Verb::Why | Verb::Silence),
             Subject::Proposal(_) => decides || verb == Verb::Why,
             Subject::Run(_) => verb == Verb::Rollback,
             Subject::Silence(_) => verb == Verb::EndSilence,
+            Subject::Tuning(_) | Subject::Harmless(_) => matches!(verb, Verb::Apply | Verb::Decline),
             Subject::Nothing => matches!(verb, Verb::Declare | Verb::Silence),
         };
         let fits = fits && button.digest.is_some() == decides;

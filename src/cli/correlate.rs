@@ -98,7 +98,7 @@ fn rows(args: &Args, config: &Config, mut give: impl FnMut(&str, &str)) -> anyho
     let arrivals = beside(&args.alerts, "arrivals.csv");
     let mut arrivals = Arrivals::open(arrivals)?;
     let shown = args.alerts.display().to_string();
-    let mut replay = Replay::new(config, &graph, &changes);
+    let mut replay = Replay::new(config.clone(), graph, changes);
     let mut alerts: BTreeMap<AlertId, Alert> = BTreeMap::new();
     let mut events: Vec<(String, AlertId)> = Vec::new();
     let mut latest = Time::MIN;
@@ -119,7 +119,7 @@ fn rows(args: &Args, config: &Config, mut give: impl FnMut(&str, &str)) -> anyho
             let alert = alert_of_external(&external, latest);
             events.push((event_id(&external, &text, i), alert.id));
             let Some((alert, news)) = told(alerts.remove(&alert.id), alert) else { continue };
-            if news && alert.is_firing() {
+            if news {
                 replay.take(&alert, latest);
             }
             alerts.insert(alert.id, alert);

@@ -13,8 +13,8 @@ use super::{complain, words, write};
 use crate::assist::{self, Assistant, Question};
 use crate::command::{explain_alert, explain_incident};
 use crate::model::{
-    Actor, Alert, AlertId, Diagnosis, Incident, IncidentId, IncidentState, Proposal, Role, Run,
-    Silence, Time, TimelineEntry, Tuning, TuningState, wall_now,
+    Actor, Alert, AlertId, Diagnosis, Harmless, HarmlessState, Incident, IncidentId, IncidentState,
+    Proposal, Role, Run, Silence, Time, TimelineEntry, Tuning, TuningState, wall_now,
 };
 use crate::store::{Filter, Reader};
 
@@ -23,10 +23,10 @@ const DEMO_CLOCK: &str = "demo/clock";
 /// Incidents among which a number is looked for, newest first.
 const MOST: usize = 1_000;
 
-type Answered = anyhow::Result<ExitCode>;
+pub(super) type Answered = anyhow::Result<ExitCode>;
 
 /// Opens the door, says which one, and runs `work`.
-fn with(place: &Where, work: impl AsyncFnOnce(&Door) -> Answered) -> Answered {
+pub(super) fn with(place: &Where, work: impl AsyncFnOnce(&Door) -> Answered) -> Answered {
     let door = place.door()?;
     complain(&match &door {
         Door::Bot(bot) => format!("Asked the bot at {}.\n", bot.url()),
@@ -37,7 +37,7 @@ fn with(place: &Where, work: impl AsyncFnOnce(&Door) -> Answered) -> Answered {
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(work(&door))
 }
 
-fn shown(place: &Where, value: &Value, text: impl FnOnce(&Value) -> String) -> ExitCode {
+pub(super) fn shown(place: &Where, value: &Value, text: impl FnOnce(&Value) -> String) -> ExitCode {
     let text = if place.json { format!("{value:#}\n") } else { text(value) };
     write(&text);
     ExitCode::SUCCESS
@@ -48,7 +48,7 @@ async fn now_of(reader: &Reader) -> anyhow::Result<Time> {
     Ok(reader.read(|r| Ok(r.value::<Time>(DEMO_CLOCK)?.unwrap_or_else(wall_now))).await?)
 }
 
-fn needs_bot<'a>(door: &'a Door, what: &str) -> anyhow::Result<&'a Bot> {
+pub(super) fn needs_bot<'a>(door: &'a Door, what: &str) -> anyhow::Result<&'a Bot> {
     match door {
         Door::Bot(bot) => Ok(bot),
         Door::Store(..) => {
@@ -79,9 +79,11 @@ pub(super) fn status(place: &Where) -> Answered {
                 let n_active = reader.read(move |r| r.count::<Incident>(&active)).await?;
                 let open = Filter::states([TuningState::Open.as_str()]);
                 let n_tunings = reader.read(move |r| r.count::<Tuning>(&open)).await?;
+                let open = Filter::states([HarmlessState::Open.as_str()]);
+                let n_harmless = reader.read(move |r| r.count::<Harmless>(&open)).await?;
                 json!({
                     "running": false, "now": now, "store_bytes": size, "n_active": n_active,
-                    "n_tunings": n_tunings,
+                    "n_tunings": n_tunings, "n_harmless": n_harmless,
                 })
             }
         };

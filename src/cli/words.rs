@@ -41,6 +41,9 @@ pub(super) fn status(value: &Value) -> String {
         let _ =
             writeln!(out, "Proposed changes of detection: {n}; decide on the page of detectors");
     }
+    if let Some(n) = value["n_harmless"].as_u64().filter(|n| *n > 0) {
+        let _ = writeln!(out, "Patterns learned to be harmless: {n}; decide on the page Held back");
+    }
     match value["halt"]["reason"].as_str() {
         Some(reason) => {
             let _ = writeln!(out, "Actions: HALTED ({reason})");

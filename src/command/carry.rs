@@ -90,6 +90,26 @@ pub(super) async fn carry_out(desk: &Desk, actor: &Actor, wish: Wish) -> Result<
                 format!("Ended: {}. Its alerts are told again from now on.", matchers.join(", "));
             Ok(Done { words, incident: None, card: None, tell: false })
         }
+        Wish::Tune { tuning: id, apply, reason } => {
+            let words = if apply {
+                let tuning = desk.apply_tuning(actor, id, &reason).await?;
+                let until = tuning.until.map_or_else(String::new, |at| at.minute_text());
+                format!("Applied until {until}: {}", tuning.title)
+            } else {
+                format!("Declined: {}", desk.decline_tuning(actor, id, &reason).await?.title)
+            };
+            Ok(Done { words, incident: None, card: None, tell: false })
+        }
+        Wish::Hush { pattern: id, confirm, reason } => {
+            let words = if confirm {
+                let pattern = desk.confirm_harmless(actor, id, &reason).await?;
+                let until = pattern.until.map_or_else(String::new, |at| at.minute_text());
+                format!("Confirmed until {until}: {}", pattern.title)
+            } else {
+                format!("Declined: {}", desk.decline_harmless(actor, id, &reason).await?.title)
+            };
+            Ok(Done { words, incident: None, card: None, tell: false })
+        }
         Wish::Declare(new) => {
             let incident = desk.declare(actor, new).await?;
             let words = format!("Incident #{} is open: {}.", incident.number, incident.title);
@@ -184,7 +204,11 @@ async fn why(desk: &Desk, subject: Subject) -> Result<Done, Problem> {
             let text = format!("{} {} {chance}", p.why, p.past);
             (Some(p.incident), Card::words(p.title.clone(), text.trim()))
         }
-        Subject::Run(_) | Subject::Silence(_) | Subject::Nothing => {
+        Subject::Run(_)
+        | Subject::Silence(_)
+        | Subject::Tuning(_)
+        | Subject::Harmless(_)
+        | Subject::Nothing => {
             return Err(Refused::NotFound("There is nothing to explain here.".into()).into());
         }
     };

@@ -69,6 +69,10 @@ impl Desk {
                     declared_by: Some(actor.clone()),
                     n_reopened: 0,
                     reopened_at: None,
+                    priority: None,
+                    taxonomy: None,
+                    untold: None,
+                    n_conditions: 0,
                 };
                 tx.put(&incident)?;
                 let about = if words.is_empty() { String::new() } else { format!(": {words}") };

@@ -7,7 +7,7 @@ use super::judged;
 use super::{People, Problem, Silences, need, said};
 use crate::approve::Workshop;
 use crate::bus::{Bus, Event};
-use crate::correlate::machine;
+use crate::correlate::{Deed, Lessons, machine};
 use crate::model::{
     Actor, Alert, AlertId, EntryKind, Fault, Incident, IncidentId, IncidentState, Refused, Role,
     SharedClock, TimelineEntry,
@@ -355,6 +355,7 @@ impl Desk {
                     Ok(merged) => merged,
                     Err(refused) => return Ok(Err(refused)),
                 };
+                Lessons::teach(tx, (&a.alerts, &b.alerts), Deed::Merge, now)?;
                 move_alerts(tx, &a.alerts, into)?;
                 tx.put(&merged.from)?;
                 tx.put(&merged.into)?;
@@ -391,6 +392,7 @@ impl Desk {
                     Err(refused) => return Ok(Err(refused)),
                 };
                 parts.new.number = tx.next_number("incident")?;
+                Lessons::teach(tx, (&parts.rest.alerts, &alerts), Deed::Split, now)?;
                 move_alerts(tx, &alerts, parts.new.id)?;
                 tx.put(&parts.rest)?;
                 tx.put(&parts.new)?;

@@ -4,11 +4,12 @@ use super::{Category, Desk, need, people};
 use crate::approve::{self, Choice};
 use crate::chat::{Button, Form, FormField, FormKind, Subject, Verb};
 use crate::correlate::machine;
+use crate::model::figure::n_of;
 use crate::model::labels::MatchOp;
 use crate::model::time::{DAY_MS, MINUTE_MS};
 use crate::model::{
-    Actor, Alert, Fault, Incident, IncidentState, Matcher, Proposal, ProposalState, Refused, Role,
-    Run, RunId, Silence, Time, Verdict, wall_now,
+    Actor, Alert, Fault, Harmless, HarmlessState, Incident, IncidentState, Matcher, Proposal,
+    ProposalState, Refused, Role, Run, RunId, Silence, Time, Tuning, Verdict, wall_now,
 };
 use crate::store::{Filter, Rows};
 
@@ -46,6 +47,20 @@ pub(super) fn open(
             }))
         }
         (Verb::EndSilence, _) => Ok(Err(gone())),
+        (Verb::Apply | Verb::Decline, Subject::Tuning(id)) => {
+            let may = need(actor, Role::Approver, "decide on a change of detection");
+            Ok(match (may, super::tunings::waiting(rows, id, now)?) {
+                (Err(refused), _) | (_, Err(refused)) => Err(refused),
+                (Ok(()), Ok(tuning)) => Ok(Some(tune(button, &tuning))),
+            })
+        }
+        (Verb::Apply | Verb::Decline, Subject::Harmless(id)) => {
+            let may = need(actor, Role::Approver, "decide on a learned pattern");
+            Ok(match (may, super::harmless::known(rows, id, &[HarmlessState::Open])?) {
+                (Err(refused), _) | (_, Err(refused)) => Err(refused),
+                (Ok(()), Ok(pattern)) => Ok(Some(hush(button, &pattern))),
+            })
+        }
         (Verb::Rollback, Subject::Run(id)) => way_back(rows, desk, (actor, id), now),
         (Verb::Silence, subject) => {
             if let Err(refused) = need(actor, desk.silences.role, "silence alerts") {
@@ -252,6 +267,61 @@ fn silence(button: &Button, matchers: &[Matcher]) -> Form {
 
 fn matcher(name: &str, value: &str) -> Option<Matcher> {
     Matcher::new(name, MatchOp::Equal, value).ok()
+}
+
+/// What a change of detection follows from and would have meant, and the reason for the decision.
+fn tune(button: &Button, tuning: &Tuning) -> Form {
+    let (title, submit) = match button.verb {
+        Verb::Apply => ("Apply to detection", "Apply"),
+        _ => ("Decline the change", "Decline"),
+    };
+    let mut fields = vec![
+        FormField::fixed("Change", clipped(&tuning.title, 300)),
+        FormField::fixed("Follows from", clipped(&tuning.why, 300)),
+    ];
+    if let Some(trial) = &tuning.trial {
+        fields.push(FormField::fixed("Backtest", clipped(&trial.text, 600)));
+    }
+    fields.push(FormField::fixed("Holds", format!("{} days, then it lapses", tuning.holds_days)));
+    fields.push(reason("Reason (kept in the audit log)"));
+    Form {
+        code: button.code(),
+        title: title.into(),
+        fields,
+        submit: submit.into(),
+        danger: button.verb == Verb::Apply,
+    }
+}
+
+/// What a pattern follows from and has counted in shadow, and the reason for the decision.
+fn hush(button: &Button, pattern: &Harmless) -> Form {
+    let (title, submit) = match button.verb {
+        Verb::Apply => ("Confirm as harmless", "Confirm"),
+        _ => ("Decline the pattern", "Decline"),
+    };
+    let counted = format!(
+        "Since {} it would have kept {} quiet; no confirmed incident followed.",
+        pattern.since.minute_text(),
+        n_of(pattern.n_kept, "alert")
+    );
+    let holds = format!(
+        "{} days, then it has to be confirmed anew; an incident that follows lifts it",
+        pattern.holds_days
+    );
+    let fields = vec![
+        FormField::fixed("Pattern", clipped(&pattern.title, 300)),
+        FormField::fixed("Follows from", clipped(&pattern.why, 300)),
+        FormField::fixed("In shadow", counted),
+        FormField::fixed("Holds", holds),
+        reason("Reason (kept in the audit log)"),
+    ];
+    Form {
+        code: button.code(),
+        title: title.into(),
+        fields,
+        submit: submit.into(),
+        danger: button.verb == Verb::Apply,
+    }
 }
 
 /// The label by which the incident's leading alert names what it is about.

@@ -3,10 +3,12 @@
 use super::{Desk, forms, people};
 use crate::chat::{Block, Button, Card, Completion, Content, Item, Message, Post, Style};
 use crate::chat::{Subject, Verb, console};
+use crate::model::figure::n_of;
 use crate::model::time::duration_text;
 use crate::model::topology::Edge;
 use crate::model::{
-    Actor, EntityRef, Fault, Incident, IncidentId, Proposal, Role, Severity, Silence, Time,
+    Actor, EntityRef, Fault, Harmless, HarmlessState, Incident, IncidentId, Proposal, Role,
+    Severity, Silence, Time, Tuning, TuningState,
 };
 use crate::store::{Filter, Rows};
 
@@ -16,6 +18,8 @@ const MOST: usize = 20;
 const MOST_BODY: usize = 2_500;
 /// Proposals that a list brings buttons for.
 const MOST_OFFERS: usize = 5;
+/// Changes of detection, and patterns, that a list brings buttons for.
+const MOST_TUNINGS: usize = 3;
 /// Silences that a list brings a button for.
 const MOST_ENDS: usize = 5;
 /// Completions that every platform takes (Discord's autocomplete).
@@ -137,9 +141,45 @@ pub(super) fn offers(rows: &Rows<'_>, now: Time) -> Result<Vec<Card>, Fault> {
     Ok(cards)
 }
 
+/// A card for each change of detection that waits, with its backtest in words.
+fn tunings(rows: &Rows<'_>, now: Time) -> Result<Vec<Card>, Fault> {
+    let mut open = rows.list::<Tuning>(&Filter::states([TuningState::Open.as_str()]))?;
+    open.retain(|t| t.expires_at > now);
+    open.sort_by_key(|t| (t.expires_at, t.id));
+    let card = |t: Tuning| {
+        let of = |verb, label| button(verb, label, Subject::Tuning(t.id), None);
+        let trial = t.trial.as_ref().map_or("", |trial| trial.text.as_str());
+        let until = t.expires_at.minute_text();
+        let text = format!("{} {trial} Open until {until}; role approver.", t.why);
+        let buttons = vec![of(Verb::Apply, "Apply…"), of(Verb::Decline, "Decline…")];
+        Card { buttons, ..Card::words(t.title.trim_end_matches('.'), text) }
+    };
+    Ok(open.into_iter().take(MOST_TUNINGS).map(card).collect())
+}
+
+/// A card for each pattern of alerts whose shadow is over.
+fn patterns(rows: &Rows<'_>) -> Result<Vec<Card>, Fault> {
+    let mut open = rows.list::<Harmless>(&Filter::states([HarmlessState::Open.as_str()]))?;
+    open.sort_by_key(|p| (p.since, p.id));
+    let card = |p: Harmless| {
+        let of = |verb, label| button(verb, label, Subject::Harmless(p.id), None);
+        let n = n_of(p.n_kept, "alert");
+        let text = format!(
+            "{} In shadow it would have kept {n} quiet, and no confirmed incident followed; role \
+             approver.",
+            p.why
+        );
+        let buttons = vec![of(Verb::Apply, "Confirm…"), of(Verb::Decline, "Decline…")];
+        Card { buttons, ..Card::words(p.title.trim_end_matches('.'), text) }
+    };
+    Ok(open.into_iter().take(MOST_TUNINGS).map(card).collect())
+}
+
 /// What waits for a decision, as one card.
 pub(super) fn approvals(rows: &Rows<'_>, now: Time) -> Result<Card, Fault> {
-    let cards = offers(rows, now)?;
+    let mut cards = offers(rows, now)?;
+    cards.extend(tunings(rows, now)?);
+    cards.extend(patterns(rows)?);
     if cards.is_empty() {
         return Ok(Card::words("Approvals", "Nothing waits for a decision."));
     }

@@ -21,6 +21,7 @@ mod counter;
 mod declare;
 mod desk;
 mod forms;
+mod harmless;
 mod heard;
 mod judged;
 mod lists;

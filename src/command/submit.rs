@@ -123,7 +123,7 @@ fn incident_of(rows: &Rows<'_>, subject: Subject) -> Result<Option<IncidentId>, 
         Subject::Alert(id) => rows.get::<Alert>(id)?.and_then(|a| a.incident),
         Subject::Proposal(id) => rows.get::<Proposal>(id)?.map(|p| p.incident),
         Subject::Run(id) => rows.get::<Run>(id)?.map(|r| r.incident),
-        Subject::Silence(_) | Subject::Nothing => None,
+        Subject::Silence(_) | Subject::Tuning(_) | Subject::Harmless(_) | Subject::Nothing => None,
     })
 }
 

@@ -6,12 +6,14 @@ mod cards;
 mod commands;
 mod failing;
 mod forms;
+mod harmless;
 mod incidents;
 mod parts;
 mod policy;
 mod signs;
 mod submits;
 mod talk;
+mod tuning;
 mod why;
 
 use std::sync::Arc;

@@ -9,7 +9,7 @@ use crate::model::tuning::TuningDeed;
 use crate::model::{
     Actor, BarOrder, Batch, Fault, Refused, Role, Time, Tuning, TuningId, TuningState,
 };
-use crate::store::{Filter, Tx};
+use crate::store::{Filter, Rows, Tx};
 
 /// Name of the source of what people order.
 const SOURCE: &str = "console";
@@ -113,7 +113,7 @@ impl Desk {
         Ok(taken)
     }
 
-    fn deed(&self, actor: &Actor, reason: &str) -> TuningDeed {
+    pub(super) fn deed(&self, actor: &Actor, reason: &str) -> TuningDeed {
         TuningDeed { by: actor.clone(), at: self.clock.now(), reason: said(reason, 500) }
     }
 }
@@ -123,8 +123,12 @@ fn unknown() -> Refused {
 }
 
 /// A proposal that can be decided, or why it can't.
-fn waiting(tx: &Tx<'_>, id: TuningId, now: Time) -> Result<Result<Tuning, Refused>, Fault> {
-    let Some(tuning) = tx.get::<Tuning>(id)? else { return Ok(Err(unknown())) };
+pub(super) fn waiting(
+    rows: &Rows<'_>,
+    id: TuningId,
+    now: Time,
+) -> Result<Result<Tuning, Refused>, Fault> {
+    let Some(tuning) = rows.get::<Tuning>(id)? else { return Ok(Err(unknown())) };
     if tuning.state != TuningState::Open {
         let text = format!("It was decided already, or stands no more: {}.", standing(&tuning));
         return Ok(Err(Refused::Conflict(text)));

@@ -5,8 +5,12 @@ use utoipa::ToSchema;
 
 use super::{Desk, Problem};
 use crate::approve::withheld;
+use crate::model::diagnosis::{CourseStep, Finding};
 use crate::model::figure::figure;
-use crate::model::{Alert, AlertId, AlertSource, Diagnosis, Fault, Incident, IncidentId, Refused};
+use crate::model::past;
+use crate::model::{
+    Alert, AlertId, AlertSource, Diagnosis, Evidence, Fault, Incident, IncidentId, Refused,
+};
 use crate::store::{AuditFilter, AuditRecord, Filter, Rows};
 
 /// Actions that were not offered, named with their reason.
@@ -98,6 +102,18 @@ pub fn explain_incident(r: &Rows<'_>, id: IncidentId) -> Result<Option<Explanati
     if alerts.len() > 12 {
         lines.push(format!("… and {} more alerts.", alerts.len() - 12));
     }
+    if let Some(priority) = &incident.priority {
+        lines.push(format!("Priority: {}", priority.text()));
+    }
+    if let Some(kind) = &incident.taxonomy {
+        lines.push(format!(
+            "Kind: {}, set off by {}, in a {}.",
+            kind.category, kind.trigger, kind.component
+        ));
+    }
+    if let Some(untold) = &incident.untold {
+        lines.push(untold.reason.clone());
+    }
     if let Some(first) = diagnosis.as_ref().and_then(|d| d.hypotheses.first()) {
         lines.push(format!("{} ({:.0} %), because:", first.statement, first.confidence * 100.0));
         lines.extend(
@@ -105,7 +121,21 @@ pub fn explain_incident(r: &Rows<'_>, id: IncidentId) -> Result<Option<Explanati
         );
     }
     if let Some(d) = &diagnosis {
+        lines.extend(d.counterfactuals.iter().map(|c| c.text.clone()));
+        lines.extend(course(r, d)?);
         lines.extend(d.gaps.iter().map(|g| format!("Not known: {} ({}).", g.what, g.why)));
+    }
+    for like in diagnosis.iter().flat_map(|d| d.similar.iter().take(3)) {
+        let parts = like.parts_text();
+        lines.push(format!("{:.0} % like “{}”: {parts}.", like.similarity * 100.0, like.title));
+    }
+    lines.extend(diagnosis.as_ref().and_then(|d| past::tried_text(&d.similar)));
+    for answer in r.live_prediction(id)?.into_iter().flat_map(|p| p.answers) {
+        lines.push(format!(
+            "Classifier: {} It follows from: {}.",
+            answer.text(),
+            answer.because.join("; ")
+        ));
     }
     let held = withheld(r, id)?;
     // The newest reasons are those that hold; the audit log has them all.
@@ -119,6 +149,40 @@ pub fn explain_incident(r: &Rows<'_>, id: IncidentId) -> Result<Option<Explanati
     }
     let title = format!("#{} {}", incident.number, incident.title);
     Ok(Some(Explanation { title, lines, records }))
+}
+
+/// Pieces of evidence whose sentence is repeated.
+const MOST_SHOWN: usize = 6;
+
+/// How it came about, what shows it, whom it touches and what is ahead.
+fn course(r: &Rows<'_>, d: &Diagnosis) -> Result<Vec<String>, Fault> {
+    let step =
+        |s: &CourseStep| format!("{} UTC {}.", s.at.clock_text(), s.text.trim_end_matches('.'));
+    let lead = if d.conclusive {
+        "How it came about:"
+    } else {
+        "Nothing stands out. How it would have come about, if the first cause is right:"
+    };
+    let mut lines: Vec<String> = Vec::new();
+    lines.extend((!d.steps.is_empty()).then(|| lead.to_owned()));
+    lines.extend(d.steps.iter().map(step));
+    let first = d.hypotheses.first();
+    for id in first.into_iter().flat_map(|h| &h.evidence) {
+        let Some(evidence) = r.get::<Evidence>(*id)? else { continue };
+        let tells = matches!(
+            evidence.finding,
+            Finding::Logs { .. }
+                | Finding::Requests { .. }
+                | Finding::Edge { .. }
+                | Finding::Change { .. }
+        );
+        if tells && lines.len() <= d.steps.len() + MOST_SHOWN {
+            lines.push(format!("Seen: {}.", evidence.summary.trim_end_matches('.')));
+        }
+    }
+    let reach = &d.reach;
+    lines.extend(reach.users.iter().chain(&reach.business).chain(&reach.forecasts).cloned());
+    Ok(lines)
 }
 
 fn about(subject: String) -> AuditFilter {

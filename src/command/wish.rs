@@ -6,7 +6,8 @@ use super::{Category, NewIncident, NewSilence, Silences};
 use crate::chat::form::{parse_duration, parse_time};
 use crate::chat::{Button, Subject, Verb};
 use crate::model::{
-    IncidentId, Matcher, ProposalId, Refused, RunId, Severity, SilenceId, Time, time,
+    HarmlessId, IncidentId, Matcher, ProposalId, Refused, RunId, Severity, SilenceId, Time,
+    TuningId, time,
 };
 
 /// What precedes a parameter's name in a form.
@@ -48,6 +49,10 @@ pub(super) enum Wish {
     Declare(NewIncident),
     /// To end a silence.
     EndSilence(SilenceId),
+    /// To apply or decline a proposed change of detection.
+    Tune { tuning: TuningId, apply: bool, reason: String },
+    /// To confirm or decline a pattern learned to be harmless.
+    Hush { pattern: HarmlessId, confirm: bool, reason: String },
 }
 
 /// What was decided on a proposal.
@@ -98,6 +103,14 @@ pub(super) fn read(
         }
         (Verb::Silence, about) => form.silence(silences).map(|new| Wish::Silence { about, new }),
         (Verb::EndSilence, Subject::Silence(id)) => Some(Wish::EndSilence(id)),
+        (Verb::Apply | Verb::Decline, Subject::Tuning(tuning)) => {
+            let (apply, reason) = (button.verb == Verb::Apply, form.text("reason"));
+            Some(Wish::Tune { tuning, apply, reason })
+        }
+        (Verb::Apply | Verb::Decline, Subject::Harmless(pattern)) => {
+            let (confirm, reason) = (button.verb == Verb::Apply, form.text("reason"));
+            Some(Wish::Hush { pattern, confirm, reason })
+        }
         (Verb::Declare, _) => form.declare().map(Wish::Declare),
         (verb, Subject::Incident(incident)) => form.incident(verb, incident),
         // `Button::parse` lets no other pair through.

@@ -2,13 +2,16 @@
 //! how bad and since when, what is going on, why, the chart, what changed, what helped before,
 //! what could be done, the buttons of its state, and what all of it rests on.
 
+use super::course::{came_about, made_of, touched};
 use super::figures::confidence_text;
 use crate::chat::{Block, Button, Card, Item, Mark, Style, Subject, Verb};
+use crate::model::diagnosis::Similar;
 use crate::model::figure::{figure, n_of};
+use crate::model::past;
 use crate::model::time::duration_text;
 use crate::model::{
-    Alert, Diagnosis, Incident, IncidentState, Proposal, ProposalState, Risk, Run, RunState,
-    Severity, Time, Verdict,
+    Alert, Diagnosis, Incident, IncidentState, Prediction, Proposal, ProposalState, Risk, Run,
+    RunState, Severity, Time, Verdict,
 };
 
 /// Everything that a card is made of, as the store has it.
@@ -24,6 +27,8 @@ pub struct Facts {
     pub proposals: Vec<Proposal>,
     /// Its runs, oldest first.
     pub runs: Vec<Run>,
+    /// What the live classifier says of it.
+    pub predicted: Option<Prediction>,
 }
 
 /// The card of an incident at `now` (event time). Ages are whole minutes, so that a card changes
@@ -32,7 +37,11 @@ pub struct Facts {
 pub fn incident_card(facts: &Facts, now: Time) -> Card {
     let incident = &facts.incident;
     let mut blocks = vec![going_on(facts)];
+    blocks.extend(incident.priority.as_ref().map(|p| text("Priority", capitalised(&p.text()))));
     blocks.extend(likely_cause(facts));
+    blocks.extend(predicted(facts));
+    blocks.extend(came_about(facts));
+    blocks.extend(touched(facts));
     blocks.extend(chart(facts));
     blocks.extend(what_changed(facts));
     blocks.extend(seen_before(facts));
@@ -88,6 +97,9 @@ fn context(incident: &Incident, now: Time) -> String {
         owner,
     ];
     let names: Vec<&str> = incident.entities.iter().map(crate::model::EntityRef::name).collect();
+    if let Some(priority) = &incident.priority {
+        parts.insert(1, format!("P{} {}", priority.level, priority.attention.as_str()));
+    }
     match names.as_slice() {
         [] => {}
         few if few.len() <= 4 => parts.push(few.join(", ")),
@@ -100,7 +112,7 @@ fn text(heading: &str, text: impl Into<String>) -> Block {
     Block::Text { heading: Some(heading.into()), text: text.into(), evidence: Vec::new() }
 }
 
-fn list(heading: &str, items: Vec<Item>) -> Option<Block> {
+pub(super) fn list(heading: &str, items: Vec<Item>) -> Option<Block> {
     (!items.is_empty()).then(|| Block::List { heading: Some(heading.into()), items })
 }
 
@@ -157,11 +169,25 @@ fn likely_cause(facts: &Facts) -> Option<Block> {
             first.impact_chain.iter().map(crate::model::EntityRef::name).collect();
         words.push_str(&format!(" Impact: {}.", chain.join(" → ")));
     }
+    if let Some(made_of) = made_of(first) {
+        words.push_str(&format!(" {made_of}"));
+    }
+    if let Some(other) = diagnosis.counterfactuals.first() {
+        words.push_str(&format!(" {}", other.text));
+    }
     Some(Block::Text {
         heading: Some("Likely cause".into()),
         text: words,
         evidence: first.evidence.clone(),
     })
+}
+
+/// What the classifier says, with how good it is. It decides nothing; once the incident is over,
+/// what people said of it stands instead.
+fn predicted(facts: &Facts) -> Option<Block> {
+    let said = facts.predicted.as_ref().filter(|_| facts.incident.state.is_active())?;
+    let items = said.answers.iter().map(|a| Item::plain(a.text())).collect();
+    list("By earlier incidents here", items)
 }
 
 fn capitalised(text: &str) -> String {
@@ -205,18 +231,14 @@ fn what_changed(facts: &Facts) -> Option<Block> {
 }
 
 fn seen_before(facts: &Facts) -> Option<Block> {
-    let items = facts
-        .diagnosis
-        .as_ref()?
-        .similar
-        .iter()
-        .take(3)
-        .map(|s| {
-            let fixed =
-                s.fixed_by.as_ref().map_or("no fix recorded".into(), |f| format!("fixed by {f}"));
-            Item::plain(format!("{} ({:.0} % alike; {fixed})", s.title, s.similarity * 100.0))
-        })
-        .collect();
+    let similar = &facts.diagnosis.as_ref()?.similar;
+    let one = |s: &Similar| {
+        let fixed =
+            s.fixed_by.as_ref().map_or("no fix recorded".into(), |f| format!("fixed by {f}"));
+        Item::plain(format!("{} ({:.0} % alike; {fixed})", s.title, s.similarity * 100.0))
+    };
+    let mut items: Vec<Item> = similar.iter().take(3).map(one).collect();
+    items.extend(past::tried_text(similar).map(Item::plain));
     list("Seen before", items)
 }
 
@@ -419,11 +441,20 @@ fn footer(facts: &Facts) -> String {
     let gaps = if n_gaps > 0 { format!(" · {}", n_of(n_gaps, "gap")) } else { String::new() };
     let mut parts = vec![
         format!("{evidence}{gaps}"),
-        n_of(facts.alerts.len() as u64, "alert"),
+        alerts_text(&facts.incident, facts.alerts.len() as u64),
         "no model used".to_owned(),
     ];
     parts.extend((!detectors.is_empty()).then(|| detectors.join(", ")));
     parts.join(" · ")
+}
+
+/// How many alerts there are, and of how many conditions where some are witnesses of others.
+fn alerts_text(incident: &Incident, n: u64) -> String {
+    let conditions = incident.n_conditions;
+    if conditions == 0 || conditions >= n {
+        return n_of(n, "alert");
+    }
+    format!("{} told by {}", n_of(conditions, "condition"), n_of(n, "alert"))
 }
 
 /// What an alert says in one line of the thread.

@@ -9,9 +9,11 @@
 
 mod card;
 mod charts;
+mod course;
 mod deliver;
 pub mod figures;
 mod news;
+mod pace;
 mod picture;
 mod rooms;
 mod stage;
@@ -22,6 +24,7 @@ pub use crate::chat::{Route, Routing as Config};
 pub use card::{Facts, alert_text, incident_card, run_text};
 pub use charts::Charts;
 pub use deliver::Deliver;
+pub use pace::{Pace, QuietHours};
 pub use picture::picture;
 pub use rooms::Rooms;
 pub use stage::{Notify, Platform};

@@ -139,7 +139,7 @@ fn delta(facts: &Facts, entry: &TimelineEntry) -> (String, bool) {
     let important = match entry.kind {
         EntryKind::Verification => true,
         EntryKind::State => {
-            let ends = ["Incident resolved", "Incident reopened"];
+            let ends = ["Incident resolved", "Incident reopened", "Learned rule lifted"];
             ends.iter().any(|words| entry.text.starts_with(words))
         }
         EntryKind::Proposal if !entry.actor.is_bot() => facts.proposals.iter().any(|p| {

@@ -3,16 +3,20 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use serde_json::json;
+
 use super::card::{Facts, incident_card};
 use super::news::{Delta, Heart, deltas, urgency};
+use super::pace::{Pace, WINDOW_MS, waits};
 use super::rooms;
 use crate::bus::{Bus, Event};
 use crate::chat::room::RoomState;
 use crate::chat::{Card, Chat, Content, Post, Room, RoomPolicy, Routing, Within};
+use crate::model::alert::Suppression;
 use crate::model::time::{DAY_MS, HOUR_MS};
 use crate::model::{
-    Alert, Diagnosis, EntryId, Fault, Incident, IncidentId, IncidentState, Proposal, Run,
-    SharedClock, Time, TimelineEntry,
+    Actor, Alert, Diagnosis, EntryId, EntryKind, Fault, Incident, IncidentId, IncidentState,
+    Prediction, Proposal, Run, SharedClock, Time, TimelineEntry,
 };
 use crate::stage::Stage;
 use crate::store::{Filter, Rows, Store, Tx};
@@ -45,12 +49,17 @@ impl Platform {
     }
 }
 
+/// The platform that wakes nobody: what is told there never waits.
+const CONSOLE: &str = "console";
+
 /// The notify stage.
 pub struct Notify {
     store: Store,
     bus: Bus,
     clock: SharedClock,
     platforms: Vec<Platform>,
+    /// When new incidents are told.
+    pace: Pace,
     /// Where people reach the console.
     console: Option<String>,
     /// What was wanted last for each incident. Only saves work: after a start everything is wanted
@@ -70,7 +79,7 @@ struct Told {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Stamp {
     incident: Incident,
-    records: [(u64, u64); 5],
+    records: [(u64, u64); 6],
 }
 
 impl Stamp {
@@ -82,6 +91,7 @@ impl Stamp {
             rows.stamp::<Proposal>(id)?,
             rows.stamp::<Run>(id)?,
             rows.stamp::<TimelineEntry>(id)?,
+            rows.stamp::<Prediction>(id)?,
         ];
         Ok(Self { incident: incident.clone(), records })
     }
@@ -91,7 +101,14 @@ impl Notify {
     /// The stage over a store and the platforms to tell.
     #[must_use]
     pub fn new(store: Store, bus: Bus, clock: SharedClock, platforms: Vec<Platform>) -> Self {
-        Self { store, bus, clock, platforms, console: None, told: BTreeMap::new() }
+        let (pace, console, told) = (Pace::default(), None, BTreeMap::new());
+        Self { store, bus, clock, platforms, pace, console, told }
+    }
+
+    /// The same, with quiet hours and a limit.
+    #[must_use]
+    pub fn with_pace(self, pace: Pace) -> Self {
+        Self { pace, ..self }
     }
 
     /// The same, with cards that lead to the console at this address.
@@ -122,13 +139,14 @@ impl Notify {
             decidable: heart.is_decidable(),
             card: Content::card(self.card(&facts, now)),
             platforms: self.platforms.clone(),
-            until: heart.until(),
+            pace: self.pace.clone(),
             deltas,
             incident: facts.incident,
             now,
         };
-        let until = wanted.until;
-        let n_wanted = self.store.write(move |tx| wanted.put(tx)).await?;
+        let (n_wanted, again) = self.store.write(move |tx| wanted.put(tx)).await?;
+        // What waits is looked at again when it may be told.
+        let until = heart.until().into_iter().chain(again).min();
         if n_wanted > 0 {
             metrics::counter!("nightjar_notify_wanted_total").increment(n_wanted);
             self.bus.publish(Event::Outbox);
@@ -176,20 +194,27 @@ struct Wanted {
     changed: bool,
     decidable: bool,
     is_past: bool,
-    until: Option<Time>,
+    pace: Pace,
     now: Time,
 }
 
 impl Wanted {
-    /// Wants all of it; says how many posts are new or changed.
-    fn put(self, tx: &Tx<'_>) -> Result<u64, Fault> {
+    /// Wants all of it; says how many posts are new or changed, and when what waits may be told.
+    fn put(self, tx: &Tx<'_>) -> Result<(u64, Option<Time>), Fault> {
         let id = self.incident.id;
         let key = card_key(id);
-        let mut n = 0;
+        let (mut n, mut untold) = (0, None);
         for platform in &self.platforms {
             let name = platform.name.as_str();
             let before = tx.get::<Post>(Post::row(name, &key))?;
             if before.is_none() && self.is_past {
+                continue;
+            }
+            if before.is_none()
+                && name != CONSOLE
+                && let Some(why) = self.waits(tx, name)?
+            {
+                untold = Some(why);
                 continue;
             }
             // Where its card is to stand is where it stays, whatever the routes say today.
@@ -211,7 +236,47 @@ impl Wanted {
                 n += u64::from(post.want(tx)?);
             }
         }
-        Ok(n)
+        let again = untold.as_ref().and_then(|why| why.until);
+        self.note(tx, untold)?;
+        Ok((n, again))
+    }
+
+    /// Why the first message of the incident waits on a platform, if it does.
+    fn waits(&self, tx: &Tx<'_>, platform: &str) -> Result<Option<Suppression>, Fault> {
+        let n_told = if self.pace.per_hour > 0 {
+            let late = Filter::parent(platform).since(self.now.plus_ms(-WINDOW_MS));
+            let is_new = |p: &Post| p.key.ends_with("/card") && self.now.ms_since(p.at) < WINDOW_MS;
+            tx.list::<Post>(&late)?.iter().filter(|p| is_new(p)).count() as u32
+        } else {
+            0
+        };
+        Ok(waits(&self.pace, &self.incident, n_told, self.now))
+    }
+
+    /// Writes down that the incident waits to be told, or no longer does.
+    fn note(&self, tx: &Tx<'_>, untold: Option<Suppression>) -> Result<(), Fault> {
+        let by = |why: &Option<Suppression>| why.as_ref().map(|w| w.by.clone());
+        let Some(stored) = tx.get::<Incident>(self.incident.id)? else { return Ok(()) };
+        if by(&stored.untold) == by(&untold) {
+            // The same rule with other words, or a time that has passed: shown as it is now, and
+            // not told anew.
+            let stands = match (&stored.untold, &untold) {
+                (Some(old), Some(new)) => {
+                    old.reason == new.reason && old.until.is_none_or(|until| until > self.now)
+                }
+                _ => true,
+            };
+            return if stands { Ok(()) } else { tx.put(&Incident { untold, ..stored }) };
+        }
+        let (id, bot) = (stored.id, Actor::nightjar());
+        let (what, text) = match &untold {
+            Some(why) => ("incident.hold", why.reason.clone()),
+            None => ("incident.tell", "Told in chats: nothing holds it back any more.".to_owned()),
+        };
+        tx.audit(self.now, &bot, what, &id.to_string(), &json!({ "text": text }))?;
+        let entry = TimelineEntry::by_bot(id, self.now, EntryKind::State, text, None);
+        tx.put_new(&entry)?;
+        tx.put(&Incident { untold, ..stored })
     }
 }
 
@@ -265,6 +330,7 @@ fn read(
         diagnosis: rows.get::<Diagnosis>(id)?,
         proposals: rows.list::<Proposal>(&own)?,
         runs: rows.list::<Run>(&own)?,
+        predicted: rows.live_prediction(id)?,
         incident,
     };
     let story = rows.list::<TimelineEntry>(&own)?;

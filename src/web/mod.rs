@@ -42,6 +42,7 @@ use crate::chat::Chat;
 use crate::chat::console::Console;
 use crate::command::{Clerk, Desk};
 use crate::detect::SharedShard;
+use crate::learn::classify::Keeper;
 use crate::model::{Fault, Role, Secret, SharedClock};
 use crate::runbook::Library;
 use crate::stage::Tasks;
@@ -163,6 +164,8 @@ pub struct Shared {
     pub seen: Seen,
     /// What detection knows: objectives, the budget, how detectors stand.
     pub shard: SharedShard,
+    /// Who keeps the versions of the classifier.
+    pub classifier: Keeper,
     /// What the status page says beyond what the store knows.
     pub status: Box<dyn Fn() -> serde_json::Value + Send + Sync>,
     /// The metrics in Prometheus' text format.

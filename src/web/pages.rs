@@ -35,8 +35,10 @@ files! {
     SCRIPT "ask.js";
     SCRIPT "audit.js";
     SCRIPT "card.js";
+    SCRIPT "classifier.js";
     SCRIPT "detectors.js";
     SCRIPT "tuning.js";
+    SCRIPT "held.js";
     SCRIPT "dom.js";
     SCRIPT "evidence.js";
     SCRIPT "fields.js";

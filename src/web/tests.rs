@@ -136,6 +136,11 @@ impl Server {
             changes: changes::Config::default(),
             seen: Seen::default(),
             shard: crate::detect::SharedShard::new(crate::detect::Config::default()),
+            classifier: crate::learn::classify::Keeper::new(
+                crate::learn::classify::Config::default(),
+                store.clone(),
+                clock.clone(),
+            ),
             status: Box::new(|| serde_json::json!({ "sources": [], "n_series": 0 })),
             metrics: Box::new(|| "nightjar_up 1\n".to_owned()),
             store: store.clone(),

@@ -37,7 +37,7 @@ fn vocabulary(finding: &Finding) -> &'static [&'static str] {
         Finding::Logs { .. } => {
             &["line", "log", "error", "message", "time", "occurrence", "entr", "event", "warning"]
         }
-        Finding::Edge { .. } => {
+        Finding::Edge { .. } | Finding::Requests { .. } => {
             &["call", "request", "failed", "failure", "error", "timeout", "successful"]
         }
         Finding::Metric { .. } => &["point", "sample", "level", "value"],
@@ -144,6 +144,16 @@ impl Facts {
                     facts.exact.push(exact(mean_ms / 1e3, Dimension::Duration, &subjects, &[]));
                 }
                 texts.push("mean".to_owned());
+            }
+            Finding::Requests { entity, value, n, n_bad, n_others, n_bad_others, .. } => {
+                subjects.extend([entity.name().to_owned(), value.clone()]);
+                let nouns = vocabulary(&e.finding);
+                for (bad, of) in [(n_bad, n), (n_bad_others, n_others)] {
+                    let share = 100.0 * *bad as f64 / (*of).max(1) as f64;
+                    facts.exact.push(exact(*of as f64, Dimension::Count, &subjects, nouns));
+                    facts.exact.push(exact(*bad as f64, Dimension::Count, &subjects, nouns));
+                    facts.exact.push(exact(share, Dimension::Percent, &subjects, &[]));
+                }
             }
             Finding::Change { change } => {
                 subjects.push(change.entity.name().to_owned());

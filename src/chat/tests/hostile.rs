@@ -56,6 +56,9 @@ fn diagnosis_of(words: &str, services: &[EntityRef]) -> Diagnosis {
         impact_chain: services.to_vec(),
     };
     let similar = diagnosis::Similar {
+        parts: vec![],
+        at: None,
+        tried: vec![],
         incident: id,
         title: words.to_owned(),
         similarity: 0.9,
@@ -77,6 +80,9 @@ fn diagnosis_of(words: &str, services: &[EntityRef]) -> Diagnosis {
         similar: vec![similar; 4],
         runbooks: vec![(words.to_owned(), words.to_owned()); 2],
         charts: vec![EvidenceId::derive(at(), &["e"])],
+        counterfactuals: Vec::new(),
+        steps: Vec::new(),
+        reach: crate::model::diagnosis::Reach::default(),
     }
 }
 
@@ -144,7 +150,14 @@ fn facts() -> impl Strategy<Value = Facts> {
             });
             let diagnosis = Some(diagnosis_of(summary, &services));
             let alerts = services.iter().take(50).map(|s| alert(s, log)).collect();
-            Facts { proposals: offers.collect(), incident, alerts, diagnosis, runs: vec![] }
+            Facts {
+                proposals: offers.collect(),
+                incident,
+                alerts,
+                diagnosis,
+                runs: vec![],
+                predicted: None,
+            }
         },
     )
 }

@@ -23,6 +23,7 @@ fn incidents() -> Vec<(&'static str, Content)> {
         diagnosis: Some(diagnosis("saturation")),
         proposals: Vec::new(),
         runs: Vec::new(),
+        predicted: None,
     };
     let other = Proposal {
         id: ProposalId::derive(t0(), &["other"]),

@@ -2,8 +2,19 @@
 
 use super::{World, alert, person, refusal, t0};
 use crate::approve::tests::sample::diagnosis;
-use crate::model::alert::{Band, Suppression};
-use crate::model::{AlertId, AlertSource, IncidentId, IncidentState, Refused, Role};
+use crate::correlate::Correlate;
+use crate::detect::lifecycle::alert_of_external;
+use crate::model::alert::{Band, HARMLESS, HELD_BACK, Suppression};
+use crate::model::priority::PriorityPart;
+use crate::model::signal::ExternalAlert;
+use crate::model::topology::{Edge, EdgeKind};
+use crate::model::tuning::TuningDeed;
+use crate::model::{
+    Alert, AlertId, AlertSource, AlertStatus, Attention, Change, ChangeId, ChangeKind, EntityRef,
+    Harmless, HarmlessId, HarmlessScope, HarmlessState, IncidentId, IncidentState, Labels,
+    Priority, Refused, Role, Severity, Silence, SilenceId, Taxonomy, Time,
+};
+use crate::stage::Stage as _;
 
 #[tokio::test]
 async fn an_alert_that_nobody_heard_of_says_what_held_it_back() {
@@ -53,4 +64,218 @@ async fn an_incident_says_why_it_was_opened_and_what_is_thought_of_it() {
     assert_eq!(why.records[0].action, "incident.acknowledged");
     let nothing = IncidentId::derive(t0(), &["nothing"]);
     assert!(matches!(refusal(world.desk.why_incident(nothing).await), Refused::NotFound(_)));
+}
+
+/// Another system's alert, as detection makes it.
+fn told(service: &str, name: &str, severity: &str, since: Time) -> Alert {
+    let labels = [("alertname", name), ("service", service), ("severity", severity)];
+    let external = ExternalAlert {
+        system: "alertmanager".into(),
+        labels: labels.into_iter().collect(),
+        annotations: Labels::default(),
+        starts_at: since,
+        ends_at: None,
+        generator_url: None,
+    };
+    alert_of_external(&external, since)
+}
+
+fn silence(service: &str, maintenance: bool) -> Silence {
+    Silence {
+        id: SilenceId::derive(t0(), &[service]),
+        matchers: vec![format!("service=\"{service}\"").parse().expect("a matcher")],
+        starts_at: t0().plus_ms(-60_000),
+        ends_at: t0().plus_ms(3_600_000),
+        author: person("bea", Role::Responder),
+        reason: "planned".into(),
+        maintenance,
+    }
+}
+
+const RULES: &str = r#"
+    [[inhibit]]
+    name = "cluster down"
+    source = ['alertname="ClusterDown"']
+    target = ['alertname="ProbeFailed"']
+    [[hold]]
+    name = "spikes"
+    matchers = ['alertname="QueueHigh"']
+    times = 3
+"#;
+
+fn learned() -> Harmless {
+    let deed = TuningDeed { by: person("kim", Role::Approver), at: t0(), reason: String::new() };
+    Harmless {
+        id: HarmlessId::derive(t0(), &["a test"]),
+        at: t0(),
+        scope: HarmlessScope {
+            entity: EntityRef::service("pricing"),
+            name: "HighErrorRate".into(),
+            most: Severity::Critical,
+            hours: None,
+        },
+        state: HarmlessState::Applied,
+        since: t0(),
+        title: "HighErrorRate on pricing opens no incident by itself.".into(),
+        why: String::new(),
+        judged: Vec::new(),
+        n_dismissed: 3,
+        kept: Vec::new(),
+        n_kept: 0,
+        counted_until: t0(),
+        followed: Vec::new(),
+        holds_days: 28,
+        n_confirmed: 1,
+        decided: Some(deed),
+        until: Some(t0().plus_ms(86_400_000)),
+        taken_back: None,
+    }
+}
+
+#[tokio::test]
+async fn every_rule_that_keeps_an_alert_quiet_is_named_with_what_would_have_had_to_differ() {
+    let world = World::new();
+    let mut marked = told("pricing", "HighErrorRate", "critical", t0());
+    marked.annotations.set(HARMLESS, learned().id.to_string());
+    let mut over_budget = told("inventory", "HighErrorRate", "info", t0());
+    over_budget.annotations.set(HELD_BACK, "The budget of 10 a day is spent");
+    let mut weak = told("payments", "CpuHigh", "warning", t0());
+    weak.source = AlertSource::Detector { detector: "seasonal/1".into() };
+    let cases = [
+        (
+            told("cart", "HighErrorRate", "critical", t0()),
+            "silence SIL-",
+            "without it, it would be grouped",
+        ),
+        (
+            told("users", "HighErrorRate", "critical", t0()),
+            "maintenance SIL-",
+            "without it, it would be grouped",
+        ),
+        (
+            told("reports", "ProbeFailed", "critical", t0()),
+            "inhibit cluster down",
+            "while ClusterDown on auth fires",
+        ),
+        (
+            told("orders", "QueueHigh", "critical", t0()),
+            "hold spikes",
+            "once it has begun 3 times within 60 min (now 1)",
+        ),
+        (
+            told("shipping", "HighErrorRate", "critical", t0()),
+            "flap",
+            "once it fires for 10 min on end",
+        ),
+        (
+            told("search", "HighErrorRate", "critical", t0()),
+            "deploy CHG-",
+            "It opens if it lasts longer",
+        ),
+        (weak, "weak", "it opens if it lasts that long"),
+        (
+            told("catalog", "HighErrorRate", "info", t0()),
+            "info",
+            "joins one when a related alert opens it",
+        ),
+        (over_budget, "budget", "The budget of 10 a day is spent."),
+        (marked, "learned HRM-", "Confirmed harmless by kim"),
+    ];
+    let change = Change {
+        id: ChangeId::derive(t0(), &["search"]),
+        kind: ChangeKind::Deploy,
+        entity: EntityRef::service("search"),
+        at: t0().plus_ms(-60_000),
+        title: "deploy 2.1".into(),
+        version: None,
+        previous: None,
+        author: None,
+        url: None,
+        source: "webhook".into(),
+        status: "success".into(),
+        attributes: Labels::default(),
+    };
+    let mut alerts: Vec<Alert> = cases.iter().map(|(alert, ..)| alert.clone()).collect();
+    let opens = told("auth", "ClusterDown", "critical", t0());
+    alerts.push(opens.clone());
+    for minutes in 1..6 {
+        let mut before =
+            told("shipping", "HighErrorRate", "critical", t0().plus_ms(-minutes * 360_000));
+        (before.status, before.ends_at) =
+            (AlertStatus::Resolved, Some(before.starts_at.plus_ms(9_000)));
+        alerts.push(before);
+    }
+    // Each stands alone in the graph, so that none is related to another.
+    let edges: Vec<Edge> = alerts
+        .iter()
+        .map(|alert| Edge {
+            from: alert.entity.clone(),
+            to: EntityRef::service(format!("{}-db", alert.entity.name())),
+            kind: EdgeKind::Calls,
+            first_seen: t0(),
+            last_seen: t0(),
+            declared: true,
+        })
+        .collect();
+    let write = move |tx: &crate::store::Tx<'_>| {
+        alerts.iter().try_for_each(|a| tx.put(a))?;
+        edges.iter().try_for_each(|e| tx.put(e))?;
+        [silence("cart", false), silence("users", true)].iter().try_for_each(|s| tx.put(s))?;
+        tx.put(&change)?;
+        tx.put(&learned())
+    };
+    world.store.write(write).await.expect("written");
+    let config = toml::from_str(RULES).expect("settings");
+    let (store, bus, clock) = (world.store.clone(), world.bus.clone(), world.clock.clone());
+    let mut correlate = Correlate::new(config, store, bus, clock);
+    for seconds in [0, 15, 30] {
+        world.clock.set(t0().plus_ms(seconds * 1_000));
+        correlate.sweep().await.expect("it correlates");
+    }
+    for (alert, by, words) in cases {
+        let why = world.desk.why_alert(alert.id).await.expect("it is there").lines.join("\n");
+        assert!(why.contains(&format!("Held back by {by}")), "{by}: {why}");
+        assert!(why.contains(words), "{words}: {why}");
+        assert!(
+            why.contains("It belongs to no incident, so nobody was told of it."),
+            "{by}: {why}"
+        );
+    }
+    let why = world.desk.why_alert(opens.id).await.expect("it is there").lines.join("\n");
+    assert!(why.contains("It belongs to incident #1"), "{why}");
+}
+
+#[tokio::test]
+async fn an_incident_that_waits_for_the_morning_says_so_with_its_priority_and_kind() {
+    let world = World::new();
+    let mut incident = world.incident(7, IncidentState::Open, 1).await;
+    let part =
+        |name: &str, points, why: &str| PriorityPart { name: name.into(), points, why: why.into() };
+    let parts = vec![
+        part("users", 2, "users reach it (frontend is 1 hop up)"),
+        part("severity", 1, "a warning"),
+    ];
+    let attention = Attention::Ticket;
+    incident.priority = Some(Priority { attention, level: 3, points: 3, page_from: 4, parts });
+    incident.taxonomy = Some(Taxonomy {
+        category: "latency".into(),
+        trigger: "deploy".into(),
+        component: "service".into(),
+    });
+    incident.untold = Some(Suppression {
+        by: "quiet-hours night".into(),
+        reason: "Not told in chats until 07:00.".into(),
+        until: None,
+    });
+    let (id, put) = (incident.id, incident.clone());
+    world.store.write(move |tx| tx.put(&put)).await.expect("written");
+    let why = world.desk.why_incident(id).await.expect("it is there").lines;
+    let said = [
+        "Priority: ticket (P3, 3 points, 4 needed for a page): users reach it (frontend is 1 hop up); a warning.",
+        "Kind: latency, set off by deploy, in a service.",
+        "Not told in chats until 07:00.",
+    ];
+    for line in said {
+        assert!(why.iter().any(|l| l == line), "{line}: {why:#?}");
+    }
 }

@@ -56,6 +56,9 @@ fn diagnosis(incident: &Incident, changes: Vec<Change>) -> Diagnosis {
         similar: vec![],
         runbooks: vec![],
         charts: vec![evidence(incident).id],
+        counterfactuals: Vec::new(),
+        steps: Vec::new(),
+        reach: crate::model::diagnosis::Reach::default(),
     }
 }
 

@@ -6,6 +6,7 @@ mod delivery;
 mod platform;
 mod rooms;
 mod telling;
+mod waiting;
 
 use super::*;
 use crate::chat::{Button, Verb};
@@ -39,6 +40,10 @@ fn incident() -> Incident {
         declared_by: None,
         n_reopened: 0,
         reopened_at: None,
+        priority: None,
+        taxonomy: None,
+        untold: None,
+        n_conditions: 0,
     }
 }
 
@@ -88,7 +93,7 @@ fn proposal(incident: &Incident) -> Proposal {
 
 fn facts(incident: Incident) -> Facts {
     let proposals = vec![proposal(&incident)];
-    Facts { incident, alerts: vec![], diagnosis: None, proposals, runs: vec![] }
+    Facts { incident, alerts: vec![], diagnosis: None, proposals, runs: vec![], predicted: None }
 }
 
 #[test]

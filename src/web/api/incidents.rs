@@ -8,8 +8,8 @@ use utoipa::{IntoParams, ToSchema};
 use super::{Answer, RESPONDER, Reason, State, VIEWER, channels, newest, thread, words};
 use crate::chat::Message;
 use crate::model::{
-    Actor, Alert, AlertId, Diagnosis, Fault, Incident, IncidentId, IncidentState, Proposal,
-    Refused, Run, Time, TimelineEntry,
+    Actor, Alert, AlertId, Attention, Diagnosis, Fault, Incident, IncidentId, IncidentState,
+    Proposal, Refused, Run, Taxonomy, Time, TimelineEntry,
 };
 use crate::store::{Filter, Rows};
 use crate::web::auth::Caller;
@@ -18,6 +18,9 @@ use crate::web::table::Route;
 
 /// Alerts that one answer carries; `n_alerts` says how many there are.
 const MOST_ALERTS: usize = 200;
+
+/// Incidents among which those of a kind are looked for, the newest first.
+const MOST_SEARCHED: usize = 5_000;
 
 /// Timeline entries that one answer carries; `n_timeline` says how many there are.
 const MOST_ENTRIES: usize = 500;
@@ -80,12 +83,36 @@ struct Which {
     state: Option<String>,
     /// Only those that people still work on.
     active: Option<bool>,
+    /// `page` or `ticket`.
+    attention: Option<String>,
+    /// Only of this category: `errors`, `latency`, `saturation`, …
+    category: Option<String>,
+    /// Only set off by this: `deploy`, `config`, `dependency`, …
+    trigger: Option<String>,
+    /// Only in this kind of component: `service`, `database`, `node`, …
+    component: Option<String>,
     /// Only those whose cards stand in this channel of the console.
     channel: Option<String>,
     /// Only opened before.
     before: Option<Time>,
     /// At most so many, up to 1,000.
     limit: Option<usize>,
+}
+
+impl Which {
+    /// Whether a kind is asked for.
+    fn narrows(&self) -> bool {
+        self.category.is_some() || self.trigger.is_some() || self.component.is_some()
+    }
+
+    fn takes(&self, incident: &Incident) -> bool {
+        let is = |wanted: &Option<String>, of: fn(&Taxonomy) -> &String| {
+            wanted.as_ref().is_none_or(|w| incident.taxonomy.as_ref().is_some_and(|t| of(t) == w))
+        };
+        is(&self.category, |t| &t.category)
+            && is(&self.trigger, |t| &t.trigger)
+            && is(&self.component, |t| &t.component)
+    }
 }
 
 /// Incidents, newest first.
@@ -100,11 +127,26 @@ async fn list(Shared(state): Shared<State>, Params(which): Params<Which>) -> Ans
     if which.active == Some(true) && filter.states.is_empty() {
         filter.states = channels::active().states;
     }
-    let read = state.shared.store.read(move |r| match &which.channel {
+    let attention = words::<Attention>("attention", which.attention.as_deref())?;
+    let most = filter.limit;
+    let narrows = which.narrows() || !attention.is_empty();
+    if narrows {
+        filter.limit = MOST_SEARCHED;
+    }
+    let channel = which.channel.clone();
+    let read = state.shared.store.read(move |r| match &channel {
         Some(channel) => channels::incidents_of(r, channel, &filter),
         None => r.list::<Incident>(&filter),
     });
-    let incidents = read.await?;
+    let mut incidents = read.await?;
+    if narrows {
+        incidents.retain(|i| which.takes(i));
+        incidents.retain(|i| {
+            let own = i.priority.as_ref().map(|p| p.attention.as_str());
+            attention.is_empty() || own.is_some_and(|own| attention.iter().any(|a| a == own))
+        });
+        incidents.truncate(most);
+    }
     Ok(Json(Incidents { incidents }))
 }
 

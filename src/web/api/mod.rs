@@ -10,8 +10,10 @@ mod detectors;
 mod events;
 mod evidence;
 mod files;
+mod harmless;
 mod incidents;
 mod keys;
+mod models;
 mod objectives;
 pub(super) mod outbox;
 mod press;
@@ -64,6 +66,8 @@ pub(super) fn routes() -> Vec<Route> {
         status::routes(),
         detectors::routes(),
         tunings::routes(),
+        harmless::routes(),
+        models::routes(),
         events::routes(),
         keys::routes(),
     ]

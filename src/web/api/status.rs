@@ -10,7 +10,7 @@ use super::outbox::{self, ChatStanding};
 use super::proposals::{HaltWords, read_halt};
 use super::{Answer, State, VIEWER};
 use crate::model::time::HOUR_MS;
-use crate::model::{Gap, Incident, Time, Tuning, TuningState};
+use crate::model::{Gap, Harmless, HarmlessState, Incident, Time, Tuning, TuningState};
 use crate::store::Filter;
 use crate::telemetry::blind::{self, Blind};
 use crate::telemetry::gaps;
@@ -41,6 +41,8 @@ struct Status {
     n_active: u64,
     /// Proposed changes of detection that wait for a person.
     n_tunings: u64,
+    /// Patterns learned to be harmless that wait for a person.
+    n_harmless: u64,
     /// Set while all actions are halted.
     halt: Option<HaltWords>,
     /// What sources could not read within the last hour, or still can't.
@@ -59,8 +61,10 @@ async fn status(Shared(state): Shared<State>) -> Answer<Status> {
     let now = shared.clock.now();
     let gaps = shared.store.read(move |r| gaps::between(r, now.plus_ms(-HOUR_MS), now)).await?;
     let open = Filter::states([TuningState::Open.as_str()]);
+    let patterns = Filter::states([HarmlessState::Open.as_str()]);
     Ok(Json(Status {
         n_tunings: shared.store.read(move |r| r.count::<Tuning>(&open)).await?,
+        n_harmless: shared.store.read(move |r| r.count::<Harmless>(&patterns)).await?,
         version: env!("CARGO_PKG_VERSION"),
         now,
         backlog: shared.intake.backlog(),

@@ -7,6 +7,7 @@ import * as asking from "/assets/ask.js";
 import * as detectors from "/assets/detectors.js";
 import * as services from "/assets/services.js";
 import * as objectives from "/assets/objectives.js";
+import * as held from "/assets/held.js";
 import * as lists from "/assets/lists.js";
 import * as runbooks from "/assets/runbooks.js";
 import * as audit from "/assets/audit.js";
@@ -15,7 +16,7 @@ import * as status from "/assets/status.js";
 // Each gives the nodes of its page and may say by `wants` which events it must be redrawn for.
 const pages = {
   incidents: incident.page, channels: incident.channel, ask: asking.page, services: services.page, objectives: objectives.page, alerts: lists.alerts,
-  changes: lists.changes, silences: lists.silences, runbooks: runbooks.page, audit: audit.page,
+  changes: lists.changes, silences: lists.silences, held: held.page, runbooks: runbooks.page, audit: audit.page,
   status: status.page, detectors: detectors.page, why: lists.why,
 };
 

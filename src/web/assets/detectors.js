@@ -3,10 +3,11 @@ import { el, badge, button, minute, clock, entity, count, table } from "/assets/
 import { api } from "/assets/net.js";
 import { form, field } from "/assets/form.js";
 import * as tuning from "/assets/tuning.js";
+import * as classifier from "/assets/classifier.js";
 
 const chance = (nats) => { const p = Math.exp(-nats); return p >= 0.01 ? p.toFixed(3) : p.toExponential(1); };
 const share = (x) => (x === null || x === undefined ? "not known yet" : `${Math.round(100 * x)} %`);
-const times = (x) => (x >= 10 ? x.toFixed(0) : x.toFixed(1));
+const times = (x) => (x >= 10 ? count(Math.round(x)) : x.toFixed(1));
 const who = (name) => el("a", { href: `#/services/${encodeURIComponent(name)}` }, entity(name));
 
 /** What is told and what it costs, in words and figures. */
@@ -46,7 +47,7 @@ function move(version) {
 }
 
 function standing(version) {
-  const rates = version.rates.filter((r) => r.nominal > 0).map((r) => [level(r.level), times(r.nominal), count(r.observed), times(r.ratio), `${times(r.low)} to ${times(r.high)}`, r.enough ? "" : "too few to judge"]);
+  const rates = version.rates.filter((r) => r.nominal > 0).map((r) => [level(r.level), times(r.nominal), times(r.observed), times(r.ratio), `${times(r.low)} to ${times(r.high)}`, r.enough ? "" : "too few to judge"]);
   const inputs = version.inputs.filter((i) => i.index !== null).map((i) => [i.input, i.index.toFixed(3), i.index >= 0.25 ? badge("another population", "critical") : i.index >= 0.1 ? "moved" : "stable"]);
   return el("section", { class: "panel wide" }, el("h2", {}, version.name, " ", badge(version.stage, version.stage === "live" ? "on" : ""), version.drifts ? [" ", badge("drifts", "critical")] : null),
     el("p", {}, `${version.why} Since ${minute(version.since)} UTC.`),
@@ -74,11 +75,11 @@ function pair(p) {
 }
 
 export async function page() {
-  const [found, tunings] = await Promise.all([api("/detectors"), api("/detectors/proposals?limit=200")]);
+  const [found, tunings, models] = await Promise.all([api("/detectors"), api("/detectors/proposals?limit=200"), api("/models")]);
   const told = found.versions.find((v) => v.name === found.told_by);
-  if (!told) return { title: "Detectors", nodes: [el("p", { class: "empty" }, "No live data was judged yet."), tuning.panel(tunings)] };
+  if (!told) return { title: "Detectors", nodes: [el("p", { class: "empty" }, "No live data was judged yet."), tuning.panel(tunings), classifier.panel(models)] };
   const news = found.news.map((n) => [minute(n.at), n.text]);
-  return { title: "Detectors", nodes: [...budget(found, told), tuning.panel(tunings),
+  return { title: "Detectors", nodes: [...budget(found, told), tuning.panel(tunings), classifier.panel(models),
     el("section", { class: "panel wide", id: "detectors" }, el("h1", {}, "Detectors"), table("News of detectors", ["Time (UTC)", "What happened"], news, "No detector was moved, and none drifts.")),
     ...found.versions.map(standing), pooled(found.pooled), ...found.pairs.map(pair)] };
 }

@@ -38,6 +38,10 @@ function finding(e) {
       el("p", {}, `${count(f.n)} lines in the window, ${count(f.n_before)} in an equally long one before.`),
       el("pre", {}, f.template), lines(f.examples)];
     case "edge": return [el("p", {}, `${entity(f.from)} called ${entity(f.to)} ${count(f.n)} times, ${count(f.n_failed)} failed, 95th percentile ${Math.round(f.p95_ms)} ms.`)];
+    case "requests": return [table("Requests", ["Requests", "All", "Failed or slow", "Share"], [
+      [`${f.attribute} ${f.value}`, count(f.n), count(f.n_bad), `${Math.round(100 * f.n_bad / f.n)} %`],
+      ["all others", count(f.n_others), count(f.n_bad_others), `${Math.round(100 * f.n_bad_others / f.n_others)} %`]], "None."),
+    el("p", { class: "soft" }, `At least ${Math.floor(f.at_least)} times as often, with a correction for all values that were tried.`)];
     case "change": return [el("dl", {}, [["What", change.title], ["On", entity(change.entity)], ["Kind", change.kind],
       ["When", `${minute(change.at)} UTC`], ["Version", [change.previous, change.version].filter(Boolean).join(" → ")],
       ["Author", change.author], ["Status", change.status], ["Link", change.url]].filter(([, v]) => v)

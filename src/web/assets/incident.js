@@ -22,6 +22,22 @@ function tabs(id, here, found, channel) {
 
 const dated = (text) => el("time", { datetime: text, title: `${minute(text)} UTC` }, clock(text));
 
+const went = (t) => (t.helped ? "helped" : t.worse ? "made it worse" : "did not help");
+
+/** An earlier incident like this one, with what the likeness is made of and what was tried. */
+const before = (s) => el("li", {}, el("a", { href: `#/incidents/${s.incident}` }, s.title),
+  ` (${Math.round(s.similarity * 100)} % alike; ${s.fixed_by ? `fixed by ${s.fixed_by}` : "no fix recorded"})`,
+  el("details", {}, el("summary", {}, "How it is alike, and what was tried"),
+    el("p", { class: "soft small" }, s.parts.map((p) => `${p.name} ${Math.round(p.likeness * 100)} %`).join(", ")),
+    el("ul", {}, s.tried.map((t) => el("li", {}, `${t.action} on ${entity(t.target)}: ${went(t)}`)))));
+
+/** Whom it touches and what is ahead. */
+function reached(r) {
+  const groups = [["Users", r?.users], ["Business", r?.business], ["If it goes on", r?.forecasts]].filter(([, all]) => all?.length);
+  return groups.length ? el("section", { class: "panel" }, el("h1", {}, "Whom it touches"),
+    groups.map(([name, all]) => [el("h2", {}, name), el("ul", {}, all.map((text) => el("li", { "data-key": text }, text)))]).flat()) : null;
+}
+
 const parts = {
   thread: (found) => {
     const i = found.incident;
@@ -33,7 +49,12 @@ const parts = {
   story: (found) => {
     const i = found.incident;
     const entries = [...found.timeline].sort((a, b) => a.at.localeCompare(b.at));
-    return [el("section", { class: "panel" }, el("h1", {}, "Timeline"), el("ol", { class: "story" },
+    const kind = i.taxonomy ? el("p", {}, badge(i.taxonomy.category), " ", badge(`set off by ${i.taxonomy.trigger.replaceAll("_", " ")}`), " ", badge(`in a ${i.taxonomy.component}`)) : null;
+    const weight = i.priority ? el("details", {}, el("summary", {}, `P${i.priority.level} ${i.priority.attention}: ${i.priority.points} points, ${i.priority.page_from} page`),
+      el("ul", {}, i.priority.parts.map((p) => el("li", {}, badge(p.name), ` ${p.why} `, el("span", { class: "soft" }, `(${p.points >= 0 ? "+" : ""}${p.points})`))))) : null;
+    const untold = i.untold ? el("p", { class: "bad" }, i.untold.reason) : null;
+    return [untold || weight || kind ? el("section", { class: "panel", id: "kind" }, el("h1", {}, "Priority and kind"), untold, weight, kind) : null,
+      el("section", { class: "panel" }, el("h1", {}, "Timeline"), el("ol", { class: "story" },
       entries.map((e) => el("li", { "data-key": e.id, class: e.kind }, dated(e.at), badge(e.kind), el("span", {}, e.text,
         e.actor.via === "nightjar" ? "" : el("span", { class: "soft" }, ` (${e.actor.name})`))))),
     el("div", { class: "buttons" }, button("Write a note…", () => press({ verb: "note", subject: found.incident.id }))))];
@@ -49,12 +70,16 @@ const parts = {
         h.impact_chain.length > 1 ? el("p", { class: "soft small" }, `Impact: ${h.impact_chain.map(entity).join(" → ")}`) : null,
         el("details", {}, el("summary", {}, "What this rests on"), el("ul", {}, h.parts.map((p) => el("li", {},
           badge(p.name), ` ${p.why} `, el("span", { class: "soft" }, `(${p.contribution >= 0 ? "+" : ""}${p.contribution.toFixed(2)})`), " ", cites(p.evidence))))))))),
+    d.steps?.length ? el("section", { class: "panel" }, el("h1", {}, d.conclusive ? "How it came about" : "How it would have come about, if the first is right"), el("ol", { class: "story" },
+      d.steps.map((s) => el("li", { "data-key": `${s.at} ${entity(s.entity)}` }, dated(s.at), el("span", {}, `${s.text} `, cites(s.evidence)))))) : null,
+    reached(d.reach),
+    d.counterfactuals?.length ? el("section", { class: "panel" }, el("h1", {}, "What if"), el("p", { class: "soft small" }, "Each line: the ranking made anew without one piece of evidence."),
+      el("ul", {}, d.counterfactuals.map((c) => el("li", { "data-key": c.without }, badge(c.part), ` ${c.text} `, cites(c.evidence))))) : null,
     d.charts.length ? el("section", { class: "panel" }, el("h1", {}, "Signals"), d.charts.map((id) => chart(id, "A signal of this incident", `${d.revision}-${found.runs.length}`))) : null,
     el("section", { class: "panel" }, el("h1", {}, "All evidence"), el("p", {}, cites(d.evidence)),
       d.gaps.length ? [el("h2", {}, "What could not be read"), el("ul", {}, d.gaps.map((g) => el("li", {}, `${g.what}: ${g.why}`)))] : null,
       d.runbooks.length ? [el("h2", {}, "Runbooks"), el("ul", {}, d.runbooks.map(([id, title]) => el("li", {}, el("a", { href: `#/runbooks/${encodeURIComponent(id)}` }, title))))] : null,
-      d.similar.length ? [el("h2", {}, "Seen before"), el("ul", {}, d.similar.map((s) => el("li", {},
-        el("a", { href: `#/incidents/${s.incident}` }, s.title), ` (${Math.round(s.similarity * 100)} % alike; ${s.fixed_by ? `fixed by ${s.fixed_by}` : "no fix recorded"})`)))] : null)];
+      d.similar.length ? [el("h2", {}, "Seen before"), el("ul", {}, d.similar.map(before))] : null)];
   },
   alerts: (found) => {
     const rows = found.alerts.map((a) => [dated(a.starts_at), state(a), entity(a.entity),

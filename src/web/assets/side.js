@@ -28,16 +28,32 @@ function channelList(channels, here) {
 const item = (i, base, here) => el("a", {
   class: "item", href: `${base}/${i.id}`, "data-key": i.id, "aria-current": here ? "true" : null,
 }, el("div", { class: "title" }, mark(dot(i)), `#${i.number} ${i.title}`),
-el("div", { class: "soft small" }, `${i.severity} · ${i.state} · ${minute(i.onset_at)} UTC${i.owner ? ` · ${i.owner.name}` : ""}`));
+el("div", { class: "soft small" }, `${i.priority ? `P${i.priority.level} ${i.priority.attention} · ` : ""}${i.severity} · ${i.state} · ${minute(i.onset_at)} UTC${i.owner ? ` · ${i.owner.name}` : ""}`));
+
+// What is shown of the list: a kind such as `category errors`, or all.
+let kind = "";
+
+const kinds = (i) => [i.priority && `attention ${i.priority.attention}`, ...Object.entries(i.taxonomy || {}).map(([k, v]) => `${k} ${v}`)].filter(Boolean);
+
+/** A choice among the kinds of incidents that there are. */
+function filter(incidents) {
+  const all = [...new Set([...incidents.flatMap(kinds), kind].filter(Boolean))].sort();
+  if (all.length < 2) return null;
+  const choose = (event) => { kind = event.target.value; document.dispatchEvent(new CustomEvent("stale")); };
+  return el("label", { class: "soft small kinds", "data-key": "kinds" }, "Show ", el("select", { id: "kinds", onchange: choose },
+    el("option", { value: "" }, "all incidents"), all.map((k) => el("option", { value: k, selected: k === kind }, k.replaceAll("_", " ").replace(" ", ": ")))));
+}
 
 /** Channels above, incidents below: those at work first. */
 export function side({ channels, incidents, channel, shown, blind }) {
-  const [now, before] = [incidents.filter(active), incidents.filter((i) => !active(i))];
+  const chosen = incidents.filter((i) => !kind || kinds(i).includes(kind));
+  const [now, before] = [chosen.filter(active), chosen.filter((i) => !active(i))];
   const base = home(channel);
   const group = (title, list, none) => [el("h2", {}, title),
     list.length ? list.map((i) => item(i, base, i.id === shown)) : el("p", { class: "soft small" }, none)];
   const topic = channels.find((c) => c.name === channel)?.topic;
   return el("div", { class: "side", "data-key": "side" }, channelList(channels, channel),
+    filter(incidents),
     el("nav", { "data-key": "list", "aria-label": "Incidents" }, topic ? el("p", { class: "soft small topic" }, topic) : null,
       group("Now", now, channel ? "No incident here is worked on." : blind.length ? `Nothing is wrong that can be seen; blind on ${blind.length} ${blind.length === 1 ? "entity" : "entities"}.` : "Nothing is wrong that is known."), group("Before", before, "None yet.")),
     el("div", { class: "buttons", "data-key": "declare" }, button("Open an incident…", () => press({ verb: "declare", subject: "none" }), { class: "quiet", "data-verb": "declare" })));

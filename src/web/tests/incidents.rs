@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::{Server, failure, sample};
 use crate::bus::Heard;
-use crate::model::{Incident, IncidentId, IncidentState, Role, TimelineEntry};
+use crate::model::{Alert, Incident, IncidentId, IncidentState, Role, TimelineEntry};
 use crate::store::{AuditFilter, Filter};
 
 #[tokio::test]
@@ -120,6 +120,30 @@ async fn incidents_are_merged_and_split() {
     assert_eq!(active["incidents"].as_array().map(Vec::len), Some(2));
     let alerts = server.get(&format!("/api/v1/alerts?incident={}&status=firing", a.id)).await;
     assert_eq!(alerts["alerts"].as_array().map(Vec::len), Some(3));
+    server.end().await;
+}
+
+#[tokio::test]
+async fn a_list_of_what_reached_nobody_says_how_much_it_leaves_out() {
+    let server = Server::start().await;
+    let incident = sample::incident(1, IncidentState::Open, 2);
+    sample::put(&server, &incident).await;
+    let held = (2..5).map(|n| Alert { incident: None, ..sample::alert(incident.id, n) });
+    let held: Vec<Alert> = held.collect();
+    let put = move |tx: &crate::store::Tx<'_>| held.iter().try_for_each(|a| tx.put(a));
+    server.store.write(put).await.expect("written");
+    let said = async |query: &str| {
+        let given = server.get(&format!("/api/v1/alerts?{query}")).await;
+        (
+            given["alerts"].as_array().map(Vec::len),
+            given["n_found"].clone(),
+            given["is_cut"].clone(),
+        )
+    };
+    assert_eq!(said("held=true").await, (Some(3), json!(3), json!(false)));
+    assert_eq!(said("held=true&limit=2").await, (Some(2), json!(3), json!(true)));
+    assert_eq!(said("held=false&limit=2").await, (Some(2), json!(2), json!(false)));
+    assert_eq!(said("limit=4").await, (Some(4), Value::Null, json!(true)));
     server.end().await;
 }
 
