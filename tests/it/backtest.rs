@@ -128,6 +128,7 @@ fn a_report_tells_what_would_have_been_told_and_the_difference() {
     assert_eq!(code, 0, "{said}");
     let told: Value = serde_json::from_str(&said).expect("JSON");
     let side = &told["configurations"][0];
+    assert_eq!(side["figures"]["n_anomalies"], 1, "{side:#}");
     assert_eq!(side["against_labels"]["anomalies"]["n_found"], 1, "{side:#}");
     assert_eq!(side["figures"]["n_incidents"], 1);
     assert_eq!(side["against_labels"]["incidents"]["recall"], 1.0);

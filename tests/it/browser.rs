@@ -1,6 +1,8 @@
 //! The console as a person uses it: Debian's Chromium, driven over WebDriver.
 
 mod channels;
+mod classifier;
+mod held;
 mod hostile;
 mod tuning;
 

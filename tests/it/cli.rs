@@ -1,6 +1,7 @@
 //! The real binary, command by command: exit codes, what is said, and where.
 
 mod cases;
+mod models;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -101,6 +102,12 @@ const COMMANDS: &[&[&str]] = &[
     &["config", "check"],
     &["logs"],
     &["logs", "templates"],
+    &["model"],
+    &["model", "list"],
+    &["model", "show"],
+    &["model", "train"],
+    &["model", "promote"],
+    &["model", "rollback"],
     &["completions"],
 ];
 

@@ -147,6 +147,10 @@ fn seed(now: Time, url: &str) -> (Incident, Proposal) {
         declared_by: None,
         n_reopened: 0,
         reopened_at: None,
+        priority: None,
+        taxonomy: None,
+        untold: None,
+        n_conditions: 0,
     };
     let plan = Plan {
         version: 1,

@@ -76,6 +76,10 @@ fn incident() -> Incident {
         declared_by: None,
         n_reopened: 0,
         reopened_at: None,
+        priority: None,
+        taxonomy: None,
+        untold: None,
+        n_conditions: 0,
     }
 }
 
@@ -103,6 +107,9 @@ fn diagnosis() -> Diagnosis {
         similar: vec![],
         runbooks: vec![],
         charts: vec![],
+        counterfactuals: Vec::new(),
+        steps: Vec::new(),
+        reach: nightjar::model::diagnosis::Reach::default(),
     }
 }
 

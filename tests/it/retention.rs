@@ -51,6 +51,10 @@ fn incident(name: &str, state: IncidentState) -> Incident {
         declared_by: None,
         n_reopened: 0,
         reopened_at: None,
+        priority: None,
+        taxonomy: None,
+        untold: None,
+        n_conditions: 0,
     }
 }
 

@@ -138,7 +138,7 @@ async fn channels_files_and_private_words_over_a_restart_without_a_mouse() {
         b.holds("the address says both", "/^#.channels.payments-on-call.INC-/.test(location.hash)")
             .await;
         b.press(".tabs a[href$='/story']", ENTER).await;
-        b.see(".part h1", "Timeline").await;
+        b.see(".part .panel:not(#kind) h1", "Timeline").await;
         b.press(".tabs a", ENTER).await;
         b.see("#card", "payments").await;
         let id = b.client.execute("return location.hash.split('/')[3]", Vec::new()).await;

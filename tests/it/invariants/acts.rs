@@ -115,6 +115,7 @@ async fn i03_a_button_carries_id_and_digest_and_a_changed_plan_is_refused() {
         diagnosis: Some(diagnosis()),
         proposals: vec![p.clone()],
         runs: vec![],
+        predicted: None,
     };
     let card = incident_card(&facts, t0());
     let buttons: Vec<_> = card.buttons.iter().filter(|b| b.digest.is_some()).collect();
