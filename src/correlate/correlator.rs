@@ -343,7 +343,7 @@ impl Correlator {
                 format!("Opened no incident: it ended after {}, {because}", duration_text(lasted));
             self.say(alert, None, alert.suppressed.clone(), decision);
             if free {
-                self.revision.stray(alert);
+                self.revision.keep(alert);
             }
             return None;
         }

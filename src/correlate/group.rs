@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::Config;
+use super::people::{Topic, Topics};
 use super::priority::Weighs;
 use super::relate::{self, Kind, Link};
 use super::taxonomy::Cause;
@@ -27,7 +28,7 @@ pub(super) struct Member {
     pub(super) n_reports: u64,
     pub(super) summary: String,
     /// Its condition and place, in words.
-    pub(super) topic: String,
+    pub(super) topic: Topic,
     pub(super) measured: bool,
     /// It looks back over hours and goes on after its cause is gone.
     pub(super) looks_back: bool,
@@ -58,7 +59,7 @@ impl Member {
             unseen: alert.ended_unseen(),
             n_reports: alert.n_reports,
             summary,
-            topic: super::people::topic(alert.name(), &alert.entity),
+            topic: Topic::of(alert.name(), &alert.entity),
             measured: alert.series.is_some(),
             looks_back: alert.annotations.get(LOOKS_BACK).is_some(),
             system: match &alert.source {
@@ -92,6 +93,8 @@ pub(super) struct Group {
     /// First onset per entity.
     pub(super) entities: BTreeMap<EntityRef, Time>,
     pub(super) explained: BTreeSet<EntityRef>,
+    /// What its alerts speak of.
+    pub(super) topics: Topics,
     /// Our own alert per condition, one that fires before one that ended: another system's word on it is a witness.
     pub(super) own: BTreeMap<(EntityRef, Indicator), AlertId>,
     /// The first alert of other systems for each condition, by what they call it and by signal.
@@ -152,6 +155,7 @@ impl Group {
             members: BTreeMap::new(),
             entities: BTreeMap::new(),
             explained: BTreeSet::new(),
+            topics: Topics::new(),
             cause: None,
             dirty: false,
         }
@@ -246,7 +250,10 @@ impl Group {
         if !self.members.contains_key(&id) {
             self.note_twin(id, &member);
         }
-        self.members.insert(id, member);
+        *self.topics.entry(member.topic.clone()).or_default() += 1;
+        if let Some(before) = self.members.insert(id, member) {
+            self.hush(&before.topic);
+        }
         if self.listed.insert(id) {
             self.incident.alerts.push(id);
         }
@@ -255,6 +262,16 @@ impl Group {
         }
         self.dirty = true;
         fresh
+    }
+
+    /// An alert less speaks of this.
+    fn hush(&mut self, topic: &Topic) {
+        if let Some(n) = self.topics.get_mut(topic) {
+            *n -= 1;
+            if *n == 0 {
+                self.topics.remove(topic);
+            }
+        }
     }
 
     /// Whether an alert of the same condition was in it.
@@ -272,6 +289,9 @@ impl Group {
     ) -> BTreeMap<AlertId, Member> {
         let gone: BTreeMap<AlertId, Member> =
             ids.iter().filter_map(|id| Some((*id, self.members.remove(id)?))).collect();
+        for member in gone.values() {
+            self.hush(&member.topic);
+        }
         self.listed.retain(|id| !gone.contains_key(id));
         self.incident.alerts.retain(|id| !gone.contains_key(id));
         for first in [&mut self.own, &mut self.signals] {

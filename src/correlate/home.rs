@@ -4,6 +4,7 @@ use super::closed;
 use super::correlator::Correlator;
 use super::fit::Kin;
 use super::group::Group;
+use super::people::Taught;
 use super::relate::{self, Kind, Link, Surroundings};
 use crate::model::{Alert, AlertSource, IncidentId, IncidentState};
 
@@ -32,10 +33,11 @@ impl Correlator {
                 return Some((group.incident.id, link.reason, Ground::Rule));
             }
         }
-        if let Some((id, reason)) = self.kin_home(alert, Some(here)) {
+        let taught = self.lessons.of(alert);
+        if let Some((id, reason)) = self.kin_home(alert, Some(here), taught) {
             return Some((id, reason, Ground::Fault));
         }
-        if let Some((id, reason)) = self.joined_by_people(alert) {
+        if let Some((id, reason)) = self.joined_by_people(alert, taught) {
             return Some((id, reason, Ground::Rule));
         }
         let ours = matches!(alert.source, AlertSource::Detector { .. });
@@ -43,7 +45,7 @@ impl Correlator {
             return None;
         }
         let active = self.groups.values().filter(|g| g.incident.state.is_active());
-        let active = active.filter(|g| self.parted(alert, g).is_none());
+        let active = active.filter(|g| taught.is_none_or(|t| t.parted(g).is_none()));
         let links = active.filter_map(|g| Some((self.related(alert, here, g)?, g.incident.id)));
         let near = links.filter(|(link, _)| link.kind != Kind::NearInTime);
         let best = near.min_by_key(|(link, id)| (link.kind, link.hops, link.gap_ms, *id));
@@ -53,16 +55,21 @@ impl Correlator {
     /// The active incident of the fault that explains an alert.
     pub(super) fn fault_home(&self, alert: &Alert) -> Option<(IncidentId, String)> {
         match self.evidence.kin(alert.id)? {
-            Kin::Fault(_) => self.kin_home(alert, None),
+            Kin::Fault(_) => self.kin_home(alert, None, self.lessons.of(alert)),
             Kin::Own(_) => None,
         }
     }
 
-    fn kin_home(&self, alert: &Alert, here: Option<&Surroundings>) -> Option<(IncidentId, String)> {
+    fn kin_home(
+        &self,
+        alert: &Alert,
+        here: Option<&Surroundings>,
+        taught: Option<Taught<'_>>,
+    ) -> Option<(IncidentId, String)> {
         let kin = self.evidence.kin(alert.id)?;
         let id = self.revision.owner(kin)?;
         let group = self.groups.get(&id).filter(|g| g.incident.state.is_active())?;
-        if self.parted(alert, group).is_some() {
+        if taught.is_some_and(|t| t.parted(group).is_some()) {
             return None;
         }
         let link = here.and_then(|here| self.related(alert, here, group));
@@ -73,9 +80,10 @@ impl Correlator {
 
     /// Why people would not have an alert in the incident of the fault that explains it.
     pub(super) fn owner_parted(&self, alert: &Alert) -> Option<String> {
+        let taught = self.lessons.of(alert)?;
         let id = self.revision.owner(self.evidence.kin(alert.id)?)?;
         let group = self.groups.get(&id).filter(|g| g.incident.state.is_active())?;
-        let said = self.parted(alert, group)?;
+        let said = taught.parted(group)?;
         Some(format!(
             "one fault may explain it and incident #{}, but {said}",
             group.incident.number
@@ -87,9 +95,14 @@ impl Correlator {
         relate::link(&self.config, here, entity, onset, &group.entities, &group.explained)
     }
 
-    /// The incident that ended lately of the same trouble, if it may be reopened: the same
-    /// condition was in it, and now it stands by itself or at the root of a fault; or the fault is
-    /// the one that it was of.
+    /// Whether a fault explains some of an incident's alerts.
+    fn is_of_a_fault(&self, group: &Group) -> bool {
+        group.members.keys().any(|id| matches!(self.evidence.kin(*id), Some(Kin::Fault(_))))
+    }
+
+    /// The incident that ended lately of the same trouble, if it may be reopened: the fault is the
+    /// one that it was of; or the same condition was in it, and now it stands by itself, or at the
+    /// root of a fault while no fault is known that the incident was of.
     pub(super) fn ended_home(
         &self,
         alert: &Alert,
@@ -102,8 +115,11 @@ impl Correlator {
             if g.incident.state != IncidentState::Resolved || closed::is_none(&g.incident) {
                 return None;
             }
-            let same = leads && g.entities.contains_key(&alert.entity) && g.has_condition_of(alert);
             let of_fault = fault.filter(|k| self.revision.owner(*k) == Some(g.incident.id));
+            let same = leads
+                && g.entities.contains_key(&alert.entity)
+                && g.has_condition_of(alert)
+                && (fault.is_none() || !self.is_of_a_fault(g));
             if !same && of_fault.is_none() {
                 return None;
             }

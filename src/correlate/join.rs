@@ -55,7 +55,7 @@ impl Correlator {
         for home in self.home.values_mut().filter(|home| **home == from) {
             *home = into;
         }
-        self.revision.rename(from, into);
+        self.revision.hand_over(from, into);
     }
 
     pub(super) fn join(&mut self, home: IncidentId, alert: &Alert, decision: &str, now: Time) {

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::config::Config;
 use super::fit::{Fit, Kin, Knobs, Onset};
+use crate::model::alert::Condition;
 use crate::model::time::{HOUR_MS, SECOND_MS};
 use crate::model::{Alert, AlertId, Change, EntityRef, Graph, Labels, Time};
 
@@ -28,7 +29,8 @@ pub(super) struct Evidence {
     /// Entities of the graph by name, for alerts that name only a pod or an address.
     known: BTreeMap<String, EntityRef>,
     scope_labels: Vec<String>,
-    same_without: Vec<String>,
+    /// Which labels make a condition.
+    same: Condition,
     /// Alerts of before a start that are to be gone through.
     past: Vec<Alert>,
     /// Something came or was learned since the last look.
@@ -51,7 +53,7 @@ impl Evidence {
             signs: BTreeMap::new(),
             known: BTreeMap::new(),
             scope_labels: config.scope_labels.clone(),
-            same_without: config.same_without.clone(),
+            same: config.condition(),
             past: Vec::new(),
             unseen: false,
             looked: Time::MIN,
@@ -180,15 +182,9 @@ impl Evidence {
         values.collect::<Vec<_>>().join("/")
     }
 
-    /// Identity of the condition: labels without those that tell witnesses and grades apart.
+    /// Identity of the condition, by the labels that the settings choose.
     fn condition_of(&self, alert: &Alert) -> u64 {
-        let labels: Labels = alert
-            .labels
-            .iter()
-            .filter(|(name, _)| !self.same_without.iter().any(|w| w == name))
-            .map(|(name, value)| (name.to_owned(), value.to_owned()))
-            .collect();
-        labels.fingerprint().0
+        self.same.of(&alert.labels).0
     }
 
     /// What an alert is about: its entity, or, where the graph does not know that, the known entity

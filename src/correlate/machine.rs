@@ -73,7 +73,8 @@ pub struct Merged {
 /// Folds one incident into another.
 ///
 /// # Errors
-/// [`Refused`] when both are the same, or one is over or already merged.
+/// [`Refused`] when both are the same, or one is already merged, or `into` is over: only the bot may
+/// merge into a resolved one, which stays resolved.
 pub fn merge(
     from: &Incident,
     into: &Incident,
@@ -85,7 +86,9 @@ pub fn merge(
         return Err(Refused::Invalid("An incident can't be merged into itself.".to_owned()));
     }
     // The bot may learn that two which are over were one; nothing is opened by that.
-    let both_over = actor.is_bot() && into.state == IncidentState::Resolved;
+    let both_over = actor.is_bot()
+        && into.state == IncidentState::Resolved
+        && from.state == IncidentState::Resolved;
     if !into.state.is_active() && !both_over {
         return Err(Refused::Conflict(format!(
             "Incident #{} is {}; reopen it before merging into it.",

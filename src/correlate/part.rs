@@ -49,20 +49,13 @@ impl Revision {
         self.owners.insert(kin, id);
     }
 
-    /// What was of one incident is of another.
+    /// What was of one incident is of another, into which it was merged or whose id it has now.
     pub(super) fn hand_over(&mut self, from: IncidentId, into: IncidentId) {
         for owner in self.owners.values_mut().filter(|o| **o == from) {
             *owner = into;
         }
         if self.touched.remove(&from) {
             self.touched.insert(into);
-        }
-    }
-
-    /// What was of one incident is of one of another id.
-    pub(super) fn rename(&mut self, from: IncidentId, into: IncidentId) {
-        for owner in self.owners.values_mut().filter(|o| **o == from) {
-            *owner = into;
         }
     }
 
@@ -85,7 +78,7 @@ impl Revision {
         self.touched.contains(&id)
     }
 
-    /// An alert may have to move.
+    /// An alert may have to move, or may find the incident that it ended without.
     pub(super) fn keep(&mut self, alert: &Alert) {
         self.recent.insert(alert.id, alert.clone());
     }
@@ -104,11 +97,6 @@ impl Revision {
                 *kept = alert.clone();
             }
         }
-    }
-
-    /// An alert ended without an incident; one may come to be that it belongs to.
-    pub(super) fn stray(&mut self, alert: &Alert) {
-        self.keep(alert);
     }
 
     /// Whether something is in doubt.
@@ -164,18 +152,28 @@ impl Correlator {
         let mut tallies = BTreeMap::new();
         for group in self.groups.values() {
             let mut tally = Tally::default();
-            for kin in group.members.keys().filter_map(|id| self.evidence.kin(*id)) {
+            // Of several faults the one is its own whose alerts can't go any more: a new fault that
+            // reopened it, however large, may leave.
+            let mut stay: BTreeMap<Kin, usize> = BTreeMap::new();
+            for (id, kin) in
+                group.members.keys().filter_map(|id| Some((id, self.evidence.kin(*id)?)))
+            {
                 *tally.kins.entry(kin).or_default() += 1;
+                let settled = !self.evidence.may_move(*id);
+                if settled && matches!(kin, Kin::Fault(_)) {
+                    *stay.entry(kin).or_default() += 1;
+                }
             }
-            let most = tally.kins.iter().max_by_key(|(kin, n)| (**n, std::cmp::Reverse(**kin)));
+            let of = if stay.is_empty() { &tally.kins } else { &stay };
+            let most = of.iter().max_by_key(|(kin, n)| (**n, std::cmp::Reverse(**kin)));
             tally.main = most.map(|(kin, _)| *kin);
             tallies.insert(group.incident.id, tally);
         }
         tallies
     }
 
-    /// The incident of each kin: an active one, of which it is the main one, with most of its
-    /// alerts, then the one opened first.
+    /// The incident of each kin: one of which it is the main one, then one that is active, then the
+    /// one with most of its alerts, then the one opened first.
     fn owners_of(&self, tallies: &BTreeMap<IncidentId, Tally>) -> BTreeMap<Kin, IncidentId> {
         type Offer = (bool, bool, usize, std::cmp::Reverse<(Time, IncidentId)>);
         let mut best: BTreeMap<Kin, Offer> = BTreeMap::new();
@@ -184,7 +182,7 @@ impl Correlator {
             let (active, opened) = (incident.state.is_active(), incident.opened_at);
             for (kin, n) in &tally.kins {
                 let main = tally.main == Some(*kin);
-                let offer = (active, main, *n, std::cmp::Reverse((opened, *id)));
+                let offer = (main, active, *n, std::cmp::Reverse((opened, *id)));
                 let now = best.entry(*kin).or_insert(offer);
                 *now = offer.max(*now);
             }
@@ -251,12 +249,14 @@ impl Correlator {
 
     /// Takes alerts of a kin out of an incident, each to where it belongs.
     fn leave(&mut self, from: IncidentId, kin: Kin, ids: &BTreeSet<AlertId>, now: Time) {
+        let alerts: Vec<Alert> =
+            ids.iter().filter_map(|id| self.revision.recent.get(id).cloned()).collect();
+        let over = alerts.iter().all(|alert| !alert.is_firing());
         let owner = self.revision.owner(kin).filter(|o| *o != from);
-        let into = owner.filter(|o| {
-            let group = &self.groups[o];
-            let over = ids.iter().all(|id| !self.revision.recent[id].is_firing());
-            group.incident.state.is_active() || (over && self.is_untouched(group))
-        });
+        let into = owner
+            .and_then(|o| self.groups.get(&o))
+            .filter(|group| group.incident.state.is_active() || (over && self.is_untouched(group)));
+        let into = into.map(|group| (group.incident.id, group.incident.number));
         let Some(group) = self.groups.get_mut(&from) else { return };
         let number = group.incident.number;
         let gone = group.take_out(&self.graph, &self.config, ids);
@@ -268,19 +268,17 @@ impl Correlator {
         if self.revision.owner(kin) == Some(from) {
             self.revision.owners.remove(&kin);
         }
-        let alerts: Vec<Alert> = ids.iter().map(|id| self.revision.recent[id].clone()).collect();
-        let many = if alerts.len() == 1 {
-            super::join::name(&alerts[0])
-        } else {
-            format!("{} alerts", alerts.len())
+        let many = match &alerts[..] {
+            [one] => super::join::name(one),
+            more => format!("{} alerts", more.len()),
         };
         let reason = self.evidence.said(kin).unwrap_or_else(|| "nothing in it explains it".into());
-        let to = into.map_or_else(String::new, |into| match self.groups[&into].incident.number {
-            0 => String::new(),
-            n => format!(" for incident #{n}"),
-        });
+        let to = match into {
+            Some((_, n)) if n > 0 => format!(" for incident #{n}"),
+            _ => String::new(),
+        };
         self.tell(from, format!("{many} left the incident{to}: {reason}."), now);
-        if let Some(into) = into {
+        if let Some((into, _)) = into {
             for (alert, member) in gone {
                 let decision = format!("Moved here from incident #{number}: {reason}.");
                 let verdict = Verdict {

@@ -4,9 +4,10 @@
 //! incident, each topic of one part is noted as apart from each of the other, when they merge two,
 //! as together; the balance of a pair decides later on what the search alone would not know. The
 //! lessons stand in the store, written with the merge or split itself, and are bounded: so many
-//! pairs a lesson, so many in all, the oldest forgotten first.
+//! alerts and pairs a lesson, so many pairs in all, the oldest forgotten first.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,13 +19,37 @@ use crate::model::{Alert, AlertId, EntityRef, Fault, IncidentId, Time};
 use crate::store::{Rows, Tx};
 
 /// Where the lessons stand in the store.
-const KEY: &str = "correlate.people";
+const KEY: &str = "correlate.lessons";
 /// Topics of each part that one lesson is about at most.
 const MOST_TOPICS: usize = 12;
+/// Alerts of each part that are read for that at most.
+const MOST_READ: usize = 200;
 /// Pairs that are remembered at most.
 const MOST_PAIRS: usize = 2_000;
 /// Alerts that people have merged begin this near (ms) to be put together by that alone.
 const NEAR_MS: i64 = 15 * MINUTE_MS;
+
+/// A condition at a place.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(super) struct Topic {
+    name: String,
+    place: String,
+}
+
+impl Topic {
+    pub(super) fn of(name: &str, entity: &EntityRef) -> Self {
+        Self { name: name.to_owned(), place: entity.name().to_owned() }
+    }
+}
+
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} of {}", self.name, self.place)
+    }
+}
+
+/// Topics, and how many alerts speak of each.
+pub(super) type Topics = BTreeMap<Topic, usize>;
 
 /// What people did about two topics.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +67,14 @@ impl Lesson {
     fn apart(self) -> i64 {
         i64::from(self.split) - i64::from(self.merged)
     }
+
+    fn said(self, one: &Topic, other: &Topic) -> String {
+        if self.apart() > 0 {
+            format!("people have split {one} and {other} apart {}", times(self.split))
+        } else {
+            format!("people have merged {one} and {other} {}", times(self.merged))
+        }
+    }
 }
 
 /// What a person did.
@@ -55,21 +88,56 @@ pub enum Deed {
 
 /// All lessons.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Vec<(Topic, Topic, Lesson)>", from = "Vec<(Topic, Topic, Lesson)>")]
 pub struct Lessons {
-    /// By both topics, the lesser first.
-    pairs: BTreeMap<String, Lesson>,
-    /// All topics in them, so that a storm asks of what nobody taught anything about at no cost.
-    #[serde(skip)]
-    known: BTreeSet<String>,
+    /// By each topic, then by the other: a storm asks of what nobody taught anything about at the
+    /// cost of one look.
+    by: BTreeMap<Topic, BTreeMap<Topic, Lesson>>,
 }
 
-/// What an alert's condition and place are called.
-pub(super) fn topic(name: &str, entity: &EntityRef) -> String {
-    format!("{name} of {}", entity.name())
+impl From<Lessons> for Vec<(Topic, Topic, Lesson)> {
+    fn from(lessons: Lessons) -> Self {
+        lessons.pairs().map(|(a, b, lesson)| (a.clone(), b.clone(), lesson)).collect()
+    }
 }
 
-fn pair(one: &str, other: &str) -> String {
-    if one < other { format!("{one} | {other}") } else { format!("{other} | {one}") }
+impl From<Vec<(Topic, Topic, Lesson)>> for Lessons {
+    fn from(pairs: Vec<(Topic, Topic, Lesson)>) -> Self {
+        let mut lessons = Self::default();
+        for (a, b, lesson) in pairs {
+            lessons.put(&a, &b, lesson);
+        }
+        lessons.bound();
+        lessons
+    }
+}
+
+/// What people have taught about one topic.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taught<'a> {
+    topic: &'a Topic,
+    others: &'a BTreeMap<Topic, Lesson>,
+}
+
+impl Taught<'_> {
+    /// What people did about it and these topics, the clearest balance first; `None` where they did
+    /// nothing, or as much of one as of the other.
+    fn with(self, topics: &Topics, but: Option<&Topic>) -> Option<(i64, String)> {
+        let here = self.others.iter().filter(|(other, lesson)| {
+            lesson.apart() != 0 && Some(*other) != but && topics.contains_key(*other)
+        });
+        // Of equals the first.
+        let best = here.rev().max_by_key(|(_, lesson)| lesson.apart().abs());
+        best.map(|(other, lesson)| (lesson.apart(), lesson.said(self.topic, other)))
+    }
+
+    /// Why people would not have it in an incident.
+    pub(super) fn parted(self, group: &Group) -> Option<String> {
+        if group.topics.contains_key(self.topic) {
+            return None;
+        }
+        self.with(&group.topics, None).filter(|(apart, _)| *apart > 0).map(|(_, said)| said)
+    }
 }
 
 fn times(n: u32) -> String {
@@ -99,13 +167,14 @@ impl Lessons {
         deed: Deed,
         now: Time,
     ) -> Result<(), Fault> {
-        let topics = |ids: &[AlertId]| -> Result<BTreeSet<String>, Fault> {
+        let topics = |ids: &[AlertId]| -> Result<BTreeSet<Topic>, Fault> {
             let mut found = BTreeSet::new();
-            for id in ids {
-                if found.len() < MOST_TOPICS
-                    && let Some(alert) = tx.get::<Alert>(*id)?
-                {
-                    found.insert(topic(alert.name(), &alert.entity));
+            for id in ids.iter().take(MOST_READ) {
+                if found.len() == MOST_TOPICS {
+                    break;
+                }
+                if let Some(alert) = tx.get::<Alert>(*id)? {
+                    found.insert(Topic::of(alert.name(), &alert.entity));
                 }
             }
             Ok(found)
@@ -118,57 +187,76 @@ impl Lessons {
 
     pub(super) fn note(
         &mut self,
-        one: &BTreeSet<String>,
-        other: &BTreeSet<String>,
+        one: &BTreeSet<Topic>,
+        other: &BTreeSet<Topic>,
         deed: Deed,
         now: Time,
     ) {
         // What is in both parts tells nothing of what sets them apart.
-        for a in one.difference(other) {
-            for b in other.difference(one) {
-                let lesson = self.pairs.entry(pair(a, b)).or_default();
+        for a in one.difference(other).take(MOST_TOPICS) {
+            for b in other.difference(one).take(MOST_TOPICS) {
+                let known = self.by.get(a).and_then(|others| others.get(b));
+                let mut lesson = known.copied().unwrap_or_default();
                 match deed {
-                    Deed::Split => lesson.split += 1,
-                    Deed::Merge => lesson.merged += 1,
+                    Deed::Split => lesson.split = lesson.split.saturating_add(1),
+                    Deed::Merge => lesson.merged = lesson.merged.saturating_add(1),
                 }
                 lesson.at = now;
+                self.put(a, b, lesson);
             }
         }
-        while self.pairs.len() > MOST_PAIRS {
-            let oldest = self.pairs.iter().min_by_key(|(key, l)| (l.at, (*key).clone()));
-            let Some(key) = oldest.map(|(key, _)| key.clone()) else { break };
-            self.pairs.remove(&key);
+        self.bound();
+    }
+
+    fn put(&mut self, a: &Topic, b: &Topic, lesson: Lesson) {
+        for (one, other) in [(a, b), (b, a)] {
+            self.by.entry(one.clone()).or_default().insert(other.clone(), lesson);
         }
+    }
+
+    /// All pairs, the lesser topic first.
+    fn pairs(&self) -> impl Iterator<Item = (&Topic, &Topic, Lesson)> {
+        let each = self.by.iter().flat_map(|(a, all)| all.iter().map(move |(b, l)| (a, b, *l)));
+        each.filter(|(a, b, _)| a < b)
+    }
+
+    /// Forgets the oldest of too many pairs.
+    fn bound(&mut self) {
+        let mut all: Vec<(Time, Topic, Topic)> =
+            self.pairs().map(|(a, b, lesson)| (lesson.at, a.clone(), b.clone())).collect();
+        if all.len() <= MOST_PAIRS {
+            return;
+        }
+        all.sort_unstable();
+        for (_, a, b) in &all[..all.len() - MOST_PAIRS] {
+            for (one, other) in [(a, b), (b, a)] {
+                if let Some(others) = self.by.get_mut(one) {
+                    others.remove(other);
+                }
+            }
+        }
+        self.by.retain(|_, others| !others.is_empty());
+    }
+
+    /// What people have taught about a topic, if anything.
+    fn about(&self, topic: &Topic) -> Option<Taught<'_>> {
+        self.by.get_key_value(topic).map(|(topic, others)| Taught { topic, others })
+    }
+
+    /// What people have taught about what an alert tells.
+    pub(super) fn of(&self, alert: &Alert) -> Option<Taught<'_>> {
+        // Mostly nobody has taught anything.
+        if self.by.is_empty() { None } else { self.about(&Topic::of(alert.name(), &alert.entity)) }
     }
 
     /// What people did about topics of two parts, the clearest balance first; `None` where they did
     /// nothing, or as much of one as of the other.
-    fn between(&self, one: &BTreeSet<&str>, other: &BTreeSet<&str>) -> Option<(i64, String)> {
-        if self.pairs.is_empty() || one.iter().any(|t| other.contains(t)) {
+    fn between(&self, one: &Topics, other: &Topics) -> Option<(i64, String)> {
+        if self.by.is_empty() || one.keys().any(|t| other.contains_key(t)) {
             return None;
         }
-        let mut best: Option<(i64, String)> = None;
-        for a in one {
-            for b in other {
-                let Some(lesson) = self.pairs.get(&pair(a, b)) else { continue };
-                let apart = lesson.apart();
-                if apart != 0 && best.as_ref().is_none_or(|(most, _)| apart.abs() > most.abs()) {
-                    let said = if apart > 0 {
-                        format!("people have split {a} and {b} apart {}", times(lesson.split))
-                    } else {
-                        format!("people have merged {a} and {b} {}", times(lesson.merged))
-                    };
-                    best = Some((apart, said));
-                }
-            }
-        }
-        best
-    }
-}
-
-impl Group {
-    fn topics(&self) -> BTreeSet<&str> {
-        self.members.values().map(|m| m.topic.as_str()).collect()
+        let taught = one.keys().filter_map(|topic| self.about(topic)?.with(other, None));
+        taught.reduce(|best, next| if next.0.abs() > best.0.abs() { next } else { best })
     }
 }
 
@@ -176,56 +264,37 @@ impl Correlator {
     /// Takes over what people have taught.
     pub fn learn_lessons(&mut self, lessons: Lessons) {
         self.lessons = lessons;
-        self.lessons.known =
-            self.lessons.pairs.keys().flat_map(|k| k.split(" | ")).map(str::to_owned).collect();
-    }
-
-    /// Why people would not have an alert in an incident.
-    pub(super) fn parted(&self, alert: &Alert, group: &Group) -> Option<String> {
-        let topic = topic(alert.name(), &alert.entity);
-        if !self.lessons.known.contains(&topic) {
-            return None;
-        }
-        let said = self.lessons.between(&BTreeSet::from([topic.as_str()]), &group.topics());
-        said.filter(|(apart, _)| *apart > 0).map(|(_, said)| said)
     }
 
     /// Whether an alert stays in an incident though another fault explains it: people have merged
     /// the like of it, or split it from what that fault's incident has.
     pub(super) fn people_keep(&self, alert: &Alert, group: &Group, kin: Kin) -> bool {
-        let topic = topic(alert.name(), &alert.entity);
-        if !self.lessons.known.contains(&topic) {
-            return false;
-        }
-        let mut rest = group.topics();
-        rest.remove(topic.as_str());
-        let here = self.lessons.between(&BTreeSet::from([topic.as_str()]), &rest);
+        let Some(taught) = self.lessons.of(alert) else { return false };
+        let here = taught.with(&group.topics, Some(taught.topic));
         let there = self.revision.owner(kin).and_then(|id| self.groups.get(&id));
         here.is_some_and(|(apart, _)| apart < 0)
-            || there.is_some_and(|g| self.parted(alert, g).is_some())
+            || there.is_some_and(|g| taught.parted(g).is_some())
     }
 
     /// Whether people would have two incidents apart.
     pub(super) fn are_parted(&self, one: &Group, other: &Group) -> bool {
-        if self.lessons.known.is_empty() {
-            return false;
-        }
-        let said = self.lessons.between(&one.topics(), &other.topics());
+        let said = self.lessons.between(&one.topics, &other.topics);
         said.is_some_and(|(apart, _)| apart > 0)
     }
 
     /// The active incident, begun at about the same time, that people have merged the like of the
     /// alert with, and how often.
-    pub(super) fn joined_by_people(&self, alert: &Alert) -> Option<(IncidentId, String)> {
-        let topic = topic(alert.name(), &alert.entity);
-        if !self.lessons.known.contains(&topic) {
-            return None;
-        }
-        let topic = BTreeSet::from([topic.as_str()]);
+    pub(super) fn joined_by_people(
+        &self,
+        alert: &Alert,
+        taught: Option<Taught<'_>>,
+    ) -> Option<(IncidentId, String)> {
+        let taught = taught?;
         let active = self.groups.values().filter(|g| g.incident.state.is_active());
         let near = active
             .filter(|g| alert.starts_at.ms_since(g.incident.onset_at).abs() <= NEAR_MS)
-            .filter_map(|g| Some((self.lessons.between(&topic, &g.topics())?, g.incident.id)));
+            .filter(|g| !g.topics.contains_key(taught.topic))
+            .filter_map(|g| Some((taught.with(&g.topics, None)?, g.incident.id)));
         let best = near.filter(|((apart, _), _)| *apart < 0).min_by_key(|((a, _), id)| (*a, *id));
         best.map(|((_, said), id)| (id, said))
     }
@@ -235,8 +304,13 @@ impl Correlator {
 mod tests {
     use super::*;
 
-    fn set(topics: &[&str]) -> BTreeSet<String> {
-        topics.iter().map(|t| (*t).to_owned()).collect()
+    fn topic(text: &str) -> Topic {
+        let (name, place) = text.split_once(" of ").expect("a name and a place");
+        Topic::of(name, &EntityRef::service(place))
+    }
+
+    fn set(topics: &[&str]) -> BTreeSet<Topic> {
+        topics.iter().map(|t| topic(t)).collect()
     }
 
     #[test]
@@ -244,11 +318,12 @@ mod tests {
         let mut lessons = Lessons::default();
         let (a, b) = (set(&["Slow of cart", "Both of web"]), set(&["Down of mail", "Both of web"]));
         let said = |lessons: &Lessons| {
-            lessons.between(&BTreeSet::from(["Slow of cart"]), &BTreeSet::from(["Down of mail"]))
+            let part = |text| Topics::from([(topic(text), 1)]);
+            lessons.between(&part("Slow of cart"), &part("Down of mail"))
         };
         lessons.note(&a, &b, Deed::Split, Time::from_ms(1));
         lessons.note(&b, &a, Deed::Split, Time::from_ms(2));
-        assert_eq!(lessons.pairs.len(), 1, "what is in both tells nothing");
+        assert_eq!(lessons.pairs().count(), 1, "what is in both tells nothing");
         let text = "people have split Slow of cart and Down of mail apart twice";
         assert_eq!(said(&lessons), Some((2, text.to_owned())));
         for n in 3..5 {
@@ -262,14 +337,34 @@ mod tests {
     }
 
     #[test]
+    fn a_name_with_a_bar_or_of_in_it_is_still_one_topic() {
+        let mut lessons = Lessons::default();
+        let odd = Topic::of("Errors | all of it", &EntityRef::service("a | b of c"));
+        lessons.note(&[odd.clone()].into(), &set(&["Down of mail"]), Deed::Merge, Time::from_ms(1));
+        let stored = serde_json::to_string(&lessons).expect("writes");
+        let again = serde_json::from_str::<Lessons>(&stored).expect("reads");
+        assert!(again.about(&odd).is_some());
+        assert_eq!(again.pairs().count(), 1);
+    }
+
+    #[test]
     fn the_oldest_lessons_are_forgotten_first() {
         let mut lessons = Lessons::default();
         for n in 0..2 * MOST_PAIRS {
             let (a, b) = (format!("A{n} of x"), format!("B{n} of y"));
-            lessons.note(&[a].into(), &[b].into(), Deed::Split, Time::from_ms(n as i64));
+            lessons.note(&set(&[&a]), &set(&[&b]), Deed::Split, Time::from_ms(n as i64));
         }
-        assert_eq!(lessons.pairs.len(), MOST_PAIRS);
-        let oldest = lessons.pairs.values().map(|l| l.at.ms()).min();
+        assert_eq!(lessons.pairs().count(), MOST_PAIRS);
+        let oldest = lessons.pairs().map(|(_, _, l)| l.at.ms()).min();
         assert_eq!(oldest, Some(MOST_PAIRS as i64));
+        assert_eq!(lessons.by.len(), 2 * MOST_PAIRS, "of what is forgotten nothing is left");
+    }
+
+    #[test]
+    fn one_lesson_is_about_so_many_topics_and_no_more() {
+        let mut lessons = Lessons::default();
+        let many = |word: &str| (0..50).map(|n| topic(&format!("{word}{n} of x"))).collect();
+        lessons.note(&many("A"), &many("B"), Deed::Split, Time::from_ms(1));
+        assert_eq!(lessons.pairs().count(), MOST_TOPICS * MOST_TOPICS);
     }
 }

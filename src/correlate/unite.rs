@@ -10,7 +10,7 @@ use super::relate::{self, Kind, Link, Surroundings};
 use crate::model::time::MINUTE_MS;
 use crate::model::{Actor, IncidentId, IncidentState, Time};
 
-/// Active groups this near in onset (ms) are merged when they turn out to be one.
+/// Groups this near in onset (ms) are merged when they turn out to be one.
 const MERGE_MS: i64 = 30 * MINUTE_MS;
 
 impl Correlator {
@@ -20,6 +20,10 @@ impl Correlator {
         for (id, tally) in tallies {
             let Some(kin) = tally.main else { continue };
             let Some(owner) = self.revision.owner(kin).filter(|o| o != id) else { continue };
+            // An incident of another fault that has a few of its alerts is not the same.
+            if tallies.get(&owner).is_none_or(|t| t.main != Some(kin)) {
+                continue;
+            }
             let Some((from, into)) = self.may_unite(*id, owner) else { continue };
             let reason = self
                 .belongs(from, into)
@@ -34,9 +38,11 @@ impl Correlator {
         merged
     }
 
-    /// Which of two groups may be folded into the other without asking: near in onset, nobody has
-    /// taken the one that goes, the other is active, and no person has parted them. The one that
-    /// people have taken, else the one opened first, goes on.
+    /// Which of two groups may be folded into the other without asking, the one that goes first:
+    /// near in onset, nobody has taken the one that goes, the other is active or resolved, and no
+    /// person has parted them. One that is active goes on rather than one that is over, then one
+    /// that people have taken, then the one opened first; of two that are over the result is over,
+    /// and nothing is opened by it.
     fn may_unite(&self, a: IncidentId, b: IncidentId) -> Option<(IncidentId, IncidentId)> {
         let (a, b) = (self.groups.get(&a)?, self.groups.get(&b)?);
         let rank = |g: &super::group::Group| {
@@ -80,8 +86,9 @@ impl Correlator {
         best.map(|l| l.reason)
     }
 
-    /// Folds one active group into another, with a reason in both timelines and for every alert
-    /// that moves. Says whether it was possible.
+    /// Folds one group into another, each active or resolved, with a reason in both timelines and
+    /// for every alert that moves; one that is over may be folded into one that is active, but not
+    /// the other way round. Says whether it was possible.
     fn fold(&mut self, from: IncidentId, into: IncidentId, reason: &str, now: Time) -> bool {
         let (Some(a), Some(b)) = (self.groups.get(&from), self.groups.get(&into)) else {
             return false;

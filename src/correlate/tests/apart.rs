@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::*;
+use crate::correlate::people::Topic;
 
 #[test]
 fn a_dependency_that_is_learned_late_makes_two_incidents_one() {
@@ -59,8 +60,8 @@ fn what_a_person_parted_or_took_stays_apart() {
 
 #[test]
 fn what_people_have_split_opens_apart_and_says_so() {
-    let topics = |topic: &str| [topic.to_owned()].into();
-    let (one, other) = (topics("HighErrorRate of auth"), topics("HighErrorRate of users"));
+    let topics = |place: &str| [Topic::of("HighErrorRate", &EntityRef::service(place))].into();
+    let (one, other) = (topics("auth"), topics("users"));
     let mut lessons = Lessons::default();
     lessons.note(&one, &other, Deed::Split, at(-100));
     let mut c = correlator();

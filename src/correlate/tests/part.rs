@@ -236,3 +236,82 @@ async fn an_alert_whose_first_incident_was_merged_away_opens_another_one() {
         assert_eq!(opened, 1, "{entries:?}");
     }
 }
+
+/// Two halves of one fault in incidents that are both over.
+fn two_that_are_over() -> (Incident, Vec<Alert>, Incident, Vec<Alert>) {
+    let over = |alerts: &[Alert], number: u64| {
+        let mut incident = incident_of(number, alerts);
+        (incident.state, incident.resolved_at) = (IncidentState::Resolved, Some(at(400)));
+        incident.updated_at = at(400);
+        (incident, alerts.iter().cloned().map(|a| ended(a, 100)).collect::<Vec<_>>())
+    };
+    let all = alerts(&ONE, 0);
+    let ((first, firsts), (second, seconds)) = (over(&all[..2], 1), over(&all[2..], 2));
+    (first, firsts, second, seconds)
+}
+
+#[test]
+fn two_incidents_that_are_over_and_were_one_fault_become_one_that_is_over() {
+    let (first, firsts, second, seconds) = two_that_are_over();
+    let mut c = correlator();
+    c.load(first.clone(), &firsts);
+    c.load(second.clone(), &seconds);
+    let book = run(&mut c, 405, 700);
+    let [whole] = book.standing().try_into().expect("one is left");
+    assert_eq!((whole.state, whole.alerts.len()), (IncidentState::Resolved, 4));
+    assert_eq!((whole.n_reopened, book.incidents.len()), (0, 2), "nothing was opened by it");
+    let gone = book.incidents.values().find(|i| i.id != whole.id).expect("the other");
+    assert_eq!((gone.state, gone.merged_into), (IncidentState::Merged, Some(whole.id)));
+    assert_eq!(with(&book.entries, "became part of this one").len(), 1, "{:?}", book.entries);
+}
+
+#[test]
+fn of_two_that_are_over_the_bot_may_make_one_and_a_person_may_not() {
+    let (first, _, second, _) = two_that_are_over();
+    let person = Actor { via: "token".into(), name: "op".into(), ..Actor::nightjar() };
+    let merge = |from: &Incident, into: &Incident, actor: &Actor| {
+        machine::merge(from, into, actor, at(500), "one fault")
+    };
+    let merged = merge(&second, &first, &Actor::nightjar()).expect("the bot may");
+    assert_eq!(merged.into.state, IncidentState::Resolved);
+    assert_eq!(merged.into.resolved_at, first.resolved_at);
+    assert_eq!((merged.into.alerts.len(), merged.into.n_reopened), (4, 0));
+    assert_eq!(merged.from.merged_into, Some(first.id));
+    let refused = merge(&second, &first, &person).expect_err("a person reopens it first");
+    assert!(refused.to_string().contains("reopen it before merging into it"), "{refused}");
+    let active = Incident { state: IncidentState::Open, resolved_at: None, ..second.clone() };
+    merge(&active, &first, &Actor::nightjar()).expect_err("what goes on is not put to rest by it");
+    let other = Incident { id: first.id, state: IncidentState::Open, ..first.clone() };
+    merge(&second, &other, &person).expect("into one that goes on a person may");
+    let reviewed = Incident { state: IncidentState::Reviewed, ..first.clone() };
+    merge(&second, &reviewed, &Actor::nightjar()).expect_err("what people have gone through stays");
+}
+
+#[test]
+fn a_new_fault_opens_its_own_though_its_condition_was_in_an_incident_that_ended() {
+    let mut c = correlator();
+    let early = alerts(&ONE, 0);
+    let late = alerts(&ONE, 1_300);
+    let mut all: Vec<(i64, Alert)> = early.iter().map(|a| (30, a.clone())).collect();
+    all.extend(early.iter().map(|a| (300, ended(a.clone(), 300))));
+    all.extend(late.iter().map(|a| (1_330, a.clone())));
+    let book = play(&mut c, all, 1_500);
+    let standing = book.standing();
+    assert_eq!(standing.len(), 2, "{:?}", book.entries);
+    assert!(standing.iter().all(|i| i.alerts.len() == 4 && i.n_reopened == 0));
+}
+
+#[test]
+fn an_incident_with_a_few_alerts_of_another_fault_does_not_swallow_that_faults_own() {
+    let (one, other) = (alerts(&ONE, 0), alerts(&OTHER, 0));
+    let mut mixed = one.clone();
+    mixed.push(other[1].clone());
+    let (first, mut second) = (incident_of(1, &mixed), incident_of(2, &other[..1]));
+    (second.state, second.resolved_at) = (IncidentState::Resolved, Some(at(390)));
+    let mut c = correlator();
+    c.load(first.clone(), &mixed);
+    c.load(second.clone(), &[ended(other[0].clone(), 80)]);
+    let book = run(&mut c, 395, 500);
+    let merged = with(&book.entries, "became part of this one");
+    assert!(merged.is_empty(), "{:?}", book.entries);
+}

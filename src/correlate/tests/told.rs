@@ -119,6 +119,26 @@ fn labels_that_make_no_other_condition_can_be_chosen() {
 }
 
 #[test]
+fn the_chosen_labels_make_a_condition_for_the_search_too() {
+    // A rule that tells of its state by different names.
+    let told = |name: &str, onset: i64| {
+        let mut alert = alert("orders", name, "critical", onset);
+        alert.labels.set("rule", "orders-7");
+        alert
+    };
+    let same = |text: &str| {
+        let mut c = Correlator::new(toml::from_str(text).expect("settings"));
+        c.learn(shop(), Vec::new(), Vec::new());
+        let (a, b) = (told("Slow", 0), told("VerySlow", 200));
+        play(&mut c, vec![(5, a.clone()), (205, b.clone())], 260);
+        let kin = |alert: &Alert| c.evidence.kin(alert.id).expect("looked at");
+        kin(&a) == kin(&b)
+    };
+    assert!(!same(""), "other names, other conditions");
+    assert!(same("same_by = [\"rule\"]"), "the later one repeats the earlier");
+}
+
+#[test]
 fn a_silence_holds_until_it_ends_and_says_who_made_it() {
     let mut c = correlator();
     c.learn(shop(), Vec::new(), vec![silence("service=orders", (0, 300))]);
