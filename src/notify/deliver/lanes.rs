@@ -93,7 +93,9 @@ pub(super) struct Lanes {
     edits_by_channel: bool,
     /// Edits rest until then, in all channels, where the platform counts them together.
     edits_at: Option<Instant>,
-    n_busy: usize,
+    /// The posts of which a call is under way, each with its channel: one is never called twice at
+    /// once, or both calls would look for it, find nothing, and write it.
+    under_way: BTreeMap<String, String>,
     /// Failures since something went through anywhere.
     n_failed: u32,
 }
@@ -109,7 +111,7 @@ impl Lanes {
             edits_by_channel: limits.edits_by_channel,
             edits: VecDeque::new(),
             edits_at: None,
-            n_busy: 0,
+            under_way: BTreeMap::new(),
             n_failed: 0,
         }
     }
@@ -131,11 +133,33 @@ impl Lanes {
     /// Whether another call may be begun at all. A platform that only fails, or says itself that
     /// it is down, is tried with one call at a time.
     pub(super) fn has_room(&self, is_down: bool) -> bool {
-        self.n_busy < if is_down || self.n_failed >= DEAD { 1 } else { CALLS }
+        self.under_way.len() < if is_down || self.n_failed >= DEAD { 1 } else { CALLS }
     }
 
-    /// When a post may go at the earliest; `None` while a call of its channel is under way.
+    /// Takes over by which name each channel goes now: the first call that names a channel finds out
+    /// its id, and what is told by name and by id is one channel.
+    pub(super) fn rename(&mut self, lane: impl Fn(&str) -> String) {
+        let named: Vec<(String, String)> =
+            self.channels.keys().map(|c| (c.clone(), lane(c))).collect();
+        for (old, new) in named.into_iter().filter(|(old, new)| old != new) {
+            let Some(before) = self.channels.remove(&old) else { continue };
+            let channel = self.channels.entry(new.clone()).or_default();
+            channel.busy |= before.busy;
+            channel.new_at = channel.new_at.max(before.new_at);
+            channel.edits_at = channel.edits_at.max(before.edits_at);
+            channel.any_at = channel.any_at.max(before.any_at);
+            channel.n_failed = channel.n_failed.max(before.n_failed);
+            for of in self.under_way.values_mut().filter(|of| **of == old) {
+                of.clone_from(&new);
+            }
+        }
+    }
+
+    /// When a post may go at the earliest; `None` while a call of it or of its channel is under way.
     pub(super) fn ready_at(&self, ticket: &Ticket, now: Instant) -> Option<Instant> {
+        if self.under_way.contains_key(&ticket.row) {
+            return None;
+        }
         let mut at = now;
         if let Some(channel) = self.channels.get(&ticket.channel) {
             if channel.busy {
@@ -160,7 +184,7 @@ impl Lanes {
 
     /// A call is begun.
     pub(super) fn begun(&mut self, ticket: &Ticket, now: Instant) {
-        self.n_busy += 1;
+        self.under_way.insert(ticket.row.clone(), ticket.channel.clone());
         let channel = self.channels.entry(ticket.channel.clone()).or_default();
         channel.busy = true;
         if !ticket.edits {
@@ -172,8 +196,8 @@ impl Lanes {
 
     /// A call that reached the platform at `called` has ended.
     pub(super) fn ended(&mut self, ticket: &Ticket, (how, called): (Ended, Instant), now: Instant) {
-        self.n_busy -= 1;
-        let channel = self.channels.entry(ticket.channel.clone()).or_default();
+        let name = self.under_way.remove(&ticket.row).unwrap_or_else(|| ticket.channel.clone());
+        let channel = self.channels.entry(name).or_default();
         channel.busy = false;
         if !ticket.edits {
             // The pace counts from what the platform saw.
@@ -336,6 +360,22 @@ mod tests {
         assert!(!lanes.has_room(false), "one call at a time finds out whether it is back");
         lanes.ended(&good, (Ended::Sent, now), now);
         assert_eq!(lanes.ready_at(&bad, now), Some(now + S), "at the usual pace again");
+    }
+
+    #[test]
+    fn a_channel_that_is_named_by_its_id_meanwhile_stays_one_and_no_post_goes_twice() {
+        let (mut lanes, now) = (Lanes::new(&limits(0)), Instant::now());
+        let (card, other) =
+            (ticket("card", Urgency::Opening, false), ticket("other", Urgency::Delta, false));
+        let by_id = |t: &Ticket| Ticket { channel: "C1".into(), ..t.clone() };
+        lanes.begun(&card, now);
+        // Before it is taken over that these are one, the post itself is not called again.
+        assert_eq!(lanes.ready_at(&by_id(&card), now), None);
+        lanes.rename(|_| "C1".into());
+        assert_eq!(lanes.ready_at(&by_id(&card), now), None);
+        assert_eq!(lanes.ready_at(&by_id(&other), now), None, "one call in a channel at once");
+        lanes.ended(&card, (Ended::Sent, now), now);
+        assert_eq!(lanes.ready_at(&by_id(&other), now), Some(now + S), "and one pace");
     }
 
     #[test]

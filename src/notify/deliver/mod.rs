@@ -122,7 +122,9 @@ impl Deliver {
         if !self.lanes.has_room(is_down) {
             return Ok(next);
         }
-        for ticket in self.tickets().await? {
+        let tickets = self.tickets().await?;
+        self.lanes.rename(|channel| self.chat.lane(channel));
+        for ticket in tickets {
             match self.lanes.ready_at(&ticket, now) {
                 None => {}
                 Some(at) if at > now => next = next.min(at),

@@ -9,6 +9,7 @@ use proptest::prelude::*;
 use tokio_util::sync::CancellationToken;
 
 use super::platform::{Memory, Mood, World, all_sent, reply, text};
+use crate::bus::Event;
 use crate::chat::Urgency;
 
 /// A future that is dropped by its owner once it has been polled so often.
@@ -50,6 +51,25 @@ async fn a_crash_at_any_step_of_the_first_message_and_its_reply_makes_no_second(
         world.settle(&chat).await;
         assert_eq!(chat.words(), ["card 2", "r r"], "after {polls} steps");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_in_doubt_is_not_tried_twice_at_once_when_its_channel_becomes_known() {
+    let world = World::new();
+    let chat = Memory::new("slack", 0);
+    world.want([text("slack", "card", Urgency::Opening, "1")]).await;
+    chat.next(&[Mood::Down]);
+    world.deliver_until(&chat, async || chat.n_calls() == 1).await;
+    // The next process looks for it, and knows its channel by another name from that call on.
+    chat.restart();
+    chat.next(&[Mood::Slow, Mood::Slow]);
+    let stands_while_it_rings = async || {
+        world.bus.publish(Event::Outbox);
+        all_sent(&world.posts("slack").await)
+    };
+    world.deliver_until(&chat, stands_while_it_rings).await;
+    assert_eq!(chat.words(), ["card 1"]);
+    assert_eq!(chat.n_calls(), 2, "one call before, one after");
 }
 
 #[derive(Clone, Debug)]

@@ -37,6 +37,8 @@ pub(super) enum Mood {
     Pause(Duration),
     /// This message is refused for good.
     Refuses,
+    /// It is looked for, and written a while after.
+    Slow,
 }
 
 /// A message as it stands there.
@@ -57,6 +59,7 @@ struct Inside {
     moods: VecDeque<Mood>,
     mood: Mood,
     n_calls: usize,
+    knows_ids: bool,
     dressed: Vec<(String, bool)>,
     dress: Mood,
     stuck: BTreeSet<String>,
@@ -78,6 +81,7 @@ impl Memory {
             moods: VecDeque::new(),
             mood: Mood::Up,
             n_calls: 0,
+            knows_ids: false,
             dressed: Vec::new(),
             dress: Mood::Up,
             stuck: BTreeSet::new(),
@@ -131,6 +135,11 @@ impl Memory {
         self.inside.lock().unwrap().kept.clone()
     }
 
+    /// The process that calls is another one, which does not know the channels by their ids yet.
+    pub(super) fn restart(&self) {
+        self.inside.lock().unwrap().knows_ids = false;
+    }
+
     /// Somebody takes all messages away.
     pub(super) fn clear(&self) {
         self.inside.lock().unwrap().messages.clear();
@@ -139,7 +148,7 @@ impl Memory {
     async fn write(&self, message: Stands, place: Option<Place>, doubtful: bool) -> Answer {
         let (mood, called) = {
             let mut inside = self.inside.lock().unwrap();
-            inside.n_calls += 1;
+            (inside.n_calls, inside.knows_ids) = (inside.n_calls + 1, true);
             (inside.moods.pop_front().unwrap_or(inside.mood), inside.began.elapsed())
         };
         // Pace is that of calls: how long each is on its way is not the caller's.
@@ -148,6 +157,12 @@ impl Memory {
         tokio::task::yield_now().await;
         match mood {
             Mood::Up | Mood::LosesAnswer => {}
+            Mood::Slow if doubtful && self.find(&message).is_none() => {
+                tokio::time::sleep(Duration::from_secs(3)).await;
+                let channel = message.channel.clone();
+                return Ok(self.place(&channel, self.new_message(message)));
+            }
+            Mood::Slow => {}
             Mood::Down => return Err(Fault::transient("the platform", anyhow::anyhow!("503"))),
             Mood::Hangs => std::future::pending().await,
             Mood::Pause(after) => {
@@ -162,37 +177,45 @@ impl Memory {
         if mood == Mood::LosesAnswer {
             return Err(Fault::transient("the platform", anyhow::anyhow!("connection reset")));
         }
-        let message = written?.to_string();
-        Ok(Place { platform: self.name.into(), channel, message })
+        Ok(self.place(&channel, written?))
+    }
+
+    fn place(&self, channel: &str, message: u64) -> Place {
+        Place { platform: self.name.into(), channel: channel.into(), message: message.to_string() }
+    }
+
+    /// The message with this key in this channel.
+    fn find(&self, sought: &Stands) -> Option<u64> {
+        let inside = self.inside.lock().unwrap();
+        let mut all = inside.messages.iter();
+        all.find(|(_, m)| (&m.key, &m.channel) == (&sought.key, &sought.channel)).map(|(id, _)| *id)
+    }
+
+    fn new_message(&self, message: Stands) -> u64 {
+        let mut inside = self.inside.lock().unwrap();
+        let id = inside.messages.last_key_value().map_or(0, |(id, _)| id + 1);
+        inside.messages.insert(id, message);
+        id
     }
 
     fn put(&self, message: Stands, place: Option<Place>, doubtful: bool) -> Result<u64, Fault> {
-        let mut inside = self.inside.lock().unwrap();
         let found = match place {
-            Some(place) => {
-                let id: u64 = place.message.parse().expect("a place of ours");
-                let stands = inside.messages.contains_key(&id);
-                Some(stands.then_some(id).ok_or_else(|| Fault::because("it was deleted"))?)
-            }
-            None if doubtful => inside
-                .messages
-                .iter()
-                .find(|(_, m)| (&m.key, &m.channel) == (&message.key, &message.channel))
-                .map(|(id, _)| *id),
+            Some(place) => Some(place.message.parse().expect("a place of ours")),
+            None if doubtful => self.find(&message),
             None => None,
         };
         let at = message.at;
         if let Some(id) = found {
-            let stands = inside.messages.get_mut(&id).expect("it was found");
+            let mut inside = self.inside.lock().unwrap();
+            let stands = inside.messages.get_mut(&id);
+            let stands = stands.ok_or_else(|| Fault::because("it was deleted"))?;
             if stands.text != message.text {
                 (stands.text, stands.at) = (message.text, at);
                 stands.n_edits += 1;
             }
             return Ok(id);
         }
-        let id = inside.messages.last_key_value().map_or(0, |(id, _)| id + 1);
-        inside.messages.insert(id, message);
-        Ok(id)
+        Ok(self.new_message(message))
     }
 }
 
@@ -218,6 +241,12 @@ impl Chat for Memory {
             edits_by_channel: false,
             charts_as_files: true,
         }
+    }
+
+    fn lane(&self, channel: &str) -> String {
+        let knows = self.inside.lock().unwrap().knows_ids;
+        let is_name = !channel.starts_with("id of ");
+        if knows && is_name { format!("id of {channel}") } else { channel.to_owned() }
     }
 
     fn post(&self, draft: Draft) -> BoxFuture<'_, Answer> {
