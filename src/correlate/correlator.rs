@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::Config;
+use super::fit::Learned;
 use super::group::{Group, Member};
 use super::home::Ground;
 use super::join::name;
@@ -13,11 +14,14 @@ use super::quiet::Quiet;
 use super::relate::{self, Surroundings};
 use super::taxonomy::Cause;
 use crate::model::alert::Suppression;
-use crate::model::time::{MINUTE_MS, SECOND_MS, duration_text};
+use crate::model::time::{DAY_MS, MINUTE_MS, SECOND_MS, duration_text};
 use crate::model::{
     Alert, AlertId, Change, Diagnosis, EntityRef, EntryKind, Graph, Harmless, Incident, IncidentId,
     Severity, Silence, Time, TimelineEntry,
 };
+
+/// The id of what was merged away is known for this long (ms).
+const FOLDED_MS: i64 = DAY_MS;
 
 /// What was decided about one alert.
 #[derive(Clone, Debug, PartialEq)]
@@ -75,6 +79,8 @@ pub struct Correlator {
     pub(super) lessons: Lessons,
     /// What surrounds entities, as long as the graph is the same.
     around: BTreeMap<EntityRef, Surroundings>,
+    /// Ids of groups that were merged away, and when: they stand for nothing else.
+    pub(super) folded: BTreeMap<IncidentId, Time>,
     /// Groups opened by the present decision: nobody has heard of them yet.
     pub(super) unheard: BTreeSet<IncidentId>,
     pub(super) out: Decisions,
@@ -96,6 +102,17 @@ impl Correlator {
             self.around.clear();
             self.regard();
         }
+    }
+
+    /// What the search for faults has learned, to be kept over a restart.
+    #[must_use]
+    pub fn learned(&self) -> Learned {
+        self.evidence.learned()
+    }
+
+    /// Takes over what it had learned before a start.
+    pub fn restore(&mut self, learned: &Learned) {
+        self.evidence.restore(learned);
     }
 
     /// Takes over the learned rules that hold.
@@ -252,6 +269,7 @@ impl Correlator {
         self.groups.retain(|id, _| !gone.contains(id));
         self.home.retain(|_, home| !gone.contains(home));
         self.revision.forget(&gone, &self.home);
+        self.folded.retain(|_, at| now.ms_since(*at) < FOLDED_MS);
         let mut out = std::mem::take(&mut self.out);
         // Decisions first, witnesses after them.
         let decided = std::mem::take(&mut self.verdicts).into_values();

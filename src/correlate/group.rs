@@ -347,10 +347,19 @@ impl Group {
     /// Works out everything of the incident that follows from its alerts.
     pub(super) fn sum_up(&mut self, graph: &Graph, now: Time) {
         let firing = self.members.values().any(|m| m.ends_at.is_none());
-        let leading = self.members.iter().max_by(|(_, a), (_, b)| {
-            rank(graph, a).partial_cmp(&rank(graph, b)).unwrap_or(std::cmp::Ordering::Equal)
+        // Once per entity, not per alert: a storm has few of the one and many of the other.
+        let callers: BTreeMap<&EntityRef, i64> = self
+            .entities
+            .keys()
+            .map(|e| (e, relate::within(graph, e, 4, false).len() as i64))
+            .collect();
+        let ranked = self.members.iter().map(|(id, member)| {
+            let callers = callers.get(&member.entity).copied().unwrap_or(0);
+            (rank(graph, member, callers), id, member)
         });
-        let Some((leading, member)) = leading else { return };
+        let leading =
+            ranked.max_by(|(a, ..), (b, ..)| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
+        let Some((_, leading, member)) = leading else { return };
         let incident = &mut self.incident;
         incident.leading = Some(*leading);
         // The title keeps saying how bad it was once it is over.
@@ -384,8 +393,7 @@ impl Group {
 /// Order of what says best what users feel: user-facing signals before resources, measured by us
 /// before told by others, then severity, then nearness to the callers at the root of the graph
 /// (fewer callers above), then how far off it is.
-fn rank(graph: &Graph, member: &Member) -> (bool, bool, Severity, i64, f64) {
-    let callers = relate::within(graph, &member.entity, 4, false).len() as i64;
+fn rank(graph: &Graph, member: &Member, callers: i64) -> (bool, bool, Severity, i64, f64) {
     let served = graph.dependencies(&member.entity).next().is_some() || member.entity.is_service();
     (member.user_facing() && served, member.measured, member.severity, -callers, member.score)
 }

@@ -38,6 +38,11 @@ impl Correlator {
                 group.incident.id = id;
             }
         }
+        // So does one whose incident became part of another and was forgotten.
+        while self.folded.contains_key(&id) {
+            id = anew(&group.incident);
+            group.incident.id = id;
+        }
         self.groups.insert(id, group);
         self.unheard.insert(id);
         let text = format!("Opened by {}.", name(alert));

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::config::Config;
-use super::fit::{Fit, Kin, Knobs, Onset};
+use super::fit::{Fit, Kin, Knobs, Learned, Onset};
 use crate::model::alert::Condition;
 use crate::model::time::{HOUR_MS, SECOND_MS};
 use crate::model::{Alert, AlertId, Change, EntityRef, Graph, Labels, Time};
@@ -80,6 +80,16 @@ impl Evidence {
             self.fit.doubt();
             self.unseen = true;
         }
+    }
+
+    /// What the search has learned.
+    pub(super) fn learned(&self) -> Learned {
+        self.fit.learned()
+    }
+
+    /// Takes over what was learned before a start.
+    pub(super) fn restore(&mut self, learned: &Learned) {
+        self.fit.restore(learned);
     }
 
     /// Takes in an alert that was not seen before.

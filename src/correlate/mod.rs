@@ -33,6 +33,7 @@ mod unite;
 pub use crate::model::Day;
 pub use config::Config;
 pub use correlator::{Correlator, Decisions, Verdict};
+pub use fit::Learned;
 pub use maintenance::{Maintenance, plan};
 pub use people::{Deed, Lessons};
 pub use priority::Rule as PriorityRule;

@@ -127,8 +127,12 @@ impl Replay {
         self.seen.remove(&id);
         let told = match self.homes.remove(&id) {
             Some(mut home) => {
-                while let Some(into) = self.merged.get(&home) {
-                    home = *into;
+                // Each is merged into another at most once, so it ends.
+                for _ in 0..self.merged.len() {
+                    match self.merged.get(&home) {
+                        Some(into) => home = *into,
+                        None => break,
+                    }
                 }
                 Told::Incident(home)
             }
@@ -151,5 +155,21 @@ impl Replay {
             self.settle(id);
         }
         self.told
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn incidents_that_were_merged_in_a_ring_still_end_somewhere() {
+        let mut replay = Replay::new(Config::default(), Graph::default(), Vec::new());
+        let [a, b] = [1, 2].map(|n| IncidentId::derive(Time::from_ms(n), &["x"]));
+        let alert = AlertId::derive(Time::from_ms(3), &["y"]);
+        replay.merged = [(a, b), (b, a)].into();
+        replay.homes.insert(alert, a);
+        replay.settle(alert);
+        assert!(matches!(replay.told.get(&alert), Some(Told::Incident(_))));
     }
 }

@@ -7,9 +7,9 @@ use serde_json::json;
 
 use super::closed;
 use super::join::anew;
-use super::{Config, Correlator, Decisions, Lessons, Verdict};
+use super::{Config, Correlator, Decisions, Learned, Lessons, Verdict};
 use crate::bus::{Bus, Event};
-use crate::model::time::HOUR_MS;
+use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::topology::Edge;
 use crate::model::{
     Actor, Alert, AlertId, Change, Diagnosis, EntryKind, Fault, Graph, Harmless, HarmlessState,
@@ -21,14 +21,21 @@ use crate::store::{Filter, Rows, Store, Tx};
 /// Alerts of late that are read at a start to know what flaps.
 const MOST_RECALLED: usize = 20_000;
 
+/// What the search for faults has learned stands here in the store.
+const LEARNED: &str = "correlate.learned";
+/// It is written so often (ms).
+const KEEP_MS: i64 = 5 * MINUTE_MS;
+
 /// The correlate stage.
 pub struct Correlate {
     store: Store,
     bus: Bus,
     clock: SharedClock,
-    correlator: Correlator,
+    pub(super) correlator: Correlator,
     loaded: bool,
     learned_at: Time,
+    /// What was written last of what the search has learned, and when.
+    kept: (Learned, Time),
     /// Alerts that were heard of since the last tick, and when: a storm is read at once.
     heard: Vec<(AlertId, Time)>,
 }
@@ -39,14 +46,15 @@ impl Correlate {
     pub fn new(config: Config, store: Store, bus: Bus, clock: SharedClock) -> Self {
         let correlator = Correlator::new(config);
         let heard = Vec::new();
-        Self { store, bus, clock, correlator, loaded: false, learned_at: Time::MIN, heard }
+        let kept = (Learned::default(), Time::MIN);
+        Self { store, bus, clock, correlator, loaded: false, learned_at: Time::MIN, kept, heard }
     }
 
     /// Graph, changes and silences; after a start also the incidents that may still take alerts.
     async fn learn(&mut self, now: Time) -> Result<(), Fault> {
         let all = !self.loaded;
         let memory_ms = super::quiet::memory_ms(self.correlator.config());
-        let (graph, changes, (silences, harmless, lessons), incidents, recent) = self
+        let (graph, changes, (silences, harmless, lessons), (incidents, learned), recent) = self
             .store
             .read(move |r| {
                 let graph = Graph::new(&r.list::<Edge>(&Filter::all())?);
@@ -55,13 +63,21 @@ impl Correlate {
                 let silences = r.list::<Silence>(&Filter::all())?;
                 let applied = Filter::states([HarmlessState::Applied.as_str()]);
                 let quiet = (silences, r.list::<Harmless>(&applied)?, Lessons::load(r)?);
-                let incidents = if all { known(r, now)? } else { Vec::new() };
+                let incidents = if all {
+                    (known(r, now)?, r.value::<Learned>(LEARNED)?)
+                } else {
+                    (Vec::new(), None)
+                };
                 let late = Filter::all().since(now.plus_ms(-memory_ms)).newest(MOST_RECALLED);
                 let recent =
                     if all && memory_ms > 0 { r.list::<Alert>(&late)? } else { Vec::new() };
                 Ok((graph, changes, quiet, incidents, recent))
             })
             .await?;
+        if let Some(learned) = learned {
+            self.correlator.restore(&learned);
+            self.kept = (learned, now);
+        }
         let silences = silences.into_iter().filter(|s| s.ends_at > now).collect();
         self.correlator.learn(graph, changes, silences);
         self.correlator.learn_harmless(harmless);
@@ -99,7 +115,22 @@ impl Correlate {
         Ok(())
     }
 
+    /// Writes what the search has learned, if it is time and there is news.
+    async fn keep_learned(&mut self, now: Time) -> Result<(), Fault> {
+        if now.ms_since(self.kept.1) < KEEP_MS {
+            return Ok(());
+        }
+        let learned = self.correlator.learned();
+        if learned != self.kept.0 {
+            let news = learned.clone();
+            self.store.write(move |tx| tx.put_value(LEARNED, &news)).await?;
+        }
+        self.kept = (learned, now);
+        Ok(())
+    }
+
     async fn decide(&mut self, now: Time) -> Result<(), Fault> {
+        self.keep_learned(now).await?;
         let decisions = self.correlator.decide(now);
         if decisions == Decisions::default() {
             return Ok(());

@@ -2,6 +2,7 @@
 
 mod apart;
 mod closed;
+mod common;
 mod declared;
 mod ends;
 mod part;

@@ -103,6 +103,7 @@ impl Correlator {
         if unheard {
             self.out.entries.retain(|e| e.incident != from);
         } else {
+            self.folded.insert(from, now);
             self.out.incidents.push(merged.from);
             self.out.entries.extend(merged.entries);
         }

@@ -16,7 +16,7 @@ const EDGES: [f64; 24] = [
     -120.0, -75.0, -45.0, -30.0, -20.0, -10.0, 0.0, 10.0, 20.0, 30.0, 40.0, 50.0, 60.0, 75.0, 90.0,
     105.0, 120.0, 150.0, 180.0, 240.0, 300.0, 400.0, 500.0, 600.0,
 ];
-const BINS: usize = EDGES.len() - 1;
+pub(super) const BINS: usize = EDGES.len() - 1;
 
 /// Lags of one kind.
 #[derive(Clone, Debug, Default)]
@@ -34,6 +34,18 @@ fn bin(x: f64) -> Option<usize> {
 }
 
 impl Lags {
+    /// How many lags fell into each bin.
+    pub(super) fn counts(&self) -> &[f64; BINS] {
+        &self.counts
+    }
+
+    /// Takes over counts of before.
+    pub(super) fn recall(&mut self, counts: [f64; BINS]) {
+        for (mine, more) in self.counts.iter_mut().zip(counts) {
+            *mine += more;
+        }
+    }
+
     pub(super) fn count(&mut self, lag_s: f64) {
         if let Some(bin) = bin(lag_s) {
             self.counts[bin] += 1.0;

@@ -26,6 +26,7 @@
 
 mod fold;
 mod lag;
+mod learned;
 mod moves;
 mod reach;
 mod score;
@@ -41,6 +42,7 @@ use score::{At, Cascade};
 use shelf::Shelf;
 use words::{Class, Family, Words};
 
+pub use learned::Learned;
 pub(crate) use score::Knobs;
 
 /// One beginning of an alert, as told.
@@ -132,6 +134,8 @@ impl Fault {
 struct Names {
     ids: BTreeMap<String, u32>,
     names: Vec<String>,
+    /// Numbers whose names were forgotten: the next new names get them.
+    free: Vec<u32>,
 }
 
 impl Names {
@@ -139,10 +143,33 @@ impl Names {
         if let Some(id) = self.ids.get(name) {
             return *id;
         }
-        let id = self.names.len() as u32;
+        let id = if let Some(id) = self.free.pop() {
+            name.clone_into(&mut self.names[id as usize]);
+            id
+        } else {
+            self.names.push(name.to_owned());
+            self.names.len() as u32 - 1
+        };
         self.ids.insert(name.to_owned(), id);
-        self.names.push(name.to_owned());
         id
+    }
+
+    /// How many names there are.
+    fn len(&self) -> usize {
+        self.ids.len()
+    }
+
+    /// Forgets all names but these.
+    fn keep(&mut self, used: &BTreeSet<u32>) {
+        let (names, free) = (&mut self.names, &mut self.free);
+        self.ids.retain(|_, id| {
+            let is_used = used.contains(id);
+            if !is_used {
+                names[*id as usize] = String::new();
+                free.push(*id);
+            }
+            is_used
+        });
     }
 }
 
@@ -171,6 +198,8 @@ pub(super) struct Fit {
     changes: BTreeMap<u32, Vec<(Option<u32>, i64)>>,
     by_place: BTreeMap<(u32, u32), Vec<u32>>,
     first_ms: Option<i64>,
+    /// For how long (ms) it had listened before its last start.
+    past_ms: i64,
     newest: i64,
     /// When all was last searched anew.
     renewed: i64,
@@ -198,7 +227,7 @@ impl Fit {
     /// `from` depends on `to`. Says whether that is news.
     pub(super) fn depends(&mut self, from: &str, to: &str) -> bool {
         let (from, to) = (self.places.id(from), self.places.id(to));
-        self.reach.add(from, to)
+        self.reach.tell(from, to)
     }
 
     /// Forgets what was told of changes.
@@ -296,6 +325,24 @@ impl Fit {
         self.series.retain(|_, id| *id >= first);
         self.burst.retain(|_, id| *id >= first);
         self.crowd = self.crowd.split_off(&(until.div_euclid(2 * BURST_MS), 0, 0));
-        self.reach.forget(self.faults.first());
+        self.reach.forget(until);
+        self.forget_places();
+    }
+
+    /// Forgets places that nothing speaks of any more: names of pods come and go.
+    fn forget_places(&mut self) {
+        let mut used = self.reach.places();
+        used.extend(
+            (self.signs.first()..self.signs.next()).map(|id| self.signs[id as usize].place),
+        );
+        for id in self.faults.first()..self.faults.next() {
+            let fault = &self.faults[id as usize];
+            used.insert(fault.at.root);
+            used.extend(fault.grafts.iter().map(|g| g.root));
+        }
+        used.extend(self.changes.keys());
+        used.extend(self.crowd.keys().map(|(_, _, place)| *place));
+        used.extend(self.burst.keys().map(|(_, place, ..)| *place));
+        self.places.keep(&used);
     }
 }

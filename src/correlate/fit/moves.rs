@@ -91,12 +91,10 @@ impl Fit {
 
     /// Open signs that a fault may explain.
     fn candidates(&self, at: At, cascade: &super::score::Cascade) -> Vec<u32> {
-        let in_scope = self.by_place.range((at.scope, 0)..=(at.scope, u32::MAX));
-        let open = |ids: &Vec<u32>| -> Vec<u32> {
-            ids.iter().copied().filter(|id| self.signs[*id as usize].settled.is_none()).collect()
-        };
+        let open = |id: &u32| self.signs[*id as usize].settled.is_none();
         if self.open.len() <= MANY {
-            return in_scope.flat_map(|(_, ids)| open(ids)).collect();
+            let in_scope = self.by_place.range((at.scope, 0)..=(at.scope, u32::MAX));
+            return in_scope.flat_map(|(_, ids)| ids).copied().filter(open).collect();
         }
         let mut places: BTreeSet<u32> = self.reach.callees(at.root).collect();
         for place in cascade.places() {
@@ -106,7 +104,9 @@ impl Fit {
         places
             .into_iter()
             .filter_map(|p| self.by_place.get(&(at.scope, p)))
-            .flat_map(open)
+            .flatten()
+            .copied()
+            .filter(open)
             .collect()
     }
 

@@ -2,15 +2,23 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+/// Since when (ms) a fault is, and its number.
+pub(super) type Mark = (i64, u32);
+
+/// So many edges are learned at most; the first of them are forgotten for later ones.
+const MOST_LEARNED: usize = 2_000;
+
 /// A dependency graph.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reach {
     callees: Vec<BTreeSet<u32>>,
     callers: Vec<BTreeSet<u32>>,
+    /// Edges that nobody told of, the first learned first.
+    pub(super) learned: Vec<(u32, u32)>,
     /// In which faults a place spoke up.
-    spoke: BTreeMap<u32, BTreeSet<u32>>,
+    pub(super) spoke: BTreeMap<u32, BTreeSet<Mark>>,
     /// In which faults the first spoke up after the second though no known path explains it.
-    hints: BTreeMap<(u32, u32), BTreeSet<u32>>,
+    pub(super) hints: BTreeMap<(u32, u32), BTreeSet<Mark>>,
     /// Least share of the faults felt by the second in which the first speaks up.
     pub(super) share: f64,
 }
@@ -24,8 +32,26 @@ impl Reach {
         }
     }
 
-    /// `from` depends on `to`. Says whether that was news.
-    pub(super) fn add(&mut self, from: u32, to: u32) -> bool {
+    /// `from` depends on `to`, as somebody told. Says whether that was news.
+    pub(super) fn tell(&mut self, from: u32, to: u32) -> bool {
+        self.learned.retain(|edge| *edge != (from, to));
+        self.add(from, to)
+    }
+
+    /// `from` seems to depend on `to`.
+    pub(super) fn learn(&mut self, from: u32, to: u32) {
+        if !self.add(from, to) {
+            return;
+        }
+        self.learned.push((from, to));
+        while self.learned.len() > MOST_LEARNED {
+            let (from, to) = self.learned.remove(0);
+            self.callees[from as usize].remove(&to);
+            self.callers[to as usize].remove(&from);
+        }
+    }
+
+    fn add(&mut self, from: u32, to: u32) -> bool {
         self.grow(from.max(to) as usize + 1);
         let news = from != to && self.callees[from as usize].insert(to);
         if news {
@@ -56,7 +82,7 @@ impl Reach {
 
     /// A place spoke up in a fault after these. Where no known dependency explains that and it is
     /// seen often, it becomes one.
-    pub(super) fn notice(&mut self, fault: u32, place: u32, heard: &[u32]) {
+    pub(super) fn notice(&mut self, fault: Mark, place: u32, heard: &[u32]) {
         let known = heard.iter().any(|other| self.calls(place, *other));
         self.spoke.entry(place).or_default().insert(fault);
         for other in heard.iter().filter(|o| **o != place) {
@@ -75,14 +101,23 @@ impl Reach {
             })
             .collect();
         for other in learned {
-            self.add(place, other);
+            self.learn(place, other);
         }
     }
 
-    /// Forgets faults before this one. What was learned from them stays.
-    pub(super) fn forget(&mut self, first: u32) {
+    /// Places that an edge or a hint speaks of.
+    pub(super) fn places(&self) -> BTreeSet<u32> {
+        let ends = self.callees.iter().zip(&self.callers).enumerate();
+        let joined = ends.filter(|(_, (down, up))| !down.is_empty() || !up.is_empty());
+        let joined = joined.map(|(place, _)| place as u32);
+        let hinted = self.hints.keys().flat_map(|(a, b)| [*a, *b]);
+        joined.chain(hinted).chain(self.spoke.keys().copied()).collect()
+    }
+
+    /// Forgets faults that began before this (ms). What was learned from them stays.
+    pub(super) fn forget(&mut self, until: i64) {
         for faults in self.spoke.values_mut().chain(self.hints.values_mut()) {
-            *faults = faults.split_off(&first);
+            *faults = faults.split_off(&(until, 0));
         }
         self.spoke.retain(|_, f| !f.is_empty());
         self.hints.retain(|_, f| !f.is_empty());

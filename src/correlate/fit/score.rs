@@ -151,7 +151,8 @@ impl Fit {
     pub(super) fn rate(&self) -> f64 {
         let k = &self.knobs;
         let Some(first) = self.first_ms else { return k.rate };
-        let span = (self.newest - first) as f64 / 1000.0 * self.scopes.names.len().max(1) as f64;
+        let heard_ms = self.newest - first + self.past_ms;
+        let span = heard_ms as f64 / 1000.0 * self.scopes.names.len().max(1) as f64;
         let open = self.open.iter().map(|id| &self.signs[*id as usize]);
         let alone: f64 = open
             .filter(|s| s.before.is_none())
@@ -285,7 +286,7 @@ impl Fit {
 
     /// Places that there are.
     fn n_places(&self) -> f64 {
-        (self.places.names.len() as f64).max(20.0)
+        (self.places.len() as f64).max(20.0)
     }
 
     /// What believing in a fault costs: its root and time are free to choose, so its first sign

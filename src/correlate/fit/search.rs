@@ -42,6 +42,7 @@ impl Fit {
     /// Looks again at everything that may still move, as known at `now` (ms).
     pub(crate) fn revise(&mut self, now: i64) {
         self.settle(now);
+        self.words.weigh();
         self.index();
         self.learn_lags();
         let mut work = Work { rate: self.rate(), ..Work::default() };
@@ -191,7 +192,7 @@ impl Fit {
                         self.words.count(sign.name, Some(stand));
                         if sign.place != fault.at.root {
                             let heard = cascade.heard(sign.at);
-                            self.reach.notice(of, sign.place, &heard);
+                            self.reach.notice((fault.at.since, of), sign.place, &heard);
                         }
                     }
                 }

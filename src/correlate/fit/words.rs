@@ -214,6 +214,14 @@ struct Seen {
     alone: f64,
 }
 
+impl Seen {
+    fn add(&mut self, [root, above, alone]: [f64; 3]) {
+        self.root += root;
+        self.above += above;
+        self.alone += alone;
+    }
+}
+
 /// What is known of names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Words {
@@ -221,6 +229,8 @@ pub(super) struct Words {
     families: Vec<Option<Family>>,
     seen: Vec<Seen>,
     total: Seen,
+    /// Weights as last worked out, at the root, above it, beside it.
+    weights: Vec<[f64; 3]>,
 }
 
 /// Weight of the words against what was counted, in alerts.
@@ -256,8 +266,44 @@ impl Words {
         }
     }
 
+    /// How often a name was at a root, above it, by itself.
+    pub(super) fn seen(&self, name: u32) -> [f64; 3] {
+        self.seen.get(name as usize).map_or([0.0; 3], |s| [s.root, s.above, s.alone])
+    }
+
+    /// The same of all names.
+    pub(super) fn seen_in_all(&self) -> [f64; 3] {
+        [self.total.root, self.total.above, self.total.alone]
+    }
+
+    /// Takes over counts of a name of before.
+    pub(super) fn recall(&mut self, name: u32, more: [f64; 3]) {
+        if let Some(seen) = self.seen.get_mut(name as usize) {
+            seen.add(more);
+        }
+    }
+
+    /// The same of all names.
+    pub(super) fn recall_all(&mut self, more: [f64; 3]) {
+        self.total.add(more);
+    }
+
+    /// Works out the weights of all names from what was counted.
+    pub(super) fn weigh(&mut self) {
+        let stands = [Stand::Root, Stand::Above, Stand::Beside];
+        self.weights =
+            (0..self.seen.len() as u32).map(|n| stands.map(|s| self.weight_now(n, s))).collect();
+    }
+
     /// Log of how much likelier the name is in a fault, at that place, than by itself.
     pub(super) fn weight(&self, name: u32, stand: Stand) -> f64 {
+        match self.weights.get(name as usize) {
+            Some(weights) => weights[stand as usize],
+            None => self.weight_now(name, stand),
+        }
+    }
+
+    fn weight_now(&self, name: u32, stand: Stand) -> f64 {
         let first = match (self.class(name), stand) {
             (Class::Chore, _) => -5.0,
             (Class::Cause, Stand::Root) => 0.8,

@@ -288,6 +288,17 @@ fn of_two_that_are_over_the_bot_may_make_one_and_a_person_may_not() {
 }
 
 #[test]
+fn the_id_of_what_was_merged_away_is_not_given_again() {
+    let first = alert("auth", "HighErrorRate", "critical", 0);
+    let id = play(&mut correlator(), vec![(10, first.clone())], 60).standing()[0].id;
+    let mut c = correlator();
+    c.folded.insert(id, at(5));
+    let book = play(&mut c, vec![(10, first)], 60);
+    let [opened] = book.standing().try_into().expect("one");
+    assert_ne!(opened.id, id);
+}
+
+#[test]
 fn a_new_fault_opens_its_own_though_its_condition_was_in_an_incident_that_ended() {
     let mut c = correlator();
     let early = alerts(&ONE, 0);
@@ -314,4 +325,37 @@ fn an_incident_with_a_few_alerts_of_another_fault_does_not_swallow_that_faults_o
     let book = run(&mut c, 395, 500);
     let merged = with(&book.entries, "became part of this one");
     assert!(merged.is_empty(), "{:?}", book.entries);
+}
+
+#[tokio::test]
+async fn what_the_search_has_learned_is_in_the_store_after_a_restart() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&folder.path().join("nightjar.sqlite")).expect("opens");
+    let clock = ManualClock::new(at(0));
+    let make = || Correlate::new(Config::default(), store.clone(), Bus::default(), clock.clone());
+    // It opens nothing, so that no incident is read at the start.
+    let stray = alert("orders", "HighErrorRate", "info", 0);
+    let id = stray.id;
+    store.write(move |tx| tx.put(&stray)).await.expect("writes");
+    let mut stage = make();
+    stage.sweep().await.expect("sweeps");
+    for minute in 1..30 {
+        clock.set(at(minute * 60));
+        stage.handle(Event::Tick).await.expect("decides");
+    }
+    let read = store.read(|r| r.value::<crate::correlate::Learned>("correlate.learned")).await;
+    let learned = read.expect("reads").expect("was written");
+    assert_ne!(learned, crate::correlate::Learned::default());
+    // It ends, and a new process begins with what was learned.
+    store
+        .write(move |tx| {
+            let stored = tx.get::<Alert>(id)?.map(|a| ended(a, 1_800));
+            stored.map_or(Ok(()), |alert| tx.put(&alert))
+        })
+        .await
+        .expect("writes");
+    clock.set(at(20_000));
+    let mut stage = make();
+    stage.sweep().await.expect("sweeps");
+    assert_eq!(stage.correlator.learned(), learned);
 }

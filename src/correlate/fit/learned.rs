@@ -1,0 +1,242 @@
+//! What the search has learned, to be kept over a restart: how lags are, which names stray and which
+//! show in faults, dependencies that nobody told of with the hints of more, and how often alerts
+//! begin by themselves. Faults and signs themselves are not in it: they are found again from alerts.
+
+use serde::{Deserialize, Serialize};
+
+use super::Fit;
+use super::lag::BINS;
+use super::reach::Mark;
+
+/// Names that are kept at most, those counted most.
+const MOST_NAMES: usize = 2_000;
+/// Hints that are kept at most, those with most faults.
+const MOST_HINTS: usize = 1_000;
+/// Faults of a hint or a place that are kept at most, the newest.
+const MOST_MARKS: usize = 12;
+/// Scopes that are kept at most.
+const MOST_SCOPES: usize = 200;
+
+/// What was learned; of bounded size, whatever has been heard.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Learned {
+    /// How often each name was at a root, above it, by itself.
+    names: Vec<(String, [f64; 3])>,
+    /// The same of all names.
+    total: [f64; 3],
+    /// Lags counted: at the root, at a place that spoke before, of callers.
+    lags: Vec<Vec<f64>>,
+    /// Dependencies that nobody told of.
+    edges: Vec<(String, String)>,
+    /// In which faults the first spoke up after the second.
+    hints: Vec<(String, String, Vec<Mark>)>,
+    /// In which faults a place spoke up that a hint is about.
+    spoke: Vec<(String, Vec<Mark>)>,
+    scopes: Vec<String>,
+    /// Alerts that began by themselves, and in how long a time (ms).
+    alone: f64,
+    heard_ms: i64,
+}
+
+fn newest<'a>(marks: impl DoubleEndedIterator<Item = &'a Mark>) -> Vec<Mark> {
+    let mut marks: Vec<Mark> = marks.rev().take(MOST_MARKS).copied().collect();
+    marks.reverse();
+    marks
+}
+
+impl Fit {
+    /// What was learned until now.
+    pub(crate) fn learned(&self) -> Learned {
+        let mut names: Vec<(String, [f64; 3])> =
+            self.names.ids.iter().map(|(name, id)| (name.clone(), self.words.seen(*id))).collect();
+        names.retain(|(_, seen)| seen.iter().sum::<f64>() > 0.0);
+        names.sort_by(|(a, x), (b, y)| {
+            let sum = |seen: &[f64; 3]| seen.iter().sum::<f64>();
+            sum(y).total_cmp(&sum(x)).then_with(|| a.cmp(b))
+        });
+        names.truncate(MOST_NAMES);
+        let place = |id: u32| self.places.names[id as usize].clone();
+        let mut hints: Vec<_> = self.reach.hints.iter().collect();
+        hints.sort_by_key(|(edge, marks)| (std::cmp::Reverse(marks.len()), **edge));
+        hints.truncate(MOST_HINTS);
+        let about: std::collections::BTreeSet<u32> =
+            hints.iter().flat_map(|((a, b), _)| [*a, *b]).collect();
+        let spoke = self.reach.spoke.iter().filter(|(id, _)| about.contains(id));
+        let heard_ms = self.first_ms.map_or(0, |first| self.newest - first) + self.past_ms;
+        Learned {
+            names,
+            total: self.words.seen_in_all(),
+            lags: self.settled_lags.iter().map(|lags| lags.counts().to_vec()).collect(),
+            edges: self.reach.learned.iter().map(|(a, b)| (place(*a), place(*b))).collect(),
+            hints: hints
+                .into_iter()
+                .map(|((a, b), marks)| (place(*a), place(*b), newest(marks.iter())))
+                .collect(),
+            spoke: spoke.map(|(id, marks)| (place(*id), newest(marks.iter()))).collect(),
+            scopes: self.scopes.names.iter().take(MOST_SCOPES).cloned().collect(),
+            alone: self.n_alone,
+            heard_ms,
+        }
+    }
+
+    /// Takes over what was learned before a start. What is no number is left out.
+    pub(crate) fn restore(&mut self, learned: &Learned) {
+        let sound = |counts: &[f64]| counts.iter().all(|n| n.is_finite() && *n >= 0.0);
+        for (name, seen) in learned.names.iter().filter(|(_, seen)| sound(seen)) {
+            let id = self.names.id(name);
+            self.words.name(id, name);
+            self.words.recall(id, *seen);
+        }
+        if sound(&learned.total) {
+            self.words.recall_all(learned.total);
+        }
+        for (lags, counts) in self.settled_lags.iter_mut().zip(&learned.lags) {
+            if let Ok(counts) = <[f64; BINS]>::try_from(&counts[..])
+                && sound(&counts)
+            {
+                lags.recall(counts);
+            }
+        }
+        for (a, b) in &learned.edges {
+            let (a, b) = (self.places.id(a), self.places.id(b));
+            self.reach.learn(a, b);
+        }
+        for (a, b, marks) in &learned.hints {
+            let (a, b) = (self.places.id(a), self.places.id(b));
+            self.reach.grow(a.max(b) as usize + 1);
+            self.reach.hints.entry((a, b)).or_default().extend(marks);
+        }
+        for (place, marks) in &learned.spoke {
+            let place = self.places.id(place);
+            self.reach.grow(place as usize + 1);
+            self.reach.spoke.entry(place).or_default().extend(marks);
+        }
+        for scope in &learned.scopes {
+            self.scopes.id(scope);
+        }
+        if sound(&[learned.alone]) {
+            self.n_alone += learned.alone;
+            self.past_ms += learned.heard_ms.max(0);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use super::*;
+    use crate::correlate::fit::{Kin, Knobs, Onset};
+
+    const MINUTE: i64 = 60_000;
+
+    /// `web` calls `cart` calls `db`, and `report` feels `db` too, which nobody tells.
+    fn fit() -> Fit {
+        let mut fit = Fit::new(Knobs::default());
+        for (from, to) in [("web", "cart"), ("cart", "db"), ("report", "files"), ("mail", "smtp")] {
+            fit.depends(from, to);
+        }
+        fit
+    }
+
+    /// Faults of `db` every forty minutes with a stray each; gives how signs are grouped.
+    fn stream(fit: &mut Fit, from: i64, n: i64) -> BTreeSet<BTreeSet<usize>> {
+        let mut signs: Vec<u32> = Vec::new();
+        let mut clock = from;
+        for fault in 0..n {
+            let at = from + fault * 40 * MINUTE;
+            let told = [
+                ("db", "DBConnectionsSaturated", 0),
+                ("cart", "UpstreamTimeouts", 25),
+                ("report", "ReportsTakeLong", 45),
+                ("web", "HighErrorRate", 50),
+                ("report", "HighLatencyP99", 55),
+                ("mail", "CertExpiring", 60),
+            ];
+            for (place, name, lag) in told {
+                let at_ms = at + lag * 1_000;
+                let key = format!("{place} {name}");
+                let condition = key.bytes().fold(7, |h: u64, b| h.wrapping_mul(31) ^ u64::from(b));
+                signs.push(fit.begin(&Onset { condition, scope: "", place, name, at_ms }));
+            }
+            while clock < at + 39 * MINUTE {
+                clock += 30_000;
+                fit.revise(clock);
+            }
+        }
+        let mut groups: BTreeMap<Kin, BTreeSet<usize>> = BTreeMap::new();
+        for (n, sign) in signs.iter().enumerate() {
+            groups.entry(fit.group(*sign)).or_default().insert(n);
+        }
+        groups.into_values().collect()
+    }
+
+    #[test]
+    fn what_was_learned_survives_a_restart_and_groups_the_same_stream_the_same() {
+        let mut live = fit();
+        stream(&mut live, 0, 6);
+        let (from, to) = (live.places.id("report"), live.places.id("db"));
+        live.reach.learn(from, to);
+        let learned = live.learned();
+        assert!(learned.names.len() >= 3 && learned.heard_ms > 0, "{learned:?}");
+        assert!(learned.edges.contains(&("report".into(), "db".into())), "{:?}", learned.edges);
+        let text = serde_json::to_string(&learned).expect("writes");
+        let mut again = fit();
+        again.restore(&serde_json::from_str(&text).expect("reads"));
+        assert_eq!(again.learned(), learned, "nothing is lost");
+        let from = 300 * MINUTE;
+        let groups = stream(&mut live, from, 3);
+        assert_eq!(stream(&mut again, from, 3), groups);
+        assert!(groups.iter().any(|g| g.len() >= 3), "{groups:?}");
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded_and_broken_counts_are_left_out() {
+        let mut live = fit();
+        for n in 0..6_000_i64 {
+            let name = format!("Name{n}Slow");
+            let place = format!("pod-{n}");
+            let at_ms = n * 20_000;
+            let onset = Onset { condition: n as u64, scope: "", place: &place, name: &name, at_ms };
+            live.begin(&onset);
+            if n % 100 == 0 {
+                live.revise(at_ms);
+            }
+        }
+        live.revise(8_000 * 20_000);
+        assert!(live.learned().names.len() <= MOST_NAMES);
+        let broken = Learned {
+            names: vec![("Slow".into(), [f64::NAN, 1.0, 1.0]), ("Down".into(), [1.0, -3.0, 1.0])],
+            lags: vec![vec![1.0; 3]],
+            alone: f64::INFINITY,
+            ..Learned::default()
+        };
+        let mut fit = fit();
+        fit.restore(&broken);
+        assert_eq!(fit.learned(), Fit::new(Knobs::default()).learned());
+    }
+
+    #[test]
+    fn names_of_pods_that_are_gone_are_forgotten() {
+        let mut fit = fit();
+        let day = 24 * 60 * MINUTE;
+        let mut most = 0;
+        for n in 0..4_000_i64 {
+            let (place, at_ms) = (format!("pod-{n}"), n * 10 * MINUTE);
+            let name = "HighMemory";
+            let onset = Onset { condition: n as u64, scope: "", place: &place, name, at_ms };
+            fit.begin(&onset);
+            if n % 6 == 0 {
+                fit.revise(at_ms);
+                fit.forget(at_ms);
+                most = most.max(fit.places.len());
+            }
+        }
+        // What came within the time for which signs are kept, and the graph's seven.
+        let lately = (day / (10 * MINUTE)) as usize;
+        assert!(most <= lately + 40, "{most} of 4000 at once");
+        assert!(fit.places.names.len() <= lately + 40, "numbers are used again");
+        assert!(fit.places.ids.contains_key("cart"), "the graph is known still");
+    }
+}
