@@ -33,10 +33,11 @@ use crate::store::{Index, Record, Tx};
 pub enum Urgency {
     /// Something waits for a person's decision.
     Decision,
+    /// An answer that somebody waits for. Where both are in line, answers and new incidents take
+    /// turns, an answer first: neither holds the other up.
+    Answer,
     /// A new incident.
     Opening,
-    /// An answer that somebody waits for.
-    Answer,
     /// What changed.
     Delta,
     /// Looks.
@@ -74,15 +75,15 @@ pub enum PostState {
 impl Urgency {
     /// All, the most urgent first.
     pub const ALL: [Self; 5] =
-        [Self::Decision, Self::Opening, Self::Answer, Self::Delta, Self::Cosmetic];
+        [Self::Decision, Self::Answer, Self::Opening, Self::Delta, Self::Cosmetic];
 
     /// The word in the store and in metrics.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Decision => "decision",
-            Self::Opening => "opening",
             Self::Answer => "answer",
+            Self::Opening => "opening",
             Self::Delta => "delta",
             Self::Cosmetic => "cosmetic",
         }

@@ -67,6 +67,8 @@ struct Channel {
     any_at: Option<Instant>,
     /// Failures since something went through.
     n_failed: u32,
+    /// When its newest new message was begun, where that is an answer.
+    answered_at: Option<Instant>,
 }
 
 /// One post that was tried.
@@ -148,11 +150,35 @@ impl Lanes {
             channel.new_at = channel.new_at.max(before.new_at);
             channel.edits_at = channel.edits_at.max(before.edits_at);
             channel.any_at = channel.any_at.max(before.any_at);
+            channel.answered_at = channel.answered_at.max(before.answered_at);
             channel.n_failed = channel.n_failed.max(before.n_failed);
             for of in self.under_way.values_mut().filter(|of| **of == old) {
                 of.clone_from(&new);
             }
         }
+    }
+
+    /// Puts what is in line in the order in which it should go: the most urgent first, then the one
+    /// that waits longest. A channel takes one new message at a time, a second apart, and a storm
+    /// fills its line with new incidents: an answer goes before them, and after an answer one of them
+    /// goes before the next.
+    pub(super) fn put_in_order(&self, tickets: &mut [Ticket]) {
+        tickets.sort_by(|a, b| {
+            let key = |t: &Ticket| match t.urgency {
+                Urgency::Decision => 0,
+                Urgency::Answer if !self.has_just_answered(t) => 1,
+                Urgency::Opening => 2,
+                Urgency::Answer => 3,
+                Urgency::Delta => 4,
+                Urgency::Cosmetic => 5,
+            };
+            key(a).cmp(&key(b)).then_with(|| a.cmp(b))
+        });
+    }
+
+    fn has_just_answered(&self, ticket: &Ticket) -> bool {
+        let channel = self.channels.get(&ticket.channel);
+        !ticket.edits && channel.is_some_and(|c| c.answered_at.is_some())
     }
 
     /// When a post may go at the earliest; `None` while a call of it or of its channel is under way.
@@ -189,6 +215,7 @@ impl Lanes {
         channel.busy = true;
         if !ticket.edits {
             channel.new_at = Some(now + self.every);
+            channel.answered_at = Some(now).filter(|_| ticket.urgency == Urgency::Answer);
         } else if self.edits_a_minute > 0 {
             self.edits.push_back(now);
         }
@@ -253,7 +280,8 @@ impl Lanes {
         }
         let over = |at: Option<Instant>| at.is_none_or(|at| at <= now);
         self.channels.retain(|_, c| {
-            let rests = [c.new_at, c.edits_at, c.any_at].into_iter().any(|at| !over(at));
+            let told_at = c.answered_at.map(|at| at + MINUTE);
+            let rests = [c.new_at, c.edits_at, c.any_at, told_at].into_iter().any(|at| !over(at));
             c.busy || c.n_failed > 0 || rests
         });
         self.tried.retain(|_, t| t.n_failed > 0 || t.is_fresh(now));
@@ -376,6 +404,39 @@ mod tests {
         assert_eq!(lanes.ready_at(&by_id(&other), now), None, "one call in a channel at once");
         lanes.ended(&card, (Ended::Sent, now), now);
         assert_eq!(lanes.ready_at(&by_id(&other), now), Some(now + S), "and one pace");
+    }
+
+    #[test]
+    fn an_answer_overtakes_new_incidents_and_takes_turns_with_them() {
+        let (mut lanes, now) = (Lanes::new(&limits(0)), Instant::now());
+        let at = |row: &str, urgency, due_ms| Ticket { due_ms, ..ticket(row, urgency, false) };
+        let mut line = vec![at("delta", Urgency::Delta, 0)];
+        line.extend((0..4).map(|n| at(&format!("card {n}"), Urgency::Opening, n)));
+        line.extend((0..3).map(|n| at(&format!("answer {n}"), Urgency::Answer, 10 + n)));
+        let mut told = Vec::new();
+        for n in 0_u32..9 {
+            if n == 3 {
+                line.push(at("approve", Urgency::Decision, 99));
+            }
+            lanes.put_in_order(&mut line);
+            let next = line.remove(0);
+            // The platform is slow: each call takes longer than the pace.
+            let begun = now + n * 3 * S;
+            lanes.begun(&next, begun);
+            lanes.ended(&next, (Ended::Sent, begun), begun + 2 * S);
+            lanes.tidy(begun + 2 * S);
+            told.push(next.row);
+        }
+        let order = [
+            "answer 0", "card 0", "answer 1", "approve", "answer 2", "card 1", "card 2", "card 3",
+            "delta",
+        ];
+        assert_eq!(told, order);
+        let mut others = vec![at("card", Urgency::Opening, 0), at("answer", Urgency::Answer, 1)];
+        call(&mut lanes, &at("answer", Urgency::Answer, 0), Ended::Sent, now);
+        others[1].channel = "other".into();
+        lanes.put_in_order(&mut others);
+        assert_eq!(others[0].row, "answer", "each channel has turns of its own");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Delivery: brings each platform to what its outbox says, one task a platform.
 //!
-//! Takes posts that are due, the most urgent first, then the one that waits longest; gives them to
-//! [`Chat`]. Hears `Outbox` and looks by itself every few seconds. Guarantees:
+//! Takes posts that are due, the most urgent first, then the one that waits longest, answers and
+//! new incidents in turns; gives them to [`Chat`]. Hears `Outbox` and looks by itself every few
+//! seconds. Guarantees:
 //!
 //! - A post is marked as tried before the call and as sent after it, both durably: after a crash in
 //!   between it is tried again as doubtful, and the adapter looks for its key first. So each key
@@ -122,8 +123,9 @@ impl Deliver {
         if !self.lanes.has_room(is_down) {
             return Ok(next);
         }
-        let tickets = self.tickets().await?;
+        let mut tickets = self.tickets().await?;
         self.lanes.rename(|channel| self.chat.lane(channel));
+        self.lanes.put_in_order(&mut tickets);
         for ticket in tickets {
             match self.lanes.ready_at(&ticket, now) {
                 None => {}
@@ -205,7 +207,7 @@ impl Deliver {
         Ok(())
     }
 
-    /// What is in line, in the order in which it should go.
+    /// What is in line.
     async fn tickets(&self) -> Result<Vec<Ticket>, Fault> {
         let chat = self.chat.clone();
         self.store
@@ -213,7 +215,6 @@ impl Deliver {
                 let platform = chat.platform();
                 let mut tickets = Vec::new();
                 for urgency in Urgency::ALL {
-                    let from = tickets.len();
                     for state in [PostState::Due, PostState::Trying] {
                         let word = Post::word(state, urgency);
                         let mut found = r.outlines::<Post>(platform, &word, ROUND)?;
@@ -229,7 +230,6 @@ impl Deliver {
                             edits: Post::stands_in(&o.subject),
                         }));
                     }
-                    tickets[from..].sort();
                 }
                 Ok(tickets)
             })

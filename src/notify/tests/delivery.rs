@@ -23,7 +23,7 @@ async fn the_most_urgent_goes_first_at_the_pace_of_the_channel() {
     let messages = chat.messages();
     let ops: Vec<_> = messages.iter().filter(|m| m.channel == "ops").collect();
     let keys: Vec<&str> = ops.iter().map(|m| m.key.as_str()).collect();
-    assert_eq!(keys, ["approve", "3", "2", "1", "0"]);
+    assert_eq!(keys, ["approve", "2", "3", "1", "0"]);
     assert!(ops.windows(2).all(|w| w[1].at >= w[0].at + S), "a second apart: {ops:?}");
     let other = messages.iter().find(|m| m.channel == "other").expect("it stands");
     assert!(other.at < ops[4].at, "each channel has its own pace");
@@ -44,6 +44,26 @@ async fn what_comes_later_and_matters_more_overtakes_the_line() {
     let place = messages.iter().position(|m| m.key == "approve").expect("it stands");
     assert_eq!(messages.len(), 51);
     assert_eq!(place, before, "the very next");
+}
+
+#[tokio::test(start_paused = true)]
+async fn answers_overtake_the_cards_of_a_storm_and_hold_them_up_no_longer_than_themselves() {
+    let world = World::new();
+    let chat = Memory::new("slack", 1_000);
+    let card = |n: usize| text("slack", &format!("card {n:02}"), Urgency::Opening, "x");
+    world.want((0..30).map(card)).await;
+    world.deliver_until(&chat, async || chat.messages().len() >= 5).await;
+    let answer = |n: usize| text("slack", &format!("answer {n}"), Urgency::Answer, "x");
+    world.want((0..4).map(answer)).await;
+    let before = chat.messages().len();
+    world.settle(&chat).await;
+    let messages = chat.messages();
+    assert_eq!(messages.len(), 34);
+    let places: Vec<usize> = (0..messages.len())
+        .filter(|n| messages[*n].key.starts_with("answer"))
+        .map(|n| n - before)
+        .collect();
+    assert_eq!(places, [0, 2, 4, 6], "the very next, and then in turns with the cards");
 }
 
 #[tokio::test(start_paused = true)]
