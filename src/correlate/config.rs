@@ -11,7 +11,7 @@ use crate::model::alert::Condition;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Seconds that an alert waits for others before it opens an incident.
+    /// Seconds that an alert waits for others before it opens an incident, unless it is urgent.
     pub group_wait_s: u32,
     /// Minutes after a cause's onset within which what depends on it joins its incident.
     #[schemars(range(min = 1))]
@@ -22,7 +22,8 @@ pub struct Config {
     pub weak_hold_min: u32,
     /// Whether an alert of severity `info` may ever open an incident by itself.
     pub info_opens: bool,
-    /// Seconds after a change during which a departure of only that entity is held back.
+    /// Seconds after a change during which a departure of only that entity is held back; never one
+    /// that another system calls critical.
     pub deploy_tolerance_s: u32,
     /// Score from which such a departure is not held back.
     pub deploy_score: f64,

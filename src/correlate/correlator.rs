@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::config::Config;
 use super::fit::Learned;
 use super::group::{Group, Member};
+use super::hold::Fresh;
 use super::home::Ground;
 use super::join::name;
 use super::kin::Evidence;
 use super::part::Revision;
 use super::people::Lessons;
+use super::priority::points_of_place;
 use super::quiet::Quiet;
 use super::relate::{self, Surroundings};
 use super::taxonomy::Cause;
@@ -78,7 +80,9 @@ pub struct Correlator {
     /// What people's merges and splits have taught.
     pub(super) lessons: Lessons,
     /// What surrounds entities, as long as the graph is the same.
-    around: BTreeMap<EntityRef, Surroundings>,
+    pub(super) around: BTreeMap<EntityRef, Surroundings>,
+    /// What incidents that were opened lately stand on.
+    pub(super) fresh: Fresh,
     /// Ids of groups that were merged away, and when: they stand for nothing else.
     pub(super) folded: BTreeMap<IncidentId, Time>,
     /// Groups opened by the present decision: nobody has heard of them yet.
@@ -233,6 +237,7 @@ impl Correlator {
             self.reconcile(now);
         }
         let order = self.order();
+        self.freshen(now);
         // An alert that opens an incident may give others a home: look again until nothing moves.
         loop {
             let before = self.waiting.len();
@@ -292,7 +297,9 @@ impl Correlator {
         }
         for entity in &entities {
             if !self.around.contains_key(entity) {
-                let around = Surroundings::of(&self.graph, entity, &self.config);
+                let points = points_of_place(entity, &self.graph, &self.config.priority);
+                let mut around = Surroundings::of(&self.graph, entity, &self.config);
+                around.points = points;
                 self.around.insert(entity.clone(), around);
             }
         }
@@ -381,9 +388,10 @@ impl Correlator {
             return None;
         }
         let here = &self.around[&alert.entity];
-        if let Some((suppressed, decision)) = self.held(&waiting, here, now) {
-            return Some(self.hold(waiting, suppressed, decision));
-        }
+        let said = match self.held(&waiting, here, now) {
+            Ok(said) => said,
+            Err((suppressed, decision)) => return Some(self.hold(waiting, suppressed, decision)),
+        };
         if self.evidence.is_due(alert.id) {
             return Some(waiting);
         }
@@ -394,8 +402,7 @@ impl Correlator {
             self.reopen(home, &alert, &reason, now);
             return None;
         }
-        let parted = self.owner_parted(&alert);
-        self.open(&alert, parted.as_deref(), now);
+        self.open(&alert, &said, now);
         None
     }
 

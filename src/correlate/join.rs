@@ -10,10 +10,12 @@ use crate::model::{
 };
 
 impl Correlator {
-    /// Opens an incident by an alert that belongs to none, or that people would have apart.
-    pub(super) fn open(&mut self, alert: &Alert, parted: Option<&str>, now: Time) {
-        let why = parted.map_or("no active incident is related to it", |parted| parted);
-        self.open_as(alert, &format!("Opened the incident: {why}."), now);
+    /// Opens an incident by an alert that belongs to none, or that people would have apart; `said`
+    /// is what there is to say of its waiting.
+    pub(super) fn open(&mut self, alert: &Alert, said: &str, now: Time) {
+        let parted = self.owner_parted(alert);
+        let why = parted.as_deref().unwrap_or("no active incident is related to it");
+        self.open_as(alert, &format!("Opened the incident: {why}.{said}"), now);
     }
 
     /// Opens an incident by an alert; gives its id.
@@ -45,6 +47,7 @@ impl Correlator {
         }
         self.groups.insert(id, group);
         self.unheard.insert(id);
+        self.opened_about(&alert.entity);
         let text = format!("Opened by {}.", name(alert));
         self.out.entries.push(TimelineEntry::by_bot(id, now, EntryKind::State, text, None));
         self.join(id, alert, why, now);

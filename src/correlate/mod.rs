@@ -1,7 +1,8 @@
 //! Correlate: takes alerts, gives incidents: one per fault.
 //!
 //! Hears `Alert`, `Incident`, `Silence`, `Change` and `Tick`; publishes `Incident`. Guarantees:
-//! every alert gets a recorded decision with its reason; onset order, not arrival order, relates
+//! every alert gets a recorded decision with its reason; what is urgent opens its incident at its
+//! first decision, what is not waits for company (`hold`); onset order, not arrival order, relates
 //! alerts; an alert never joins an incident that is over, except by reopening it within its window,
 //! or quietly one that a person closed and whose condition it is; ids derive from the first
 //! alert, so handling twice leaves the same state.

@@ -95,9 +95,11 @@ fn severity(members: &[&Member]) -> PriorityPart {
 
 /// Entities above the members with the fewest hops to one of them; members themselves at 0. One
 /// walk for all of them: a storm has many members.
-fn above(members: &[&Member], graph: &Graph) -> BTreeMap<EntityRef, usize> {
-    let mut found: BTreeMap<EntityRef, usize> =
-        members.iter().map(|m| (m.entity.clone(), 0)).collect();
+fn above<'a>(
+    members: impl Iterator<Item = &'a EntityRef>,
+    graph: &Graph,
+) -> BTreeMap<EntityRef, usize> {
+    let mut found: BTreeMap<EntityRef, usize> = members.map(|e| (e.clone(), 0)).collect();
     let mut edge: Vec<EntityRef> = found.keys().cloned().collect();
     for hops in 1..=MOST_HOPS {
         let mut next = Vec::new();
@@ -179,9 +181,23 @@ fn confidence(members: &[&Member]) -> Option<PriorityPart> {
     }
 }
 
+/// The points that its place gives whatever alerts there: users and radius.
+pub(super) fn points_of_place(entity: &EntityRef, graph: &Graph, rule: &Rule) -> i32 {
+    let above = above(std::iter::once(entity), graph);
+    let radius = radius(&above, graph).map_or(0, |p| p.points);
+    users(&above, graph, rule).points + radius
+}
+
+/// The points of one alert by itself, without those of its place.
+pub(super) fn alone(member: &Member) -> i32 {
+    let members = [member];
+    let more = [objective(&members), business(&members), confidence(&members)];
+    severity(&members).points + more.into_iter().flatten().map(|p| p.points).sum::<i32>()
+}
+
 /// The priority of what some alerts tell.
 pub(super) fn priority(members: &[&Member], graph: &Graph, rule: &Rule) -> Priority {
-    let above = above(members, graph);
+    let above = above(members.iter().map(|m| &m.entity), graph);
     let mut parts = vec![severity(members), users(&above, graph, rule)];
     parts.extend(objective(members));
     parts.extend(business(members));

@@ -72,6 +72,8 @@ pub(super) struct Surroundings {
     pub(super) above: BTreeMap<EntityRef, usize>,
     /// What it depends on within more hops.
     pub(super) deep: BTreeSet<EntityRef>,
+    /// Points of priority that the place gives, where somebody asks for them.
+    pub(super) points: i32,
     known: bool,
 }
 
@@ -81,7 +83,7 @@ impl Surroundings {
         let above = within(graph, entity, config.max_hops, false);
         let deep = within(graph, entity, DEEP, true).into_keys().collect();
         let known = !below.is_empty() || !above.is_empty();
-        Self { below, above, deep, known }
+        Self { below, above, deep, points: 0, known }
     }
 }
 

@@ -5,6 +5,7 @@ mod closed;
 mod common;
 mod declared;
 mod ends;
+mod haste;
 mod part;
 mod priority;
 mod quiet;
@@ -302,7 +303,8 @@ fn silence_deploy_tolerance_and_weak_alerts_keep_quiet_and_say_why() {
     };
     c.learn(shop(), vec![change], vec![silence]);
     let silenced = alert("pricing", "HighErrorRate", "critical", 0);
-    let blip = alert("inventory", "HighLatency", "critical", 30);
+    let mut blip = alert("inventory", "HighLatency", "critical", 30);
+    blip.source = AlertSource::Detector { detector: "seasonal/1".into() };
     let weak = alert("notifications", "Chatty", "info", 0);
     let book = play(
         &mut c,
@@ -336,7 +338,7 @@ fn a_departure_that_outlasts_the_tolerance_opens() {
     .expect("a change");
     change.at = t0();
     c.learn(shop(), vec![change], Vec::new());
-    let book = play(&mut c, vec![(60, alert("inventory", "HighLatency", "critical", 30))], 400);
+    let book = play(&mut c, vec![(60, alert("inventory", "HighLatency", "warning", 30))], 400);
     assert_eq!(book.standing().len(), 1);
     assert!(book.standing()[0].opened_at >= at(240));
 }

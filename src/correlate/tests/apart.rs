@@ -163,16 +163,13 @@ proptest! {
             for (_, a) in alerts {
                 c.take(a, at(60));
             }
-            let _ = c.decide(at(60));
-            let mut last = c.decide(at(90));
-            last.incidents.sort_by_key(|i| i.id);
-            let whole: BTreeMap<_, _> = last
-                .incidents
-                .iter()
+            let (first, last) = (c.decide(at(60)), c.decide(at(90)));
+            let incidents = first.incidents.iter().chain(&last.incidents);
+            let whole: BTreeMap<_, _> = incidents
                 .map(|i| (i.id, (i.title.clone(), i.alerts.iter().copied().collect::<BTreeSet<_>>())))
                 .collect();
-            let said: BTreeMap<_, _> =
-                last.verdicts.into_iter().map(|v| (v.alert, v.decision)).collect();
+            let verdicts = first.verdicts.into_iter().chain(last.verdicts);
+            let said: BTreeMap<_, _> = verdicts.map(|v| (v.alert, v.decision)).collect();
             (whole, said)
         };
         let before = run(&alerts);

@@ -122,7 +122,7 @@ fn what_was_settled_before_a_start_stays() {
 
 #[test]
 fn an_alert_that_ended_alone_is_put_to_its_fault_when_that_opens() {
-    let felt = alert("shipping", "HighErrorRate", "critical", 15);
+    let felt = alert("shipping", "HighErrorRate", "warning", 15);
     let cause = alert("notifications", "HighErrorRate", "critical", 0);
     let told = vec![(16, felt.clone()), (25, ended(felt.clone(), 25)), (60, cause.clone())];
     let book = play(&mut correlator(), told, 400);

@@ -161,7 +161,7 @@ async fn what_is_held_opened_and_ended_stands_in_the_audit_log() {
     let clock = ManualClock::new(at(5));
     let mut stage = Correlate::new(Config::default(), store.clone(), Bus::default(), clock.clone());
     let quiet = alert("pricing", "HighErrorRate", "critical", 0);
-    let loud = alert("orders", "HighErrorRate", "critical", 0);
+    let loud = alert("orders", "HighErrorRate", "warning", 0);
     let (a, b) = (quiet.clone(), loud.clone());
     store
         .write(move |tx| {

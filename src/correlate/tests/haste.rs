@@ -1,0 +1,128 @@
+//! What opens an incident at once, what waits for company, and what waits all the same.
+
+use super::*;
+
+/// What was decided about an alert, in order.
+fn said<'a>(book: &'a Book, alert: &Alert) -> Vec<&'a str> {
+    let all = book.verdicts.iter().filter(|v| v.alert == alert.id && v.witness.is_none());
+    all.map(|v| v.decision.as_str()).collect()
+}
+
+fn ours(service: &str, name: &str, severity: &str, onset: i64) -> Alert {
+    let mut made = alert(service, name, severity, onset);
+    made.source = AlertSource::Detector { detector: "seasonal/1".into() };
+    made
+}
+
+fn deploy(service: &str) -> Change {
+    serde_json::from_value(serde_json::json!({
+        "id": ChangeId::derive(t0(), &[service]), "kind": "deploy",
+        "entity": format!("service.name={service}"), "at": t0(), "title": "deploy 2.0.1",
+        "version": null, "previous": null, "author": null, "url": null, "source": "test",
+        "status": "success", "attributes": {}
+    }))
+    .expect("a change")
+}
+
+#[test]
+fn what_is_urgent_opens_at_its_first_decision_and_what_is_not_waits() {
+    // Seconds until it opens, and the reason that is told.
+    let cases = [
+        (alert("orders", "HighErrorRate", "critical", 0), 0, "it is critical"),
+        (alert("frontend", "HighErrorRate", "warning", 0), 0, "it would be a page by itself"),
+        (alert("shipping", "HighErrorRate", "warning", 0), 20, ""),
+        (ours("shipping", "DurationLatency", "warning", 0), 20, ""),
+        (ours("shipping", "DurationLatency", "critical", 0), 0, "it is critical"),
+    ];
+    for (told, opens, why) in cases {
+        let book = play(&mut correlator(), vec![(0, told.clone())], 60);
+        let [incident] = book.standing().try_into().expect("one incident");
+        assert_eq!(incident.opened_at, at(opens), "{:?}", told.labels);
+        let decided = said(&book, &told);
+        let last = decided.last().expect("decided");
+        let swift = format!("related to it. It did not wait 20 s for others: {why}.");
+        assert_eq!(last.ends_with(&swift), opens == 0, "{decided:?}");
+        let waited = decided[0] == "Waits 20 s for related alerts.";
+        assert_eq!(waited, opens > 0, "{decided:?}");
+    }
+}
+
+#[test]
+fn a_second_related_alert_confirms_a_warning_at_once() {
+    let (cause, felt) = (
+        ours("inventory", "DurationLatency", "warning", 0),
+        ours("orders", "DurationLatency", "warning", 5),
+    );
+    let book = play(&mut correlator(), vec![(0, cause.clone()), (10, felt.clone())], 60);
+    let [incident] = book.standing().try_into().expect("one incident");
+    assert_eq!((incident.opened_at, incident.alerts.len()), (at(10), 2), "{:?}", book.entries);
+    assert!(said(&book, &cause).last().expect("decided").contains("a related alert confirms it"));
+    // What keeps one of them quiet keeps it quiet in haste too.
+    let weak = ours("inventory", "Memory", "warning", 0);
+    let book = play(&mut correlator(), vec![(0, weak.clone())], 60);
+    assert!(book.incidents.is_empty());
+    assert_eq!(said(&book, &weak).len(), 2, "it waits for company, and then because it is weak");
+}
+
+#[test]
+fn beside_an_incident_just_opened_a_common_cause_is_waited_for() {
+    let (one, other) = (
+        alert("users", "HighErrorRate", "critical", 0),
+        alert("payments", "HighErrorRate", "critical", 2),
+    );
+    let cause = alert("auth", "HighErrorRate", "critical", -10);
+    let told = vec![(0, one.clone()), (5, other.clone()), (20, cause.clone())];
+    let book = play(&mut correlator(), told, 120);
+    assert_eq!(book.incidents.len(), 1, "one card for all: {:?}", book.entries);
+    let waits = "Waits 20 s for related alerts: an incident of users was opened just before, and \
+                 auth may be what troubles both.";
+    assert_eq!(said(&book, &other)[0], waits);
+    // With nothing below both, the second is as urgent as the first.
+    let apart = alert("notifications", "HighErrorRate", "critical", 2);
+    let book = play(&mut correlator(), vec![(0, one), (5, apart)], 10);
+    assert_eq!(book.standing().len(), 2, "{:?}", book.entries);
+}
+
+#[test]
+fn a_cascade_that_is_felt_before_its_cause_is_told_opens_one_card() {
+    let felt = ["users", "cart", "orders", "payments", "checkout"];
+    let mut told: Vec<_> = (0..)
+        .step_by(3)
+        .zip(felt)
+        .map(|(n, service)| (n, alert(service, "HighErrorRate", "critical", n)))
+        .collect();
+    told.push((17, alert("auth", "HighErrorRate", "critical", -20)));
+    let book = play(&mut correlator(), told, 200);
+    assert_eq!(book.incidents.len(), 1, "{:?}", book.entries);
+    assert_eq!(book.standing()[0].opened_at, at(0));
+    assert_eq!(book.standing()[0].alerts.len(), 6);
+    // Where nothing is known of who calls whom, waiting would connect nothing.
+    let apart = (0..8).map(|n| (0, alert(&format!("service-{n}"), "Wrong", "critical", 60 * n)));
+    let mut c = Correlator::new(Config::default());
+    assert_eq!(play(&mut c, apart.collect(), 0).standing().len(), 8);
+}
+
+#[test]
+fn a_critical_rule_of_another_system_is_not_held_for_a_deploy_and_says_so() {
+    // Who tells it, how bad, and after how many seconds it opens.
+    let cases = [(true, "critical", 240), (false, "warning", 240), (false, "critical", 60)];
+    for (own, severity, opens) in cases {
+        let make = if own { ours } else { alert };
+        let told = make("inventory", "HighLatency", severity, 30);
+        let mut c = correlator();
+        c.learn(shop(), vec![deploy("inventory")], Vec::new());
+        let book = play(&mut c, vec![(60, told.clone())], 300);
+        let [incident] = book.standing().try_into().expect("one incident");
+        assert_eq!(incident.opened_at, at(opens), "{own} {severity}");
+        let decided = said(&book, &told);
+        if opens == 60 {
+            let end = "\"deploy 2.0.1\" changed inventory 30 s before; a critical alert of another \
+                       system is not held for that.";
+            assert!(decided[0].ends_with(end), "{decided:?}");
+        } else {
+            assert!(decided.iter().any(|s| s.starts_with("Held until 03:04:00")), "{decided:?}");
+            let rises = decided.iter().any(|s| s.contains("or once it is critical"));
+            assert_eq!(rises, !own, "{decided:?}");
+        }
+    }
+}
