@@ -14,6 +14,7 @@ use super::undo::{outdated, waiting};
 use super::withhold::{Because, Withheld, record, unsaid};
 use crate::bus::{Bus, Event};
 use crate::learn::Ledger;
+use crate::model::time::{MINUTE_MS, SECOND_MS};
 use crate::model::{
     Alert, Diagnosis, Evidence, Fault, Incident, IncidentId, Plan, Proposal, ProposalId,
     ProposalState, Refused, Run, RunState, SharedClock, Time,
@@ -24,6 +25,13 @@ use crate::store::{Filter, Store};
 
 /// Runbooks whose actions are offered for one incident at most, the best first.
 const RUNBOOKS: usize = 3;
+
+/// The first look at an incident, seconds after its first alerts, is for people to read. What is
+/// offered rests on a look at least this long (ms) after the opening, when the alerts that came with
+/// the first are there.
+const SECOND_LOOK_MS: i64 = 10 * SECOND_MS;
+/// Where there is none after this long (ms), it rests on what there is.
+const NO_LOOK_MS: i64 = 5 * MINUTE_MS;
 
 /// Reads the state of a plan's target, as its runbook says; `None` where it says nothing.
 pub type Observe = Arc<
@@ -84,7 +92,12 @@ impl Propose {
         self.again.remove(&id);
         let Some(known) = self.known(id).await? else { return Ok(()) };
         let Some(situation) = self.situation(&known) else { return Ok(()) };
-        let now = self.clock.now();
+        let (now, opened_at) = (self.clock.now(), known.incident.opened_at);
+        let until = opened_at.plus_ms(NO_LOOK_MS);
+        if known.diagnosis.at < opened_at.plus_ms(SECOND_LOOK_MS) && now < until {
+            self.again.insert(id, until);
+            return Ok(());
+        }
         let (mut offers, mut withheld) = self.candidates(&situation, &known.ledger).await;
         offers.sort_by(|a, b| b.worth().total_cmp(&a.worth()));
         let mut requests: Vec<Plan> = Vec::new();

@@ -27,6 +27,9 @@ use crate::store::{Filter, Store};
 
 /// A young incident, and how long (ms) it is one: its evidence still comes in.
 const YOUNG_MS: i64 = 10 * MINUTE_MS;
+/// A new incident, and how long (ms) it is one: it was opened by its first alerts, the others and what
+/// is measured of it are on their way. Until then it is looked at again as soon as it may be.
+const NEW_MS: i64 = 30 * SECOND_MS;
 /// Event time between two revisions without other news, for a young incident and an older one.
 const AGAIN_MS: (i64, i64) = (30 * SECOND_MS, 2 * MINUTE_MS);
 /// Least event time between two revisions (ms): a storm of alerts is looked at in steps.
@@ -45,8 +48,11 @@ impl Seen {
     fn outdated(&self, incident: &Incident, now: Time) -> bool {
         let since = now.ms_since(self.at);
         let news = self.n_alerts != incident.alerts.len() || self.state != incident.state;
-        let young = now.ms_since(incident.opened_at) < YOUNG_MS;
-        let again = if young { AGAIN_MS.0 } else { AGAIN_MS.1 };
+        let again = match now.ms_since(incident.opened_at) {
+            ..NEW_MS => LEAST_MS,
+            ..YOUNG_MS => AGAIN_MS.0,
+            _ => AGAIN_MS.1,
+        };
         since >= if news { LEAST_MS } else { again }
     }
 }
@@ -126,7 +132,8 @@ impl Diagnose {
         if let Some(doubt) = first.and_then(|h| ledger.doubt(&h.pattern, &h.entity)) {
             diagnosis.summary = format!("{} {doubt}", diagnosis.summary);
         }
-        let text = told(&diagnosis, before.as_ref());
+        let early = now.ms_since(gathered.input.incident.opened_at) < LEAST_MS;
+        let text = told(&diagnosis, before.as_ref(), early);
         let changes = entries(id, &diagnosis);
         let evidence = gathered.evidence;
         let first = diagnosis.revision == 1;
@@ -244,15 +251,16 @@ fn entries(id: IncidentId, diagnosis: &Diagnosis) -> Vec<TimelineEntry> {
 }
 
 /// What the thread is told: the first ranking, another favourite, or a confidence that moved by
-/// ten percentage points.
-fn told(new: &Diagnosis, old: Option<&Diagnosis>) -> Option<String> {
+/// ten percentage points. An early look says that it is one.
+fn told(new: &Diagnosis, old: Option<&Diagnosis>, early: bool) -> Option<String> {
     let first = new.hypotheses.first()?;
     let say = |h: &crate::model::Hypothesis| {
         format!("{} ({:.0} %)", h.statement.trim_end_matches('.'), h.confidence * 100.0)
     };
     let Some(before) = old.and_then(|o| o.hypotheses.first()) else {
         return Some(if new.conclusive {
-            format!("Likely cause: {}.", say(first))
+            let look = if early { " at a first look" } else { "" };
+            format!("Likely cause{look}: {}.", say(first))
         } else {
             format!("Inconclusive; no cause stands out. Nearest: {}.", say(first))
         });

@@ -138,6 +138,25 @@ fn named(proposals: &[Proposal]) -> Vec<&str> {
 }
 
 #[tokio::test]
+async fn what_is_offered_rests_on_a_second_look() {
+    let mut world = World::new().await;
+    let first = Diagnosis { at: t0().plus_ms(2_000), ..diagnosis("unknown") };
+    world.store.write(move |tx| tx.put(&first)).await.expect("writes");
+    assert!(world.diagnosed().await.is_empty());
+    world.store.write(|tx| tx.put(&diagnosis("unknown"))).await.expect("writes");
+    assert_eq!(named(&world.diagnosed().await), ["first", "second"]);
+
+    // Nobody looks again: it is offered all the same.
+    let mut world = World::new().await;
+    let first = Diagnosis { at: t0().plus_ms(2_000), ..diagnosis("unknown") };
+    world.store.write(move |tx| tx.put(&first)).await.expect("writes");
+    assert!(world.diagnosed().await.is_empty());
+    world.clock.set(t0().plus_ms(300_000));
+    world.stage.sweep().await.expect("sweeps");
+    assert_eq!(named(&world.proposals().await), ["first", "second"]);
+}
+
+#[tokio::test]
 async fn a_wrong_fix_falls_behind_and_says_why() {
     let mut world = World::new().await;
     let offered = world.diagnosed().await;

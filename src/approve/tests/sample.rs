@@ -125,7 +125,7 @@ pub(crate) fn diagnosis(pattern: &str) -> Diagnosis {
     Diagnosis {
         incident: IncidentId::derive(t0(), &["i"]),
         revision: 1,
-        at: t0(),
+        at: t0().plus_ms(10_000),
         summary: String::new(),
         hypotheses: vec![Hypothesis {
             id: HypothesisId::derive(t0(), &["h"]),
