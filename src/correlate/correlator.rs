@@ -233,6 +233,8 @@ impl Correlator {
 
     /// Decides on everything that waits, moves incidents on, and gives what is to be written.
     pub fn decide(&mut self, now: Time) -> Decisions {
+        // Also after a long pause nothing is reopened that was over for too long.
+        self.forget_over(now);
         if self.evidence.look(now) || self.revision.is_due() {
             self.reconcile(now);
         }
@@ -261,6 +263,16 @@ impl Correlator {
             group.weigh(&self.graph, &self.config, &self.changes);
             self.out.incidents.push(group.incident.clone());
         }
+        self.forget_over(now);
+        let mut out = std::mem::take(&mut self.out);
+        // Decisions first, witnesses after them.
+        let decided = std::mem::take(&mut self.verdicts).into_values();
+        out.verdicts = decided.chain(std::mem::take(&mut out.verdicts)).collect();
+        out
+    }
+
+    /// Forgets incidents that have been over for longer than they may be reopened.
+    fn forget_over(&mut self, now: Time) {
         let reopen_ms = i64::from(self.config.reopen_min) * MINUTE_MS;
         let gone: BTreeSet<IncidentId> = self
             .groups
@@ -275,11 +287,6 @@ impl Correlator {
         self.home.retain(|_, home| !gone.contains(home));
         self.revision.forget(&gone, &self.home);
         self.folded.retain(|_, at| now.ms_since(*at) < FOLDED_MS);
-        let mut out = std::mem::take(&mut self.out);
-        // Decisions first, witnesses after them.
-        let decided = std::mem::take(&mut self.verdicts).into_values();
-        out.verdicts = decided.chain(std::mem::take(&mut out.verdicts)).collect();
-        out
     }
 
     /// In which order alerts that wait are decided on: causes before what they cause, so that each

@@ -168,7 +168,7 @@ async fn every_rule_that_keeps_an_alert_quiet_is_named_with_what_would_have_had_
             "once it fires for 10 min on end",
         ),
         (
-            told("search", "HighErrorRate", "critical", t0()),
+            told("search", "HighErrorRate", "warning", t0()),
             "deploy CHG-",
             "It opens if it lasts longer",
         ),
