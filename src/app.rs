@@ -169,9 +169,8 @@ impl App {
     }
 
     fn start_diagnosis(&self, settings: &Config) {
-        let (store, bus) = (self.store.clone(), self.bus.clone());
-        let (clock, shard, library) =
-            (self.clock.clone(), self.shard.clone(), self.library.clone());
+        let (store, bus, clock) = (self.store.clone(), self.bus.clone(), self.clock.clone());
+        let (shard, library) = (self.shard.clone(), self.library.clone());
         let stage = Diagnose::new(store, bus, clock, shard, library)
             .facing(settings.correlate.priority.user_facing.clone());
         self.tasks.stage(&self.bus, move || stage.clone());
@@ -195,7 +194,7 @@ impl App {
         self.tasks.stage(&self.bus, move || Learn::new(store.clone(), bus.clone(), clock.clone()));
         let (policy, store, bus) = (settings.approve.clone(), self.store.clone(), self.bus.clone());
         let (clock, library) = (self.clock.clone(), self.library.clone());
-        let values = settings.runbooks.settings.clone();
+        let (values, wait) = (settings.runbooks.settings.clone(), settings.correlate.group_wait_s);
         self.tasks.stage(&self.bus, move || approve::Propose {
             policy: policy.clone(),
             store: store.clone(),
@@ -204,6 +203,7 @@ impl App {
             library: library.clone(),
             settings: values.clone(),
             observe: observe.clone(),
+            settle_s: wait,
             again: std::collections::BTreeMap::new(),
         });
         Ok(())

@@ -26,11 +26,7 @@ use crate::store::{Filter, Store};
 /// Runbooks whose actions are offered for one incident at most, the best first.
 const RUNBOOKS: usize = 3;
 
-/// The first look at an incident, seconds after its first alerts, is for people to read. What is
-/// offered rests on a look at least this long (ms) after the opening, when the alerts that came with
-/// the first are there.
-const SECOND_LOOK_MS: i64 = 10 * SECOND_MS;
-/// Where there is none after this long (ms), it rests on what there is.
+/// Where nobody looks again for this long (ms), what is offered rests on the look that there is.
 const NO_LOOK_MS: i64 = 5 * MINUTE_MS;
 
 /// Reads the state of a plan's target, as its runbook says; `None` where it says nothing.
@@ -56,6 +52,9 @@ pub struct Propose {
     pub settings: BTreeMap<String, String>,
     /// Reads a target's state.
     pub observe: Observe,
+    /// The first look at an incident, seconds after its first alerts, is for people to read: what is
+    /// offered rests on one at least so many seconds after the opening, when the others are there.
+    pub settle_s: u32,
     /// Incidents to look at again once something that rests may be offered.
     pub again: BTreeMap<IncidentId, Time>,
 }
@@ -94,7 +93,8 @@ impl Propose {
         let Some(situation) = self.situation(&known) else { return Ok(()) };
         let (now, opened_at) = (self.clock.now(), known.incident.opened_at);
         let until = opened_at.plus_ms(NO_LOOK_MS);
-        if known.diagnosis.at < opened_at.plus_ms(SECOND_LOOK_MS) && now < until {
+        let settled_at = opened_at.plus_ms(i64::from(self.settle_s) * SECOND_MS);
+        if known.diagnosis.at < settled_at && now < until {
             self.again.insert(id, until);
             return Ok(());
         }

@@ -11,7 +11,8 @@ use crate::model::alert::Condition;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Config {
-    /// Seconds that an alert waits for others before it opens an incident, unless it is urgent.
+    /// Seconds that an alert waits for others before it opens an incident, unless it is urgent; and
+    /// that an incident must be old when what a fix is offered for was looked at.
     pub group_wait_s: u32,
     /// Minutes after a cause's onset within which what depends on it joins its incident.
     #[schemars(range(min = 1))]

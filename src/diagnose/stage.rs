@@ -1,6 +1,6 @@
 //! The running of diagnosis: incidents in, revisions out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,6 +32,9 @@ const YOUNG_MS: i64 = 10 * MINUTE_MS;
 const NEW_MS: i64 = 30 * SECOND_MS;
 /// Event time between two revisions without other news, for a young incident and an older one.
 const AGAIN_MS: (i64, i64) = (30 * SECOND_MS, 2 * MINUTE_MS);
+/// Incidents that are looked at again in one sweep, those first that wait longest: a first look, which
+/// somebody may wait for, comes before them and waits for few.
+const LOOKS: usize = 8;
 /// Least event time between two revisions (ms): a storm of alerts is looked at in steps.
 const LEAST_MS: i64 = 10 * SECOND_MS;
 
@@ -287,16 +290,20 @@ impl Stage for Diagnose {
     }
 
     async fn sweep(&mut self) -> Result<(), Fault> {
-        let active = self
-            .store
-            .read(|r| {
-                let states = ["open", "acknowledged", "mitigating", "monitoring"];
-                let all = r.list::<Incident>(&Filter::states(states).newest(50))?;
-                Ok(all.into_iter().map(|i| i.id).collect::<Vec<_>>())
-            })
-            .await?;
-        self.seen.retain(|id, _| active.contains(id));
-        for id in active {
+        let active = self.store.read(|r| {
+            let states = ["open", "acknowledged", "mitigating", "monitoring"];
+            r.list::<Incident>(&Filter::states(states).newest(50))
+        });
+        let (active, now) = (active.await?, self.clock.now());
+        self.seen.retain(|id, _| active.iter().any(|i| i.id == *id));
+        let first = active.iter().filter(|i| !self.seen.contains_key(&i.id)).map(|i| i.id);
+        let again = active.iter().filter_map(|i| {
+            let seen = self.seen.get(&i.id).filter(|seen| seen.outdated(i, now))?;
+            Some((seen.at, i.id))
+        });
+        let again: BTreeSet<(Time, IncidentId)> = again.collect();
+        let again = again.into_iter().take(LOOKS).map(|(_, id)| id);
+        for id in first.chain(again).collect::<Vec<_>>() {
             self.diagnose(id).await?;
         }
         Ok(())

@@ -98,6 +98,7 @@ impl Server {
             library: library.clone(),
             settings: BTreeMap::new(),
             observe: Arc::new(|_| Box::pin(async { Ok(None) })),
+            settle_s: 10,
             again: BTreeMap::new(),
         };
         let desk = Desk::new(store.clone(), bus.clone(), clock.clone())

@@ -158,6 +158,7 @@ impl World {
         });
         let systems = Arc::new(Systems { says, told: Mutex::default() });
         let propose = Propose {
+            settle_s: 0,
             again: std::collections::BTreeMap::new(),
             policy: approve::Config::default(),
             store: store.clone(),

@@ -85,6 +85,7 @@ impl World {
             library,
             settings: BTreeMap::new(),
             observe,
+            settle_s: 10,
             again: BTreeMap::new(),
         };
         let world = Self { store, clock, stage, state, _folder: folder };
