@@ -1,6 +1,5 @@
 //! How long it takes from an alert's arrival to the first hypothesis that can be read, in a running
-//! bot. The figures: `cargo test --test it first_diagnosis --
-//! --nocapture`.
+//! bot with its default settings. The figures: `cargo test --test it first_diagnosis -- --nocapture`.
 
 use std::time::{Duration, Instant};
 
@@ -19,7 +18,7 @@ const SERVICES: usize = 6;
 #[tokio::test]
 async fn every_incident_gets_a_first_hypothesis_and_the_time_is_told() {
     install_tls();
-    let bot = Bot::on(free_port(), "[correlate]\ngroup_wait_s = 1\n").await;
+    let bot = Bot::on(free_port(), "").await;
     let mut took = Vec::new();
     for turn in 0..INCIDENTS {
         let name = |i: usize| format!("place{turn}-service{i}");
