@@ -204,6 +204,8 @@ pub(super) struct Fit {
     /// When all was last searched anew.
     renewed: i64,
     n_alone: f64,
+    /// What it tells of a dependency that two places are named alike (nats).
+    alike: f64,
     /// Lags at the root, at a place that spoke before, of callers; all, and of what is settled.
     lags: [lag::Lags; 3],
     settled_lags: [lag::Lags; 3],
@@ -243,6 +245,7 @@ impl Fit {
 
     /// Everything that may still move is to be looked at again: something was learned of the graph.
     pub(super) fn doubt(&mut self) {
+        self.learn_stems();
         for id in &self.open {
             self.signs[*id as usize].judged = false;
         }

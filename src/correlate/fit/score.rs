@@ -137,6 +137,11 @@ impl Cascade {
         self.felt.keys().copied()
     }
 
+    /// Places that feel it and have spoken.
+    pub(super) fn spoken(&self) -> impl Iterator<Item = u32> + '_ {
+        self.felt.iter().filter(|(_, (_, ghost))| !ghost).map(|(place, _)| *place)
+    }
+
     /// Places that were heard of when something began at `at`, and not long before.
     pub(super) fn heard(&self, at: i64) -> Vec<u32> {
         let near = -SPREAD_MS.1..=-SPREAD_MS.0;
