@@ -5,9 +5,11 @@ use std::collections::BTreeMap;
 
 use super::config::Config;
 use super::fit::{Fit, Kin, Knobs, Learned, Onset};
-use crate::model::alert::Condition;
-use crate::model::time::{HOUR_MS, SECOND_MS};
-use crate::model::{Alert, AlertId, Change, EntityRef, Graph, Labels, Time};
+use crate::model::alert::{Condition, LOOKS_BACK};
+use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
+use crate::model::{
+    Alert, AlertId, AlertSource, Change, EntityRef, Graph, Indicator, Labels, Time,
+};
 
 /// Labels whose values begin with the name of what an alert is about, when nothing names it.
 const NAMED_BY: [&str; 8] =
@@ -18,6 +20,11 @@ const A_SECOND: usize = 20;
 const SELDOM_MS: i64 = 15 * SECOND_MS;
 /// What may move is looked at so often (ms) even if nothing came: time alone settles it.
 const IDLE_MS: i64 = 60 * SECOND_MS;
+/// Systems that begin to tell of a signal within so long (ms) of each other tell of one thing: rules
+/// look back over a quarter of an hour at most, as a rule, and wait before they fire.
+const WITNESS_MS: i64 = 20 * MINUTE_MS;
+/// Words on one signal that are kept, the newest.
+const MOST_SPOKEN: usize = 32;
 /// What happened before a start is gone through in steps of this (ms).
 const STEP_MS: i64 = 15 * SECOND_MS;
 
@@ -26,6 +33,8 @@ const STEP_MS: i64 = 15 * SECOND_MS;
 pub(super) struct Evidence {
     fit: Fit,
     signs: BTreeMap<AlertId, u32>,
+    /// Who spoke of which signal of what, for the sign that stands for it.
+    spoken: BTreeMap<(EntityRef, Indicator), Vec<Spoke>>,
     /// Entities of the graph by name, for alerts that name only a pod or an address.
     known: BTreeMap<String, EntityRef>,
     scope_labels: Vec<String>,
@@ -40,6 +49,18 @@ pub(super) struct Evidence {
     forgot: Time,
 }
 
+/// A system's word on a signal.
+#[derive(Clone, Debug)]
+struct Spoke {
+    /// Which; `None` is ours.
+    system: Option<String>,
+    /// Since when it holds.
+    since: Time,
+    /// In which copy of the system.
+    scope: String,
+    sign: u32,
+}
+
 impl Default for Evidence {
     fn default() -> Self {
         Self::new(&Config::default())
@@ -51,6 +72,7 @@ impl Evidence {
         Self {
             fit: Fit::new(Knobs::default()),
             signs: BTreeMap::new(),
+            spoken: BTreeMap::new(),
             known: BTreeMap::new(),
             scope_labels: config.scope_labels.clone(),
             same: config.condition(),
@@ -98,15 +120,48 @@ impl Evidence {
             return;
         }
         let (scope, place) = (self.scope_of(&alert.labels), self.place_of(alert));
-        let sign = self.fit.begin(&Onset {
-            condition: self.condition_of(alert),
-            scope: &scope,
-            place: &place.to_string(),
-            name: alert.name(),
-            at_ms: alert.starts_at.ms(),
+        let sign = self.witnessed(alert, &scope).unwrap_or_else(|| {
+            self.fit.begin(&Onset {
+                condition: self.condition_of(alert),
+                scope: &scope,
+                place: &place.to_string(),
+                name: alert.name(),
+                at_ms: alert.starts_at.ms(),
+            })
         });
         self.signs.insert(alert.id, sign);
+        self.speaks(alert, scope, sign);
         self.unseen = true;
+    }
+
+    /// The sign of what another system said of the same signal at about the same time: what two say
+    /// of one thing is one sign, under whatever names. Of one system each alert is a sign of its
+    /// own, and so is what concerns nobody else.
+    fn witnessed(&self, alert: &Alert, scope: &str) -> Option<u32> {
+        let said = self.spoken.get(&signal_of(alert)?)?;
+        let system = system_of(alert);
+        let may = |s: &&Spoke| {
+            let near = s.since.ms_since(alert.starts_at).abs() <= WITNESS_MS;
+            // Who does not say which copy may speak of any.
+            let one_copy = s.scope == scope || s.scope.is_empty() || scope.is_empty();
+            let alone = said.iter().all(|o| o.sign != s.sign || o.system != system);
+            near && one_copy && alone && self.fit.is_kept(s.sign) && !self.fit.is_chore(s.sign)
+        };
+        said.iter()
+            .filter(may)
+            .min_by_key(|s| s.since.ms_since(alert.starts_at).abs())
+            .map(|s| s.sign)
+    }
+
+    fn speaks(&mut self, alert: &Alert, scope: String, sign: u32) {
+        let Some(signal) = signal_of(alert) else { return };
+        let said = self.spoken.entry(signal).or_default();
+        let since = alert.starts_at;
+        said.retain(|s| s.since.ms_since(since).abs() <= WITNESS_MS);
+        said.push(Spoke { system: system_of(alert), since, scope, sign });
+        if said.len() > MOST_SPOKEN {
+            said.remove(0);
+        }
     }
 
     /// Takes in an alert of before a start: at the next look all of these are gone through in the
@@ -147,6 +202,10 @@ impl Evidence {
             self.fit.forget(now.ms());
             let fit = &self.fit;
             self.signs.retain(|_, sign| fit.is_kept(*sign));
+            self.spoken.retain(|_, said| {
+                said.retain(|s| fit.is_kept(s.sign));
+                !said.is_empty()
+            });
         }
         true
     }
@@ -216,5 +275,18 @@ impl Evidence {
             }
         }
         alert.entity.clone()
+    }
+}
+
+/// Which signal of what an alert tells of. What looks back over hours tells of more than now.
+fn signal_of(alert: &Alert) -> Option<(EntityRef, Indicator)> {
+    let indicator = alert.indicator.filter(|_| alert.annotations.get(LOOKS_BACK).is_none())?;
+    Some((alert.entity.clone(), indicator))
+}
+
+fn system_of(alert: &Alert) -> Option<String> {
+    match &alert.source {
+        AlertSource::External { system } => Some(system.clone()),
+        AlertSource::Detector { .. } => None,
     }
 }

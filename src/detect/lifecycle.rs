@@ -12,7 +12,7 @@ use super::beside::{informs_only, sees_beside, share_text};
 use super::forecast::EXPIRY;
 use super::gap::{INTERVAL, STOPPED};
 use super::{heartbeat, rollup};
-use crate::model::alert::{Anomaly, DATA_MISSING, LOOKS_BACK, Subject, UNSEEN};
+use crate::model::alert::{Anomaly, DATA_MISSING, LOOKS_BACK, NO_DATA, Subject, UNSEEN};
 use crate::model::signal::{Direction, ExternalAlert};
 use crate::model::time::duration_text;
 use crate::model::{
@@ -104,21 +104,30 @@ pub fn alert_of_external(external: &ExternalAlert, now: Time) -> Alert {
     // identity follows from the start as sent, which repeats and the end share.
     let starts_at = external.starts_at.min(now);
     let ends_at = external.ends_at.filter(|t| *t >= starts_at && *t <= now);
-    Alert {
-        id: AlertId::derive(
+    let id = match &external.episode {
+        Some(episode) => AlertId::derive(Time::MIN, &[episode, external.system.as_str()]),
+        None => AlertId::derive(
             external.starts_at,
             &[&fingerprint.to_string(), external.system.as_str()],
         ),
+    };
+    // Who hears nothing does not know what its name says.
+    let indicator = match external.annotations.get(NO_DATA) {
+        Some(_) => Some(Indicator::Availability),
+        None => indicator_of(&external.labels),
+    };
+    Alert {
+        id,
         fingerprint,
         labels: external.labels.clone(),
         annotations: external.annotations.clone(),
         source: AlertSource::External { system: external.system.clone() },
         entity: entity_of(&external.labels),
-        indicator: indicator_of(&external.labels),
+        indicator,
         severity: external_severity(&external.labels),
         starts_at,
         ends_at,
-        updated_at: now,
+        updated_at: external.said_at.unwrap_or(now).min(now),
         status: if ends_at.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing },
         anomaly: None,
         series: None,
@@ -400,9 +409,14 @@ pub fn entity_of(labels: &Labels) -> EntityRef {
     EntityRef::service(labels.get("alertname").unwrap_or("unknown"))
 }
 
-/// Which golden signal a rule's name speaks of, as far as words tell.
+/// Which golden signal a rule's name speaks of, else the metric that it looks at, as far as words
+/// tell.
 fn indicator_of(labels: &Labels) -> Option<Indicator> {
-    let name = labels.get("alertname")?.to_ascii_lowercase();
+    labels.get("alertname").and_then(indicator_in).or_else(|| indicator_in(labels.get("metric")?))
+}
+
+fn indicator_in(name: &str) -> Option<Indicator> {
+    let name = name.to_ascii_lowercase();
     let has = |words: &[&str]| words.iter().any(|w| name.contains(w));
     if has(&["error", "5xx", "fail"]) {
         Some(Indicator::Errors)

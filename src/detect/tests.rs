@@ -357,6 +357,8 @@ async fn the_stage_judges_the_journal_once_and_goes_on_from_its_snapshot() {
         starts_at: start(),
         ends_at: None,
         generator_url: None,
+        episode: None,
+        said_at: None,
     };
     for round in 0..2_i64 {
         for i in 0..20 {
@@ -416,6 +418,8 @@ fn other_systems_alerts_keep_their_identity_and_renewal_keeps_decisions() {
         starts_at: start(),
         ends_at: Some(start().plus_ms(HOUR_MS)),
         generator_url: None,
+        episode: None,
+        said_at: None,
     };
     let mut first = lifecycle::alert_of_external(&external, start().plus_ms(MINUTE_MS));
     assert_eq!(first.entity, EntityRef::service("orders"));

@@ -249,6 +249,10 @@ pub struct Alert {
 /// gone.
 pub const UNSEEN: &str = "recovery_not_seen";
 
+/// Annotation of another system's alert that fires because nothing is heard any more, not because of
+/// what its name says.
+pub const NO_DATA: &str = "no_data";
+
 /// Annotation of an alert that looks back over hours: it goes on after its cause is gone, and so
 /// does not keep an incident open.
 pub const LOOKS_BACK: &str = "looks_back";

@@ -300,7 +300,7 @@ pub struct Span {
 /// An alert that another system raised or resolved, as it came in.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ExternalAlert {
-    /// Which system: `alertmanager`.
+    /// Which system: `alertmanager`, `datadog`.
     pub system: String,
     /// Its labels.
     pub labels: Labels,
@@ -313,6 +313,14 @@ pub struct ExternalAlert {
     pub ends_at: Option<Time>,
     /// Link back to the origin.
     pub generator_url: Option<String>,
+    /// What names this episode, for a sender whose words on it share neither labels nor start: then
+    /// it is the alert's identity.
+    #[serde(default)]
+    pub episode: Option<String>,
+    /// When the sender said this, where deliveries may overtake each other: an older word on what
+    /// has ended since wakes nothing. Without it, when it came.
+    #[serde(default)]
+    pub said_at: Option<Time>,
 }
 
 /// A sign of life that something sends by itself: a job that ran, an agent that lives.

@@ -82,7 +82,16 @@ fn read_alert(alert: &Map<String, Value>, path: &str, now: Time) -> Result<Exter
     };
     let annotations = texts(alert, "annotations", path)?;
     let system = SYSTEM.to_owned();
-    Ok(ExternalAlert { system, labels, annotations, starts_at, ends_at, generator_url })
+    Ok(ExternalAlert {
+        system,
+        labels,
+        annotations,
+        starts_at,
+        ends_at,
+        generator_url,
+        episode: None,
+        said_at: None,
+    })
 }
 
 fn texts(map: &Map<String, Value>, key: &str, path: &str) -> Result<Labels, String> {

@@ -105,6 +105,8 @@ mod tests {
             starts_at: T,
             ends_at: None,
             generator_url: None,
+            episode: None,
+            said_at: None,
         };
         let alert = crate::detect::lifecycle::alert_of_external(&external, T);
         Alert { entity: EntityRef::new(attribute, name), ..alert }

@@ -4,6 +4,7 @@
 pub mod alertmanager;
 pub mod blind;
 pub mod changes;
+pub mod datadog;
 pub mod discovery;
 mod fold;
 pub mod gaps;

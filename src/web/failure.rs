@@ -26,7 +26,7 @@ struct ErrorWords {
     message: String,
     /// What to do next, in a sentence.
     what_to_do: String,
-    /// What is wrong with a form's answers, by field.
+    /// What is wrong with what was sent, by field.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     fields: BTreeMap<String, String>,
 }
@@ -51,6 +51,12 @@ impl Failure {
         let mut failure = Self::new(StatusCode::UNPROCESSABLE_ENTITY, "invalid", message.join(" "));
         failure.words.fields = fields;
         failure
+    }
+
+    /// The same with what is wrong, by field.
+    pub(crate) fn about(mut self, fields: BTreeMap<String, String>) -> Self {
+        self.words.fields = fields;
+        self
     }
 
     /// The same with another next step.

@@ -13,7 +13,7 @@ use super::{Failure, State, origin};
 use crate::model::{Batch, Fault, Secret, wall_now};
 use crate::telemetry::changes::{GithubHeaders, PlainHeaders, decode_github, decode_plain};
 use crate::telemetry::otlp::{self, Encoding, Signal};
-use crate::telemetry::{Rejected, alertmanager, heartbeat};
+use crate::telemetry::{Rejected, alertmanager, datadog, heartbeat};
 
 /// The status with which a decoder tells of what was delivered before.
 const REPEATED: u16 = StatusCode::CONFLICT.as_u16();
@@ -42,6 +42,15 @@ pub(super) fn routes() -> Vec<Route> {
             alertmanager_door,
         )
         .takes_other(JSON, "Alertmanager's webhook message.")
+        .gives::<Accepted>()
+        .fails(&[403]),
+        Route::post(
+            "/ingest/datadog",
+            Access::Ingest,
+            "Takes what Datadog's monitors say, by its webhook",
+            datadog_door,
+        )
+        .takes_other(JSON, "The payload of deploy/connect/datadog-webhook.json, filled in by Datadog.")
         .gives::<Accepted>()
         .fails(&[403]),
         Route::post(
@@ -192,6 +201,24 @@ async fn alertmanager_door(Shared(state): Shared<State>, _: Door, Raw(body): Raw
     match alertmanager::decode(&body, now) {
         Ok(batch) => accepted(&state, batch).await.unwrap_or_else(failed),
         Err(rejected) => refused(&rejected),
+    }
+}
+
+async fn datadog_door(Shared(state): Shared<State>, _: Door, Raw(body): Raw) -> Response {
+    match datadog::decode(&body, state.shared.clock.now()) {
+        Ok(batch) => accepted(&state, batch).await.unwrap_or_else(failed),
+        Err(fields) => {
+            metrics::counter!("nightjar_web_rejected_total").increment(1);
+            let each: Vec<String> =
+                fields.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+            Failure::new(StatusCode::BAD_REQUEST, "rejected", format!("{}.", each.join("; ")))
+                .about(fields)
+                .instead(
+                    "Correct these fields in the payload of the webhook (Datadog: Integrations, \
+                     Webhooks); deploy/connect/datadog-webhook.json is one that fits.",
+                )
+                .into_response()
+        }
     }
 }
 

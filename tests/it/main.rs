@@ -11,6 +11,7 @@ mod chats;
 mod cli;
 mod content;
 mod crash;
+mod datadog;
 mod demo;
 mod deploy;
 mod discord;

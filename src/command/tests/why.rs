@@ -76,6 +76,8 @@ fn told(service: &str, name: &str, severity: &str, since: Time) -> Alert {
         starts_at: since,
         ends_at: None,
         generator_url: None,
+        episode: None,
+        said_at: None,
     };
     alert_of_external(&external, since)
 }

@@ -100,6 +100,31 @@ fn two_systems_without_ours_are_one_condition_and_two_signals_of_one_system_are_
 }
 
 #[test]
+fn witnesses_find_each_other_where_nothing_is_known_of_the_system() {
+    let told = alert("orders", "OrdersDown", "critical", 0);
+    let told = Alert { indicator: Some(Indicator::Availability), ..told };
+    let mut dog = from("datadog", told.clone(), "Orders is down");
+    // Datadog says which copy it speaks of; Alertmanager does not.
+    dog.labels.set("environment", "prod");
+    let mut own = ours("orders", Indicator::Availability, 30);
+    own.labels.set("alertname", "AvailabilityLow");
+    let mut elsewhere = from("datadog", told.clone(), "Orders is down");
+    elsewhere.labels.set("environment", "staging");
+    elsewhere.id = AlertId::derive(at(0), &["staging"]);
+    let homes = |alerts: &[(i64, &Alert)]| {
+        let mut c = Correlator::new(Config { group_wait_s: 1, ..Config::default() });
+        let alerts = alerts.iter().map(|(s, a)| (*s, (*a).clone())).collect();
+        play(&mut c, alerts, 120).standing()
+    };
+    for order in [[5, 10, 40], [10, 5, 40], [5, 45, 40], [45, 5, 40], [45, 50, 35]] {
+        let found = homes(&[(order[0], &told), (order[1], &dog), (order[2], &own)]);
+        assert_eq!(found.len(), 1, "{order:?}: {found:?}");
+        assert_eq!((found[0].alerts.len(), found[0].n_conditions), (3, 1), "{order:?}");
+    }
+    assert_eq!(homes(&[(5, &dog), (10, &elsewhere)]).len(), 2, "another copy of the system");
+}
+
+#[test]
 fn labels_that_make_no_other_condition_can_be_chosen() {
     let labels = |pairs: &[(&str, &str)]| pairs.iter().copied().collect::<Labels>();
     let a = labels(&[("alertname", "Slow"), ("service", "orders"), ("replica", "a"), ("pod", "x")]);

@@ -81,6 +81,8 @@ impl World {
             starts_at: since,
             ends_at: until,
             generator_url: None,
+            episode: None,
+            said_at: None,
         });
         self.store.write(move |tx| tx.append_batch(&batch).map(|_| ())).await.expect("kept");
         let from = self.read_to;
@@ -339,6 +341,8 @@ fn external(severity: &str, since: Time) -> Alert {
         starts_at: since,
         ends_at: None,
         generator_url: None,
+        episode: None,
+        said_at: None,
     };
     detect::lifecycle::alert_of_external(&external, since)
 }

@@ -223,6 +223,8 @@ fn no_text_of_a_batch_keeps_a_secret() {
         starts_at: at,
         ends_at: None,
         generator_url: Some(text()),
+        episode: None,
+        said_at: None,
     });
     batch.gaps.push(Gap { what: text(), why: text(), since: None, until: None });
     redact_batch(&mut batch);
