@@ -133,7 +133,7 @@ pub fn explain_incident(r: &Rows<'_>, id: IncidentId) -> Result<Option<Explanati
     for answer in r.live_prediction(id)?.into_iter().flat_map(|p| p.answers) {
         lines.push(format!(
             "Classifier: {} It follows from: {}.",
-            answer.text(),
+            answer.text_beside(incident.taxonomy.as_ref()),
             answer.because.join("; ")
         ));
     }

@@ -6,7 +6,7 @@
 //! place.
 
 use super::group::{Group, Member};
-use crate::model::priority::Taxonomy;
+use crate::model::priority::{Taxonomy, UNKNOWN};
 use crate::model::time::MINUTE_MS;
 use crate::model::{Change, ChangeKind, Diagnosis, EntityRef, Graph, Indicator};
 
@@ -50,7 +50,7 @@ pub(super) fn taxonomy(group: &Group, graph: &Graph, changes: &[Change]) -> Taxo
     let (trigger, place) = match &group.cause {
         Some(cause) => (cause.trigger.clone(), Some(&cause.entity)),
         None => (
-            set_off(group, graph, changes).map_or("unknown", |c| word(c.kind)).to_owned(),
+            set_off(group, graph, changes).map_or(UNKNOWN, |c| word(c.kind)).to_owned(),
             earliest.map(|m| &m.entity),
         ),
     };
@@ -139,7 +139,21 @@ fn component(entity: &EntityRef) -> &'static str {
 
 #[cfg(test)]
 mod tests {
-    use super::speaks_of_logs;
+    use super::{speaks_of_logs, word};
+    use crate::model::ChangeKind;
+    use crate::model::diagnosis::PATTERNS;
+    use crate::model::priority::{TRIGGERS, UNKNOWN};
+
+    #[test]
+    fn kinds_of_change_and_patterns_are_words_of_one_vocabulary() {
+        use ChangeKind::{Config, Deploy, Flag, Migration, NetworkPolicy, Other, Scale, Schema};
+        let kinds = [Deploy, Config, NetworkPolicy, Scale, Flag, Migration, Schema, Other];
+        let mut known: Vec<&str> = kinds.into_iter().map(word).chain(PATTERNS).collect();
+        // Only people can know these.
+        known.extend(["external", "planned", UNKNOWN]);
+        assert!(known.iter().all(|w| TRIGGERS.contains(w)), "{known:?}");
+        assert!(TRIGGERS.iter().all(|w| known.contains(w)), "{known:?}");
+    }
 
     #[test]
     fn a_name_speaks_of_logs_by_a_word_of_its_own() {

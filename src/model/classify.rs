@@ -5,6 +5,7 @@ mod words;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::priority::{Taxonomy, UNKNOWN};
 use super::{Actor, IncidentId, Time};
 
 /// What a classifier answers.
@@ -15,22 +16,24 @@ use super::{Actor, IncidentId, Time};
 pub enum Question {
     /// Whether it is an incident at all: `real` or `noise`.
     Real,
-    /// What kind of cause it has: a pattern that a fix confirmed, `external` or `planned`.
-    Category,
+    /// What set it off, in the words of the rules ([`super::priority::TRIGGERS`]): the pattern or kind
+    /// of change that a fix confirmed, `external` or `planned`.
+    #[serde(alias = "category")]
+    Trigger,
     /// What fixes it, as `runbook/action`.
     Fix,
 }
 
 impl Question {
     /// All, in the order in which they are shown.
-    pub const ALL: [Self; 3] = [Self::Real, Self::Category, Self::Fix];
+    pub const ALL: [Self; 3] = [Self::Real, Self::Trigger, Self::Fix];
 
     /// What is asked, in words.
     #[must_use]
     pub fn words(self) -> &'static str {
         match self {
             Self::Real => "real or noise",
-            Self::Category => "category",
+            Self::Trigger => "trigger",
             Self::Fix => "likely fix",
         }
     }
@@ -121,6 +124,12 @@ pub struct ModelCard {
 }
 
 impl ModelCard {
+    /// Whether it was trained on features of this version: trees find theirs by place.
+    #[must_use]
+    pub fn reads(&self, features_version: u32) -> bool {
+        self.code.ends_with(&format!(", features {features_version}"))
+    }
+
     /// The card of a question.
     #[must_use]
     pub fn head(&self, question: Question) -> Option<&HeadCard> {
@@ -304,8 +313,8 @@ impl Answer {
         let what = match (self.question, self.class.as_str()) {
             (Question::Real, "noise") => format!("Looks like noise, {chance}"),
             (Question::Real, _) => format!("Looks like a real incident, {chance}"),
-            (Question::Category, class) => {
-                format!("Looks like {}, {chance}", class.replace('_', " "))
+            (Question::Trigger, class) => {
+                format!("Looks set off by {}, {chance}", class.replace('_', " "))
             }
             (Question::Fix, class) => format!("Likely fixed by {class}, {chance}"),
         };
@@ -317,6 +326,20 @@ impl Answer {
             )
         });
         format!("{what}{precision}.")
+    }
+
+    /// The same, with what the rules say of it where that is something else.
+    #[must_use]
+    pub fn text_beside(&self, rules: Option<&Taxonomy>) -> String {
+        let other =
+            rules.filter(|kind| self.question == Question::Trigger && kind.trigger != self.class);
+        match other.map(|kind| kind.trigger.as_str()) {
+            None => self.text(),
+            Some(UNKNOWN) => format!("{} The rules name no trigger.", self.text()),
+            Some(trigger) => {
+                format!("{} The rules say {}.", self.text(), trigger.replace('_', " "))
+            }
+        }
     }
 }
 
@@ -341,5 +364,34 @@ mod tests {
              cross-validation."
         );
         assert!((answer.class_card.recall() - 0.84).abs() < 1e-9);
+    }
+
+    #[test]
+    fn rules_and_classifier_stand_side_by_side_where_they_differ() {
+        let class_card = ClassCard { name: "slow_queries".into(), n: 9, n_told: 8, n_right: 6 };
+        let answer = Answer {
+            question: Question::Trigger,
+            class: "slow_queries".into(),
+            chance: 0.7,
+            class_card,
+            rows: 40,
+            because: vec![],
+        };
+        let kind = |trigger: &str| Taxonomy {
+            category: "latency".into(),
+            trigger: trigger.into(),
+            component: "database".into(),
+        };
+        let said = answer.text();
+        assert!(said.starts_with("Looks set off by slow queries, 70 %: precision 0.75"), "{said}");
+        assert_eq!(answer.text_beside(None), said);
+        assert_eq!(answer.text_beside(Some(&kind("slow_queries"))), said);
+        let beside = answer.text_beside(Some(&kind("network_policy")));
+        assert_eq!(beside, format!("{said} The rules say network policy."));
+        let none = answer.text_beside(Some(&kind("unknown")));
+        assert_eq!(none, format!("{said} The rules name no trigger."));
+        // A version that was kept before the question had this name.
+        let kept: Question = serde_json::from_str("\"category\"").expect("the older name");
+        assert_eq!(kept, Question::Trigger);
     }
 }

@@ -81,16 +81,55 @@ impl Priority {
     }
 }
 
-/// What kind of incident it is. Words that are not in these lists are `other` or `unknown`.
+/// What may be wrong.
+pub const CATEGORIES: [&str; 10] = [
+    "availability",
+    "errors",
+    "latency",
+    "traffic",
+    "saturation",
+    "capacity",
+    "objective",
+    "business",
+    "logs",
+    "other",
+];
+
+/// What may have set it off: a kind of change, a pattern of diagnosis, or, where only people can know
+/// it, `external` or `planned`. Rules and classifier have these words in common.
+pub const TRIGGERS: [&str; 17] = [
+    "deploy",
+    "config",
+    "network_policy",
+    "scale",
+    "flag",
+    "migration",
+    "schema",
+    "change",
+    "resource_leak",
+    "saturation",
+    "slow_queries",
+    "noisy_neighbour",
+    "dependency",
+    "traffic",
+    "external",
+    "planned",
+    UNKNOWN,
+];
+
+/// Where it may sit.
+pub const COMPONENTS: [&str; 6] = ["service", "database", "queue", "cache", "node", "other"];
+
+/// The trigger that nobody knows.
+pub const UNKNOWN: &str = "unknown";
+
+/// What kind of incident it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct Taxonomy {
-    /// What is wrong: `availability`, `errors`, `latency`, `traffic`, `saturation`, `capacity`,
-    /// `objective`, `business`, `logs`, `other`.
+    /// What is wrong: one of [`CATEGORIES`].
     pub category: String,
-    /// What set it off: a kind of change (`deploy`, `config`, `network_policy`, `scale`, `flag`,
-    /// `migration`, `schema`, `change`), a pattern of diagnosis (`resource_leak`, `saturation`,
-    /// `slow_queries`, `noisy_neighbour`, `dependency`, `traffic`), or `unknown`.
+    /// What set it off: one of [`TRIGGERS`].
     pub trigger: String,
-    /// Where it sits: `service`, `database`, `queue`, `cache`, `node`, `other`.
+    /// Where it sits: one of [`COMPONENTS`].
     pub component: String,
 }

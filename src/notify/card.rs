@@ -186,7 +186,8 @@ fn likely_cause(facts: &Facts) -> Option<Block> {
 /// what people said of it stands instead.
 fn predicted(facts: &Facts) -> Option<Block> {
     let said = facts.predicted.as_ref().filter(|_| facts.incident.state.is_active())?;
-    let items = said.answers.iter().map(|a| Item::plain(a.text())).collect();
+    let rules = facts.incident.taxonomy.as_ref();
+    let items = said.answers.iter().map(|a| Item::plain(a.text_beside(rules))).collect();
     list("By earlier incidents here", items)
 }
 

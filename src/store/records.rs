@@ -164,7 +164,7 @@ impl Rows<'_> {
     }
 }
 
-fn query(columns: &str, kind: &str, filter: &Filter) -> (String, Vec<Value>) {
+pub(super) fn query(columns: &str, kind: &str, filter: &Filter) -> (String, Vec<Value>) {
     let mut sql = format!("SELECT {columns} FROM record WHERE kind = ?");
     let mut values = vec![Value::from(kind.to_owned())];
     if !filter.states.is_empty() {
@@ -184,7 +184,7 @@ fn query(columns: &str, kind: &str, filter: &Filter) -> (String, Vec<Value>) {
             values.push(Value::from(time.ms()));
         }
     }
-    if columns == "body" {
+    if columns != "count(*)" {
         let order = if filter.newest_first { "DESC" } else { "ASC" };
         sql.push_str(&format!(" ORDER BY at {order}, id {order}"));
     }

@@ -114,7 +114,8 @@ fn witnesses_find_each_other_where_nothing_is_known_of_the_system() {
     let homes = |alerts: &[(i64, &Alert)]| {
         let mut c = Correlator::new(Config { group_wait_s: 1, ..Config::default() });
         let alerts = alerts.iter().map(|(s, a)| (*s, (*a).clone())).collect();
-        play(&mut c, alerts, 120).standing()
+        let book = play(&mut c, alerts, 120);
+        book.standing().into_iter().cloned().collect::<Vec<_>>()
     };
     for order in [[5, 10, 40], [10, 5, 40], [5, 45, 40], [45, 5, 40], [45, 50, 35]] {
         let found = homes(&[(order[0], &told), (order[1], &dog), (order[2], &own)]);

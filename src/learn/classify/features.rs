@@ -9,13 +9,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::features_of_place as place;
 use crate::model::alert::{DATA_MISSING, LOOKS_BACK};
 use crate::model::diagnosis::PATTERNS;
+use crate::model::priority::{CATEGORIES, COMPONENTS, TRIGGERS};
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::{
     Alert, AlertSource, Change, ChangeKind, Diagnosis, Graph, Incident, Indicator, Severity, Time,
 };
 
 /// Counted up whenever a feature is added or means something else.
-pub const FEATURES_VERSION: u32 = 1;
+pub const FEATURES_VERSION: u32 = 2;
 
 /// What is looked at: an incident as it was known at one time.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +95,37 @@ pub const FEATURES: &[(&str, &str)] = &[
     ("cause_dependency", "likeliest cause is a dependency"),
     ("cause_traffic", "likeliest cause is traffic"),
     ("cause_unknown", "no likely cause"),
+    ("category_availability", "the rules say that what is wrong is availability"),
+    ("category_errors", "the rules say that what is wrong is errors"),
+    ("category_latency", "the rules say that what is wrong is latency"),
+    ("category_traffic", "the rules say that what is wrong is traffic"),
+    ("category_saturation", "the rules say that what is wrong is saturation"),
+    ("category_capacity", "the rules say that what is wrong is capacity"),
+    ("category_objective", "the rules say that what is wrong is objective"),
+    ("category_business", "the rules say that what is wrong is business"),
+    ("category_logs", "the rules say that what is wrong is logs"),
+    ("category_other", "the rules say that what is wrong is other"),
+    ("trigger_deploy", "the rules say that it was set off by deploy"),
+    ("trigger_config", "the rules say that it was set off by config"),
+    ("trigger_network_policy", "the rules say that it was set off by network policy"),
+    ("trigger_scale", "the rules say that it was set off by scale"),
+    ("trigger_flag", "the rules say that it was set off by flag"),
+    ("trigger_migration", "the rules say that it was set off by migration"),
+    ("trigger_schema", "the rules say that it was set off by schema"),
+    ("trigger_change", "the rules say that it was set off by change"),
+    ("trigger_resource_leak", "the rules say that it was set off by resource leak"),
+    ("trigger_saturation", "the rules say that it was set off by saturation"),
+    ("trigger_slow_queries", "the rules say that it was set off by slow queries"),
+    ("trigger_noisy_neighbour", "the rules say that it was set off by noisy neighbour"),
+    ("trigger_dependency", "the rules say that it was set off by dependency"),
+    ("trigger_traffic", "the rules say that it was set off by traffic"),
+    ("trigger_unknown", "the rules say that it was set off by nothing known"),
+    ("component_service", "the rules say that it sits in a service"),
+    ("component_database", "the rules say that it sits in a database"),
+    ("component_queue", "the rules say that it sits in a queue"),
+    ("component_cache", "the rules say that it sits in a cache"),
+    ("component_node", "the rules say that it sits in a node"),
+    ("component_other", "the rules say that it sits elsewhere"),
 ];
 
 /// The features of a moment.
@@ -109,6 +141,7 @@ pub fn features(moment: &Moment<'_>) -> Features {
     place::entities(moment, &known, &mut found);
     changes(moment, &mut found);
     cause(moment, &mut found);
+    kind(moment, &mut found);
     found.retain(|_, v| v.is_finite());
     found
 }
@@ -230,5 +263,21 @@ fn cause(moment: &Moment<'_>, found: &mut Features) {
     put(found, "conclusive", yes(diagnosis.conclusive));
     for pattern in PATTERNS {
         put(found, &format!("cause_{pattern}"), yes(first.pattern == pattern));
+    }
+}
+
+/// What the rules made of it by then.
+fn kind(moment: &Moment<'_>, found: &mut Features) {
+    let Some(kind) = &moment.incident.taxonomy else { return };
+    // Of the others only people can know.
+    let triggers = TRIGGERS.into_iter().filter(|t| !["external", "planned"].contains(t));
+    for category in CATEGORIES {
+        put(found, &format!("category_{category}"), yes(kind.category == category));
+    }
+    for trigger in triggers {
+        put(found, &format!("trigger_{trigger}"), yes(kind.trigger == trigger));
+    }
+    for component in COMPONENTS {
+        put(found, &format!("component_{component}"), yes(kind.component == component));
     }
 }

@@ -4,20 +4,26 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::sync::Mutex;
 use utoipa::ToSchema;
 
 use super::config::Config;
+use super::features::FEATURES_VERSION;
 use super::gather::history;
+use super::known::Snapshot;
 use super::train::{Kept, classes, train};
+use crate::learn::Lesson;
 use crate::model::classify::{ClassifierDeed, Question};
 use crate::model::{
-    Actor, Classifier, ClassifierState, Fault, Refused, SharedClock, Time, classify::Watch,
+    Actor, Classifier, ClassifierState, Fault, Incident, Refused, SharedClock, Time,
+    classify::Watch,
 };
 use crate::store::{Filter, Store, Tx};
 
+/// Key of the last training that was refused.
+pub(super) const VAIN: &str = "classifier/refused";
 /// Key of the number of the newest version.
 const VERSION: &str = "classifier/version";
 /// Versions whose trees are kept, the newest, beside all that were ever live.
@@ -32,8 +38,24 @@ pub struct Keeper {
     pub(super) config: Config,
     pub(super) store: Store,
     clock: SharedClock,
+    /// What could be learned, with the digest of all that it follows from.
+    known: Arc<std::sync::Mutex<Option<(Digest, Arc<Teachable>)>>>,
     /// Held while a version is trained: one at a time, whoever asks.
     training: Arc<Mutex<()>>,
+}
+
+/// What [`Teachable`] follows from: snapshots, incidents and lessons.
+type Digest = [[u8; 32]; 3];
+
+/// A training that was refused.
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct Vain {
+    /// All that it saw.
+    of: String,
+    /// When (event time).
+    pub(super) at: Time,
+    /// Why.
+    why: String,
 }
 
 /// What could be learned now, question by question.
@@ -43,6 +65,8 @@ pub struct Teachable {
     pub n_incidents: usize,
     /// Those of which something was said.
     pub n_labelled: usize,
+    /// SHA-256 over all that a training would see.
+    pub data_hash: String,
     /// Labelled incidents below which it stays silent.
     pub needed: u32,
     /// For each question its labelled incidents by class, those of rare classes left out.
@@ -66,16 +90,42 @@ impl Keeper {
     /// A keeper over a store.
     #[must_use]
     pub fn new(config: Config, store: Store, clock: SharedClock) -> Self {
-        Self { config, store, clock, training: Arc::default() }
+        Self { config, store, clock, known: Arc::default(), training: Arc::default() }
     }
 
     /// What could be learned now.
     ///
     /// # Errors
     /// The store failed.
-    pub async fn standing(&self) -> Result<Teachable, Fault> {
-        let config = self.config.clone();
-        self.store.read(move |r| standing(r, &config)).await
+    pub async fn standing(&self) -> Result<Arc<Teachable>, Fault> {
+        let (config, known) = (self.config.clone(), self.known.clone());
+        self.store
+            .read(move |r| {
+                let of = depends_on(r, &config)?;
+                let hold = || known.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if let Some((_, same)) = hold().as_ref().filter(|(known, _)| *known == of) {
+                    return Ok(same.clone());
+                }
+                let found = Arc::new(standing(r, &config)?);
+                *hold() = Some((of, found.clone()));
+                Ok(found)
+            })
+            .await
+    }
+
+    /// Whether a training that nobody asked for would be refused again: the last one was, and
+    /// nothing that it saw has changed since.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(super) async fn is_in_vain(&self, standing: &Teachable) -> Result<bool, Fault> {
+        let last = self.store.read(|r| r.value::<Vain>(VAIN)).await?;
+        Ok(last.is_some_and(|v| v.of == self.seen(&standing.data_hash)))
+    }
+
+    /// All that a training sees.
+    fn seen(&self, data_hash: &str) -> String {
+        format!("{data_hash} {} {:?}", env!("CARGO_PKG_VERSION"), self.config)
     }
 
     /// Trains a version on all that is known now; it is born in shadow. Reading is one read of
@@ -109,19 +159,24 @@ impl Keeper {
                 .filter_map(|h| Some(format!("{}: {}", h.question.words(), h.silent.as_ref()?)))
                 .collect();
             let text = format!("Too little was said of incidents yet. {}", why.join(" "));
+            let vain = Vain { of: self.seen(&card.data_hash), at: now, why: text.clone() };
+            self.store.write(move |tx| tx.put_value(VAIN, &vain)).await?;
             return Ok(Err(Refused::Conflict(text)));
         }
         let (hash, by) = (trained.hash(), by.clone());
+        let of = self.seen(&card.data_hash);
         let kept = Kept { hash: hash.clone(), at: now, trained };
         self.store
             .write(move |tx| {
                 let newest = tx.list::<Classifier>(&Filter::all().newest(1))?.pop();
                 if let Some(same) = newest.filter(|c| c.hash == hash) {
-                    return Ok(Err(Refused::Conflict(format!(
+                    let why = format!(
                         "Nothing that matters was said since version {} was trained: the trees \
                          would be the same.",
                         same.version
-                    ))));
+                    );
+                    tx.put_value(VAIN, &Vain { of, at: now, why: why.clone() })?;
+                    return Ok(Err(Refused::Conflict(why)));
                 }
                 let number = tx.next_number(VERSION)?;
                 let made = Classifier {
@@ -246,6 +301,16 @@ impl Keeper {
     }
 }
 
+/// Digests of what is stored of all that [`standing`] reads.
+fn depends_on(rows: &crate::store::Rows<'_>, config: &Config) -> Result<Digest, Fault> {
+    let newest = Filter::all().newest(config.most_incidents as usize);
+    Ok([
+        rows.digest::<Snapshot>(&newest)?,
+        rows.digest::<Incident>(&Filter::all())?,
+        rows.digest::<Lesson>(&Filter::all())?,
+    ])
+}
+
 /// What could be learned of what is stored.
 ///
 /// # Errors
@@ -263,6 +328,7 @@ pub fn standing(rows: &crate::store::Rows<'_>, config: &Config) -> Result<Teacha
     Ok(Teachable {
         n_incidents: history.cases().len(),
         n_labelled: history.n_labelled(),
+        data_hash: history.hash(),
         needed: config.least_incidents,
         questions,
     })
@@ -322,6 +388,12 @@ fn may_be_live(tx: &Tx<'_>, found: &Classifier) -> Done<()> {
     let version = found.version;
     if found.state == ClassifierState::Live {
         return Ok(Err(Refused::Conflict(format!("Version {version} is live already."))));
+    }
+    if !found.card.reads(FEATURES_VERSION) {
+        return Ok(Err(Refused::Conflict(format!(
+            "Version {version} was trained on other features than this program has: it would answer \
+             nothing. Train another one."
+        ))));
     }
     if !found.card.heads.iter().any(crate::model::classify::HeadCard::is_useful) {
         return Ok(Err(Refused::Conflict(format!(

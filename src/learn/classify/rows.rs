@@ -109,8 +109,9 @@ impl History {
         let mut hash = Sha256::new();
         hash.update(FEATURES_VERSION.to_le_bytes());
         for case in &self.cases {
-            let said = case.label.as_ref().map(|l| (&l.real, &l.category, &l.fix));
-            hash.update(format!("{} {said:?}\n", case.snapshot.incident));
+            let said = case.label.as_ref().map(|l| (l.known_at.ms(), &l.real, &l.trigger, &l.fix));
+            let Snapshot { incident, at, in_time, .. } = &case.snapshot;
+            hash.update(format!("{incident} {} {in_time} {said:?}\n", at.ms()));
             for (name, value) in &case.snapshot.features {
                 hash.update(name);
                 hash.update(value.to_bits().to_le_bytes());

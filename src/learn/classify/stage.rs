@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::features::FEATURES_VERSION;
 use super::gather::{due, history};
 use super::keeper::Keeper;
 use super::known::Snapshot;
@@ -104,9 +105,10 @@ impl Classify {
             && newest.is_none_or(|c| {
                 let grown = standing.n_labelled as f64 >= c.card.rows as f64 * GROWN;
                 let old = now.ms_since(c.card.trained_at) >= every;
-                grown || (old && standing.n_labelled != c.card.rows)
+                let other = !c.card.reads(FEATURES_VERSION);
+                other || grown || (old && standing.n_labelled != c.card.rows)
             });
-        if wanted {
+        if wanted && !self.keeper.is_in_vain(&standing).await? {
             match self.keeper.train(&Actor::nightjar()).await? {
                 Ok(made) => tracing::info!(version = made.version, "a classifier was trained"),
                 Err(refused) => tracing::info!(reason = %refused, "no classifier was trained"),

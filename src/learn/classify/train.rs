@@ -78,9 +78,13 @@ impl Trained {
     }
 
     /// What it answers of a new incident; `history` is all that is known of earlier ones. Only
-    /// questions that the card says it is of use for, and classes it has been right about.
+    /// questions that the card says it is of use for, and classes it has been right about; nothing
+    /// where it was trained on other features.
     #[must_use]
     pub fn answers(&self, card: &ModelCard, history: &History, new: &Snapshot) -> Vec<Answer> {
+        if !card.reads(FEATURES_VERSION) {
+            return Vec::new();
+        }
         let useful = |h: &&Head| card.head(h.question).is_some_and(HeadCard::is_useful);
         let answer = |head: &Head| {
             let known = card.head(head.question)?;

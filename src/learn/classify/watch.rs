@@ -10,6 +10,7 @@
 
 use std::collections::BTreeMap;
 
+use super::features::FEATURES_VERSION;
 use super::known::own_values;
 use super::rows::Case;
 use crate::model::Time;
@@ -119,6 +120,21 @@ fn fallen((right, n): (usize, usize), (card_right, card_n): (usize, usize)) -> f
 pub fn watch(card: &ModelCard, recent: &[&Case], told: &[Prediction], now: Time) -> Watch {
     let newest = &recent[recent.len().saturating_sub(MOST)..];
     let mut moved = Vec::new();
+    if !card.reads(FEATURES_VERSION) {
+        let text = format!(
+            "It was trained on other features than this program has (its code is {}): it answers \
+             nothing.",
+            card.code
+        );
+        return Watch {
+            at: now,
+            drifts: true,
+            text,
+            n_recent: newest.len(),
+            moved,
+            live: Vec::new(),
+        };
+    }
     if newest.len() >= LEAST {
         let rows: Vec<Vec<f64>> = newest.iter().map(|c| own_values(&c.snapshot.features)).collect();
         for (i, (name, _)) in super::features::FEATURES.iter().enumerate() {

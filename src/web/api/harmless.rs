@@ -6,10 +6,10 @@ use axum::extract::State as Shared;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{APPROVER, Answer, Reason, State, VIEWER, newest, words};
+use super::learned::{deed, listed, one};
+use super::{Answer, State, VIEWER};
 use crate::model::{Harmless, HarmlessId, HarmlessState, Time};
-use crate::web::auth::Caller;
-use crate::web::extract::{Body, Id, Params, found};
+use crate::web::extract::Params;
 use crate::web::table::Route;
 
 macro_rules! at {
@@ -19,7 +19,6 @@ macro_rules! at {
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    let deed = |route: Route| route.takes::<Reason>().gives::<Harmless>().fails(&[409]);
     vec![
         Route::get(
             at!(""),
@@ -29,11 +28,20 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .query::<Which>()
         .gives::<Patterns>(),
-        Route::get(at!("/{id}"), VIEWER, "One learned pattern with what it counted", one)
-            .gives::<Harmless>(),
-        deed(Route::post(at!("/{id}/confirm"), APPROVER, "Confirms a learned pattern", confirm)),
-        deed(Route::post(at!("/{id}/decline"), APPROVER, "Declines a learned pattern", decline)),
-        deed(Route::post(at!("/{id}/undo"), APPROVER, "Takes a confirmed pattern back", undo)),
+        one::<HarmlessId, Harmless>(
+            at!("/{id}"),
+            "One learned pattern with what it counted",
+            "learned pattern",
+        ),
+        deed(at!("/{id}/confirm"), "Confirms a learned pattern", |desk, by, id, why| async move {
+            desk.confirm_harmless(&by, id, &why).await
+        }),
+        deed(at!("/{id}/decline"), "Declines a learned pattern", |desk, by, id, why| async move {
+            desk.decline_harmless(&by, id, &why).await
+        }),
+        deed(at!("/{id}/undo"), "Takes a confirmed pattern back", |desk, by, id, why| async move {
+            desk.take_back_harmless(&by, id, &why).await
+        }),
     ]
 }
 
@@ -55,40 +63,7 @@ struct Patterns {
 }
 
 async fn list(Shared(state): Shared<State>, Params(which): Params<Which>) -> Answer<Patterns> {
-    let mut filter = newest(which.limit, which.before);
-    filter.states = words::<HarmlessState>("state", which.state.as_deref())?;
-    let patterns = state.shared.store.read(move |r| r.list::<Harmless>(&filter)).await?;
+    let Which { state: states, before, limit } = which;
+    let patterns = listed::<_, HarmlessState>(&state, states.as_deref(), before, limit).await?;
     Ok(Json(Patterns { patterns }))
-}
-
-async fn one(Shared(state): Shared<State>, Id(id): Id<HarmlessId>) -> Answer<Harmless> {
-    let read = state.shared.store.read(move |r| r.get::<Harmless>(id));
-    found(read.await?, "learned pattern").map(Json)
-}
-
-async fn confirm(
-    Shared(state): Shared<State>,
-    Caller(actor): Caller,
-    Id(id): Id<HarmlessId>,
-    Body(given): Body<Reason>,
-) -> Answer<Harmless> {
-    Ok(Json(state.shared.desk.confirm_harmless(&actor, id, &given.reason).await?))
-}
-
-async fn decline(
-    Shared(state): Shared<State>,
-    Caller(actor): Caller,
-    Id(id): Id<HarmlessId>,
-    Body(given): Body<Reason>,
-) -> Answer<Harmless> {
-    Ok(Json(state.shared.desk.decline_harmless(&actor, id, &given.reason).await?))
-}
-
-async fn undo(
-    Shared(state): Shared<State>,
-    Caller(actor): Caller,
-    Id(id): Id<HarmlessId>,
-    Body(given): Body<Reason>,
-) -> Answer<Harmless> {
-    Ok(Json(state.shared.desk.take_back_harmless(&actor, id, &given.reason).await?))
 }

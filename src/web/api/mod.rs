@@ -13,6 +13,7 @@ mod files;
 mod harmless;
 mod incidents;
 mod keys;
+mod learned;
 mod models;
 mod objectives;
 pub(super) mod outbox;

@@ -80,7 +80,8 @@ struct Moving {
 async fn list(Shared(state): Shared<State>) -> Answer<Models> {
     let newest = Filter::all().newest(MOST);
     let versions = state.shared.store.read(move |r| r.list::<Classifier>(&newest)).await?;
-    Ok(Json(Models { versions, standing: state.shared.classifier.standing().await? }))
+    let standing = Teachable::clone(&*state.shared.classifier.standing().await?);
+    Ok(Json(Models { versions, standing }))
 }
 
 async fn one(Shared(state): Shared<State>, Id(version): Id<u32>) -> Answer<Classifier> {

@@ -6,11 +6,11 @@ use axum::extract::State as Shared;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{APPROVER, Answer, Reason, State, VIEWER, newest, words};
+use super::learned::{deed, listed, one};
+use super::{Answer, State, VIEWER};
 use crate::detect::Bar;
 use crate::model::{Time, Tuning, TuningId, TuningState};
-use crate::web::auth::Caller;
-use crate::web::extract::{Body, Id, Params, found};
+use crate::web::extract::Params;
 use crate::web::table::Route;
 
 macro_rules! at {
@@ -20,7 +20,6 @@ macro_rules! at {
 }
 
 pub(super) fn routes() -> Vec<Route> {
-    let deed = |route: Route| route.takes::<Reason>().gives::<Tuning>().fails(&[409]);
     vec![
         Route::get(
             at!(""),
@@ -30,11 +29,20 @@ pub(super) fn routes() -> Vec<Route> {
         )
         .query::<Which>()
         .gives::<Tunings>(),
-        Route::get(at!("/{id}"), VIEWER, "One proposed change with its backtest", one)
-            .gives::<Tuning>(),
-        deed(Route::post(at!("/{id}/apply"), APPROVER, "Applies a proposed change", apply)),
-        deed(Route::post(at!("/{id}/decline"), APPROVER, "Declines a proposed change", decline)),
-        deed(Route::post(at!("/{id}/undo"), APPROVER, "Takes an applied change back", undo)),
+        one::<TuningId, Tuning>(
+            at!("/{id}"),
+            "One proposed change with its backtest",
+            "proposed change of detection",
+        ),
+        deed(at!("/{id}/apply"), "Applies a proposed change", |desk, by, id, why| async move {
+            desk.apply_tuning(&by, id, &why).await
+        }),
+        deed(at!("/{id}/decline"), "Declines a proposed change", |desk, by, id, why| async move {
+            desk.decline_tuning(&by, id, &why).await
+        }),
+        deed(at!("/{id}/undo"), "Takes an applied change back", |desk, by, id, why| async move {
+            desk.take_back_tuning(&by, id, &why).await
+        }),
     ]
 }
 
@@ -58,40 +66,7 @@ struct Tunings {
 }
 
 async fn list(Shared(state): Shared<State>, Params(which): Params<Which>) -> Answer<Tunings> {
-    let mut filter = newest(which.limit, which.before);
-    filter.states = words::<TuningState>("state", which.state.as_deref())?;
-    let proposals = state.shared.store.read(move |r| r.list::<Tuning>(&filter)).await?;
+    let Which { state: states, before, limit } = which;
+    let proposals = listed::<_, TuningState>(&state, states.as_deref(), before, limit).await?;
     Ok(Json(Tunings { proposals, bars: state.shared.shard.bars() }))
-}
-
-async fn one(Shared(state): Shared<State>, Id(id): Id<TuningId>) -> Answer<Tuning> {
-    let read = state.shared.store.read(move |r| r.get::<Tuning>(id));
-    found(read.await?, "proposed change of detection").map(Json)
-}
-
-async fn apply(
-    Shared(state): Shared<State>,
-    Caller(actor): Caller,
-    Id(id): Id<TuningId>,
-    Body(given): Body<Reason>,
-) -> Answer<Tuning> {
-    Ok(Json(state.shared.desk.apply_tuning(&actor, id, &given.reason).await?))
-}
-
-async fn decline(
-    Shared(state): Shared<State>,
-    Caller(actor): Caller,
-    Id(id): Id<TuningId>,
-    Body(given): Body<Reason>,
-) -> Answer<Tuning> {
-    Ok(Json(state.shared.desk.decline_tuning(&actor, id, &given.reason).await?))
-}
-
-async fn undo(
-    Shared(state): Shared<State>,
-    Caller(actor): Caller,
-    Id(id): Id<TuningId>,
-    Body(given): Body<Reason>,
-) -> Answer<Tuning> {
-    Ok(Json(state.shared.desk.take_back_tuning(&actor, id, &given.reason).await?))
 }

@@ -3,7 +3,7 @@ import { el, badge, button, minute, count, n_of, table } from "/assets/dom.js";
 import { api } from "/assets/net.js";
 import { form, field } from "/assets/form.js";
 
-const ASKED = { real: "Real or noise", category: "Category", fix: "Likely fix" };
+const ASKED = { real: "Real or noise", trigger: "Trigger", fix: "Likely fix" };
 const percent = (x) => `${Math.round(100 * x)} %`;
 
 /** Asks for a reason and does the deed; the server refuses what the role does not allow. */

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::*;
 use crate::bus::Bus;
 use crate::learn::classify::Classify;
+use crate::learn::classify::keeper::{VAIN, Vain};
 use crate::model::classify::Watch;
 use crate::model::clock::ManualClock;
 use crate::stage::Stage as _;
@@ -254,4 +255,89 @@ async fn it_trains_by_itself_once_enough_was_said() {
     assert!(versions.len() >= 2, "trained anew as more was said");
     let shadows = versions.iter().filter(|v| v.state == ClassifierState::Shadow).count();
     assert_eq!((shadows, versions.iter().any(|v| v.state == ClassifierState::Live)), (1, false));
+}
+
+#[tokio::test]
+async fn a_refused_training_is_tried_again_only_once_something_changed() {
+    let mut desk = Desk::open(by_hand());
+    let all = Site::shop().history(62, t0(), 4);
+    desk.live(&all[..60]).await;
+    desk.keeper.train(&operator()).await.expect("trained").expect("enough was said");
+    // By itself from now on, with one more that is said to be of a kind too rare to be learned.
+    let config = Config { train: true, ..by_hand() };
+    desk.keeper = Keeper::new(config, desk.store.clone(), desk.clock.clone());
+    desk.stage = Classify::new(desk.keeper.clone(), Bus::default(), desk.clock.clone());
+    let planned = |told: &Told| {
+        let mut told = told.clone();
+        let person = operator();
+        (told.incident.category, told.incident.closed_by) = (Some("planned".into()), Some(person));
+        told.tried.clear();
+        told
+    };
+    desk.live(&[planned(&all[60])]).await;
+    let refused = async |desk: &Desk| {
+        desk.store.read(|r| r.value::<Vain>(VAIN)).await.expect("read").map(|v| v.at)
+    };
+    assert_eq!(refused(&desk).await, None);
+    let after_h = async |desk: &mut Desk, hours: i64| {
+        desk.clock.set(desk.clock.now().plus_ms(hours * 3_600_000));
+        desk.stage.sweep().await.expect("swept");
+        refused(desk).await
+    };
+    let first = after_h(&mut desk, 8 * 24).await.expect("old and more was said: it is tried");
+    for _ in 0..3 {
+        assert_eq!(after_h(&mut desk, 2).await, Some(first), "nothing changed");
+    }
+    desk.live(&[planned(&all[61])]).await;
+    assert!(after_h(&mut desk, 2).await > Some(first), "something was said");
+    let versions = desk.store.read(|r| r.count::<Classifier>(&Filter::all())).await.expect("read");
+    assert_eq!(versions, 1);
+}
+
+#[tokio::test]
+async fn what_could_be_learned_is_read_anew_only_when_something_was_said() {
+    let mut desk = Desk::open(by_hand());
+    let all = Site::shop().history(20, t0(), 9);
+    desk.live(&all).await;
+    let config = by_hand();
+    let whole = async |desk: &Desk| {
+        let config = config.clone();
+        let read = desk.store.read(move |r| keeper::standing(r, &config)).await;
+        read.expect("read")
+    };
+    let first = desk.keeper.standing().await.expect("read");
+    assert_eq!(*first, whole(&desk).await);
+    let again = desk.keeper.standing().await.expect("read");
+    assert!(Arc::ptr_eq(&first, &again), "nothing changed, nothing is read");
+    // Said of one; then a fix measured at another; then one more incident.
+    let mut judged = all.iter().find(|t| t.incident.closed_by.is_none()).cloned().expect("one");
+    judged.incident.category = Some("not_an_incident".into());
+    judged.incident.closed_by = Some(operator());
+    let (one, other) = (judged.incident.clone(), all[1].incident.id);
+    let lesson = Lesson {
+        key: "another run".into(),
+        at: t0(),
+        pattern: "traffic".into(),
+        entity: all[1].at.clone(),
+        actions: vec!["scale/out".into()],
+        incident: other,
+        run: None,
+        taught: Taught::Helped,
+    };
+    let mut before = first;
+    for turn in 0..3 {
+        let (one, lesson) = (one.clone(), lesson.clone());
+        match turn {
+            0 => desk.store.write(move |tx| tx.put(&one)).await.expect("written"),
+            1 => desk.store.write(move |tx| tx.put(&lesson)).await.expect("written"),
+            _ => {
+                let from = all[19].incident.opened_at.plus_ms(DAY_MS);
+                desk.live(&Site::shop().history(1, from, 2)).await;
+            }
+        }
+        let now = desk.keeper.standing().await.expect("read");
+        assert_eq!(*now, whole(&desk).await, "turn {turn}");
+        assert_ne!(now.data_hash, before.data_hash, "turn {turn}");
+        before = now;
+    }
 }
