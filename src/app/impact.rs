@@ -5,7 +5,7 @@ use crate::config::Config;
 use crate::detect::SharedShard;
 use crate::impact::Impact;
 use crate::learn::classify::{Classify, Keeper};
-use crate::learn::{Hush, Tune};
+use crate::learn::{Hush, Past, Tune};
 
 /// What detection begins with, before its snapshot is read.
 pub(super) fn shard(settings: &Config) -> SharedShard {
@@ -25,17 +25,20 @@ impl App {
             Impact::new(business.clone(), store.clone(), bus.clone(), clock.clone(), shard.clone())
         });
         let learn = settings.learn.clone();
+        // Both look through the same incidents.
+        let read = Past::default();
+        let past = read.clone();
         let judged_by = (settings.detect.clone(), settings.correlate.clone());
         let (store, bus) = (self.store.clone(), self.bus.clone());
         let (clock, shard) = (self.clock.clone(), self.shard.clone());
         self.tasks.stage(&self.bus, move || {
             let reach = (store.clone(), bus.clone(), clock.clone());
-            Tune::new(learn.clone(), judged_by.clone(), reach, shard.clone())
+            Tune::new(learn.clone(), judged_by.clone(), reach, shard.clone(), past.clone())
         });
-        let learn = settings.learn.clone();
+        let (learn, past) = (settings.learn.clone(), read);
         let (store, bus, clock) = (self.store.clone(), self.bus.clone(), self.clock.clone());
         self.tasks.stage(&self.bus, move || {
-            Hush::new(learn.clone(), store.clone(), bus.clone(), clock.clone())
+            Hush::new(learn.clone(), store.clone(), bus.clone(), clock.clone(), past.clone())
         });
         let (keeper, bus, clock) = (self.keeper(settings), self.bus.clone(), self.clock.clone());
         self.tasks

@@ -14,6 +14,7 @@ mod config;
 pub mod harmless;
 mod ledger;
 mod lesson;
+mod past;
 mod stage;
 #[cfg(test)]
 mod tests;
@@ -23,5 +24,6 @@ pub use config::{Config, Patterns};
 pub use harmless::Hush;
 pub use ledger::{Counts, Ledger, Posterior};
 pub use lesson::{Lesson, Taught, is_false_alarm, of_incident, of_run};
+pub use past::Past;
 pub use stage::Learn;
 pub use tune::Tune;

@@ -126,6 +126,20 @@ impl Rows<'_> {
         run().map_err(|e| fault("reading what changed", e))
     }
 
+    /// Id of each record that the filter takes, in its order, and how often it was written.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn revisions<R: Record>(&self, filter: &Filter) -> Result<Vec<(String, u64)>, Fault> {
+        let (sql, values) = query("id, revision", R::KIND, filter);
+        let run = || -> rusqlite::Result<Vec<(String, u64)>> {
+            let mut statement = self.conn.prepare_cached(&sql)?;
+            let row = |r: &rusqlite::Row<'_>| Ok((r.get(0)?, r.get::<_, i64>(1)?.unsigned_abs()));
+            statement.query_map(params_from_iter(values), row)?.collect()
+        };
+        run().map_err(|e| fault("listing what was written", e))
+    }
+
     /// What differs after any record with this parent was written, made or removed: their number
     /// and how often they were written, together.
     ///

@@ -4,6 +4,7 @@ mod channels;
 mod classifier;
 mod held;
 mod hostile;
+mod kinds;
 mod tuning;
 
 use std::net::{Ipv4Addr, SocketAddr};

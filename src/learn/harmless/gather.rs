@@ -1,54 +1,36 @@
 //! Incidents with what told them and how they ended: read from the store.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::rule::Case;
+use crate::learn::past::Past;
 use crate::learn::tune::judgement;
-use crate::learn::{Lesson, Taught};
-use crate::model::{
-    Alert, EntityRef, Fault, Incident, IncidentId, IncidentState, Run, Severity, Time,
-};
+use crate::model::{Fault, Incident, IncidentState, Run, Time};
 use crate::store::{Filter, Rows};
 
-/// Incidents looked at, the newest first.
-const MOST: usize = 2_000;
 /// The category of what ended by itself, also where a person says so.
 const RECOVERED: &str = "recovered";
 
 /// All incidents since a time.
-pub(super) fn cases(rows: &Rows<'_>, since: Time) -> Result<Vec<Case>, Fault> {
-    let helped: BTreeSet<IncidentId> = rows
-        .list::<Lesson>(&Filter::states(["run"]).since(since).newest(MOST))?
-        .into_iter()
-        .filter(|l| l.taught == Taught::Helped)
-        .map(|l| l.incident)
-        .collect();
-    let mut cases = Vec::new();
-    for incident in rows.list::<Incident>(&Filter::all().since(since).newest(MOST))? {
-        if incident.state == IncidentState::Merged {
-            continue;
-        }
-        let mut kinds: BTreeMap<(EntityRef, String), Severity> = BTreeMap::new();
-        for alert in rows.list::<Alert>(&Filter::parent(incident.id))? {
-            if alert.severity >= Severity::Warning {
-                let worst = kinds.entry((alert.entity.clone(), alert.name().to_owned()));
-                let worst = worst.or_insert(alert.severity);
-                *worst = alert.severity.max(*worst);
-            }
-        }
-        cases.push(Case {
+pub(in crate::learn) fn cases(
+    rows: &Rows<'_>,
+    past: &Past,
+    since: Time,
+) -> Result<Vec<Case>, Fault> {
+    let late = past.since(rows, since)?;
+    let case = |seen: &crate::learn::past::Seen| {
+        let incident = &seen.incident;
+        Ok(Case {
             incident: incident.id,
             number: incident.number,
             onset_at: incident.onset_at,
-            judgement: judgement(&incident, helped.contains(&incident.id)),
-            by_itself: by_itself(rows, &incident)?,
-            kinds,
+            judgement: judgement(incident, late.helped.contains(&incident.id)),
+            by_itself: by_itself(rows, incident)?,
+            kinds: seen.kinds.clone(),
             declared: incident.declared_by.is_some(),
-            title: incident.title,
-            entities: incident.entities,
-        });
-    }
-    Ok(cases)
+            title: incident.title.clone(),
+            entities: incident.entities.clone(),
+        })
+    };
+    late.incidents.iter().map(|seen| case(seen)).collect()
 }
 
 /// Whether it ended without anybody having to do anything.

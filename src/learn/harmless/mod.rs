@@ -23,7 +23,7 @@
 //! Guarantees: the same judgements and alerts give the same; nothing is kept quiet without a
 //! button.
 
-mod gather;
+pub(super) mod gather;
 mod rule;
 mod stage;
 #[cfg(test)]

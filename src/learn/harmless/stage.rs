@@ -10,7 +10,7 @@ use super::rule::{
     Ask, Candidate, Case, Known, as_kept, asks, because, candidates, count, judge, title,
 };
 use crate::bus::{Bus, Event};
-use crate::learn::Config;
+use crate::learn::{Config, Past};
 use crate::model::harmless::{HarmlessOrder, Kept};
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::topology::Edge;
@@ -37,6 +37,7 @@ pub struct Hush {
     store: Store,
     bus: Bus,
     clock: SharedClock,
+    past: Past,
     due: bool,
     looked_at: Time,
     /// What was looked for before a confirmed incident in vain: no alert can begin there any more.
@@ -48,18 +49,19 @@ pub struct Hush {
 type Asked = (HarmlessId, Time, IncidentId, Time);
 
 impl Hush {
-    /// The stage over a store.
+    /// The stage over a store; `past` is what was read of incidents before.
     #[must_use]
-    pub fn new(config: Config, store: Store, bus: Bus, clock: SharedClock) -> Self {
+    pub fn new(config: Config, store: Store, bus: Bus, clock: SharedClock, past: Past) -> Self {
         let asked = BTreeSet::new();
-        Self { config, store, bus, clock, due: true, looked_at: Time::MIN, asked }
+        Self { config, store, bus, clock, past, due: true, looked_at: Time::MIN, asked }
     }
 
     async fn look(&mut self, now: Time) -> Result<(), Fault> {
         let since = now.plus_ms(-i64::from(self.config.judgements_days) * DAY_MS);
+        let past = self.past.clone();
         let read = self.store.read(move |r| {
             let graph = Graph::new(&r.list::<Edge>(&Filter::all())?);
-            Ok((cases(r, since)?, r.list::<Harmless>(&Filter::all())?, graph))
+            Ok((cases(r, &past, since)?, r.list::<Harmless>(&Filter::all())?, graph))
         });
         let (cases, known, graph) = read.await?;
         let counted = |entity: &_, name: &str, id: IncidentId| {

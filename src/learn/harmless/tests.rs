@@ -11,7 +11,7 @@ use crate::command::{Category, Desk, Problem};
 use crate::correlate::{self, Correlate};
 use crate::detect::lifecycle::told;
 use crate::detect::{self, Shard};
-use crate::learn::{Config, Patterns};
+use crate::learn::{Config, Past, Patterns};
 use crate::model::alert::HARMLESS;
 use crate::model::clock::ManualClock;
 use crate::model::harmless::{Hours, Kept};
@@ -58,7 +58,13 @@ impl World {
                 bus.clone(),
                 shared.clone(),
             ),
-            hush: Hush::new(Config::default(), store.clone(), bus.clone(), shared.clone()),
+            hush: Hush::new(
+                Config::default(),
+                store.clone(),
+                bus.clone(),
+                shared.clone(),
+                Past::default(),
+            ),
             desk: Desk::new(store.clone(), bus, shared),
             shard: Shard::new(detect::Config::default()),
             read_to: 0,

@@ -1,20 +1,13 @@
 //! What people said of incidents, and what told them: read from the store.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
-use crate::learn::{Lesson, Taught, is_false_alarm};
-use crate::model::alert::LOOKS_BACK;
+use crate::learn::is_false_alarm;
+use crate::learn::past::Past;
 use crate::model::tuning::Judgement;
-use crate::model::{
-    Alert, AlertSource, BarScope, EntityRef, Fault, Incident, IncidentId, IncidentState, Series,
-    Severity, Time,
-};
-use crate::store::{Filter, Rows};
-
-/// Incidents looked at, the newest first.
-const MOST: usize = 2_000;
-/// Detectors with rules of their own, which a bar does not move.
-const OWN_RULES: [&str; 3] = ["flatline/1", "forecast/1", "expiry/1"];
+use crate::model::{BarScope, EntityRef, Fault, Incident, IncidentId, Series, SeriesId, Time};
+use crate::store::Rows;
 
 /// A departure of a series that told an incident.
 #[derive(Clone, Debug, PartialEq)]
@@ -63,61 +56,49 @@ impl Case {
 }
 
 /// All incidents since a time with what was said of them.
-pub(super) fn cases(rows: &Rows<'_>, since: Time) -> Result<Vec<Case>, Fault> {
-    let helped: BTreeSet<IncidentId> = rows
-        .list::<Lesson>(&Filter::states(["run"]).since(since).newest(MOST))?
-        .into_iter()
-        .filter(|l| l.taught == Taught::Helped)
-        .map(|l| l.incident)
-        .collect();
+pub(in crate::learn) fn cases(
+    rows: &Rows<'_>,
+    past: &Past,
+    since: Time,
+) -> Result<Vec<Case>, Fault> {
+    let late = past.since(rows, since)?;
+    // The same series tell incidents again and again.
+    let mut known: BTreeMap<SeriesId, Option<Series>> = BTreeMap::new();
     let mut cases = Vec::new();
-    for incident in rows.list::<Incident>(&Filter::all().since(since).newest(MOST))? {
-        if incident.state == IncidentState::Merged {
-            continue;
-        }
-        let alerts = rows.list::<Alert>(&Filter::parent(incident.id))?;
+    for seen in &late.incidents {
+        let incident = &seen.incident;
         let mut told = Vec::new();
-        let mut others = incident.declared_by.is_some();
-        for alert in alerts.iter().filter(|a| a.severity >= Severity::Warning) {
-            match series_of(rows, alert)? {
+        let mut others = incident.declared_by.is_some() || seen.others;
+        for departure in &seen.told {
+            let series = match known.entry(departure.series) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => new.insert(rows.series(departure.series)?),
+            };
+            match series {
                 Some(series) => told.push(Told {
-                    series,
-                    since: alert.starts_at,
-                    until: alert.ends_at.unwrap_or(alert.updated_at),
-                    score: alert.score,
+                    series: series.clone(),
+                    since: departure.since,
+                    until: departure.until,
+                    score: departure.score,
                 }),
                 None => others = true,
             }
         }
-        let judgement = judgement(&incident, helped.contains(&incident.id));
+        let ended = incident.resolved_at.unwrap_or(incident.updated_at);
         cases.push(Case {
             incident: incident.id,
             number: incident.number,
-            title: incident.title,
+            title: incident.title.clone(),
             onset_at: incident.onset_at,
-            end_at: incident.resolved_at.unwrap_or(incident.updated_at),
-            judged_at: incident.resolved_at.unwrap_or(incident.updated_at),
-            judgement,
-            entities: incident.entities,
+            end_at: ended,
+            judged_at: ended,
+            judgement: judgement(incident, late.helped.contains(&incident.id)),
+            entities: incident.entities.clone(),
             told,
             others,
         });
     }
     Ok(cases)
-}
-
-/// The stored series that a bar would move, where the alert is about one.
-fn series_of(rows: &Rows<'_>, alert: &Alert) -> Result<Option<Series>, Fault> {
-    let AlertSource::Detector { detector } = &alert.source else { return Ok(None) };
-    match alert.series {
-        Some(id)
-            if !OWN_RULES.contains(&detector.as_str())
-                && alert.annotations.get(LOOKS_BACK).is_none() =>
-        {
-            rows.series(id)
-        }
-        _ => Ok(None),
-    }
 }
 
 /// What a person said of an incident. Its end by itself, or as planned work, says nothing of

@@ -21,7 +21,7 @@
 //! Guarantees: the same judgements and points give the same proposals; nothing is applied by
 //! itself, only by `command::Desk`, whose order goes through the journal.
 
-mod gather;
+pub(super) mod gather;
 mod rule;
 mod stage;
 #[cfg(test)]

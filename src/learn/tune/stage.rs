@@ -11,7 +11,7 @@ use super::trial::{Tried, World, newest};
 use super::words;
 use crate::bus::{Bus, Event};
 use crate::detect::{Bars, SharedShard};
-use crate::learn::Config;
+use crate::learn::{Config, Past};
 use crate::model::time::{DAY_MS, HOUR_MS};
 use crate::model::{
     Actor, BarOrder, BarScope, EntityRef, Fault, IncidentId, Samples, SharedClock, Time, Tuning,
@@ -39,27 +39,32 @@ pub struct Tune {
     bus: Bus,
     clock: SharedClock,
     shard: SharedShard,
+    past: Past,
     /// Something was said since judgements were last looked through.
     due: bool,
     looked_at: Time,
 }
 
 impl Tune {
-    /// The stage over a store; `shard` says which bars stand.
+    /// The stage over a store; `shard` says which bars stand, `past` is what was read of incidents
+    /// before.
     #[must_use]
     pub fn new(
         config: Config,
         (detect, correlate): (detect::Config, correlate::Config),
         (store, bus, clock): (Store, Bus, SharedClock),
         shard: SharedShard,
+        past: Past,
     ) -> Self {
         let (due, looked_at) = (true, Time::MIN);
-        Self { config, detect, correlate, store, bus, clock, shard, due, looked_at }
+        Self { config, detect, correlate, store, bus, clock, shard, past, due, looked_at }
     }
 
     async fn look(&mut self, now: Time) -> Result<(), Fault> {
         let since = now.plus_ms(-i64::from(self.config.judgements_days) * DAY_MS);
-        let read = move |r: &Rows<'_>| Ok((cases(r, since)?, r.list::<Tuning>(&Filter::all())?));
+        let past = self.past.clone();
+        let read =
+            move |r: &Rows<'_>| Ok((cases(r, &past, since)?, r.list::<Tuning>(&Filter::all())?));
         let (cases, known) = self.store.read(read).await?;
         let least = self.config.judgements as usize;
         let found = candidates(&cases, least, since, |scope, id| counted(&known, scope, id));

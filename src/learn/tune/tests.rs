@@ -9,7 +9,7 @@ use crate::command::Category::{self, Fixed, NotAnIncident, Recovered};
 use crate::command::{Desk, NewIncident};
 use crate::correlate;
 use crate::detect::{self, Shard, SharedShard};
-use crate::learn::Config;
+use crate::learn::{Config, Past};
 use crate::model::clock::ManualClock;
 use crate::model::signal::Direction;
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
@@ -151,7 +151,8 @@ impl World {
     async fn tune(&self) -> Vec<Tuning> {
         let reach = (self.store.clone(), self.bus.clone(), self.clock.clone() as SharedClock);
         let judged_by = (detect::Config::default(), correlate::Config::default());
-        let mut stage = Tune::new(Config::default(), judged_by, reach, self.shard.clone());
+        let mut stage =
+            Tune::new(Config::default(), judged_by, reach, self.shard.clone(), Past::default());
         stage.sweep().await.expect("it sweeps");
         // Twice is as once.
         stage.handle(Event::Tick).await.expect("it hears");
