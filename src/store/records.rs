@@ -46,6 +46,8 @@ pub struct Filter {
     pub since: Option<Time>,
     /// Before.
     pub until: Option<Time>,
+    /// Only past the record with this time and id, in the filter's order: where a list went on.
+    pub past: Option<(Time, String)>,
     /// At most so many; 0: all.
     pub limit: usize,
     /// Newest first instead of oldest first.
@@ -183,6 +185,11 @@ pub(super) fn query(columns: &str, kind: &str, filter: &Filter) -> (String, Vec<
             sql.push_str(&format!(" AND at {op} ?"));
             values.push(Value::from(time.ms()));
         }
+    }
+    if let Some((at, id)) = &filter.past {
+        let op = if filter.newest_first { "<" } else { ">" };
+        sql.push_str(&format!(" AND (at, id) {op} (?, ?)"));
+        values.extend([Value::from(at.ms()), Value::from(id.clone())]);
     }
     if columns != "count(*)" {
         let order = if filter.newest_first { "DESC" } else { "ASC" };

@@ -5,14 +5,14 @@ use axum::extract::State as Shared;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::{Answer, State, VIEWER, newest, words};
+use super::{Answer, State, VIEWER, cursor, newest, past, words};
 use crate::command::Explanation;
 use crate::model::{Alert, AlertId, AlertStatus, IncidentId, Time};
 use crate::web::Failure;
 use crate::web::extract::{Id, Params, found};
 use crate::web::table::Route;
 
-/// Alerts among which those that reached nobody are looked for, the newest first.
+/// Alerts among which one page looks for those that reached nobody.
 const MOST_SEARCHED: usize = 5_000;
 
 pub(super) fn routes() -> Vec<Route> {
@@ -42,6 +42,8 @@ struct Which {
     held: Option<bool>,
     /// Only begun before.
     before: Option<Time>,
+    /// Where the page before ended: its `next`.
+    cursor: Option<String>,
     /// At most so many, up to 1,000.
     limit: Option<usize>,
 }
@@ -50,16 +52,19 @@ struct Which {
 #[derive(Serialize, ToSchema)]
 struct AlertList {
     alerts: Vec<Alert>,
-    /// Where `held` was asked for: how many were found among the newest 5,000 that were searched.
+    /// Where `held` was asked for: how many were found among the 5,000 that one page searches.
     n_found: Option<usize>,
-    /// There are, or may be, more than those listed: ask again with `before`.
+    /// There are, or may be, more than those listed.
     is_cut: bool,
+    /// Then it is asked for them with this as `cursor`; a page may be empty and yet not the last.
+    next: Option<String>,
 }
 
 async fn list(Shared(state): Shared<State>, Params(which): Params<Which>) -> Answer<AlertList> {
     let mut filter = newest(which.limit, which.before);
     filter.states = words::<AlertStatus>("status", which.status.as_deref())?;
     filter.parent = which.incident.map(|id| id.to_string());
+    filter.past = past(which.cursor.as_deref())?;
     let most = filter.limit;
     if let Some(held) = which.held {
         filter.limit = MOST_SEARCHED;
@@ -69,16 +74,22 @@ async fn list(Shared(state): Shared<State>, Params(which): Params<Which>) -> Ans
         }
     }
     let searched = filter.limit;
+    // One more tells whether there are more.
+    filter.limit += 1;
     let mut alerts = state.shared.store.read(move |r| r.list::<Alert>(&filter)).await?;
-    let mut is_cut = searched > 0 && alerts.len() >= searched;
+    let goes_on = alerts.len() > searched;
+    alerts.truncate(searched);
+    let mut next = alerts.last().filter(|_| goes_on).map(cursor);
     if let Some(held) = which.held {
         let is_held = |a: &Alert| a.incident.is_none() && a.decision.is_some();
         alerts.retain(|a| is_held(a) == held);
     }
     let n_found = which.held.map(|_| alerts.len());
-    is_cut |= alerts.len() > most;
-    alerts.truncate(most);
-    Ok(Json(AlertList { alerts, n_found, is_cut }))
+    if alerts.len() > most {
+        alerts.truncate(most);
+        next = alerts.last().map(cursor);
+    }
+    Ok(Json(AlertList { alerts, n_found, is_cut: next.is_some(), next }))
 }
 
 async fn one(Shared(state): Shared<State>, Id(id): Id<AlertId>) -> Answer<Alert> {

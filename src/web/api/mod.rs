@@ -32,7 +32,7 @@ use serde::Deserialize;
 use super::table::{Access, Route};
 use super::{Failure, State};
 use crate::model::{Role, Time};
-use crate::store::Filter;
+use crate::store::{Filter, Record};
 
 pub use events::EventLog;
 
@@ -86,6 +86,28 @@ const USUAL: usize = 100;
 fn newest(limit: Option<usize>, before: Option<Time>) -> Filter {
     let filter = Filter::all().newest(limit.unwrap_or(USUAL).clamp(1, MOST));
     Filter { until: before, ..filter }
+}
+
+/// Where a page of a list ended: time and id of the last record that it went through. Records of one
+/// time are told apart by it, which `before` can't.
+fn cursor<R: Record>(last: &R) -> String {
+    format!("{}.{}", last.index().at.ms(), last.key())
+}
+
+/// Reads what [`cursor`] gave.
+///
+/// # Errors
+/// 400 for anything else.
+fn past(cursor: Option<&str>) -> Result<Option<(Time, String)>, Failure> {
+    let Some(text) = cursor.filter(|c| !c.is_empty()) else { return Ok(None) };
+    let read = text.split_once('.').and_then(|(ms, id)| Some((ms.parse().ok()?, id)));
+    let Some((ms, id)) = read.filter(|(ms, id)| *ms >= 0 && !id.is_empty() && id.len() < 200)
+    else {
+        metrics::counter!("nightjar_web_rejected_total").increment(1);
+        let text = "cursor: give what `next` of the page before said, as it is.";
+        return Err(Failure::bad_request(format!("The query does not fit: {text}")));
+    };
+    Ok(Some((Time::from_ms(ms), id.to_owned())))
 }
 
 /// A list of words in one parameter, each one of `T`'s: `open,acknowledged`. An empty text names

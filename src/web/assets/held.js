@@ -51,8 +51,16 @@ function panel(patterns) {
     past.length ? el("details", {}, el("summary", {}, `Earlier (${past.length})`), el("ul", { class: "plain" }, past.map(one))) : null);
 }
 
-export async function page() {
-  const [{ patterns }, { alerts, n_found, is_cut }, { incidents }] = await Promise.all([api("/harmless?limit=200"), api("/alerts?held=true&limit=300"), api("/incidents?active=true&limit=200")]);
+/** Which part of the list is shown, and the ways to the others. */
+function pager(alerts, cursor, next) {
+  const shown = alerts.length ? `${cursor ? "Older ones: " : "The newest "}${n_of(alerts.length, "alert")}, since ${minute(alerts[alerts.length - 1].starts_at)} UTC.` : "None was held back among those looked through.";
+  return el("p", { class: "soft", id: "pager" }, shown, " ", cursor ? el("a", { href: "#/held", id: "newest" }, "Newest") : null, " ",
+    next ? el("a", { href: `#/held/${encodeURIComponent(next)}`, id: "older" }, "Older") : null);
+}
+
+export async function page(cursor) {
+  const from = cursor ? `&cursor=${encodeURIComponent(cursor)}` : "";
+  const [{ patterns }, { alerts, next }, { incidents }] = await Promise.all([api("/harmless?limit=200"), api(`/alerts?held=true&limit=300${from}`), api("/incidents?active=true&limit=200")]);
   const untold = incidents.filter((i) => i.untold).map((i) => [minute(i.opened_at), el("a", { href: `#/incidents/${i.id}` }, `#${i.number} ${i.title}`), badge(i.untold.by.split(" ")[0]), i.untold.reason, i.untold.until ? minute(i.untold.until) : ""]);
   const rows = alerts.map((a) => [minute(a.starts_at), firing(a), entity(a.entity), a.annotations.summary || a.labels.alertname,
     a.suppressed ? badge(a.suppressed.by.split(" ")[0]) : "", a.suppressed ? a.suppressed.reason : a.decision || "",
@@ -62,6 +70,6 @@ export async function page() {
     panel(patterns),
     untold.length ? el("section", { class: "panel wide", id: "untold" }, el("h2", {}, "Incidents that chats have not heard of yet"),
       table("Incidents that wait to be told", ["Opened", "Incident", "Rule", "Why", "Until"], untold, "")) : null,
-    el("section", { class: "panel wide", id: "held" }, el("h2", {}, "Alerts"), is_cut ? el("p", { class: "soft", id: "cut" }, `The newest ${n_of(alerts.length, "alert")} of ${n_found} found are shown; there may be older ones, which /api/v1/alerts?held=true&before=… lists.`) : null,
-      table("Alerts that were held back", ["Since", "Status", "Entity", "Alert", "Rule", "Why", "Until", ""], rows, "Nothing was held back."))] };
+    el("section", { class: "panel wide", id: "held" }, el("h2", {}, "Alerts"), cursor || next ? pager(alerts, cursor, next) : null,
+      table("Alerts that were held back", ["Since", "Status", "Entity", "Alert", "Rule", "Why", "Until", ""], rows, cursor || next ? "None among these." : "Nothing was held back."))] };
 }

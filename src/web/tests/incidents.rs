@@ -243,3 +243,50 @@ async fn why_explains_alerts_and_incidents() {
     assert_eq!(failure(request.send().await.expect("an answer")).await.0, StatusCode::NOT_FOUND);
     server.end().await;
 }
+
+/// An alert in no incident; the same number gives the same one.
+fn loose(n: usize, began_s: i64, decision: Option<&str>) -> Alert {
+    let incident = sample::incident(1, IncidentState::Open, 1);
+    let mut alert = sample::alert(incident.id, n);
+    (alert.incident, alert.decision) = (None, decision.map(str::to_owned));
+    alert.starts_at = alert.starts_at.plus_ms(began_s * 1_000);
+    alert
+}
+
+#[tokio::test]
+async fn what_was_held_is_paged_through_to_its_end_however_much_there_is() {
+    let server = Server::start().await;
+    // Many began at one time; between them and the oldest lie more than one page looks through.
+    let mut all: Vec<_> =
+        (0..23).map(|n| loose(n, 60 - (n as i64 / 8), Some("Kept quiet."))).collect();
+    all.extend((100..5_200).map(|n| loose(n, 30, None)));
+    all.extend((6_000..6_003).map(|n| loose(n, 10, Some("Kept quiet."))));
+    let held: std::collections::BTreeSet<String> =
+        all.iter().filter(|a| a.decision.is_some()).map(|a| a.id.to_string()).collect();
+    server.store.write(move |tx| all.iter().try_for_each(|a| tx.put(a))).await.expect("written");
+    let (mut seen, mut times, mut cursor, mut pages) = (Vec::new(), Vec::new(), String::new(), 0);
+    loop {
+        let given = server.get(&format!("/api/v1/alerts?held=true&limit=5{cursor}")).await;
+        for alert in given["alerts"].as_array().expect("a list") {
+            seen.push(alert["id"].as_str().expect("an id").to_owned());
+            times.push(alert["starts_at"].as_str().expect("a time").to_owned());
+        }
+        pages += 1;
+        assert_eq!(given["is_cut"], json!(given["next"].is_string()));
+        match given["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+        assert!(pages < 50, "it comes to an end");
+    }
+    assert_eq!(seen.len(), held.len(), "each once");
+    assert_eq!(seen.into_iter().collect::<std::collections::BTreeSet<_>>(), held);
+    assert!(times.is_sorted_by(|a, b| a >= b), "newest first");
+    // All alerts, by the same way.
+    let first = server.get("/api/v1/alerts?limit=1000").await;
+    assert!(first["is_cut"] == true && first["n_found"].is_null());
+    let wrong = server.as_role(Role::Viewer, Method::GET, "/api/v1/alerts?cursor=yesterday");
+    let answer = wrong.send().await.expect("an answer");
+    assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
+    server.end().await;
+}

@@ -2,7 +2,8 @@
 //! running bot, listed with what it keeps quiet, and taken back.
 
 use nightjar::model::{
-    EntityRef, Harmless, HarmlessId, HarmlessScope, HarmlessState, Severity, wall_now,
+    Alert, AlertId, EntityRef, Harmless, HarmlessId, HarmlessScope, HarmlessState, Labels,
+    Severity, wall_now,
 };
 use nightjar::store::Store;
 use serde_json::json;
@@ -41,6 +42,63 @@ async fn write(bot: &Bot) {
     };
     let store = Store::open(&bot.data().join("nightjar.sqlite")).expect("opens");
     store.write(move |tx| tx.put(&pattern)).await.expect("written");
+}
+
+/// Puts alerts that were kept quiet into the store of a bot that is dead, many of one time.
+async fn keep_quiet(bot: &Bot, n: usize) {
+    let t0 = wall_now().plus_ms(-3_600_000);
+    let alerts: Vec<Alert> = (0..n)
+        .map(|i| {
+            let labels: Labels =
+                [("alertname", format!("Held{i}")), ("service", "pricing".into())].into_iter().collect();
+            let began = t0.plus_ms(-60_000 * i64::try_from(i / 7).expect("few"));
+            serde_json::from_value(json!({
+                "id": AlertId::derive(began, &[&i.to_string()]), "fingerprint": labels.fingerprint(),
+                "labels": labels, "annotations": { "summary": format!("held number {i} of them") },
+                "source": { "kind": "external", "system": "alertmanager" },
+                "entity": EntityRef::service("pricing"), "indicator": null, "severity": "warning",
+                "starts_at": began, "ends_at": began, "updated_at": began, "status": "resolved",
+                "anomaly": null, "series": null, "value": null, "expected": null, "score": 0.0,
+                "n_reports": 1, "witnesses": [], "incident": null, "suppressed": null,
+                "decision": "Opened no incident: it ended at once.",
+            }))
+            .expect("an alert")
+        })
+        .collect();
+    let store = Store::open(&bot.data().join("nightjar.sqlite")).expect("opens");
+    store.write(move |tx| alerts.iter().try_for_each(|a| tx.put(a))).await.expect("written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_long_list_of_what_was_held_is_gone_through_page_by_page() {
+    let (Some(driver), Some(chromium)) = (installed("chromedriver"), installed("chromium")) else {
+        return;
+    };
+    let mut bot = Bot::on(free_port(), "").await;
+    bot.kill();
+    keep_quiet(&bot, 610).await;
+    bot.again().await;
+    let url = bot.url("/#/held");
+    with_browser((&driver, &chromium), &url, async |b: &Browser| {
+        b.write("#token", TOKEN).await;
+        b.press("#token", ENTER).await;
+        b.see("#pager", "The newest 300 alerts").await;
+        b.see("#held", "held number 0 of them").await;
+        b.press("#older", ENTER).await;
+        b.see("#pager", "Older ones: 300 alerts").await;
+        b.holds(
+            "the newest are gone",
+            "!document.querySelector('#held').innerText.includes('held number 0 of them')",
+        )
+        .await;
+        b.press("#older", ENTER).await;
+        b.see("#pager", "Older ones: 10 alerts").await;
+        b.see("#held", "held number 609 of them").await;
+        b.holds("there is no more", "!document.querySelector('#older')").await;
+        b.press("#newest", ENTER).await;
+        b.see("#held", "held number 0 of them").await;
+    })
+    .await;
 }
 
 /// Presses a button, gives the reason that is asked for, and confirms.
