@@ -144,8 +144,10 @@ impl Evidence {
             let near = s.since.ms_since(alert.starts_at).abs() <= WITNESS_MS;
             // Who does not say which copy may speak of any.
             let one_copy = s.scope == scope || s.scope.is_empty() || scope.is_empty();
-            let alone = said.iter().all(|o| o.sign != s.sign || o.system != system);
-            near && one_copy && alone && self.fit.is_kept(s.sign) && !self.fit.is_chore(s.sign)
+            // Each system has one word on a sign.
+            let alone = || said.iter().all(|o| o.sign != s.sign || o.system != system);
+            let stands = || self.fit.is_kept(s.sign) && !self.fit.is_chore(s.sign);
+            s.system != system && near && one_copy && alone() && stands()
         };
         said.iter()
             .filter(may)

@@ -2,7 +2,7 @@
 //!
 //! Takes what was known of an incident a minute after its opening ([`mod@features`]), kept as a
 //! [`Snapshot`], and what people and measured fixes said of it afterwards ([`Label`]); gives
-//! versions with a card, and for each new incident a prediction: real or noise, the kind of cause,
+//! versions with a card, and for each new incident a prediction: real or noise, what set it off,
 //! the likely fix.
 //!
 //! Guarantees: the same history, settings and code give the same trees, by their hash. Nothing that
