@@ -38,14 +38,17 @@ pub struct Keeper {
     pub(super) config: Config,
     pub(super) store: Store,
     clock: SharedClock,
-    /// What could be learned, with the digest of all that it follows from.
-    known: Arc<std::sync::Mutex<Option<(Digest, Arc<Teachable>)>>>,
+    /// What could be learned when it was looked at last.
+    known: Arc<std::sync::Mutex<Known>>,
     /// Held while a version is trained: one at a time, whoever asks.
     training: Arc<Mutex<()>>,
 }
 
 /// What [`Teachable`] follows from: snapshots, incidents and lessons.
 type Digest = [[u8; 32]; 3];
+
+/// What could be learned when it was looked at last, with what that follows from.
+type Known = Option<(Digest, Arc<Teachable>)>;
 
 /// A training that was refused.
 #[derive(Debug, PartialEq, Serialize, Deserialize)]

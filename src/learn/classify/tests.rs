@@ -237,7 +237,9 @@ fn the_hash_is_of_all_that_a_training_sees() {
     };
     let same = changed(&|_| {});
     let later = |label: &mut Option<Label>| {
-        label.iter_mut().for_each(|l| l.known_at = l.known_at.plus_ms(1));
+        if let Some(label) = label {
+            label.known_at = label.known_at.plus_ms(1);
+        }
     };
     for (what, hash) in [
         ("when it was said", changed(&|c| later(&mut c.label))),

@@ -156,13 +156,12 @@ impl Memory {
         // On its way there.
         tokio::task::yield_now().await;
         match mood {
-            Mood::Up | Mood::LosesAnswer => {}
             Mood::Slow if doubtful && self.find(&message).is_none() => {
                 tokio::time::sleep(Duration::from_secs(3)).await;
                 let channel = message.channel.clone();
                 return Ok(self.place(&channel, self.new_message(message)));
             }
-            Mood::Slow => {}
+            Mood::Up | Mood::LosesAnswer | Mood::Slow => {}
             Mood::Down => return Err(Fault::transient("the platform", anyhow::anyhow!("503"))),
             Mood::Hangs => std::future::pending().await,
             Mood::Pause(after) => {

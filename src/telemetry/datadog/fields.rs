@@ -73,13 +73,12 @@ impl Fields {
         let Some(Value::Array(all)) = self.given.get(name) else {
             return self.text(name).unwrap_or_default();
         };
-        match all.iter().map(Value::as_str).collect::<Option<Vec<_>>>() {
-            Some(texts) => texts.join(","),
-            None => {
-                self.wrong(name, format!("expected texts: put {} there", wanted(name)));
-                String::new()
-            }
+        let texts: Option<Vec<&str>> = all.iter().map(Value::as_str).collect();
+        if let Some(texts) = texts {
+            return texts.join(",");
         }
+        self.wrong(name, format!("expected texts: put {} there", wanted(name)));
+        String::new()
     }
 
     /// A time that must be there.
