@@ -160,10 +160,10 @@ enum Command {
         #[command(flatten)]
         place: Where,
     },
-    /// Why an incident was opened, or why an alert did or did not reach anybody.
+    /// Why an incident was opened, an alert did or did not reach anybody, an action was offered or ran.
     #[command(after_help = "Example: nightjar why 12")]
     Why {
-        /// Number or id of an incident, or the id of an alert (ALT-…).
+        /// Number or id of an incident, or the id of an alert (ALT-…), proposal (PRP-…) or run (RUN-…).
         subject: String,
         #[command(flatten)]
         place: Where,

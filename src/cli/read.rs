@@ -11,9 +11,9 @@ use super::reach::{Bot, Door, Where};
 use super::start::{Stop, code};
 use super::{complain, words, write};
 use crate::assist::{self, Assistant, Question};
-use crate::command::{explain_alert, explain_incident};
+use crate::command::{About, explain};
 use crate::model::{
-    Actor, Alert, AlertId, Diagnosis, Harmless, HarmlessState, Incident, IncidentId, IncidentState,
+    Actor, Alert, Diagnosis, Harmless, HarmlessState, Incident, IncidentId, IncidentState,
     Proposal, Role, Run, Silence, Time, TimelineEntry, Tuning, TuningState, wall_now,
 };
 use crate::store::{Filter, Reader};
@@ -178,26 +178,15 @@ fn gone(what: &str) -> Stop {
 /// `nightjar why`.
 pub(super) fn why(place: &Where, subject: &str) -> Answered {
     with(place, async |door| {
-        let alert: Option<AlertId> = subject.parse().ok();
-        let incident = match alert {
-            Some(_) => None,
-            None => Some(named(door, subject).await?),
+        let about = match subject.parse() {
+            Ok(about) => about,
+            Err(()) => About::Incident(named(door, subject).await?),
         };
         let value = match door {
-            Door::Bot(bot) => {
-                let id = alert.map_or_else(
-                    || incident.map(|i| i.to_string()).unwrap_or_default(),
-                    |a| a.to_string(),
-                );
-                bot.call(Method::GET, &format!("/why/{id}"), None).await?
-            }
+            Door::Bot(bot) => bot.call(Method::GET, &format!("/why/{about}"), None).await?,
             Door::Store(reader, _) => {
-                let found = reader.read(move |r| match (alert, incident) {
-                    (Some(id), _) => explain_alert(r, id),
-                    (None, Some(id)) => explain_incident(r, id),
-                    (None, None) => Ok(None),
-                });
-                json!(found.await?.ok_or_else(|| gone("alert or incident"))?)
+                let found = reader.read(move |r| explain(r, about)).await?;
+                json!(found.ok_or_else(|| gone("alert, incident, proposal or run"))?)
             }
         };
         Ok(shown(place, &value, words::why))

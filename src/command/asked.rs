@@ -3,10 +3,10 @@
 use super::carry::{self, Done, carry_out};
 use super::wish::Wish;
 use super::words::{self, Command};
-use super::{Category, Clerk, NewIncident, NewSilence, Problem, lists, page};
+use super::{About, Category, Clerk, NewIncident, NewSilence, Problem, lists, page};
 use crate::chat::form::parse_duration;
 use crate::chat::{Content, Inbound, Subject};
-use crate::model::{AlertId, Fault, IncidentId, Matcher, Refused, Severity};
+use crate::model::{Fault, IncidentId, Matcher, Refused, Severity};
 
 /// The question that a command asks, where it is one for the assistant.
 pub(super) fn question(text: &str) -> Option<String> {
@@ -25,7 +25,8 @@ fn named(what: &[String]) -> Option<&str> {
     let word = what.first().filter(|_| what.len() == 1)?.trim();
     let number = word.trim_start_matches('#');
     let is_number = !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit());
-    (is_number || word.starts_with("INC-") || word.starts_with("ALT-")).then_some(word)
+    let is_id = ["INC-", "ALT-", "PRP-", "RUN-"].iter().any(|prefix| word.starts_with(prefix));
+    (is_number || is_id).then_some(word)
 }
 
 impl Clerk {
@@ -70,13 +71,13 @@ impl Clerk {
             }
             Command::Why { what } => {
                 let name = named(&what).unwrap_or_default().to_owned();
-                if let Ok(id) = name.parse::<AlertId>() {
-                    carry::explained(desk.why_alert(id).await?)
+                let about = if let Ok(about) = name.parse() {
+                    about
                 } else {
                     let found = store.read(move |r| lists::incident_named(r, &name)).await?;
-                    let found = found.ok_or_else(super::desk::gone)?;
-                    carry::explained(desk.why_incident(found.id).await?)
-                }
+                    About::Incident(found.ok_or_else(super::desk::gone)?.id)
+                };
+                carry::explained(desk.why(about).await?)
             }
             Command::Silence { matchers, length, reason } => {
                 let new = silence(&matchers, &length, reason)?;

@@ -2,10 +2,10 @@
 
 use super::plan;
 use super::wish::{Decide, Wish};
-use super::{Desk, Problem, need, people};
+use super::{About, Desk, Problem, need, people};
 use crate::chat::{Block, Card, Item, Subject};
 use crate::model::{
-    Actor, AlertId, Incident, IncidentId, Proposal, ProposalId, ProposalState, Refused, Role,
+    Actor, AlertId, Incident, IncidentId, Proposal, ProposalId, ProposalState, Refused, Role, Run,
     Verdict,
 };
 
@@ -197,18 +197,14 @@ async fn why(desk: &Desk, subject: Subject) -> Result<Done, Problem> {
         Subject::Alert(id) => (incident_of(desk, id).await?, explained(desk.why_alert(id).await?)),
         Subject::Proposal(id) => {
             let found = desk.store.read(move |r| r.get::<Proposal>(id)).await?;
-            let Some(p) = found else {
-                return Err(Refused::NotFound("There is no such proposal.".into()).into());
-            };
-            let chance = p.chance_text().unwrap_or_default();
-            let text = format!("{} {} {chance}", p.why, p.past);
-            (Some(p.incident), Card::words(p.title.clone(), text.trim()))
+            let incident = found.map(|p| p.incident);
+            (incident, explained(desk.why(About::Proposal(id)).await?))
         }
-        Subject::Run(_)
-        | Subject::Silence(_)
-        | Subject::Tuning(_)
-        | Subject::Harmless(_)
-        | Subject::Nothing => {
+        Subject::Run(id) => {
+            let found = desk.store.read(move |r| r.get::<Run>(id)).await?;
+            (found.map(|run| run.incident), explained(desk.why(About::Run(id)).await?))
+        }
+        Subject::Silence(_) | Subject::Tuning(_) | Subject::Harmless(_) | Subject::Nothing => {
             return Err(Refused::NotFound("There is nothing to explain here.".into()).into());
         }
     };

@@ -56,7 +56,7 @@ pub use people::People;
 pub use silences::{NewSilence, Silences};
 pub use submit::{channel_of, root};
 pub use tokens::{ApiToken, NewToken};
-pub use why::{Explanation, explain_alert, explain_incident};
+pub use why::{About, Explanation, explain, explain_alert, explain_incident};
 
 use crate::model::{Actor, Fault, Refused, Role};
 use crate::telemetry::redact::redact;

@@ -39,4 +39,5 @@ mod slack_fake;
 mod storm;
 mod support;
 mod tidy;
+mod why;
 mod wrong_fix;

@@ -83,7 +83,7 @@ proptest! {
 }
 
 /// What a command shows to whoever types it.
-async fn shown(world: &World, role: Role, text: &str) -> String {
+pub(super) async fn shown(world: &World, role: Role, text: &str) -> String {
     let mut process = Process::of(world);
     let n = world.store.read(|r| r.count::<Kept>(&Filter::all())).await.expect("reads");
     let key = format!("typed:{n}");

@@ -1,9 +1,11 @@
 //! Why something was told, or was not, in words that can be checked.
 
 use super::{World, alert, person, refusal, t0};
-use crate::approve::tests::sample::diagnosis;
+use crate::approve::tests::sample::{diagnosis, proposal, run};
+use crate::command::About;
 use crate::correlate::Correlate;
 use crate::detect::lifecycle::alert_of_external;
+use crate::model::action::Effect;
 use crate::model::alert::{Band, HARMLESS, HELD_BACK, Suppression};
 use crate::model::priority::PriorityPart;
 use crate::model::signal::ExternalAlert;
@@ -42,6 +44,16 @@ async fn an_alert_that_nobody_heard_of_says_what_held_it_back() {
     It belongs to no incident, so nobody was told of it.
     Also reported by alertmanager, pager.
     ");
+    // Once it is back, its newest value is not told as what it was raised for.
+    let mut back = held.clone();
+    (back.value, back.suppressed) = (Some(0.4), None);
+    world.store.write(move |tx| tx.put(&back)).await.expect("written");
+    let why = world.desk.why_alert(id).await.expect("it is there");
+    assert_eq!(
+        why.lines[0],
+        "Raised by the detector seasonal/1 at 03:00:00 UTC (score 9.1); when last seen it was back \
+         at 0.4, where 0.1 to 0.5 is expected."
+    );
     let nothing = AlertId::derive(t0(), &["nothing"]);
     assert!(matches!(refusal(world.desk.why_alert(nothing).await), Refused::NotFound(_)));
 }
@@ -57,9 +69,10 @@ async fn an_incident_says_why_it_was_opened_and_what_is_thought_of_it() {
     let why = world.desk.why_incident(incident.id).await.expect("it is there");
     assert_eq!(why.title, "#7 orders is slow");
     let of_alerts = why.lines.iter().filter(|l| l.contains("decision ")).count();
-    assert_eq!(of_alerts, 12);
-    assert!(why.lines.contains(&"… and 3 more alerts.".to_owned()), "{:#?}", why.lines);
-    assert!(why.lines.iter().any(|l| l.ends_with(" %), because:")), "{:#?}", why.lines);
+    assert_eq!(of_alerts, 6);
+    let more = "9 more alerts joined by relations like these.".to_owned();
+    assert!(why.lines.contains(&more), "{:#?}", why.lines);
+    assert!(why.lines.iter().any(|l| l.contains("What speaks for it (+)")), "{:#?}", why.lines);
     assert_eq!(why.records.len(), 1);
     assert_eq!(why.records[0].action, "incident.acknowledged");
     let nothing = IncidentId::derive(t0(), &["nothing"]);
@@ -280,4 +293,38 @@ async fn an_incident_that_waits_for_the_morning_says_so_with_its_priority_and_ki
     for line in said {
         assert!(why.iter().any(|l| l == line), "{line}: {why:#?}");
     }
+}
+
+#[tokio::test]
+async fn an_action_says_why_it_was_offered_and_what_it_did() {
+    let world = World::new();
+    let (mut offered, ran) = (proposal(), run(Some(Effect::Helped)));
+    offered.run = Some(ran.id);
+    let (of, about) = (About::Proposal(offered.id), About::Run(ran.id));
+    let put = (offered.clone(), ran.clone());
+    world
+        .store
+        .write(move |tx| {
+            tx.put(&put.0)?;
+            tx.put(&put.1)
+        })
+        .await
+        .expect("written");
+    let why = world.desk.why(of).await.expect("it is there").lines;
+    assert!(why[0].starts_with("Offered at "), "{why:#?}");
+    assert!(why[1].starts_with(offered.why.trim()), "{why:#?}");
+    assert!(why[2].contains("approval by role"), "{why:#?}");
+    let said = |all: &[String], text: &str| all.iter().any(|l| l.contains(text));
+    assert!(said(&why, &ran.action), "{why:#?}");
+    assert!(said(&why, &ran.outcome.expect("measured").text), "{why:#?}");
+    assert_eq!(world.desk.why(about).await.expect("it is there").lines, why);
+    for id in [of.to_string(), about.to_string()] {
+        assert_eq!(id.parse::<About>().map(|a| a.to_string()), Ok(id));
+    }
+    offered.run = None;
+    world.store.write(move |tx| tx.put(&offered)).await.expect("written");
+    let waits = world.desk.why(of).await.expect("it is there").lines;
+    assert_eq!(waits.last().map(String::as_str), Some("It waits for a decision."));
+    let text = super::commands::shown(&world, Role::Viewer, &format!("why {of}")).await;
+    assert!(text.contains("Why: ") && text.contains("Offered at "), "{text}");
 }

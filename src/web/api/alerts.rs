@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
 use super::{Answer, State, VIEWER, cursor, newest, past, words};
-use crate::command::Explanation;
+use crate::command::{About, Explanation};
 use crate::model::{Alert, AlertId, AlertStatus, IncidentId, Time};
 use crate::web::Failure;
 use crate::web::extract::{Id, Params, found};
@@ -24,7 +24,7 @@ pub(super) fn routes() -> Vec<Route> {
         Route::get(
             "/api/v1/why/{id}",
             VIEWER,
-            "Why an alert (ALT-…) or an incident (INC-…) is as it is",
+            "Why an alert (ALT-…), incident (INC-…), proposal (PRP-…) or run (RUN-…) is as it is",
             why,
         )
         .gives::<Explanation>(),
@@ -98,9 +98,7 @@ async fn one(Shared(state): Shared<State>, Id(id): Id<AlertId>) -> Answer<Alert>
 
 async fn why(Shared(state): Shared<State>, Id(id): Id<String>) -> Answer<Explanation> {
     let desk = &state.shared.desk;
-    if let Ok(alert) = id.parse::<AlertId>() {
-        return Ok(Json(desk.why_alert(alert).await?));
-    }
-    let incident = id.parse().map_err(|_| Failure::not_found("alert or incident"))?;
-    Ok(Json(desk.why_incident(incident).await?))
+    let about: About =
+        id.parse().map_err(|()| Failure::not_found("alert, incident, proposal or run"))?;
+    Ok(Json(desk.why(about).await?))
 }
