@@ -13,6 +13,11 @@ pub struct Expected {
     pub n_incidents: usize,
     /// The entity that stands first as the cause, as `attribute=name`.
     pub cause: Option<String>,
+    /// Within what the chance that it is shown with must lie, 0 to 1: at least as much as a clear
+    /// case deserves, and not more than was right of such cases
+    /// ([`CALIBRATION`](crate::diagnose::CALIBRATION)).
+    #[serde(default)]
+    pub chance: Option<[f64; 2]>,
     /// Patterns of the first hypothesis that are right.
     #[serde(default)]
     pub patterns: Vec<String>,
@@ -49,6 +54,8 @@ pub struct Observed {
     pub message_after_s: Option<f64>,
     /// The cause that stood first at the end, as `attribute=name`.
     pub cause: Option<String>,
+    /// Its chance as shown, 0 to 1.
+    pub confidence: Option<f64>,
     /// The pattern of that hypothesis.
     pub pattern: Option<String>,
     /// The suggestion that stood first when there was one, as `runbook/action`.
@@ -134,6 +141,14 @@ impl Expected {
             ),
         ];
         all.extend(one_of("the cause", self.cause.as_slice(), seen.cause.as_ref()));
+        all.extend(self.chance.map(|[least, most]| {
+            let share = |c: f64| format!("{:.0} %", c * 100.0);
+            check(
+                format!("a chance of {} to {}", share(least), share(most)),
+                seen.confidence.map_or_else(|| "none".to_owned(), share),
+                seen.confidence.is_some_and(|c| (least..=most).contains(&c)),
+            )
+        }));
         all.extend(one_of("the pattern", &self.patterns, seen.pattern.as_ref()));
         all.extend(one_of("the suggestion", &self.suggestions, seen.suggestion.as_ref()));
         match &seen.approved {
@@ -174,6 +189,7 @@ mod tests {
             n_reports: 1_100,
             message_after_s: Some(110.0),
             cause: Some("service.name=auth".into()),
+            confidence: Some(0.9),
             pattern: Some("network_policy".into()),
             suggestion: Some("network-policy-blocks-dependency/revert-policy".into()),
             approved: None,
@@ -205,6 +221,8 @@ mod tests {
             (Observed { n_incidents: 2, ..good() }, "one incident"),
             (Observed { message_after_s: Some(241.0), ..good() }, "a message within 240 s"),
             (Observed { cause: None, ..good() }, "the cause service.name=auth first"),
+            (Observed { confidence: Some(0.5), ..good() }, "a chance of 60 % to 99 %"),
+            (Observed { confidence: Some(0.999), ..good() }, "a chance of 60 % to 99 %"),
             (
                 Observed { pattern: Some("traffic".into()), ..good() },
                 "the pattern network_policy first",
@@ -261,6 +279,14 @@ mod tests {
             assert_eq!(e.opens(), e.cause.is_some(), "{}", s.key);
             assert_eq!(e.opens(), !e.suggestions.is_empty() && !e.patterns.is_empty(), "{}", s.key);
             assert_eq!(e.opens(), !s.fix.is_empty(), "{}", s.key);
+            assert_eq!(e.opens(), e.chance.is_some(), "{}", s.key);
+            // What is clear is to be shown as clear, and not above what was right of such cases.
+            let right = crate::diagnose::CALIBRATION.last().map_or(0.0, |row| row.1);
+            assert!(
+                e.chance.is_none_or(|[least, most]| least >= 0.6 && most <= right),
+                "{}",
+                s.key
+            );
             assert!(e.cause.iter().all(|c| town(c)), "{}: {:?}", s.key, e.cause);
         }
     }

@@ -15,6 +15,7 @@ pub mod scenario;
 pub mod series;
 mod server;
 mod shop;
+#[doc(hidden)]
 pub mod sites;
 pub mod town;
 pub mod world;

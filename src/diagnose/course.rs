@@ -4,13 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::faces::Face;
+use super::gather::evidence_id;
 use super::input::Input;
-use super::symptom::{Trouble, is_forecast, troubles};
+use super::symptom::{Trouble, is_forecast, is_log, is_low, troubles};
 use crate::detect::slo::Standing;
 use crate::model::diagnosis::{CourseStep, Reach};
 use crate::model::figure::{count_text, figure};
-use crate::model::time::{DAY_MS, SECOND_MS, duration_text};
-use crate::model::{EntityRef, Hypothesis, Time};
+use crate::model::time::{DAY_MS, MINUTE_MS, SECOND_MS, duration_text};
+use crate::model::{Alert, EntityRef, EvidenceId, Hypothesis, Indicator, Time};
 
 /// Entities that get a step of their own between the cause and the users.
 const MOST_SINGLE: usize = 2;
@@ -18,6 +19,8 @@ const MOST_SINGLE: usize = 2;
 const MOST_NAMED: usize = 4;
 /// Hops over which trouble may follow.
 const HOPS: usize = 3;
+/// Alerts that begin this long (ms) after an entity's first one belong to the same step.
+const WITH_MS: i64 = 3 * MINUTE_MS;
 /// Least share of requests that fail to be told of users.
 const NOTED: f64 = 0.002;
 
@@ -30,13 +33,42 @@ fn names(all: &[&EntityRef]) -> String {
     }
 }
 
-/// What an entity's first alert says.
-fn said(trouble: &Trouble<'_>) -> String {
-    let first = trouble.alerts.first();
-    first.map_or_else(String::new, |a| {
-        let text = a.annotations.get("summary").unwrap_or(a.name());
-        text.trim_end_matches('.').to_owned()
+/// How much an alert tells of what its entity's step is about: with `pattern` the cause's own, which
+/// the hypothesis speaks of, else what those who use the entity feel.
+fn tells(alert: &Alert, pattern: Option<&str>) -> u8 {
+    if is_log(alert) {
+        return 3;
+    }
+    let short = matches!(pattern, Some("saturation" | "noisy_neighbour" | "resource_leak"));
+    let asked = pattern == Some("traffic");
+    match alert.indicator {
+        _ if is_forecast(alert) => 8,
+        Some(Indicator::Saturation) if short && !is_low(alert) => 7,
+        Some(Indicator::Utilization | Indicator::Usage) if short && !is_low(alert) => 6,
+        Some(Indicator::Rate) if asked && !is_low(alert) => 7,
+        Some(Indicator::Errors | Indicator::Availability) => 5,
+        Some(Indicator::Duration) if !is_low(alert) => 5,
+        Some(Indicator::Saturation) | None => 2,
+        _ => 1,
+    }
+}
+
+/// The alert of an entity that tells most of those that came with the first: what is felt before
+/// what merely goes with it, then the strongest. Another system's alert has no score and so comes
+/// after those that were measured.
+fn telling<'a>(trouble: &Trouble<'a>, pattern: Option<&str>) -> Option<&'a Alert> {
+    let first = trouble.alerts.first()?.starts_at;
+    let early = trouble.alerts.iter().copied().filter(|a| a.starts_at.ms_since(first) <= WITH_MS);
+    early.max_by(|a, b| {
+        let kind = tells(a, pattern).cmp(&tells(b, pattern));
+        kind.then(a.score.total_cmp(&b.score)).then((b.starts_at, b.id).cmp(&(a.starts_at, a.id)))
     })
+}
+
+/// What an alert says.
+fn said(alert: &Alert) -> String {
+    let text = alert.annotations.get("summary").unwrap_or(alert.name());
+    text.trim_end_matches('.').to_owned()
 }
 
 /// From the change over the cause and those it spreads to, up to what users feel at the services by
@@ -61,13 +93,19 @@ pub(super) fn steps(
             evidence: input.proofs.changes.get(&change.id).copied().into_iter().collect(),
         });
     }
-    let mut own = |entity: &EntityRef, lead: &str| {
-        if let Some(trouble) = troubles.get(entity) {
-            let (at, text) = (trouble.onset, format!("{lead}{}", said(trouble)));
-            found.push(CourseStep { at, entity: entity.clone(), text, evidence: proofs(entity) });
-        }
+    let mut own = |entity: &EntityRef, lead: &str, pattern: Option<&str>| {
+        let Some(trouble) = troubles.get(entity) else { return };
+        let Some(alert) = telling(trouble, pattern) else { return };
+        let text = format!("{lead}{}", said(alert));
+        let known = input.proofs.signals.get(entity).into_iter().flatten();
+        // The signal that the sentence is about stands first.
+        let shown = alert.series.map(|id| evidence_id(&input.incident, &id.to_string()));
+        let mut evidence: Vec<EvidenceId> = known.copied().collect();
+        evidence.sort_by_key(|e| Some(*e) != shown);
+        evidence.truncate(2);
+        found.push(CourseStep { at: trouble.onset, entity: entity.clone(), text, evidence });
     };
-    own(&cause.entity, "");
+    own(&cause.entity, "", Some(&cause.pattern));
     let users: BTreeSet<&EntityRef> = entries.iter().filter(|e| **e != cause.entity).collect();
     let mut spread: Vec<(Time, &EntityRef)> = troubles
         .iter()
@@ -81,11 +119,11 @@ pub(super) fn steps(
     spread.sort();
     let single = if spread.len() > MOST_SINGLE + 1 { MOST_SINGLE } else { spread.len() };
     for (_, entity) in &spread[..single] {
-        own(entity, "");
+        own(entity, "", None);
     }
     let felt = users.iter().filter_map(|e| Some((troubles.get(*e)?.onset, *e))).min();
     if let Some((_, entity)) = felt {
-        own(entity, "users see it: ");
+        own(entity, "users see it: ", None);
     }
     if let [(at, first), .., (last, _)] = &spread[single..] {
         let all: Vec<&EntityRef> = spread[single..].iter().map(|(_, e)| *e).collect();
@@ -148,10 +186,10 @@ fn felt(entity: &EntityRef, face: &Face, seconds: f64) -> Vec<String> {
     if let Some((before, since)) = face.errors.filter(|(b, s)| s - b >= NOTED) {
         let n = face.rate.map(|(_, rate)| (since - before) * rate * seconds);
         let n = n.filter(|n| *n >= 1.0).map_or_else(String::new, |n| {
-            format!(", about {} since the onset", count_text(n.round() as u64))
+            format!(": about {} more than usual", count_text(n.round() as u64))
         });
         found.push(format!(
-            "{} of the requests to {name} fail, {} before{n}.",
+            "Since the onset {} of the requests to {name} failed, {} before{n}.",
             figure(since, "1"),
             figure(before, "1")
         ));
@@ -159,7 +197,9 @@ fn felt(entity: &EntityRef, face: &Face, seconds: f64) -> Vec<String> {
     let slower = face.duration.as_ref().filter(|(b, s, ..)| *s > 1.5 * b);
     if let Some((before, since, metric, unit)) = slower {
         let (before, since) = (figure(*before, unit), figure(*since, unit));
-        found.push(format!("{metric} of {name} is {since}, {before} before."));
+        found.push(format!(
+            "{metric} of {name} is {since} on average since the onset, {before} before."
+        ));
     }
     if let Some((before, since)) = face.rate.filter(|(b, s)| *s < 0.7 * b) {
         found.push(format!(
@@ -310,8 +350,8 @@ mod tests {
         assert!((reach.failed_ratio.expect("measured") - 0.2).abs() < 1e-9);
         assert_eq!(reach.may_follow, [service("mail")]);
         insta::assert_snapshot!([reach.users, reach.forecasts].concat().join("\n"), @"
-        20.1 % of the requests to web fail, 0.1 % before, about 1,000 since the onset.
-        duration p95 of web is 1.4 s, 200 ms before.
+        Since the onset 20.1 % of the requests to web failed, 0.1 % before: about 1,000 more than usual.
+        duration p95 of web is 1.4 s on average since the onset, 200 ms before.
         mail depends on the likely cause and shows no trouble yet: next to follow if it goes on.
         ");
     }

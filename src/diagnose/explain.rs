@@ -9,6 +9,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use super::asked::Demands;
 use super::calls::CallsByEdge;
 use super::symptom::Trouble;
 use crate::model::time::SECOND_MS;
@@ -28,6 +29,8 @@ pub(super) struct Scene<'a> {
     pub changed: &'a BTreeSet<EntityRef>,
     /// What became of the calls along edges, where spans tell.
     pub calls: &'a CallsByEdge,
+    /// What request rates did.
+    pub demands: &'a Demands,
 }
 
 impl Scene<'_> {
@@ -81,14 +84,42 @@ impl Scene<'_> {
         told
     }
 
+    /// Whether more is asked of it than before, as an alert or its own request rate says.
+    pub(super) fn asked(&self, entity: &EntityRef) -> bool {
+        self.troubles.get(entity).is_some_and(|t| t.asked)
+            || self.demands.get(entity).is_some_and(|d| d.rose)
+    }
+
+    fn callers<'b>(&'b self, entity: &'b EntityRef) -> impl Iterator<Item = &'b EntityRef> {
+        let calls = self.graph.dependents(entity).filter(|(_, kind)| *kind == EdgeKind::Calls);
+        calls.map(|(caller, _)| caller)
+    }
+
+    /// Whether a rise of requests comes in here from outside: more is asked of it, and no service
+    /// calls it.
+    pub(super) fn source(&self, entity: &EntityRef) -> bool {
+        self.asked(entity) && self.callers(entity).next().is_none()
+    }
+
+    /// Whether `cause`, of which no more is asked than before, calls `below` more often: it alone
+    /// calls it, or it alone of those who do was changed.
+    pub(super) fn amplifies(&self, cause: &EntityRef, below: &EntityRef) -> bool {
+        let steady = |e: &EntityRef| self.demands.get(e).is_some_and(|d| !d.rose);
+        self.asked(below)
+            && self.callers(below).all(steady)
+            && self.callers(below).any(|c| c == cause)
+            && (self.callers(below).count() == 1
+                || (self.changed.contains(cause)
+                    && self.callers(below).filter(|c| self.changed.contains(*c)).count() == 1))
+    }
+
     /// Whether more calls reach `below` because `cause`, which calls it, is asked for more itself, or
-    /// was changed.
+    /// was changed, or asks more by itself.
     pub(super) fn asks(&self, cause: &EntityRef, below: &EntityRef) -> bool {
         let calls = |(e, kind): (&EntityRef, EdgeKind)| e == below && kind == EdgeKind::Calls;
-        let asked = |e: &EntityRef| self.troubles.get(e).is_some_and(|t| t.asked);
-        asked(below)
-            && (asked(cause) || self.changed.contains(cause))
+        self.asked(below)
             && self.graph.dependencies(cause).any(calls)
+            && (self.asked(cause) || self.changed.contains(cause) || self.amplifies(cause, below))
             && self.in_order(cause, below)
     }
 

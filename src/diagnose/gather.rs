@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::calls::CallsByEdge;
 use super::faces::Face;
-use super::input::{Input, LogSign, Onset, Proofs};
+use super::input::{Input, LogSign, Onset, Proofs, Separation};
 use super::{calls, faces, lines, past, requests, signals, weighed};
 use crate::detect::SharedShard;
 use crate::model::diagnosis::{Finding, Similar};
@@ -154,7 +154,17 @@ pub(super) async fn gather(
         all.push(evidence);
     }
     let (separates, cut) = separates.unwrap_or_default();
+    let mut separations: BTreeMap<EntityRef, Vec<Separation>> = BTreeMap::new();
     for (entity, evidence) in separates {
+        if let Finding::Requests { attribute, value, at_least, .. } = &evidence.finding {
+            separations.entry(entity.clone()).or_default().push(Separation {
+                attribute: attribute.clone(),
+                value: value.clone(),
+                at_least: *at_least,
+                said: evidence.summary.clone(),
+                evidence: evidence.id,
+            });
+        }
         proofs.signals.entry(entity).or_default().push(evidence.id);
         all.push(evidence);
     }
@@ -169,6 +179,7 @@ pub(super) async fn gather(
     gaps.extend(late.into_iter().flatten().chain(cut).chain(missing));
     gaps.truncate(MOST_GAPS);
     let base = &begun.base;
+    let (weighed, demands) = weighed.unwrap_or_default();
     let input = Input {
         incident: base.incident.clone(),
         alerts: base.alerts.clone(),
@@ -177,7 +188,9 @@ pub(super) async fn gather(
         onsets: begun.onsets.clone(),
         logs,
         calls,
-        weighed: weighed.unwrap_or_default(),
+        weighed,
+        demands,
+        separates: separations,
         similar: past.past,
         measured,
         proofs,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::asked::Demands;
 use super::calls::CallsByEdge;
 use super::weighed::Standings;
 use crate::model::{
@@ -30,6 +31,10 @@ pub struct Input {
     pub calls: CallsByEdge,
     /// What the telemetry around the onset says of each entity.
     pub weighed: Standings,
+    /// What the entities' request rates did at the onset.
+    pub demands: Demands,
+    /// What separates bad requests of an entity from good ones, the surest first.
+    pub separates: BTreeMap<EntityRef, Vec<Separation>>,
     /// Earlier incidents that look alike, most alike first.
     pub similar: Vec<Past>,
     /// Entities of which any signal is stored.
@@ -49,8 +54,25 @@ pub struct LogSign {
     pub n_before: u64,
     /// Its first line since the onset.
     pub first_at: Time,
+    /// Counted until then.
+    pub until: Time,
     /// Whether it is an error, not a warning.
     pub is_error: bool,
+    /// The evidence that holds it.
+    pub evidence: EvidenceId,
+}
+
+/// An attribute's value with which requests of a service are bad far more often than without.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Separation {
+    /// Which attribute, as OpenTelemetry names it.
+    pub attribute: String,
+    /// Its value.
+    pub value: String,
+    /// How many times as often they are bad, at the lower bound.
+    pub at_least: f64,
+    /// The same with its figures.
+    pub said: String,
     /// The evidence that holds it.
     pub evidence: EvidenceId,
 }

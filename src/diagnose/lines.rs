@@ -184,13 +184,13 @@ fn sign(
         incident: Some(incident.id),
         at: now,
         summary: format!(
-            "{} wrote this line {} times since {} UTC, first at {} UTC, {} times in as long before: \
-             {shown}",
+            "{} wrote this line {} times from {} to {} UTC, first at {}, {} in as long before: {shown}",
             entity.name(),
             c.n,
             since.clock_text(),
+            now.min(until).clock_text(),
             c.first_at.clock_text(),
-            c.n_before
+            never(c.n_before)
         ),
         source: "store".into(),
         query: format!("log lines of {entity} at {worst} or worse like \"{template}\""),
@@ -205,7 +205,13 @@ fn sign(
     };
     let is_error = c.level >= Level::Error;
     let (n, n_before, first_at) = (c.n, c.n_before, c.first_at);
-    (LogSign { template, n, n_before, first_at, is_error, evidence: id }, evidence)
+    let until = now.min(until);
+    (LogSign { template, n, n_before, first_at, until, is_error, evidence: id }, evidence)
+}
+
+/// How often, in words.
+pub(super) fn never(n: u64) -> String {
+    if n == 0 { "never".to_owned() } else { format!("{n} times") }
 }
 
 #[cfg(test)]

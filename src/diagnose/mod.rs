@@ -22,6 +22,8 @@
 //! | `resource` | +0.8 for a shortage of its own, +0.3 for mere use, half when it is an effect or hurts nobody |
 //! | `graph` | −1.0 when the calls of all its callers in trouble take no longer than before |
 //! | `logs` | +0.7 for a new or bursting error template near its onset, +0.5 for a warning |
+//! | `traffic` | +1.0 where a rise of requests begins: at an entry, or at whom calls others more often than it is called |
+//! | `requests` | up to +0.8 for the version, flag, node or zone that separates bad requests from good ones |
 //! | `similar` | up to +0.8 when it was the cause of an incident that looks alike |
 //! | `telemetry` | up to +1.0 by the chance that the telemetry around the onset gives it ([`weigh`](mod@weigh)), a fifth of that when a node below it is in trouble |
 //! | `severity` | up to +0.5 by the greatest score, on a logarithmic scale |
@@ -36,6 +38,7 @@
 //! Evidence is gathered side by side, each part within two seconds, waiting for a reader of the store
 //! included; what fails or comes late is a gap, and the rest is ranked.
 
+mod asked;
 mod belief;
 mod calls;
 pub mod case;
@@ -60,8 +63,10 @@ mod weighed;
 mod without;
 mod words;
 
+pub use asked::{Demand, Demands};
+pub use belief::CALIBRATION;
 pub use calls::{Calls, CallsByEdge};
-pub use input::{Input, LogSign, Onset, Past, Proofs, Ranked};
+pub use input::{Input, LogSign, Onset, Past, Proofs, Ranked, Separation};
 pub use rank::rank;
 pub use stage::Diagnose;
 pub use weighed::{Standing, Standings};

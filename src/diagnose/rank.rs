@@ -6,7 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::belief;
 use super::explain::{SLACK_MS, Scene};
-use super::input::{Input, Ranked};
+use super::input::{Input, Ranked, Separation};
+use super::lines::never;
 use super::symptom::{Trouble, is_forecast, is_log, troubles};
 use super::words;
 use crate::model::diagnosis::ScorePart;
@@ -66,8 +67,11 @@ pub fn rank(input: &Input) -> Ranked {
     let changed: BTreeSet<EntityRef> =
         best.iter().filter(|(_, (w, _))| *w >= CHANGED).map(|(e, _)| e.clone()).collect();
     let (graph, calls) = (&input.graph, &input.calls);
-    let scene = Scene { troubles: &troubles, graph, changed: &changed, calls };
-    let names: BTreeSet<&EntityRef> = troubles.keys().chain(&changed).collect();
+    let demands = &input.demands;
+    let scene = Scene { troubles: &troubles, graph, changed: &changed, calls, demands };
+    let mut names: BTreeSet<&EntityRef> = troubles.keys().chain(&changed).collect();
+    // Where a rise of requests begins may itself be well.
+    names.extend(demands.keys().filter(|e| asks_more(&scene, e).is_some()));
     let mut candidates: Vec<Candidate<'_>> = names
         .into_iter()
         .filter_map(|entity| judge(input, &scene, entity, first, best.get(entity).copied()))
@@ -135,6 +139,28 @@ fn weight_of(change: &Change, trouble: Option<&Trouble<'_>>, first: Time) -> f64
     CHANGE * likely * 0.5_f64.powf(lead_ms.max(0) as f64 / half_ms as f64)
 }
 
+/// Weight of being what separates bad requests from good ones.
+const SEPARATES: f64 = 0.8;
+/// Bad so many times as often (at the lower bound) is as clear as it gets.
+const CLEAR: f64 = 8.0;
+/// Weight of being where a rise of requests begins.
+const TRAFFIC: f64 = 1.0;
+
+/// What an entity does that more is asked of others: it is asked for more itself, from outside, or
+/// it alone asks more of whom it calls.
+fn asks_more(scene: &Scene<'_>, entity: &EntityRef) -> Option<String> {
+    let times = |e: &EntityRef| scene.demands.get(e).map(|d| d.times());
+    if scene.source(entity) {
+        let how = times(entity).map_or_else(String::new, |t| format!(" ({t:.1} times as many)"));
+        return Some(format!("more requests come in there{how}, and no known service calls it"));
+    }
+    let mut calls = scene.graph.dependencies(entity).map(|(e, _)| e);
+    let below = calls.find(|below| scene.amplifies(entity, below))?;
+    let how = times(below).map_or_else(String::new, |t| format!(" ({t:.1} times as often)"));
+    let name = below.name();
+    Some(format!("it calls {name} more often than before{how}, and is not called more itself"))
+}
+
 fn part(name: &str, contribution: f64, why: String, evidence: Vec<EvidenceId>) -> ScorePart {
     ScorePart { name: name.into(), contribution, why, evidence }
 }
@@ -175,7 +201,7 @@ fn judge<'a>(
     }
     if let Some(trouble) = trouble {
         parts.extend(when(trouble, first, signals(entity)));
-    } else {
+    } else if asks_more(scene, entity).is_none() {
         let (weight, why) = if input.measured.contains(entity) {
             (-0.9, "none of its signals is out of the ordinary")
         } else {
@@ -200,10 +226,14 @@ fn judge<'a>(
         if score > 0.0 {
             // 1 at a score of 100: beyond that, differences say more of units than of causes.
             let weight = 0.5 * ((1.0 + score).ln() / 101.0_f64.ln()).min(1.0);
-            let why = format!("its greatest score is {score:.1}");
+            let why = format!("its strongest alert scores {score:.1}");
             parts.push(part("severity", weight, why, signals(entity)));
         }
     }
+    if let Some(why) = asks_more(scene, entity).filter(|_| caused.is_none()) {
+        parts.push(part("traffic", TRAFFIC, why, signals(entity)));
+    }
+    parts.extend(separated(input, entity, change.map(|(_, c)| c)));
     parts.extend(telemetry(input, scene, entity, signals(entity)));
     parts.extend(similar(input, entity));
     let mut explains: Vec<(EntityRef, f64)> = explained.into_iter().collect();
@@ -300,10 +330,11 @@ fn resource(trouble: &Trouble<'_>, effect: bool, proofs: Vec<EvidenceId>) -> Opt
 fn logs(input: &Input, entity: &EntityRef, trouble: &Trouble<'_>) -> Option<ScorePart> {
     if let Some(sign) = input.logs.get(entity).and_then(|signs| signs.first()) {
         let why = format!(
-            "its log says {} times since the onset, first at {} UTC, {} times in as long before: {}",
+            "its log says {} times from {} to {} UTC, {} in as long before: {}",
             sign.n,
             sign.first_at.clock_text(),
-            sign.n_before,
+            sign.until.clock_text(),
+            never(sign.n_before),
             sign.template
         );
         let weight = if sign.is_error { 0.7 } else { 0.5 };
@@ -312,6 +343,28 @@ fn logs(input: &Input, entity: &EntityRef, trouble: &Trouble<'_>) -> Option<Scor
     let alert = trouble.alerts.iter().find(|a| is_log(a))?;
     let why = format!("its log has a new or bursting error: {}", alert.labels.get("template")?);
     Some(part("logs", 0.7, why, Vec::new()))
+}
+
+/// Whether what separates bad requests from good ones is this candidate: the version that its change
+/// brought, the flag that was turned, or the node or zone itself.
+fn separated(input: &Input, entity: &EntityRef, change: Option<&Change>) -> Option<ScorePart> {
+    let names = |service: &EntityRef, s: &Separation| match s.attribute.as_str() {
+        "service.version" => {
+            service == entity && change.is_some_and(|c| c.version.as_ref() == Some(&s.value))
+        }
+        "feature_flag.variant" => {
+            service == entity && change.is_some_and(|c| c.kind == ChangeKind::Flag)
+        }
+        "host.name" | "k8s.node.name" => entity.is_host() && entity.name() == s.value,
+        other => entity.attribute() == other && entity.name() == s.value,
+    };
+    let all = input.separates.iter().flat_map(|(e, of)| of.iter().map(move |s| (e, s)));
+    let own = all.filter(|(service, s)| names(service, s)).map(|(_, s)| s);
+    let best = own.max_by(|a, b| {
+        a.at_least.total_cmp(&b.at_least).then_with(|| b.evidence.cmp(&a.evidence))
+    })?;
+    let clear = (best.at_least.ln() / CLEAR.ln()).clamp(0.0, 1.0);
+    Some(part("requests", SEPARATES * clear, best.said.clone(), vec![best.evidence]))
 }
 
 /// What its series and spans say, weighed with those of everybody near.

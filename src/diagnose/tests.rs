@@ -140,6 +140,8 @@ pub(super) fn input(graph: Graph, alerts: Vec<Alert>, changes: Vec<Change>) -> I
         calls: CallsByEdge::new(),
         similar: Vec::new(),
         weighed: Standings::new(),
+        demands: Demands::new(),
+        separates: BTreeMap::new(),
         measured: std::collections::BTreeSet::new(),
         proofs: Proofs::default(),
     }
@@ -301,6 +303,7 @@ fn logs_and_earlier_incidents_add_their_share_with_their_evidence() {
         n: 40,
         n_before: 0,
         first_at: at(0),
+        until: at(60),
         is_error: true,
         evidence: log,
     };
@@ -410,5 +413,70 @@ proptest! {
             prop_assert!(pair[0].confidence >= pair[1].confidence - 1e-9);
         }
         prop_assert!(before.hypotheses.iter().all(|h| h.impact_chain.first() == Some(&h.entity)));
+    }
+}
+
+#[test]
+fn what_is_asked_for_more_from_outside_is_traffic_and_who_asks_more_by_itself_is_the_cause() {
+    use Indicator::Duration;
+    let (shop, stock) = (service("shop"), service("stock"));
+    let alerts = vec![alert(&stock, Duration, 90.0, 0), alert(&shop, Duration, 60.0, 10)];
+    let demand = |rose: bool| Demand { before: 10.0, since: if rose { 24.0 } else { 10.0 }, rose };
+    let demands = |rose: &[&str]| -> Demands {
+        let each = |n: &&str| (service(n), demand(rose.contains(n)));
+        ["web", "shop", "stock", "store"].iter().map(each).collect()
+    };
+    let mut with = input(chain(), alerts, Vec::new());
+    assert_eq!(first(&with).0, "stock", "nothing is known of requests");
+    // The entry shows no trouble of its own.
+    with.demands = demands(&["web", "shop", "stock", "store"]);
+    let (entity, pattern, _) = first(&with);
+    assert_eq!((entity.as_str(), pattern.as_str()), ("web", "traffic"));
+    let best = rank(&with).hypotheses.remove(0);
+    let part = best.parts.iter().find(|p| p.name == "traffic").expect("it has that part");
+    assert_eq!(
+        part.why,
+        "more requests come in there (2.4 times as many), and no known service calls it"
+    );
+    let (told, _) = without(&with, &rank(&with));
+    assert!(told.iter().any(|c| c.part == "traffic" && c.place != Some(1)), "{told:#?}");
+    with.demands = demands(&["stock", "store"]);
+    assert_eq!(first(&with).0, "shop", "it calls stock more often, and is not called more itself");
+    with.demands = demands(&[]);
+    assert_eq!(first(&with).0, "stock");
+}
+
+#[test]
+fn what_separates_bad_requests_speaks_for_the_change_that_brought_it() {
+    use Indicator::Duration;
+    let names = ["a", "b"].map(service);
+    let alerts = names.iter().map(|e| alert(e, Duration, 50.0, 0)).collect();
+    let deploys = names.iter().map(|e| {
+        let version = Some("2.1".to_owned());
+        Change { version, ..change(e, ChangeKind::Deploy, -60) }
+    });
+    let mut with = input(Graph::default(), alerts, deploys.collect());
+    assert!(!rank(&with).conclusive);
+    let evidence = crate::model::EvidenceId::derive(at(0), &["separates"]);
+    let separation = |attribute: &str, value: &str| Separation {
+        attribute: attribute.into(),
+        value: value.into(),
+        at_least: 9.0,
+        said: "62 % of the 196 requests of b with it fail, 0 % of 153 others".into(),
+        evidence,
+    };
+    let b = names[1].clone();
+    with.separates.insert(b.clone(), vec![separation("service.version", "2.1")]);
+    let ranked = rank(&with);
+    assert_eq!(ranked.hypotheses[0].entity, b);
+    let part = ranked.hypotheses[0].parts.iter().find(|p| p.name == "requests").expect("there");
+    assert_eq!((part.contribution, part.evidence.as_slice()), (0.8, &[evidence][..]));
+    let (told, _) = without(&with, &ranked);
+    assert!(told.iter().any(|c| c.part == "requests"), "{told:#?}");
+    // Another version than the one that was brought, or a tenant, speaks for no candidate.
+    for (attribute, value) in [("service.version", "2.0"), ("tenant.id", "b")] {
+        with.separates.insert(b.clone(), vec![separation(attribute, value)]);
+        let parts = |h: &crate::model::Hypothesis| h.parts.iter().any(|p| p.name == "requests");
+        assert!(!rank(&with).hypotheses.iter().any(parts), "{attribute}");
     }
 }

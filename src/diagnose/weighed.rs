@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use super::asked::{Demands, demands};
 use super::weigh::{self, Kind, Measured, Scene, Verdict, kind};
 use crate::model::time::{MINUTE_MS, SECOND_MS};
 use crate::model::topology::EdgeKind;
@@ -46,9 +47,9 @@ pub(super) fn read(
     suspects: &[EntityRef],
     onset: Time,
     now: Time,
-) -> Result<Standings, Fault> {
+) -> Result<(Standings, Demands), Fault> {
     if now.ms_since(onset) < LEAST_MS {
-        return Ok(Standings::new());
+        return Ok(Default::default());
     }
     let entities = nearby(graph, suspects);
     let index: BTreeMap<&EntityRef, usize> =
@@ -81,8 +82,9 @@ pub(super) fn read(
     }
     scene.step = stats::median(&gaps).unwrap_or(30.0);
     spans(rows, &index, onset, until, &mut scene)?;
+    let demands = demands(&entities, &scene);
     let verdict = weigh::weigh(scene);
-    Ok(standings(&entities, &verdict))
+    Ok((standings(&entities, &verdict), demands))
 }
 
 /// Those in trouble first, then those beside them; nodes do not call and are not weighed.

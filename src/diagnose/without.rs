@@ -22,6 +22,8 @@ enum Left {
     Logs(EntityRef),
     Resource(EntityRef, Option<Indicator>),
     Telemetry,
+    Demands,
+    Separates,
     Calls,
     Graph,
     Past(IncidentId),
@@ -38,6 +40,8 @@ impl Left {
                 rest.alerts.retain(|a| a.entity != *entity || a.indicator != *of);
             }
             Self::Telemetry => rest.weighed.clear(),
+            Self::Demands => rest.demands.clear(),
+            Self::Separates => rest.separates.clear(),
             Self::Calls => rest.calls.clear(),
             Self::Graph => rest.graph = crate::model::Graph::default(),
             Self::Past(id) => rest.similar.retain(|p| p.incident != *id),
@@ -147,6 +151,17 @@ fn pieces(input: &Input, ranked: &Ranked) -> Vec<Lacking> {
     }
     if !input.weighed.is_empty() {
         add("the weighing of the telemetry".into(), "telemetry", Vec::new(), Left::Telemetry);
+    }
+    let rests_on = |name: &str| {
+        ranked.hypotheses.iter().take(RIVALS).any(|h| h.parts.iter().any(|p| p.name == name))
+    };
+    if rests_on("traffic") {
+        add("the request rates".into(), "traffic", Vec::new(), Left::Demands);
+    }
+    if rests_on("requests") {
+        let proofs = input.separates.values().flatten().map(|s| s.evidence).collect();
+        let what = "what separates bad requests from good ones".into();
+        add(what, "requests", proofs, Left::Separates);
     }
     if !input.calls.is_empty() {
         let proofs = input.proofs.edges.values().copied().collect();

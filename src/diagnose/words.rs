@@ -98,8 +98,11 @@ fn slow_queries(c: &Candidate<'_>) -> bool {
 /// The stable name of the kind of cause, for learning and runbooks.
 fn pattern_of(c: &Candidate<'_>) -> &'static str {
     let kind = c.change.as_ref().map(|c| c.kind);
+    // Nothing was changed, and a rise of requests begins there.
+    let surges = kind.is_none() && c.parts.iter().any(|p| p.name == "traffic");
     let Some(trouble) = c.trouble else {
         return match kind {
+            None if surges => "traffic",
             Some(ChangeKind::NetworkPolicy) => "network_policy",
             Some(ChangeKind::Deploy) => "deploy",
             _ => "change",
@@ -109,7 +112,7 @@ fn pattern_of(c: &Candidate<'_>) -> &'static str {
     let indicator = resource.and_then(|a| a.indicator);
     match (indicator, kind) {
         (_, Some(ChangeKind::NetworkPolicy)) => "network_policy",
-        (_, None) if trouble.asked && c.explains.len() > 1 => "traffic",
+        (_, None) if surges || (trouble.asked && c.explains.len() > 1) => "traffic",
         (Some(_), _) if leaks(trouble) => "resource_leak",
         (Some(Indicator::Saturation | Indicator::Utilization), _) if c.entity.is_host() => {
             "noisy_neighbour"

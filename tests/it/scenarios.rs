@@ -5,6 +5,8 @@ use serde_json::Value;
 use tokio::process::Command;
 use tokio::sync::Semaphore;
 
+use crate::why;
+
 /// Replays at a time: each is a bot, a shop and two weeks of history.
 static SLOTS: Semaphore = Semaphore::const_new(2);
 
@@ -16,10 +18,13 @@ async fn replayed(scenario: &str, speed: u32) -> Value {
 #[expect(clippy::disallowed_methods, reason = "starts the program under test")]
 async fn replay(scenario: &str, speed: u32, more: &[&str]) -> Value {
     let _slot = SLOTS.acquire().await.expect("never closed");
+    let folder = tempfile::tempdir().expect("a folder");
     let out = Command::new(env!("CARGO_BIN_EXE_nightjar"))
         .args(["replay", scenario, "--json", "--log", "error", "--speed"])
         .arg(speed.to_string())
         .args(more)
+        .arg("--data-dir")
+        .arg(folder.path())
         .kill_on_drop(true)
         .output()
         .await
@@ -32,7 +37,18 @@ async fn replay(scenario: &str, speed: u32, more: &[&str]) -> Value {
     println!("{scenario}: {}", report["seen"]);
     assert!(out.status.success(), "{scenario} was not as expected: {report:#}{complaint}");
     assert_eq!(report["met"], true);
-    report["seen"].clone()
+    let seen = report["seen"].clone();
+    if seen["n_incidents"] != 0 {
+        // The chance lies where the calibration says: `chance` of the scenario's expectations.
+        let expected = "a chance of 60 % to 99 %";
+        let checks = report["checks"].as_array().expect("a list");
+        assert!(checks.iter().any(|c| c["expected"] == expected), "{report:#}");
+        let cause = format!("{} ({:.3})", seen["cause"], seen["confidence"].as_f64().expect("one"));
+        println!("{scenario}: {cause}");
+        let data = folder.path().display().to_string();
+        why::checked(folder.path(), &["--data-dir", &data], (10, 2_026)).await;
+    }
+    seen
 }
 
 #[tokio::test]

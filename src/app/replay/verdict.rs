@@ -54,6 +54,7 @@ pub(super) fn judge(scenario: &Scenario, seen: &Seen, approved: bool) -> Vec<Che
         n_reports: seen.n_reports,
         message_after_s: seen.message_after_s,
         cause: seen.cause.clone(),
+        confidence: seen.confidence,
         pattern: seen.pattern.clone(),
         suggestion: seen.suggestion.clone(),
         approved: approved.then(|| Approved {
@@ -102,6 +103,7 @@ mod tests {
             n_incidents: 1,
             message_after_s: Some(110.0),
             cause: Some("service.name=orders".into()),
+            confidence: Some(0.93),
             pattern: Some("saturation".into()),
             suggestion: Some("connection-pool-exhausted/restore-concurrency".into()),
             effect: Some(Effect::Helped),
@@ -118,6 +120,7 @@ mod tests {
         ok       one incident: one incident
         NOT MET  a message within 240 s: never
         ok       the cause service.name=orders first: service.name=orders
+        ok       a chance of 60 % to 99 %: 93 %
         ok       the pattern saturation first: saturation
         ok       the suggestion connection-pool-exhausted/restore-concurrency or connection-pool-exhausted/roll-back-deploy first: connection-pool-exhausted/restore-concurrency
         ok       the first suggestion helps: Helped: p95 was 1.6 s and is 184 ms.

@@ -125,6 +125,8 @@ fn i06_ranking_is_deterministic() {
             logs: std::collections::BTreeMap::new(),
             calls: nightjar::diagnose::CallsByEdge::default(),
             weighed: nightjar::diagnose::Standings::new(),
+            demands: nightjar::diagnose::Demands::new(),
+            separates: std::collections::BTreeMap::new(),
             similar: vec![],
             measured: std::collections::BTreeSet::new(),
             proofs: nightjar::diagnose::Proofs::default(),

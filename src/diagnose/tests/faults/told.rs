@@ -63,9 +63,46 @@ pub(super) fn told(
         input.similar.push(earlier(dice, &s.names[place]));
     }
     if dice.chance(80) {
-        input.weighed = weighed(dice, family, s, all, &input);
+        (input.weighed, input.demands) = weighed(dice, family, s, all, &input);
     }
+    separations(dice, (s, fault, root), all, &mut input);
     input
+}
+
+/// What separates bad requests: the node where some instances run, and any version that came
+/// shortly before trouble, whether it brought it or not.
+fn separations(
+    dice: &mut Dice,
+    (s, fault, root): (&System, Fault, usize),
+    all: &[Course],
+    input: &mut Input,
+) {
+    let bad = |c: &Course| c.latency[1] > 1.5 * c.latency[0] || c.errors[1] > 0.02 + c.errors[0];
+    for (place, c) in all.iter().enumerate() {
+        let entity = &s.names[place];
+        let deploy = input.changes.iter().find(|c| {
+            let recent = (0..1_800).contains(&(at(0).ms_since(c.at) / SECOND_MS));
+            c.kind == ChangeKind::Deploy && c.entity == *entity && recent
+        });
+        let version = deploy.and_then(|c| c.version.clone());
+        let at_least = log(dice, (2.0, 20.0));
+        let evidence = EvidenceId::derive(at(0), &["separates", entity.name()]);
+        let said = "requests".to_owned();
+        let (attribute, value) = match (version, fault) {
+            _ if !bad(c) || !dice.chance(50) => continue,
+            (Some(version), _) => ("service.version".to_owned(), version),
+            (None, Fault::Node) if s.node_of[place] == s.node_of[root] => {
+                ("host.name".to_owned(), s.nodes[s.node_of[root]].name().to_owned())
+            }
+            // Any other node, now and then: its share of hard requests.
+            _ if dice.chance(5) => {
+                ("host.name".to_owned(), s.nodes[dice.below(s.nodes.len())].name().to_owned())
+            }
+            _ => continue,
+        };
+        let made = Separation { attribute, value, at_least, said, evidence };
+        input.separates.insert(entity.clone(), vec![made]);
+    }
 }
 
 fn earlier(dice: &mut Dice, entity: &EntityRef) -> Past {
@@ -157,6 +194,7 @@ fn changes(
             _ => s.names[root].clone(),
         };
         let mut made = change(&place, kind, early);
+        made.version = (kind == ChangeKind::Deploy).then(|| "2".to_owned());
         if kind == ChangeKind::NetworkPolicy {
             made.entity = EntityRef::new("k8s.networkpolicy.name", "egress");
             made.attributes.set("target", place.name());
@@ -167,7 +205,10 @@ fn changes(
         let who = &s.names[dice.below(s.names.len())];
         let kinds = [ChangeKind::Deploy, ChangeKind::Config, ChangeKind::Flag];
         let ago = log(dice, (30.0, 7_000.0)) as i64;
-        found.push(change(who, kinds[dice.below(3)], -ago));
+        let kind = kinds[dice.below(3)];
+        let mut made = change(who, kind, -ago);
+        made.version = (kind == ChangeKind::Deploy).then(|| "2".to_owned());
+        found.push(made);
     }
     found
 }
@@ -217,6 +258,7 @@ fn logs(
             n: 5 + dice.below(80) as u64,
             n_before: 0,
             first_at: at(c.onset.min(300.0) as i64),
+            until: at(360),
             is_error: dice.chance(70),
             evidence: EvidenceId::derive(at(0), &[s.names[place].name()]),
         };
@@ -231,7 +273,7 @@ fn weighed(
     s: &System,
     all: &[Course],
     input: &Input,
-) -> Standings {
+) -> (Standings, Demands) {
     let mut suspects: Vec<EntityRef> = input.alerts.iter().map(|a| a.entity.clone()).collect();
     suspects.dedup();
     let entities = weighed::nearby(&input.graph, &suspects);
@@ -277,6 +319,7 @@ fn weighed(
             });
         }
     }
+    let demands = crate::diagnose::asked::demands(&entities, &scene);
     let verdict = crate::diagnose::weigh::weigh(scene);
-    weighed::standings(&entities, &verdict)
+    (weighed::standings(&entities, &verdict), demands)
 }
