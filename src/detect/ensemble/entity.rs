@@ -20,11 +20,13 @@ const EVIDENCE: f32 = 0.6;
 const SLOWNESS: f32 = 1.0 + EVIDENCE;
 /// Onsets whose surprise and weighted evidence together reach this many nats score one half or more.
 const HALF_NATS: f64 = 19.0;
-/// An onset that scores one half is taken as told of. For a while another one must come to so many
-/// times its nats to be ranked as an onset too: one event often brings several, of which only the
-/// first is news, unless it was a mere beginning. What is asked falls to 1/e in so many rows, which
-/// at other intervals than five minutes go with the root, as for what was told in an episode.
-const HUSH: f32 = 1.5;
+/// An onset that scores one half and a little more, this many times [`HALF_NATS`], is taken as told
+/// of. For a while another one must come to so many times its nats to be ranked as an onset too: one
+/// event often brings several, of which only the first is news, unless it was a mere beginning. What
+/// is asked falls to 1/e in so many rows, which at other intervals than five minutes go with the
+/// root, as for what was told in an episode.
+const TOLD_OF: f64 = 1.1;
+const HUSH: f32 = 1.8;
 const HUSH_ROWS: f32 = 100.0;
 /// How steeply weaker onsets fall back among the other rows.
 const STEEPNESS: i32 = 8;
@@ -148,7 +150,7 @@ impl Entity {
         if nats < f64::from(self.hush) {
             return body;
         }
-        if nats >= 1.0 {
+        if nats >= TOLD_OF {
             self.hush = HUSH * nats as f32;
         }
         let onset = if nats < 1.0 { 0.5 * nats.powi(STEEPNESS) } else { 1.0 - 0.5 / nats };
