@@ -43,6 +43,18 @@ pub enum About {
     Run(RunId),
 }
 
+impl About {
+    /// What kind of thing that is.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Alert(_) => "alert",
+            Self::Incident(_) => "incident",
+            Self::Proposal(_) => "proposal",
+            Self::Run(_) => "run",
+        }
+    }
+}
+
 impl fmt::Display for About {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -85,7 +97,7 @@ impl Desk {
     /// There is no such thing.
     pub async fn why(&self, about: About) -> Result<Explanation, Problem> {
         let found = self.store.read(move |r| explain(r, about)).await?;
-        found.ok_or_else(|| Refused::NotFound("There is no such thing.".into()).into())
+        found.ok_or_else(|| Refused::NotFound(format!("There is no such {}.", about.kind())).into())
     }
 
     /// Why an alert was raised, and why it did or did not reach anybody.

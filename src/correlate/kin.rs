@@ -159,7 +159,9 @@ impl Evidence {
         let Some(signal) = signal_of(alert) else { return };
         let said = self.spoken.entry(signal).or_default();
         let since = alert.starts_at;
-        said.retain(|s| s.since.ms_since(since).abs() <= WITNESS_MS);
+        // A word that is heard late drops none of those that are newer.
+        let newest = said.iter().map(|s| s.since).max().map_or(since, |at| at.max(since));
+        said.retain(|s| newest.ms_since(s.since) <= WITNESS_MS);
         said.push(Spoke { system: system_of(alert), since, scope, sign });
         if said.len() > MOST_SPOKEN {
             said.remove(0);

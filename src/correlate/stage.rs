@@ -64,7 +64,7 @@ impl Correlate {
                 let applied = Filter::states([HarmlessState::Applied.as_str()]);
                 let quiet = (silences, r.list::<Harmless>(&applied)?, Lessons::load(r)?);
                 let incidents = if all {
-                    (known(r, now)?, r.value::<Learned>(LEARNED)?)
+                    (known(r, now)?, readable(r.value::<Learned>(LEARNED))?)
                 } else {
                     (Vec::new(), None)
                 };
@@ -251,6 +251,20 @@ impl Stage for Correlate {
 
 /// An incident with its alerts, what is thought of it, and whether people have acted on it.
 type Known = (Incident, Vec<Alert>, (Option<Diagnosis>, bool));
+
+/// What was stored and can't be read any more is learned anew: grouping goes on without it.
+///
+/// # Errors
+/// The store failed.
+fn readable(found: Result<Option<Learned>, Fault>) -> Result<Option<Learned>, Fault> {
+    match found {
+        Err(fault @ Fault::Permanent { .. }) => {
+            tracing::warn!(error = fault.chain(), "what the search had learned is learned anew");
+            Ok(None)
+        }
+        found => found,
+    }
+}
 
 /// Incidents that are active, ended so lately that they may be reopened, or were closed by a person
 /// while alerts of them fire on; with their alerts.

@@ -96,7 +96,14 @@ pub(super) fn steps(
     let mut own = |entity: &EntityRef, lead: &str, pattern: Option<&str>| {
         let Some(trouble) = troubles.get(entity) else { return };
         let Some(alert) = telling(trouble, pattern) else { return };
-        let text = format!("{lead}{}", said(alert));
+        // The step stands where its trouble began; what tells most of it may have come a little later.
+        let later = alert.starts_at.ms_since(trouble.onset) >= SECOND_MS;
+        let since = if later {
+            format!(" (from {} on)", alert.starts_at.clock_text())
+        } else {
+            String::new()
+        };
+        let text = format!("{lead}{}{since}", said(alert));
         let known = input.proofs.signals.get(entity).into_iter().flatten();
         // The signal that the sentence is about stands first.
         let shown = alert.series.map(|id| evidence_id(&input.incident, &id.to_string()));

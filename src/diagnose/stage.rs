@@ -52,8 +52,8 @@ impl Seen {
         let since = now.ms_since(self.at);
         let news = self.n_alerts != incident.alerts.len() || self.state != incident.state;
         let again = match now.ms_since(incident.opened_at) {
-            ..NEW_MS => LEAST_MS,
-            ..YOUNG_MS => AGAIN_MS.0,
+            age if age < NEW_MS => LEAST_MS,
+            age if age < YOUNG_MS => AGAIN_MS.0,
             _ => AGAIN_MS.1,
         };
         since >= if news { LEAST_MS } else { again }

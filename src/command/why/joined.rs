@@ -90,5 +90,15 @@ pub(super) fn moves(story: &[TimelineEntry]) -> Vec<String> {
         let by = if e.actor.is_bot() { String::new() } else { format!(" (by {})", e.actor.name) };
         format!("{} UTC {}{by}.", e.at.clock_text(), e.text.trim_end_matches('.'))
     };
-    moved.take(MOST_MOVES).map(text).collect()
+    let mut told: Vec<String> = moved.map(text).collect();
+    // The newest say where it stands now.
+    let older = told.len().saturating_sub(MOST_MOVES);
+    if older > 0 {
+        told.drain(..older);
+        told.insert(
+            0,
+            format!("{} before; its timeline has them.", n_of(older as u64, "earlier move")),
+        );
+    }
+    told
 }

@@ -68,18 +68,18 @@ impl Fit {
     /// What it is worth that a place is named like one that feels the fault: as much as that tells of
     /// dependencies in the graph that is known. That it is not tells nothing against it.
     fn likeness(&self, a: u32, at: At) -> f64 {
-        let Some(stem) = stem_of(&self.places.names[at.root as usize]) else { return 0.0 };
+        let Some(stem) = stem_of(&self.places.by_id[at.root as usize]) else { return 0.0 };
         let Some(cascade) = self.faults[a as usize].cascades.get(&at.scope) else { return 0.0 };
         let alike = cascade
             .spoken()
             .filter(|p| *p != at.root)
-            .any(|p| stem_of(&self.places.names[p as usize]) == Some(stem));
+            .any(|p| stem_of(&self.places.by_id[p as usize]) == Some(stem));
         if alike { self.alike } else { 0.0 }
     }
 
     /// Works out what it tells of a dependency that two places are named alike.
     pub(super) fn learn_stems(&mut self) {
-        let stems: Vec<Option<&str>> = self.places.names.iter().map(|n| stem_of(n)).collect();
+        let stems: Vec<Option<&str>> = self.places.by_id.iter().map(|n| stem_of(n)).collect();
         let mut sizes: BTreeMap<&str, f64> = BTreeMap::new();
         for stem in stems.iter().flatten() {
             *sizes.entry(stem).or_default() += 1.0;

@@ -37,6 +37,8 @@ pub struct Learned {
     /// Alerts that began by themselves, and in how long a time (ms).
     alone: f64,
     heard_ms: i64,
+    /// The newest beginning that was counted (ms).
+    counted_ms: Option<i64>,
 }
 
 fn newest<'a>(marks: impl DoubleEndedIterator<Item = &'a Mark>) -> Vec<Mark> {
@@ -56,14 +58,14 @@ impl Fit {
             sum(y).total_cmp(&sum(x)).then_with(|| a.cmp(b))
         });
         names.truncate(MOST_NAMES);
-        let place = |id: u32| self.places.names[id as usize].clone();
+        let place = |id: u32| self.places.by_id[id as usize].clone();
         let mut hints: Vec<_> = self.reach.hints.iter().collect();
         hints.sort_by_key(|(edge, marks)| (std::cmp::Reverse(marks.len()), **edge));
         hints.truncate(MOST_HINTS);
         let about: std::collections::BTreeSet<u32> =
             hints.iter().flat_map(|((a, b), _)| [*a, *b]).collect();
         let spoke = self.reach.spoke.iter().filter(|(id, _)| about.contains(id));
-        let heard_ms = self.first_ms.map_or(0, |first| self.newest - first) + self.past_ms;
+        let heard_ms = self.first_ms.map_or(0, |first| (self.newest - first).max(0)) + self.past_ms;
         Learned {
             names,
             total: self.words.seen_in_all(),
@@ -74,9 +76,10 @@ impl Fit {
                 .map(|((a, b), marks)| (place(*a), place(*b), newest(marks.iter())))
                 .collect(),
             spoke: spoke.map(|(id, marks)| (place(*id), newest(marks.iter()))).collect(),
-            scopes: self.scopes.names.iter().take(MOST_SCOPES).cloned().collect(),
+            scopes: self.scopes.by_id.iter().take(MOST_SCOPES).cloned().collect(),
             alone: self.n_alone,
             heard_ms,
+            counted_ms: self.counted_ms.max(self.restored_ms),
         }
     }
 
@@ -119,6 +122,7 @@ impl Fit {
             self.n_alone += learned.alone;
             self.past_ms += learned.heard_ms.max(0);
         }
+        self.restored_ms = self.restored_ms.max(learned.counted_ms);
     }
 }
 
@@ -192,6 +196,20 @@ mod tests {
     }
 
     #[test]
+    fn what_is_gone_through_again_after_a_start_is_not_counted_twice() {
+        let mut live = fit();
+        stream(&mut live, 0, 6);
+        let learned = live.learned();
+        let mut again = fit();
+        again.restore(&learned);
+        stream(&mut again, 0, 6);
+        let twice = again.learned();
+        assert_eq!((twice.alone, twice.total), (learned.alone, learned.total));
+        assert_eq!((twice.names, twice.lags), (learned.names, learned.lags));
+        assert!((0..MINUTE).contains(&(twice.heard_ms - learned.heard_ms)), "nor the time");
+    }
+
+    #[test]
     fn what_is_kept_is_bounded_and_broken_counts_are_left_out() {
         let mut live = fit();
         for n in 0..6_000_i64 {
@@ -236,7 +254,7 @@ mod tests {
         // What came within the time for which signs are kept, and the graph's seven.
         let lately = (day / (10 * MINUTE)) as usize;
         assert!(most <= lately + 40, "{most} of 4000 at once");
-        assert!(fit.places.names.len() <= lately + 40, "numbers are used again");
+        assert!(fit.places.by_id.len() <= lately + 40, "numbers are used again");
         assert!(fit.places.ids.contains_key("cart"), "the graph is known still");
     }
 }

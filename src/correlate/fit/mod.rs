@@ -133,7 +133,7 @@ impl Fault {
 #[derive(Clone, Debug, Default)]
 struct Names {
     ids: BTreeMap<String, u32>,
-    names: Vec<String>,
+    by_id: Vec<String>,
     /// Numbers whose names were forgotten: the next new names get them.
     free: Vec<u32>,
 }
@@ -144,11 +144,11 @@ impl Names {
             return *id;
         }
         let id = if let Some(id) = self.free.pop() {
-            name.clone_into(&mut self.names[id as usize]);
+            name.clone_into(&mut self.by_id[id as usize]);
             id
         } else {
-            self.names.push(name.to_owned());
-            self.names.len() as u32 - 1
+            self.by_id.push(name.to_owned());
+            self.by_id.len() as u32 - 1
         };
         self.ids.insert(name.to_owned(), id);
         id
@@ -161,7 +161,7 @@ impl Names {
 
     /// Forgets all names but these.
     fn keep(&mut self, used: &BTreeSet<u32>) {
-        let (names, free) = (&mut self.names, &mut self.free);
+        let (names, free) = (&mut self.by_id, &mut self.free);
         self.ids.retain(|_, id| {
             let is_used = used.contains(id);
             if !is_used {
@@ -200,6 +200,9 @@ pub(super) struct Fit {
     first_ms: Option<i64>,
     /// For how long (ms) it had listened before its last start.
     past_ms: i64,
+    /// The newest beginning that counted in what was restored, and in what was settled since (ms).
+    restored_ms: Option<i64>,
+    counted_ms: Option<i64>,
     newest: i64,
     /// When all was last searched anew.
     renewed: i64,
@@ -257,7 +260,9 @@ impl Fit {
         self.reach.grow(place as usize + 1);
         let at = onset.at_ms;
         let (name, slot) = self.name_in_crowd(onset.name, (scope, place), at);
-        self.first_ms = Some(self.first_ms.map_or(at, |f| f.min(at)));
+        // An alert that fires since long ago says nothing of how long anybody has listened.
+        let heard = at.max(self.restored_ms.unwrap_or(at)).max(self.newest - FORGET_MS);
+        self.first_ms = Some(self.first_ms.map_or(heard, |f| f.min(heard)));
         self.newest = self.newest.max(at);
         let near = self.burst.get(&(scope, place, name, slot)).copied();
         if let Some(id) = near

@@ -77,7 +77,7 @@ impl Fit {
         let (here, speaks) = sum(at);
         let mut gain = here - self.cost(at, kind, speaks, rate);
         let mut scopes = BTreeMap::new();
-        for other in (0..self.scopes.names.len() as u32).filter(|o| *o != at.scope) {
+        for other in (0..self.scopes.by_id.len() as u32).filter(|o| *o != at.scope) {
             if let Some(since) = self.since_in(other, at, kind) {
                 let (more, _) = sum(At { scope: other, since, ..at });
                 if more > self.knobs.more {

@@ -156,8 +156,8 @@ impl Fit {
     pub(super) fn rate(&self) -> f64 {
         let k = &self.knobs;
         let Some(first) = self.first_ms else { return k.rate };
-        let heard_ms = self.newest - first + self.past_ms;
-        let span = heard_ms as f64 / 1000.0 * self.scopes.names.len().max(1) as f64;
+        let heard_ms = (self.newest - first).max(0) + self.past_ms;
+        let span = heard_ms as f64 / 1000.0 * self.scopes.by_id.len().max(1) as f64;
         let open = self.open.iter().map(|id| &self.signs[*id as usize]);
         let alone: f64 = open
             .filter(|s| s.before.is_none())

@@ -176,12 +176,18 @@ impl Fit {
         let old: Vec<u32> =
             self.open.iter().copied().filter(|id| self.signs[*id as usize].at < until).collect();
         for id in &old {
-            if let Some((kind, lag)) = self.lag_of(*id) {
+            // What was counted before a start is gone through again after it, and not counted again.
+            let at = self.signs[*id as usize].at;
+            let is_new = self.restored_ms.is_none_or(|until| at > until);
+            if let Some((kind, lag)) = self.lag_of(*id).filter(|_| is_new) {
                 self.settled_lags[kind].count(lag);
             }
             self.signs[*id as usize].settled = Some(self.group(*id));
             let sign = self.signs[*id as usize].clone();
+            self.counted_ms = self.counted_ms.max(Some(sign.at));
             match sign.home {
+                Home::Fault(of) if !is_new => self.faults[of as usize].fixed = true,
+                Home::Own | Home::Before if !is_new => {}
                 Home::Fault(of) => {
                     self.faults[of as usize].fixed = true;
                     let fault = &self.faults[of as usize];

@@ -53,7 +53,7 @@ impl Fit {
     pub(crate) fn root(&self, kin: Kin) -> Option<(&str, i64)> {
         let Kin::Fault(fault) = kin else { return None };
         let at = self.faults.get(fault)?.at;
-        Some((&self.places.names[at.root as usize], at.since))
+        Some((&self.places.by_id[at.root as usize], at.since))
     }
 
     /// How many signs may still move.

@@ -224,8 +224,10 @@ impl Lanes {
     /// A call that reached the platform at `called` has ended.
     pub(super) fn ended(&mut self, ticket: &Ticket, (how, called): (Ended, Instant), now: Instant) {
         let name = self.under_way.remove(&ticket.row).unwrap_or_else(|| ticket.channel.clone());
+        // Two calls may be under way in what turned out to be one channel.
+        let busy = self.under_way.values().any(|of| *of == name);
         let channel = self.channels.entry(name).or_default();
-        channel.busy = false;
+        channel.busy = busy;
         if !ticket.edits {
             // The pace counts from what the platform saw.
             channel.new_at = Some(called + self.every);

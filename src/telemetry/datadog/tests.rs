@@ -102,6 +102,7 @@ fn each_transition_is_what_it_says() {
     }
     let over = alert(&delivery("Recovered", -5, &[]), NOW);
     assert_eq!((over.status, over.ends_at), (AlertStatus::Resolved, Some(NOW.plus_ms(-5_000))));
+    assert_eq!(over.severity, Severity::Info, "its end makes nothing worse than it was");
 }
 
 #[test]
