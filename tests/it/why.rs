@@ -49,7 +49,9 @@ impl Known {
         for (digits, n) in [(0, n), (1, n), (2, n), (0, n * 100.0), (1, n * 100.0), (2, -n)] {
             self.note(&format!("{n:.digits$}"));
         }
-        UNITS.iter().for_each(|unit| self.note(&figure(n, unit)));
+        for unit in UNITS {
+            self.note(&figure(n, unit));
+        }
         // A priority's level.
         self.note(&format!("P{n:.0}"));
     }
@@ -89,7 +91,9 @@ impl Known {
 }
 
 fn record<T: serde::Serialize>(known: &mut Known, all: &[T]) {
-    all.iter().for_each(|one| known.take(&json!(one)));
+    for one in all {
+        known.take(&json!(one));
+    }
 }
 
 fn of_incident(known: &mut Known, r: &Rows<'_>, incident: &Incident) {
