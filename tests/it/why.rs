@@ -183,7 +183,8 @@ fn faults(answer: &str, known: &Known, names: &BTreeSet<String>) -> Vec<String> 
         if line.chars().count() > MOST_CHARS {
             found.push(format!("{} characters: {line}", line.chars().count()));
         }
-        let ugly = ["  ", "..", " .", "None", "Some(", "1 more alerts", "null", "NaN", "{\"", "{ "];
+        let ugly =
+            ["  ", "..", " .", "None", "Some(", " 1 more alerts", "null", "NaN", "{\"", "{ "];
         if let Some(sign) = ugly.iter().find(|u| line.contains(**u)) {
             found.push(format!("has “{sign}”: {line}"));
         }
