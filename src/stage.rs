@@ -42,6 +42,11 @@ pub trait Stage: Send + 'static {
 
     /// Does the work that an event announces.
     fn handle(&mut self, event: Event) -> impl Future<Output = Result<(), Fault>> + Send;
+
+    /// Puts down what it knows and has not stored yet; called once, when the process ends in order.
+    fn stop(&mut self) -> impl Future<Output = Result<(), Fault>> + Send {
+        std::future::ready(Ok(()))
+    }
 }
 
 /// The tasks of the process. Cheap to clone.
@@ -139,13 +144,13 @@ async fn run_stage<S: Stage>(
     loop {
         let work = tokio::select! {
             biased;
-            () = shutdown.cancelled() => return Ok(()),
+            () = shutdown.cancelled() => break,
             _ = due.tick() => None,
             heard = events.next() => match heard {
                 Heard::Event(event) if stage.wants(&event) => Some(event),
                 Heard::Event(_) => continue,
                 Heard::Lagged => None,
-                Heard::Closed => return Ok(()),
+                Heard::Closed => break,
             },
         };
         let started = std::time::Instant::now();
@@ -167,6 +172,11 @@ async fn run_stage<S: Stage>(
             tracing::error!(stage = S::NAME, error = e.chain(), "a step failed; it is swept again");
         }
     }
+    if let Err(e) = stage.stop().await {
+        // A task that fails is started again, and this one is to end.
+        tracing::error!(stage = S::NAME, error = e.chain(), "what it knew was not put down");
+    }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -208,6 +218,36 @@ mod tests {
         tokio::time::sleep(Duration::from_millis(10)).await;
         assert_eq!(seen.load(Ordering::SeqCst), 202, "sweep, panic, sweep, event");
         assert!(tasks.drain(Duration::from_secs(5)).await);
+    }
+
+    struct Noting(Arc<AtomicU32>);
+
+    impl Stage for Noting {
+        const NAME: &'static str = "noting";
+        fn wants(&self, _: &Event) -> bool {
+            false
+        }
+        async fn sweep(&mut self) -> Result<(), Fault> {
+            Ok(())
+        }
+        async fn handle(&mut self, _: Event) -> Result<(), Fault> {
+            Ok(())
+        }
+        async fn stop(&mut self) -> Result<(), Fault> {
+            self.0.fetch_add(1, Ordering::SeqCst);
+            Err(Fault::because("the disk is full"))
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stage_puts_down_what_it_knows_once_when_the_process_ends_and_may_fail_at_it() {
+        let (tasks, bus, stopped) = (Tasks::default(), Bus::default(), Arc::new(AtomicU32::new(0)));
+        let counter = stopped.clone();
+        tasks.stage(&bus, move || Noting(counter.clone()));
+        tokio::time::sleep(Duration::from_secs(30)).await;
+        assert_eq!(stopped.load(Ordering::SeqCst), 0);
+        assert!(tasks.drain(Duration::from_secs(5)).await);
+        assert_eq!(stopped.load(Ordering::SeqCst), 1);
     }
 
     #[tokio::test(start_paused = true)]

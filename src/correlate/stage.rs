@@ -115,11 +115,8 @@ impl Correlate {
         Ok(())
     }
 
-    /// Writes what the search has learned, if it is time and there is news.
+    /// Writes what the search has learned, if there is news.
     async fn keep_learned(&mut self, now: Time) -> Result<(), Fault> {
-        if now.ms_since(self.kept.1) < KEEP_MS {
-            return Ok(());
-        }
         let learned = self.correlator.learned();
         if learned != self.kept.0 {
             let news = learned.clone();
@@ -130,7 +127,9 @@ impl Correlate {
     }
 
     async fn decide(&mut self, now: Time) -> Result<(), Fault> {
-        self.keep_learned(now).await?;
+        if now.ms_since(self.kept.1) >= KEEP_MS {
+            self.keep_learned(now).await?;
+        }
         let decisions = self.correlator.decide(now);
         if decisions == Decisions::default() {
             return Ok(());
@@ -246,6 +245,14 @@ impl Stage for Correlate {
             }
             _ => self.learn(now).await,
         }
+    }
+
+    async fn stop(&mut self) -> Result<(), Fault> {
+        // What was not loaded yet would be written over with nothing.
+        if !self.loaded {
+            return Ok(());
+        }
+        self.keep_learned(self.clock.now()).await
     }
 }
 
