@@ -11,14 +11,16 @@ mod demo;
 mod impact;
 mod presence;
 mod replay;
+mod sources;
 mod talk;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use demo::{DemoOptions, demo};
 pub use presence::{Note, Presence};
 pub use replay::{ReplayOptions, replay};
+pub use sources::Sources;
 
 use anyhow::Context as _;
 use tokio_util::sync::CancellationToken;
@@ -34,6 +36,7 @@ use crate::correlate::{self, Correlate, Maintenance};
 use crate::detect::{Detect, SharedShard};
 use crate::diagnose::Diagnose;
 use crate::learn::Learn;
+use crate::learn::classify::Keeper;
 use crate::model::{Batch, Fault, Plan, Role, Secret, SharedClock, wall_now};
 use crate::remediate::{Executors, Remediate, read_state};
 use crate::runbook::{self, Library};
@@ -72,35 +75,12 @@ pub struct App {
     /// How far each source has come, for the console and for whoever waits.
     pub progress: Sources,
     library: Arc<Library>,
+    keeper: Keeper,
     clerk: Clerk,
     assistant: Assistant,
     presence: Presence,
     chats: chats::Chats,
     adapters: chats::Adapters,
-}
-
-/// Newest progress of each source.
-#[derive(Clone, Default)]
-pub struct Sources {
-    // Guards a short list that is copied out whole.
-    newest: Arc<Mutex<Vec<Progress>>>,
-}
-
-impl Sources {
-    /// Takes the newest word of a source.
-    pub fn told(&self, progress: Progress) {
-        let mut newest = self.newest.lock().expect("nothing panics under this lock");
-        newest.retain(|p| p.source != progress.source);
-        newest.push(progress);
-    }
-
-    /// All sources as they last were.
-    #[must_use]
-    pub fn all(&self) -> Vec<Progress> {
-        let mut all = self.newest.lock().expect("nothing panics under this lock").clone();
-        all.sort_by(|a, b| a.source.cmp(&b.source));
-        all
-    }
 }
 
 impl App {
@@ -125,6 +105,7 @@ impl App {
         let (clerk, assistant) = talk::clerk(settings, &store, counter, &chats)?;
         let console = Console::new(store.clone(), bus.clone(), clock.clone());
         console.ensure_channels(&settings.notify).await?;
+        let keeper = impact::keeper(settings, &store, &clock);
         let app = Self {
             store,
             bus,
@@ -134,6 +115,7 @@ impl App {
             shard,
             progress,
             library,
+            keeper,
             clerk,
             assistant,
             presence,
@@ -255,7 +237,7 @@ impl App {
             clock: self.clock.clone(),
             intake: self.intake.clone(),
             desk: self.clerk.counter().desk().clone(),
-            classifier: self.keeper(settings),
+            classifier: self.keeper.clone(),
             clerk: self.clerk.clone(),
             assistant: self.assistant.clone(),
             console: Console::new(self.store.clone(), self.bus.clone(), self.clock.clone()),

@@ -6,12 +6,19 @@ use crate::detect::SharedShard;
 use crate::impact::Impact;
 use crate::learn::classify::{Classify, Keeper};
 use crate::learn::{Hush, Past, Tune};
+use crate::model::SharedClock;
+use crate::store::Store;
 
 /// What detection begins with, before its snapshot is read.
 pub(super) fn shard(settings: &Config) -> SharedShard {
     SharedShard::new(settings.detect.clone())
         .with_objectives(settings.slo.clone())
         .with_condition(settings.correlate.condition())
+}
+
+/// Who keeps the versions of the classifier: one for all who ask, so that one training runs at a time.
+pub(super) fn keeper(settings: &Config, store: &Store, clock: &SharedClock) -> Keeper {
+    Keeper::new(settings.learn.classify.clone(), store.clone(), clock.clone())
 }
 
 impl App {
@@ -40,14 +47,8 @@ impl App {
         self.tasks.stage(&self.bus, move || {
             Hush::new(learn.clone(), store.clone(), bus.clone(), clock.clone(), past.clone())
         });
-        let (keeper, bus, clock) = (self.keeper(settings), self.bus.clone(), self.clock.clone());
+        let (keeper, bus, clock) = (self.keeper.clone(), self.bus.clone(), self.clock.clone());
         self.tasks
             .stage(&self.bus, move || Classify::new(keeper.clone(), bus.clone(), clock.clone()));
-    }
-
-    /// Who keeps the versions of the classifier.
-    pub(super) fn keeper(&self, settings: &Config) -> Keeper {
-        let config = settings.learn.classify.clone();
-        Keeper::new(config, self.store.clone(), self.clock.clone())
     }
 }

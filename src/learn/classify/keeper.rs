@@ -122,7 +122,17 @@ impl Keeper {
     /// # Errors
     /// The store failed.
     pub(super) async fn is_in_vain(&self, standing: &Teachable) -> Result<bool, Fault> {
-        let last = self.store.read(|r| r.value::<Vain>(VAIN)).await?;
+        let last = match self.store.read(|r| r.value::<Vain>(VAIN)).await {
+            // Written by another version: it costs one training to find out again.
+            Err(fault @ Fault::Permanent { .. }) => {
+                tracing::warn!(
+                    error = fault.chain(),
+                    "why the last training was refused is not known"
+                );
+                None
+            }
+            last => last?,
+        };
         Ok(last.is_some_and(|v| v.of == self.seen(&standing.data_hash)))
     }
 
