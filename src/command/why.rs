@@ -10,6 +10,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::{Desk, Problem};
+use crate::model::alert::Suppression;
 use crate::model::diagnosis::{CourseStep, Finding};
 use crate::model::figure::figure;
 use crate::model::past;
@@ -140,11 +141,18 @@ pub fn explain_alert(r: &Rows<'_>, id: AlertId) -> Result<Option<Explanation>, F
         None => None,
     };
     let mut lines = vec![raised(&alert, anomaly.as_ref(), &unit)];
-    if let Some(suppression) = &alert.suppressed {
-        lines.push(format!("Held back by {}: {}", suppression.by, suppression.reason));
-    }
     let held = alert.suppressed.as_ref().map(|s| &s.reason);
-    lines.extend(alert.decision.clone().filter(|said| held != Some(said)));
+    // What ended while held gives the reason in its decision: once is enough.
+    let decision = alert.decision.clone().filter(|said| held != Some(said));
+    if let Some(Suppression { by, reason, .. }) = &alert.suppressed {
+        let again = decision.as_ref().is_some_and(|said| said.contains(reason.as_str()));
+        lines.push(if again {
+            format!("Held back by {by}.")
+        } else {
+            format!("Held back by {by}: {reason}")
+        });
+    }
+    lines.extend(decision);
     match incident {
         Some(i) => {
             let story = r.list::<TimelineEntry>(&Filter::parent(i.id))?;

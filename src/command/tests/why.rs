@@ -44,6 +44,16 @@ async fn an_alert_that_nobody_heard_of_says_what_held_it_back() {
     It belongs to no incident, so nobody was told of it.
     Also reported by alertmanager, pager.
     ");
+    // What ended while held says why once.
+    let mut over = held.clone();
+    over.decision = Some(
+        "Opened no incident: it ended after 20 s, while held: until 04:00 UTC, by bea: noisy"
+            .into(),
+    );
+    world.store.write(move |tx| tx.put(&over)).await.expect("written");
+    let why = world.desk.why_alert(id).await.expect("it is there");
+    assert_eq!(why.lines[1], "Held back by silence SIL-X.");
+    assert_eq!(why.lines.iter().filter(|l| l.contains("by bea: noisy")).count(), 1);
     // Once it is back, its newest value is not told as what it was raised for.
     let mut back = held.clone();
     (back.value, back.suppressed) = (Some(0.4), None);
