@@ -180,6 +180,14 @@ impl Group {
         self.twin_that(id, member, &|m| m.ends_at.is_none())
     }
 
+    /// What a member says and who told it, in words.
+    pub(super) fn told_as(&self, id: AlertId) -> String {
+        self.members.get(&id).map_or_else(
+            || id.to_string(),
+            |m| format!("{}, told by {}", m.topic, m.system.as_deref().unwrap_or("nightjar")),
+        )
+    }
+
     fn twin_that(
         &self,
         id: AlertId,

@@ -69,7 +69,7 @@ impl Correlator {
     pub(super) fn join(&mut self, home: IncidentId, alert: &Alert, decision: &str, now: Time) {
         let Some(group) = self.groups.get_mut(&home) else { return };
         let member = Member::of(alert);
-        let twin = group.twin_of(alert.id, &member);
+        let twin = group.twin_of(alert.id, &member).map(|twin| (twin, group.told_as(twin)));
         // Another system may have spoken first: it is a witness of ours all the same.
         let earlier: BTreeSet<String> = match (&member.system, member.indicator) {
             (None, Some(indicator)) => group
@@ -88,8 +88,8 @@ impl Correlator {
         self.home.insert(alert.id, home);
         self.note(home, alert);
         let mut decision = decision.to_owned();
-        if let (Some(twin), Some(system)) = (twin, Member::of(alert).system) {
-            decision = format!("{decision} Same condition as {twin}: counted as its witness.");
+        if let (Some((twin, told)), Some(system)) = (twin, Member::of(alert).system) {
+            decision = format!("{decision} Same condition as {told}: counted as its witness.");
             self.out.verdicts.push(Verdict {
                 alert: twin,
                 incident: Some(home),
