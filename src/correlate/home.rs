@@ -1,5 +1,7 @@
 //! Where an alert that waits belongs: the incident of its fault, or of what alerts at its place.
 
+use std::collections::BTreeMap;
+
 use super::closed;
 use super::correlator::Correlator;
 use super::fit::Kin;
@@ -93,6 +95,26 @@ impl Correlator {
     fn related(&self, alert: &Alert, here: &Surroundings, group: &Group) -> Option<Link> {
         let (entity, onset) = (&alert.entity, alert.starts_at);
         relate::link(&self.config, here, entity, onset, &group.entities, &group.explained)
+    }
+
+    /// Whether our own alert that no fault explains any more stays where it is: it would be put
+    /// there if it came now, since the graph relates its place to the other alerts (see
+    /// [`Correlator::home_of`]). Without this the measured cause of an incident could leave it.
+    pub(super) fn graph_keeps(&self, alert: &Alert, group: &Group) -> bool {
+        let ours = matches!(alert.source, AlertSource::Detector { .. });
+        if !ours || self.evidence.is_chore(alert.id) {
+            return false;
+        }
+        let mut others = BTreeMap::new();
+        for member in group.members.iter().filter(|(id, _)| **id != alert.id).map(|(_, m)| m) {
+            let onset = others.entry(member.entity.clone()).or_insert(member.starts_at);
+            *onset = member.starts_at.min(*onset);
+        }
+        let here = Surroundings::of(&self.graph, &alert.entity, &self.config);
+        let explained = relate::explained(&self.graph, &self.config, &others);
+        let (entity, onset) = (&alert.entity, alert.starts_at);
+        relate::link(&self.config, &here, entity, onset, &others, &explained)
+            .is_some_and(|link| link.kind != Kind::NearInTime)
     }
 
     /// Whether a fault explains some of an incident's alerts.

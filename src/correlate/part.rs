@@ -229,8 +229,12 @@ impl Correlator {
                 self.revision.doubts.remove(alert);
                 continue;
             };
-            let bound = matches!(kin, Kin::Own(_)) && self.revision.bound.contains(alert);
-            let bound = bound || self.people_keep(&self.revision.recent[alert], group, kin);
+            let said = &self.revision.recent[alert];
+            let bound = match kin {
+                Kin::Own(_) => self.revision.bound.contains(alert) || self.graph_keeps(said, group),
+                Kin::Fault(_) => false,
+            };
+            let bound = bound || self.people_keep(said, group, kin);
             if bound || self.revision.pinned.contains(alert) {
                 self.revision.doubts.remove(alert);
                 continue;

@@ -93,6 +93,31 @@ fn an_alert_of_another_incidents_fault_moves_there_with_a_line_in_both_timelines
 }
 
 #[test]
+fn our_own_alert_that_no_fault_explains_any_more_stays_where_the_graph_relates_it() {
+    let mut all = alerts(&ONE, 0);
+    let measured = |service: &str| {
+        let mut alert = alert(service, "SaturationHigh", "warning", 120);
+        alert.source = AlertSource::Detector { detector: "seasonal/1".into() };
+        alert
+    };
+    // At a place of the fault, where the fault leads, and where nothing leads from there.
+    let (there, felt, elsewhere) =
+        (measured("catalog-db"), measured("search"), measured("notifications"));
+    all.extend([there.clone(), felt.clone(), elsewhere.clone()]);
+    let mut c = correlator();
+    let incident = incident_of(1, &all);
+    c.load(incident.clone(), &all);
+    let group = &c.groups[&incident.id];
+    assert!(c.graph_keeps(&there, group));
+    assert!(c.graph_keeps(&felt, group));
+    assert!(!c.graph_keeps(&elsewhere, group));
+    // Others' rules are more often something else, and what was put there alone has no company.
+    assert!(!c.graph_keeps(&alert("catalog-db", "HighLatency", "warning", 700), group));
+    c.load(incident.clone(), std::slice::from_ref(&there));
+    assert!(!c.graph_keeps(&there, &c.groups[&incident.id]));
+}
+
+#[test]
 fn what_a_person_has_taken_in_hand_is_left_alone() {
     let acknowledge = |incident: &mut Incident| {
         incident.state = IncidentState::Acknowledged;
@@ -346,11 +371,28 @@ async fn what_the_search_has_learned_is_in_the_store_after_a_restart() {
     let read = store.read(|r| r.value::<crate::correlate::Learned>("correlate.learned")).await;
     let learned = read.expect("reads").expect("was written");
     assert_ne!(learned, crate::correlate::Learned::default());
-    // It ends, and a new process begins with what was learned.
+    // What came after the last time it was written is written when the process ends.
+    let later = alert("cart", "HighLatency", "info", 1_745);
+    let ids = [id, later.id];
+    store.write(move |tx| tx.put(&later)).await.expect("writes");
+    stage.handle(Event::Alert(ids[1])).await.expect("hears");
+    clock.set(at(1_760));
+    stage.handle(Event::Tick).await.expect("decides");
+    let read = store.read(|r| r.value::<crate::correlate::Learned>("correlate.learned")).await;
+    assert_eq!(read.expect("reads"), Some(learned.clone()), "it is not time yet");
+    stage.stop().await.expect("is put down");
+    let read = store.read(|r| r.value::<crate::correlate::Learned>("correlate.learned")).await;
+    let before = learned;
+    let learned = read.expect("reads").expect("was written");
+    assert_ne!(learned, before);
+    // They end, and a new process begins with what was learned.
     store
         .write(move |tx| {
-            let stored = tx.get::<Alert>(id)?.map(|a| ended(a, 1_800));
-            stored.map_or(Ok(()), |alert| tx.put(&alert))
+            for id in ids {
+                let stored = tx.get::<Alert>(id)?.map(|a| ended(a, 1_800));
+                stored.map_or(Ok(()), |alert| tx.put(&alert))?;
+            }
+            Ok(())
         })
         .await
         .expect("writes");
