@@ -14,6 +14,17 @@ use crate::model::{
 /// Labels whose values begin with the name of what an alert is about, when nothing names it.
 const NAMED_BY: [&str; 8] =
     ["service", "job", "app", "deployment", "container", "pod", "pod_name", "instance"];
+/// Labels that name the node, and the zone, that an alert's pod or process runs on.
+const NODES: [&str; 7] =
+    ["node", "nodename", "host", "host_name", "host.name", "k8s_node_name", "kubernetes_node"];
+const ZONES: [&str; 6] = [
+    "zone",
+    "availability_zone",
+    "availability-zone",
+    "cloud_availability_zone",
+    "topology_kubernetes_io_zone",
+    "failure_domain_beta_kubernetes_io_zone",
+];
 /// So many open signs are looked at again each second; with more, it is done less often.
 const A_SECOND: usize = 20;
 /// At least so often (ms) it is done all the same.
@@ -126,6 +137,7 @@ impl Evidence {
                 scope: &scope,
                 place: &place.to_string(),
                 name: alert.name(),
+                on: &on_of(alert),
                 at_ms: alert.starts_at.ms(),
             })
         });
@@ -280,6 +292,15 @@ impl Evidence {
         }
         alert.entity.clone()
     }
+}
+
+/// The node that an alert's labels name, and the zone: what its place runs on, as far as it says.
+fn on_of(alert: &Alert) -> Vec<String> {
+    let named = |labels: &[&str], kind: &str| {
+        let value = labels.iter().find_map(|l| alert.labels.get(l)).filter(|v| !v.is_empty());
+        value.map(|v| format!("{kind}={v}"))
+    };
+    named(&NODES, "host.name").into_iter().chain(named(&ZONES, "cloud.availability_zone")).collect()
 }
 
 /// Which signal of what an alert tells of. What looks back over hours tells of more than now.

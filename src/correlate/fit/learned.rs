@@ -14,7 +14,7 @@ const MOST_NAMES: usize = 2_000;
 const MOST_HINTS: usize = 1_000;
 /// Faults of a hint or a place that are kept at most, the newest.
 const MOST_MARKS: usize = 12;
-/// Scopes that are kept at most.
+/// Scopes that are kept at most, those heard last.
 const MOST_SCOPES: usize = 200;
 
 /// What was learned; of bounded size, whatever has been heard.
@@ -25,7 +25,7 @@ pub struct Learned {
     names: Vec<(String, [f64; 3])>,
     /// The same of all names.
     total: [f64; 3],
-    /// Lags counted: at the root, at a place that spoke before, of callers.
+    /// Lags counted: at the root, at a place that spoke before, of callers, by no known path.
     lags: Vec<Vec<f64>>,
     /// Dependencies that nobody told of.
     edges: Vec<(String, String)>,
@@ -76,7 +76,7 @@ impl Fit {
                 .map(|((a, b), marks)| (place(*a), place(*b), newest(marks.iter())))
                 .collect(),
             spoke: spoke.map(|(id, marks)| (place(*id), newest(marks.iter()))).collect(),
-            scopes: self.scopes.by_id.iter().take(MOST_SCOPES).cloned().collect(),
+            scopes: self.scopes.latest(MOST_SCOPES),
             alone: self.n_alone,
             heard_ms,
             counted_ms: self.counted_ms.max(self.restored_ms),
@@ -102,17 +102,15 @@ impl Fit {
             }
         }
         for (a, b) in &learned.edges {
-            let (a, b) = (self.places.id(a), self.places.id(b));
+            let (a, b) = (self.place(a), self.place(b));
             self.reach.learn(a, b);
         }
         for (a, b, marks) in &learned.hints {
-            let (a, b) = (self.places.id(a), self.places.id(b));
-            self.reach.grow(a.max(b) as usize + 1);
+            let (a, b) = (self.place(a), self.place(b));
             self.reach.hints.entry((a, b)).or_default().extend(marks);
         }
         for (place, marks) in &learned.spoke {
-            let place = self.places.id(place);
-            self.reach.grow(place as usize + 1);
+            let place = self.place(place);
             self.reach.spoke.entry(place).or_default().extend(marks);
         }
         for scope in &learned.scopes {
@@ -162,7 +160,7 @@ mod tests {
                 let at_ms = at + lag * 1_000;
                 let key = format!("{place} {name}");
                 let condition = key.bytes().fold(7, |h: u64, b| h.wrapping_mul(31) ^ u64::from(b));
-                signs.push(fit.begin(&Onset { condition, scope: "", place, name, at_ms }));
+                signs.push(fit.begin(&Onset { condition, scope: "", place, name, on: &[], at_ms }));
             }
             while clock < at + 39 * MINUTE {
                 clock += 30_000;
@@ -216,7 +214,14 @@ mod tests {
             let name = format!("Name{n}Slow");
             let place = format!("pod-{n}");
             let at_ms = n * 20_000;
-            let onset = Onset { condition: n as u64, scope: "", place: &place, name: &name, at_ms };
+            let onset = Onset {
+                condition: n as u64,
+                scope: "",
+                place: &place,
+                name: &name,
+                on: &[],
+                at_ms,
+            };
             live.begin(&onset);
             if n % 100 == 0 {
                 live.revise(at_ms);
@@ -236,6 +241,33 @@ mod tests {
     }
 
     #[test]
+    fn names_and_scopes_without_end_are_forgotten_but_for_the_last_and_the_used() {
+        let mut fit = fit();
+        let day = 24 * 60 * MINUTE;
+        for n in 0..30_000_i64 {
+            let (name, at_ms) = (format!("Job{n}Slow"), n * 10 * MINUTE);
+            let (place, scope) = ("cart", format!("run-{n}"));
+            let onset =
+                Onset { condition: n as u64, scope: &scope, place, name: &name, on: &[], at_ms };
+            fit.begin(&onset);
+            if n % 60 == 0 {
+                let condition = u64::MAX;
+                fit.begin(&Onset { condition, name: "HighErrorRate", scope: "", ..onset });
+                fit.revise(at_ms);
+                fit.forget(at_ms);
+            }
+        }
+        let lately = (day / (10 * MINUTE)) as usize;
+        let most = crate::correlate::fit::MOST_NAMES + lately;
+        assert!(fit.names.by_id.len() <= most, "{}", fit.names.by_id.len());
+        let most = crate::correlate::fit::MOST_SCOPES + lately;
+        assert!(fit.scopes.by_id.len() <= most, "{}", fit.scopes.by_id.len());
+        assert!(fit.names.ids.contains_key("HighErrorRate") && fit.scopes.ids.contains_key(""));
+        let id = fit.names.ids["HighErrorRate"];
+        assert!(fit.words.seen(id).iter().sum::<f64>() > 400.0, "{:?}", fit.words.seen(id));
+    }
+
+    #[test]
     fn names_of_pods_that_are_gone_are_forgotten() {
         let mut fit = fit();
         let day = 24 * 60 * MINUTE;
@@ -243,7 +275,8 @@ mod tests {
         for n in 0..4_000_i64 {
             let (place, at_ms) = (format!("pod-{n}"), n * 10 * MINUTE);
             let name = "HighMemory";
-            let onset = Onset { condition: n as u64, scope: "", place: &place, name, at_ms };
+            let onset =
+                Onset { condition: n as u64, scope: "", place: &place, name, on: &[], at_ms };
             fit.begin(&onset);
             if n % 6 == 0 {
                 fit.revise(at_ms);

@@ -17,17 +17,20 @@
 //!
 //! What is learned on the way: the rate of stray signs, how lags really are ([`lag`]), which names
 //! stray and which show in faults ([`words`]), and dependencies that nobody told of, from places
-//! that speak up together again and again ([`reach`]). A sign may move for fifteen minutes, then
-//! it is settled. No clock, no hash order: the same onsets and times of revision give the same.
+//! that speak up together again and again ([`reach`]) and from nodes and zones that alerts name
+//! ([`ground`]). A sign may move for fifteen minutes, then it is settled. No clock, no hash order: the
+//! same onsets and times of revision give the same.
 //!
 //! The idea of a prior over roots and a likelihood of the cascade stands in the literature on
 //! alarm correlation by probabilistic dependency graphs (Katzela and Schwartz, "Schemes for fault
 //! identification in communication networks", 1995); the scoring and the search here are our own.
 
 mod fold;
+mod ground;
 mod lag;
 mod learned;
 mod moves;
+mod names;
 mod reach;
 mod score;
 mod search;
@@ -37,6 +40,7 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+use names::Names;
 use reach::Reach;
 use score::{At, Cascade};
 use shelf::Shelf;
@@ -56,6 +60,8 @@ pub(super) struct Onset<'a> {
     pub(super) place: &'a str,
     /// The alert's name.
     pub(super) name: &'a str,
+    /// What it says it runs on, and what that is in: its node, its zone.
+    pub(super) on: &'a [String],
     /// When it began (ms).
     pub(super) at_ms: i64,
 }
@@ -75,6 +81,8 @@ struct Sign {
     scope: u32,
     place: u32,
     name: u32,
+    /// On what it runs, as it says.
+    on: Option<u32>,
     at: i64,
     last: i64,
     /// An earlier sign of the same condition.
@@ -129,55 +137,13 @@ impl Fault {
     }
 }
 
-/// Numbers for names.
-#[derive(Clone, Debug, Default)]
-struct Names {
-    ids: BTreeMap<String, u32>,
-    by_id: Vec<String>,
-    /// Numbers whose names were forgotten: the next new names get them.
-    free: Vec<u32>,
-}
-
-impl Names {
-    fn id(&mut self, name: &str) -> u32 {
-        if let Some(id) = self.ids.get(name) {
-            return *id;
-        }
-        let id = if let Some(id) = self.free.pop() {
-            name.clone_into(&mut self.by_id[id as usize]);
-            id
-        } else {
-            self.by_id.push(name.to_owned());
-            self.by_id.len() as u32 - 1
-        };
-        self.ids.insert(name.to_owned(), id);
-        id
-    }
-
-    /// How many names there are.
-    fn len(&self) -> usize {
-        self.ids.len()
-    }
-
-    /// Forgets all names but these.
-    fn keep(&mut self, used: &BTreeSet<u32>) {
-        let (names, free) = (&mut self.by_id, &mut self.free);
-        self.ids.retain(|_, id| {
-            let is_used = used.contains(id);
-            if !is_used {
-                names[*id as usize] = String::new();
-                free.push(*id);
-            }
-            is_used
-        });
-    }
-}
-
 /// Faults, signs, and what explains what.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Fit {
     knobs: Knobs,
     places: Names,
+    /// Which places are nodes and zones.
+    ground: Vec<bool>,
     scopes: Names,
     names: Names,
     reach: Reach,
@@ -209,9 +175,12 @@ pub(super) struct Fit {
     n_alone: f64,
     /// What it tells of a dependency that two places are named alike (nats).
     alike: f64,
-    /// Lags at the root, at a place that spoke before, of callers; all, and of what is settled.
-    lags: [lag::Lags; 3],
-    settled_lags: [lag::Lags; 3],
+    /// Lags at the root, at a place that spoke before, of callers, by no known path; all, and of
+    /// what is settled.
+    lags: [lag::Lags; 4],
+    settled_lags: [lag::Lags; 4],
+    /// So long (ms) after what it calls a caller is waited for.
+    spread_ms: i64,
 }
 
 /// Signs of one name at one place begin within this (ms) of each other to be one.
@@ -219,6 +188,10 @@ const BURST_MS: i64 = 30_000;
 /// Names of one minute at one place that count apart; more of them tell little more, and are
 /// counted by what they speak of.
 const CROWD: usize = 12;
+/// Names of alerts, and scopes, that are kept beside those that signs speak of, those heard last:
+/// twice what is kept over a restart, so that nothing is lost that would be worth keeping.
+const MOST_NAMES: usize = 4_000;
+const MOST_SCOPES: usize = 400;
 /// What was settled this long (ms) ago is forgotten.
 const FORGET_MS: i64 = 24 * 3_600_000;
 
@@ -226,12 +199,15 @@ impl Fit {
     pub(super) fn new(knobs: Knobs) -> Self {
         let mut fit = Self { knobs, ..Self::default() };
         fit.reach.share = fit.knobs.learn;
+        let k = &fit.knobs;
+        fit.settled_lags = [k.root_lag, k.place_lag, k.caller_lag, k.other_lag].map(lag::Lags::of);
+        fit.learn_lags();
         fit
     }
 
     /// `from` depends on `to`. Says whether that is news.
     pub(super) fn depends(&mut self, from: &str, to: &str) -> bool {
-        let (from, to) = (self.places.id(from), self.places.id(to));
+        let (from, to) = (self.place(from), self.place(to));
         self.reach.tell(from, to)
     }
 
@@ -242,7 +218,7 @@ impl Fit {
 
     /// A place was changed, in one scope or in all.
     pub(super) fn changed(&mut self, place: &str, scope: Option<&str>, at_ms: i64) {
-        let (place, scope) = (self.places.id(place), scope.map(|s| self.scopes.id(s)));
+        let (place, scope) = (self.place(place), scope.map(|s| self.scopes.id(s)));
         self.changes.entry(place).or_default().push((scope, at_ms));
     }
 
@@ -256,8 +232,8 @@ impl Fit {
 
     /// Takes in a beginning; gives the sign that stands for it.
     pub(super) fn begin(&mut self, onset: &Onset<'_>) -> u32 {
-        let (scope, place) = (self.scopes.id(onset.scope), self.places.id(onset.place));
-        self.reach.grow(place as usize + 1);
+        let (scope, place) = (self.scopes.id(onset.scope), self.place(onset.place));
+        let on = self.stands_on(place, onset.on);
         let at = onset.at_ms;
         let (name, slot) = self.name_in_crowd(onset.name, (scope, place), at);
         // An alert that fires since long ago says nothing of how long anybody has listened.
@@ -273,6 +249,7 @@ impl Fit {
             let sign = &mut self.signs[id as usize];
             sign.at = sign.at.min(at);
             sign.last = sign.last.max(at);
+            sign.on = sign.on.filter(|node| on == Some(*node));
             self.series.insert(onset.condition, id);
             return id;
         }
@@ -285,6 +262,7 @@ impl Fit {
             scope,
             place,
             name,
+            on,
             at,
             last: at,
             before,
@@ -335,19 +313,42 @@ impl Fit {
         self.crowd = self.crowd.split_off(&(until.div_euclid(2 * BURST_MS), 0, 0));
         self.reach.forget(until);
         self.forget_places();
+        self.forget_names();
+    }
+
+    /// Forgets names and scopes of which nothing was heard for long, where there are many: some
+    /// systems put an id or a time into them, so that each is another.
+    fn forget_names(&mut self) {
+        let signs = || (self.signs.first()..self.signs.next()).map(|id| &self.signs[id as usize]);
+        let mut names: BTreeSet<u32> = signs().map(|s| s.name).collect();
+        names.extend(self.burst.keys().map(|(_, _, name, _)| *name));
+        names.extend(self.crowd.values().flatten());
+        let mut scopes: BTreeSet<u32> = signs().map(|s| s.scope).collect();
+        for id in self.faults.first()..self.faults.next() {
+            let fault = &self.faults[id as usize];
+            scopes.insert(fault.at.scope);
+            scopes.extend(fault.scopes.keys());
+        }
+        scopes.extend(self.changes.values().flatten().filter_map(|(scope, _)| *scope));
+        scopes.extend(self.burst.keys().map(|(scope, ..)| *scope));
+        scopes.extend(self.crowd.keys().map(|(_, scope, _)| *scope));
+        self.scopes.keep_latest(scopes, MOST_SCOPES);
+        for id in self.names.keep_latest(names, MOST_NAMES) {
+            self.words.forget(id);
+        }
     }
 
     /// Forgets places that nothing speaks of any more: names of pods come and go.
     fn forget_places(&mut self) {
         let mut used = self.reach.places();
-        used.extend(
-            (self.signs.first()..self.signs.next()).map(|id| self.signs[id as usize].place),
-        );
+        let signs = || (self.signs.first()..self.signs.next()).map(|id| &self.signs[id as usize]);
+        used.extend(signs().map(|s| s.place));
         for id in self.faults.first()..self.faults.next() {
             let fault = &self.faults[id as usize];
             used.insert(fault.at.root);
             used.extend(fault.grafts.iter().map(|g| g.root));
         }
+        used.extend(signs().filter_map(|s| s.on));
         used.extend(self.changes.keys());
         used.extend(self.crowd.keys().map(|(_, _, place)| *place));
         used.extend(self.burst.keys().map(|(_, place, ..)| *place));

@@ -124,12 +124,20 @@ impl Fit {
                 continue;
             }
             put(sign.place, sign.scope, sign.at);
-            for callee in self.reach.callees(sign.place) {
+            for callee in self.reach.callees(sign.place).filter(|c| self.may_feel(sign, *c)) {
                 let key = (callee, sign.scope);
                 let (callers, first) =
                     below.entry(key).or_insert_with(|| (BTreeSet::new(), sign.at));
                 callers.insert(sign.place);
                 *first = sign.at.min(*first);
+                // A zone may be what fails where its nodes say nothing.
+                for wider in self.reach.callees(callee).filter(|w| self.is_ground(*w)) {
+                    let key = (wider, sign.scope);
+                    let (nodes, first) =
+                        below.entry(key).or_insert_with(|| (BTreeSet::new(), sign.at));
+                    nodes.insert(callee);
+                    *first = sign.at.min(*first);
+                }
                 // The caller may be heard first.
                 let own = self.by_place.get(&(sign.scope, callee)).into_iter().flatten();
                 for other in own.map(|id| &self.signs[*id as usize]) {

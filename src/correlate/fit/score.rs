@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::lag::{Lags, Shape, split_normal};
+use super::lag::{Lags, Shape};
 use super::words::{Class, Family, Stand};
 use super::{Fit, Home, Sign};
 
@@ -27,6 +27,8 @@ pub(crate) struct Knobs {
     pub(crate) ghost: f64,
     /// Signs expected at what the root calls, over all of it.
     pub(crate) below: f64,
+    /// Signs expected at each of what runs on a node, or of the nodes of a zone.
+    pub(crate) on_ground: f64,
     /// Signs expected anywhere else.
     pub(crate) unknown: f64,
     /// What believing in a fault costs (nats).
@@ -81,12 +83,13 @@ impl Default for Knobs {
             at_caller: (0.7, 2.0),
             ghost: 0.2,
             below: 0.3,
+            on_ground: 0.7,
             unknown: 0.13,
             open: 1.5,
             more: 4.0,
             silent: 2.0,
             rate: 1.0 / 300.0,
-            rate_weight: 5.0,
+            rate_weight: 2.5,
             root_lag: (10.0, 30.0, 60.0),
             place_lag: (15.0, 30.0, 70.0),
             caller_lag: (25.0, 35.0, 70.0),
@@ -115,10 +118,13 @@ const CROWD: u32 = 6;
 const CHANGE_MS: i64 = 900_000;
 /// Farthest distance in hops at which a fault is still felt.
 const MOST_HOPS: usize = 6;
+/// Longest lag (s) behind a fault's beginning, over all hops.
+const LONGEST_S: f64 = 1_500.0;
 /// Longest lag that the tail covers, in seconds, and the earliest.
 const TAIL: (f64, f64) = (-90.0, 600.0);
-/// A caller speaks up at most this much (ms) before what it calls, and this much after.
-const SPREAD_MS: (i64, i64) = (-45_000, 200_000);
+/// A caller speaks up at most this much (ms) before what it calls, and this much after, unless
+/// later ones were seen.
+pub(super) const SPREAD_MS: (i64, i64) = (-45_000, 200_000);
 /// What is silent would have spoken so long (ms) after what it calls.
 const GHOST_MS: i64 = 20_000;
 
@@ -157,7 +163,7 @@ impl Fit {
         let k = &self.knobs;
         let Some(first) = self.first_ms else { return k.rate };
         let heard_ms = (self.newest - first).max(0) + self.past_ms;
-        let span = heard_ms as f64 / 1000.0 * self.scopes.by_id.len().max(1) as f64;
+        let span = heard_ms as f64 / 1000.0 * self.scopes.len().max(1) as f64;
         let open = self.open.iter().map(|id| &self.signs[*id as usize]);
         let alone: f64 = open
             .filter(|s| s.before.is_none())
@@ -183,14 +189,16 @@ impl Fit {
             for place in next.into_iter().filter(|p| !felt.contains_key(p)) {
                 let mut first: Option<(i64, bool)> = None;
                 let signs = self.by_place.get(&(at.scope, place));
-                for (from, ghost) in self.reach.callees(place).filter_map(|c| felt.get(&c).copied())
+                for (callee, (from, ghost)) in
+                    self.reach.callees(place).filter_map(|c| Some((c, *felt.get(&c)?)))
                 {
-                    let range = from + SPREAD_MS.0..=from + SPREAD_MS.1;
+                    let range = from + SPREAD_MS.0..=from + self.spread_ms;
                     let sign = signs
                         .into_iter()
                         .flatten()
                         .map(|id| &self.signs[*id as usize])
                         .filter(|s| s.before.is_none() && range.contains(&s.at))
+                        .filter(|s| self.may_feel(s, callee))
                         .filter(|s| self.words.class(s.name) != Class::Chore)
                         .map(|s| (s.at, false))
                         .min();
@@ -214,7 +222,10 @@ impl Fit {
         if sign.place == root {
             Stand::Root
         } else if c.felt.contains_key(&sign.place)
-            || self.reach.callees(sign.place).any(|callee| c.felt.contains_key(&callee))
+            || self
+                .reach
+                .callees(sign.place)
+                .any(|callee| c.felt.contains_key(&callee) && self.may_feel(sign, callee))
         {
             Stand::Above
         } else {
@@ -233,16 +244,18 @@ impl Fit {
     ) -> f64 {
         let k = &self.knobs;
         let lag = (sign.at - since) as f64 / 1000.0;
-        if !(TAIL.0..=TAIL.1).contains(&lag) {
+        if !(TAIL.0..=LONGEST_S).contains(&lag) {
             return f64::NEG_INFINITY;
         }
         let n = self.n_places();
         let stand = self.stand(sign, root, c);
         let flat = k.tail / (TAIL.1 - TAIL.0);
         let density = |at: i64, lags: &Lags| {
-            (1.0 - k.tail) * lags.density((sign.at - at) as f64 / 1000.0) + flat
+            let lag = (sign.at - at) as f64 / 1000.0;
+            let flat = if (TAIL.0..=TAIL.1).contains(&lag) { flat } else { 0.0 };
+            (1.0 - k.tail) * lags.density(lag) + flat
         };
-        let other = (1.0 - k.tail) * split_normal(lag, k.other_lag) + flat;
+        let other = density(since, &self.lags[3]);
         let mut most = k.unknown / n * other;
         match stand {
             Stand::Root if sign.rank < FIRST => {
@@ -254,9 +267,14 @@ impl Fit {
             Stand::Above => {
                 for callee in self.reach.callees(sign.place) {
                     let Some((from, ghost)) = c.felt.get(&callee) else { continue };
+                    if !self.may_feel(sign, callee) {
+                        continue;
+                    }
                     let n = self.reach.n_callers(callee) as f64;
-                    let each = k.at_caller.0.min(k.at_caller.1 / n);
-                    let weight = if *ghost { k.ghost } else { 1.0 };
+                    let ground = self.is_ground(callee);
+                    let each =
+                        if ground { k.on_ground } else { k.at_caller.0.min(k.at_caller.1 / n) };
+                    let weight = if *ghost && !ground { k.ghost } else { 1.0 };
                     most = most.max(each * weight * density(*from, &self.lags[2]));
                 }
                 if let Some((first, false)) = c.felt.get(&sign.place)
@@ -319,9 +337,13 @@ impl Fit {
         if sign.place == at.root {
             return (sign.at != at.since).then(|| (0, lag(at.since)));
         }
-        let (first, ghost) = *c.felt.get(&sign.place)?;
-        if first < sign.at && !ghost {
-            return Some((1, lag(first)));
+        if let Some((first, false)) = c.felt.get(&sign.place)
+            && *first < sign.at
+        {
+            return Some((1, lag(*first)));
+        }
+        if c.grafted.contains(&sign.place) {
+            return Some((3, lag(at.since)));
         }
         let below = self.reach.callees(sign.place).filter_map(|p| c.felt.get(&p));
         let lags = below.filter(|f| !f.1).map(|f| lag(f.0));
@@ -332,7 +354,7 @@ impl Fit {
     pub(super) fn graft_cost(&self, lag_s: f64, rate: f64) -> f64 {
         let k = &self.knobs;
         let flat = k.tail / (TAIL.1 - TAIL.0);
-        let density = (1.0 - k.tail) * split_normal(lag_s, k.other_lag) + flat;
+        let density = (1.0 - k.tail) * self.lags[3].density(lag_s) + flat;
         let n = self.n_places();
         let told = k.at_place * self.lags[1].density(0.0) * n / rate;
         let is = k.unknown * density / rate;

@@ -4,10 +4,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::score::At;
+use super::score::{At, SPREAD_MS};
 use super::words::Family;
 use super::{Fault, Fit, Home};
 
+/// So few callers speak up later than what is waited for.
+const LATE_SHARE: f64 = 0.03;
 /// Rounds of one revision; each is worth less than the one before.
 const ROUNDS: usize = 8;
 /// A change must be worth this much (nats).
@@ -246,7 +248,7 @@ impl Fit {
         }
     }
 
-    fn learn_lags(&mut self) {
+    pub(super) fn learn_lags(&mut self) {
         let mut lags = self.settled_lags.clone();
         for id in &self.open {
             if let Some((kind, lag)) = self.lag_of(*id) {
@@ -254,9 +256,10 @@ impl Fit {
             }
         }
         let k = &self.knobs;
-        for (lags, shape) in lags.iter_mut().zip([k.root_lag, k.place_lag, k.caller_lag]) {
-            lags.learn(shape, k.lag_weight);
+        for lags in &mut lags {
+            lags.learn(k.lag_weight);
         }
+        self.spread_ms = (lags[2].latest(LATE_SHARE) as i64 * 1_000).max(SPREAD_MS.1);
         self.lags = lags;
     }
 

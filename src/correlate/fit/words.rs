@@ -1,6 +1,8 @@
 //! What an alert's name says: a cause, a symptom that spreads, housekeeping; by its words at first,
 //! by how alerts of that name have been grouped later on.
 
+use std::collections::BTreeSet;
+
 /// What kind of condition a name speaks of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
@@ -228,6 +230,8 @@ pub(super) struct Words {
     classes: Vec<Class>,
     families: Vec<Option<Family>>,
     seen: Vec<Seen>,
+    /// Numbers of names that were forgotten.
+    vacant: BTreeSet<u32>,
     total: Seen,
     /// Weights as last worked out, at the root, above it, beside it.
     weights: Vec<[f64; 3]>,
@@ -239,12 +243,28 @@ const PRIOR: f64 = 4.0;
 impl Words {
     /// Takes in the name with this number (numbers come in order).
     pub(super) fn name(&mut self, id: u32, name: &str) {
-        if self.classes.len() == id as usize {
-            let class = class_of(name);
-            self.classes.push(class);
-            self.families.push(family_of(name).filter(|_| class == Class::Cause));
-            self.seen.push(Seen::default());
+        let is_next = self.classes.len() == id as usize;
+        if !is_next && !self.vacant.remove(&id) {
+            return;
         }
+        let class = class_of(name);
+        let family = family_of(name).filter(|_| class == Class::Cause);
+        if is_next {
+            self.classes.push(class);
+            self.families.push(family);
+            self.seen.push(Seen::default());
+        } else {
+            (self.classes[id as usize], self.families[id as usize]) = (class, family);
+        }
+    }
+
+    /// Forgets a name and what was counted of it. The next to get its number is another.
+    pub(super) fn forget(&mut self, id: u32) {
+        let Some(seen) = self.seen.get_mut(id as usize) else { return };
+        let gone = std::mem::take(seen);
+        self.total.add([-gone.root, -gone.above, -gone.alone]);
+        self.weights.clear();
+        self.vacant.insert(id);
     }
 
     pub(super) fn class(&self, name: u32) -> Class {
@@ -333,6 +353,19 @@ impl Words {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_forgotten_name_leaves_nothing_to_the_next_with_its_number() {
+        let mut words = Words::default();
+        words.name(0, "HighErrorRate");
+        words.name(1, "CertExpiring");
+        words.count(1, None);
+        words.count(0, None);
+        words.forget(1);
+        assert_eq!((words.seen(1), words.seen_in_all()), ([0.0; 3], [0.0, 0.0, 1.0]));
+        words.name(1, "PodOOMKilled");
+        assert_eq!((words.class(1), words.family(1)), (Class::Cause, Some(Family::Memory)));
+    }
 
     #[test]
     fn names_are_cut_into_words() {

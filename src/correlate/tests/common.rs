@@ -24,10 +24,25 @@ fn nodes() -> Graph {
 }
 
 fn on(graph: &Graph, alerts: &[(&str, i64)]) -> Vec<BTreeSet<String>> {
+    told_on(graph, alerts, &[])
+}
+
+/// The same, with labels for alerts of a service.
+fn told_on(
+    graph: &Graph,
+    alerts: &[(&str, i64)],
+    labels: &[(&str, &[(&str, &str)])],
+) -> Vec<BTreeSet<String>> {
     let mut c = Correlator::new(Config::default());
     c.learn(graph.clone(), Vec::new(), Vec::new());
     let made = |(service, onset): &(&str, i64)| {
-        (onset + 20, alert(service, "HighErrorRate", "critical", *onset))
+        let mut made = alert(service, "HighErrorRate", "critical", *onset);
+        let told = labels.iter().filter(|(of, _)| of == service);
+        for (name, value) in told.flat_map(|(_, labels)| labels.iter()) {
+            made.labels = made.labels.with(*name, *value);
+        }
+        made.fingerprint = made.labels.fingerprint();
+        (onset + 20, made)
     };
     let book = play(&mut c, alerts.iter().map(made).collect(), 400);
     let name = |e: &EntityRef| e.name().to_owned();
@@ -44,4 +59,55 @@ fn services_on_one_node_that_fail_together_are_one_incident_and_the_rest_is_apar
     let found = on(&nodes(), &alerts);
     let together = ["billing", "images", "mail", "reports", "search"].map(str::to_owned);
     assert_eq!(found, [together.into(), BTreeSet::from(["tax".to_owned()])], "{found:?}");
+}
+
+/// Services that nobody tells anything of.
+fn unknown() -> Graph {
+    let mut graph = Graph::default();
+    for name in ["billing", "images", "mail", "reports", "search", "tax", "theme", "tickets"] {
+        graph.add(
+            EntityRef::service(name),
+            EntityRef::service(format!("{name}-db")),
+            EdgeKind::Calls,
+        );
+    }
+    graph
+}
+
+#[test]
+fn the_node_that_alerts_name_is_what_they_share_though_the_graph_does_not_know_it() {
+    let here: &[(&str, &str)] = &[("node", "node-1")];
+    let there: &[(&str, &str)] = &[("node", "node-2")];
+    let labels = [
+        ("billing", here),
+        ("images", here),
+        ("mail", here),
+        ("reports", here),
+        ("search", here),
+        ("tax", there),
+    ];
+    let alerts =
+        [("billing", 0), ("images", 9), ("mail", 14), ("reports", 22), ("search", 31), ("tax", 12)];
+    let found = told_on(&unknown(), &alerts, &labels);
+    let together = ["billing", "images", "mail", "reports", "search"].map(str::to_owned);
+    assert_eq!(found[0], BTreeSet::from(together), "{found:?}");
+    assert!(found[1].contains("tax") && found.len() == 2, "{found:?}");
+}
+
+#[test]
+fn a_zone_fails_though_it_and_its_nodes_are_silent() {
+    let node = |n: &'static str| -> [(&str, &str); 2] { [("node", n), ("zone", "east-1")] };
+    let (one, two, three) = (node("node-1"), node("node-2"), node("node-3"));
+    let labels: [(&str, &[(&str, &str)]); 6] = [
+        ("billing", &one),
+        ("images", &one),
+        ("mail", &two),
+        ("reports", &two),
+        ("search", &three),
+        ("tax", &three),
+    ];
+    let alerts =
+        [("billing", 0), ("images", 9), ("mail", 14), ("reports", 22), ("search", 31), ("tax", 12)];
+    let found = told_on(&unknown(), &alerts, &labels);
+    assert_eq!((found.len(), found[0].len()), (1, 6), "{found:?}");
 }

@@ -155,8 +155,8 @@ fn the_chosen_labels_make_a_condition_for_the_search_too() {
     let same = |text: &str| {
         let mut c = Correlator::new(toml::from_str(text).expect("settings"));
         c.learn(shop(), Vec::new(), Vec::new());
-        let (a, b) = (told("Slow", 0), told("VerySlow", 200));
-        play(&mut c, vec![(5, a.clone()), (205, b.clone())], 260);
+        let (a, b) = (told("Slow", 0), told("VerySlow", 500));
+        play(&mut c, vec![(5, a.clone()), (505, b.clone())], 560);
         let kin = |alert: &Alert| c.evidence.kin(alert.id).expect("looked at");
         kin(&a) == kin(&b)
     };
