@@ -38,7 +38,7 @@ fn resident() -> f64 {
 fn memory() {
     let before = resident();
     let mut shard = Shard::new(Config::default());
-    let all: Vec<Series> = (0..MANY).map(series).collect();
+    let all: Vec<Series> = (0..MANY).map(|n| series(n, None)).collect();
     let quarters = 14 * 24 * 4;
     for some in all.chunks(AT_ONCE) {
         for day in 0..14 {
@@ -68,7 +68,8 @@ fn memory() {
     );
 }
 
-fn series(n: usize) -> Series {
+/// One with a limit has a forecast too.
+fn series(n: usize, limit: Option<f64>) -> Series {
     let entity = EntityRef::service(format!("service-{n}"));
     let (metric, labels) = ("http.server.request.duration p99".to_owned(), Labels::default());
     Series {
@@ -81,14 +82,19 @@ fn series(n: usize) -> Series {
         unit: "s".into(),
         direction: Direction::High,
         query: None,
-        limit: None,
+        limit,
         step_ms: STEP_MS,
     }
 }
 
 /// Batches of one point per series, as a poll brings them.
 fn batches(from: i64, n: i64, step_ms: i64, backfill: bool) -> Vec<Batch> {
-    let all: Vec<Series> = (0..SERIES).map(series).collect();
+    limited(None, (from, n, step_ms), backfill)
+}
+
+/// The same of series with a limit: `n` batches from a time on (ms), so far apart (ms).
+fn limited(limit: Option<f64>, (from, n, step_ms): (i64, i64, i64), backfill: bool) -> Vec<Batch> {
+    let all: Vec<Series> = (0..SERIES).map(|n| series(n, limit)).collect();
     (0..n)
         .map(|i| {
             let at = Time::from_ms(1_762_128_000_000 + from + i * step_ms);
@@ -139,11 +145,15 @@ fn judge(bencher: divan::Bencher<'_, '_>) {
     );
 }
 
-/// A copy asks the allocator for all that the series hold, once.
-#[divan::bench(sample_count = 1, sample_size = 1)]
-fn held(bencher: divan::Bencher<'_, '_>) {
-    let mut shard = taught();
-    for batch in batches(TWO_WEEKS * 300_000, 4 * 60 * 24, STEP_MS, false) {
+/// A copy asks the allocator for all that the series hold, once; with a limit they have a forecast.
+#[divan::bench(sample_count = 1, sample_size = 1, args = [false, true])]
+fn held(bencher: divan::Bencher<'_, '_>, has_limit: bool) {
+    let limit = has_limit.then_some(2.0);
+    let mut shard = Shard::new(Config::default());
+    for batch in limited(limit, (0, TWO_WEEKS, 300_000), true) {
+        shard.observe(&batch);
+    }
+    for batch in limited(limit, (TWO_WEEKS * 300_000, 4 * 60 * 24, STEP_MS), false) {
         shard.observe(&batch);
     }
     let f = shard.footprint();

@@ -10,12 +10,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use nightjar::detect::forecast::{Outlook, Question, Rhythm, outlook};
+use nightjar::detect::forecast::{Memory, Outlook, Question, Rhythm, outlook};
 use nightjar::stats::Draws;
 
-/// Hours of history before the first look, hours that the bot remembers, hours of a series.
+/// Hours of history before the first look, and of a series.
 const HISTORY: usize = 336;
-const MEMORY: usize = 504;
 const LENGTH: usize = HISTORY + 720;
 /// Hours between two looks, and the horizon of chances.
 const EVERY: usize = 8;
@@ -142,11 +141,18 @@ fn follow(kind: Kind, seed: u64) -> Seen {
     let truth = (HISTORY..LENGTH).find(|t| values[*t] >= 1.0);
     let mut seen = Seen { reached: truth.is_some(), ..Seen::default() };
     let mut streak = 0;
+    // What a bot remembers: as much, and as finely, as it has room for.
+    let (mut memory, mut hour) = (Memory::new(1.0), 0);
     for now in (HISTORY..truth.unwrap_or(LENGTH)).step_by(EVERY) {
-        let from = now.saturating_sub(MEMORY);
-        let question = Question { limit: 1.0, horizon: HORIZON, step_h: 1.0, first: from as i64 };
+        // The hour that begins closes the one before.
+        while hour <= now {
+            memory.push(hour as i64, values[hour], 1.0);
+            hour += 1;
+        }
+        let first = memory.first();
+        let question = Question { limit: 1.0, horizon: HORIZON, step_h: 1.0, first };
         seen.looks += 1;
-        let Some(found) = outlook(&values[from..now], &question, &Rhythm::Found, None) else {
+        let Some(found) = outlook(&memory.values(), &question, &Rhythm::Found, None) else {
             streak = 0;
             continue;
         };

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::alert::{Anomaly, Band};
 use crate::model::time::{HOUR_MS, duration_text};
 use crate::model::{Point, Series, Time, figure};
+use crate::stats::Few;
 
 use super::counts::Counts;
 use super::episode::{Claim, Episode, Rules, advance};
@@ -50,7 +51,7 @@ pub(super) struct Beside {
     manner: Manner,
     spread: Option<Box<Spread>>,
     /// What they found, under way.
-    open: Vec<Episode>,
+    open: Few<Episode>,
 }
 
 /// What kind of numbers a series gives.
@@ -91,6 +92,8 @@ pub(super) struct Asked<'a> {
     pub(super) rules: Rules,
     pub(super) surprise: Surprise,
     pub(super) step_ms: i64,
+    /// The point before.
+    pub(super) before: Point,
     /// A departure of the values was called: nothing new is told beside it.
     pub(super) is_told: bool,
     /// The values depart, told or not: what they do is no noise.
@@ -128,7 +131,7 @@ impl Beside {
                 Manner::Share(ratio) => ratio.judge(facts, point),
                 _ => None,
             },
-            self.spread.as_ref().and_then(|s| s.judge(facts, point, asked.step_ms)),
+            self.spread.as_ref().and_then(|s| s.judge(facts, (asked.before, point), asked.step_ms)),
         ];
         for finding in findings.into_iter().flatten() {
             let id = finding.opinion.detector;
@@ -168,13 +171,13 @@ impl Beside {
     }
 
     /// Learns a point; `departing` says that it belongs to a departure of the values, and whether that
-    /// is told of.
+    /// is told of; beside the usual step stands the point before.
     pub(super) fn learn(
         &mut self,
         facts: &Facts<'_>,
         point: Point,
         (departing, is_told): (bool, bool),
-        step_ms: i64,
+        (step_ms, before): (i64, Point),
     ) {
         let is_open = |id: &str| self.open.iter().any(|e| e.detector == id);
         let told = departing || is_open(Counts::ID) || is_open(Ratio::ID);
@@ -183,17 +186,15 @@ impl Beside {
             && let Some(spread) = &mut self.spread
         {
             // The steps of a fault are no noise: they must not be told of in its wake.
-            if is_told {
-                spread.skip(point);
-            } else {
-                spread.learn(point, step_ms, restless);
+            if !is_told {
+                spread.learn((before, point), step_ms, restless);
             }
         }
         match &mut self.manner {
             Manner::New => {
                 let sample = Sample { last: f64::NAN, ..Sample::default() };
                 self.manner = Manner::Young(Box::new(sample));
-                self.learn(facts, point, (departing, is_told), step_ms);
+                self.learn(facts, point, (departing, is_told), (step_ms, before));
             }
             Manner::Young(sample) => {
                 sample.push(point.value, facts.bound);
@@ -223,7 +224,7 @@ impl Beside {
             Manner::New | Manner::Other => 0,
         };
         let spread = self.spread.as_ref().map_or(0, |_| size_of::<Spread>());
-        manner + spread + self.open.capacity() * size_of::<Episode>()
+        manner + spread + self.open.heap_bytes()
     }
 
     /// Whether something is open.
@@ -233,7 +234,7 @@ impl Beside {
 
     /// What is open, to be ended by somebody who knows why.
     pub(super) fn take_open(&mut self) -> Vec<Episode> {
-        std::mem::take(&mut self.open)
+        self.open.take()
     }
 
     /// Ends what has lasted so long that it counts as normal; says whether it did.
@@ -251,7 +252,7 @@ impl Beside {
             return false;
         }
         if episode.detector == Spread::ID {
-            self.spread.iter_mut().for_each(|s| s.restart());
+            self.spread.iter_mut().for_each(|s| s.restart(episode.at));
         }
         match &mut self.manner {
             Manner::Counts(counts) if episode.detector == Counts::ID => counts.restart(),

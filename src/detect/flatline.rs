@@ -1,6 +1,6 @@
 //! The flatline view: a lively series that stands still at one value is broken at its source.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::alert::Band;
 use crate::model::{Point, Time};
@@ -20,7 +20,18 @@ pub(super) struct Flatline {
     n: u32,
     n_equal: u32,
     run: u32,
-    longest_ms: i64,
+    #[serde(deserialize_with = "at_most_weeks")]
+    longest_ms: u32,
+}
+
+/// Seven weeks at most.
+fn at_most(ms: i64) -> u32 {
+    ms.clamp(0, u32::MAX.into()) as u32
+}
+
+/// An older form has eight bytes.
+fn at_most_weeks<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {
+    i64::deserialize(from).map(at_most)
 }
 
 impl Flatline {
@@ -37,8 +48,9 @@ impl Detector for Flatline {
         if !lively || point.value != self.value || self.run < 8 {
             return None;
         }
-        let patience =
-            (i64::from(facts.config.flatline_after_s) * 1_000).max(5 * self.longest_ms).max(1);
+        let patience = (i64::from(facts.config.flatline_after_s) * 1_000)
+            .max(5 * i64::from(self.longest_ms))
+            .max(1);
         let still_ms = point.at.ms_since(self.since);
         let score = facts.config.threshold * still_ms as f64 / patience as f64;
         let expected = Band { low: self.value, mid: self.value, high: self.value };
@@ -52,11 +64,25 @@ impl Detector for Flatline {
             if self.run < 8 {
                 self.n = self.n.saturating_add(1);
                 self.n_equal = self.n_equal.saturating_add(1);
-                self.longest_ms = self.longest_ms.max(point.at.ms_since(self.since));
+                let still_ms = point.at.ms_since(self.since);
+                self.longest_ms = self.longest_ms.max(at_most(still_ms));
             }
         } else {
             self.n = self.n.saturating_add(1);
             (self.value, self.since, self.run) = (point.value, point.at, 0);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_older_program_wrote_is_read() {
+        let old = (1.5_f64, Time::MIN, 9_u32, 1_u32, 0_u32, 30_i64 * 86_400_000);
+        let bytes = rmp_serde::to_vec(&old).expect("packs");
+        let read: Flatline = rmp_serde::from_slice(&bytes).expect("reads");
+        assert_eq!((read.n, read.longest_ms), (9, 30 * 86_400_000));
     }
 }

@@ -3,17 +3,18 @@
 mod bytes;
 mod day;
 mod departure;
+mod rare;
 mod surprise;
+mod wire;
 
 use std::num::NonZeroU64;
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use crate::model::alert::{Anomaly, Band};
 use crate::model::time::DAY_MS;
 use crate::model::{Indicator, Point, Series, Time, figure};
 
-use super::apart::{Former, anew};
 use super::beside::{Asked, Beside};
 use super::calendar::{Day, Vote};
 use super::config::Config;
@@ -24,18 +25,18 @@ use super::flatline::Flatline;
 use super::forecast::{Expiring, Forecast, Said, is_expiry, limit_of, sentence};
 use super::gap::Rhythm;
 use super::grounds::Surprise;
-use super::habit::Habit;
 use super::peers;
 use super::pooled::Pooled;
 use super::seasonal::Seasonal;
 use super::telling::{possible, told};
-use super::usual::Usual;
 use super::view::{Detector, Facts, fuse};
 use super::window::{Fences, Rolling, Zscore};
+use rare::Rare;
 use surprise::KNOWN_POINTS;
 
 /// State of one series.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
+#[serde(from = "wire::Read")]
 pub(super) struct SeriesState {
     pub(super) series: Series,
     pub(super) last: Time,
@@ -46,52 +47,28 @@ pub(super) struct SeriesState {
     seasonal: Seasonal,
     rolling: Rolling,
     flatline: Flatline,
-    // Boxed: hardly any series has them, and room for them would stand in each.
+    // Boxed: few series have it, and room for it would stand in each.
     forecast: Option<Box<Forecast>>,
-    departure: Option<Box<Episode>>,
-    still: Option<Box<Episode>>,
-    filling: Option<Box<Episode>>,
+    rare: Rare,
     /// When the newest point was taken in, back-fill included: history may be taught slowly.
-    #[serde(default)]
     pub(super) heard_at: Time,
-    /// The end that its value names, where it is near.
-    #[serde(default)]
-    expiring: Option<Box<Expiring>>,
     /// How surprising its points are by its own past. Boxed with its columns.
-    #[serde(default, with = "anew")]
     ensemble: Entity,
-    /// Points that the ensemble has learned: it counts them.
-    #[serde(default)]
-    n_known: Former,
     /// The group of replicas that it belongs to.
-    #[serde(default)]
     pub(super) group: Option<NonZeroU64>,
-    /// How often it left its band before.
-    #[serde(default)]
-    usual: Option<Box<Usual>>,
     /// The newest value, finite.
-    #[serde(default)]
     last_value: f64,
     /// The newest onset, and its surprise in nats: a departure may leave the band a little later.
-    #[serde(default)]
     onset: (Time, f32),
     /// What bands can't see.
-    #[serde(default)]
     beside: Beside,
     /// How its samples come.
-    #[serde(default)]
     pub(super) rhythm: Rhythm,
-    /// How it departs in time, once it has.
-    #[serde(default)]
-    habit: Option<Box<Habit>>,
     /// The day that its points are judged as.
-    #[serde(skip)]
     pub(super) day: Day,
     /// The ensemble is in shadow: it is asked, and its word does not count.
-    #[serde(skip)]
     pub(super) unheeded: bool,
     /// The factor of the bar that people moved for it.
-    #[serde(skip, default = "configured")]
     pub(super) bar: f64,
 }
 
@@ -136,16 +113,10 @@ impl SeriesState {
             rolling: Rolling::new(),
             flatline: Flatline::new(),
             forecast,
-            departure: None,
-            still: None,
-            filling: None,
+            rare: Rare::default(),
             heard_at: Time::MIN,
-            expiring: None,
             ensemble: Entity::default(),
-            n_known: Former,
             group,
-            usual: None,
-            habit: None,
             last_value: 0.0,
             onset: (Time::MIN, 0.0),
             beside: Beside::default(),
@@ -230,24 +201,31 @@ impl SeriesState {
             self.n_live = self.n_live.saturating_add(1);
         }
         let step_ms = point.at.ms_since(self.last);
-        let before = std::mem::replace(&mut self.last, point.at);
+        let before = Point { at: self.last, value: self.last_value };
+        self.last = point.at;
         if is_expiry(&self.series) {
             // The value is the time of an end: nothing of it is high, low or still.
             if !backfill {
                 let horizon = config.expiry_horizon_h;
-                let mut near = self.expiring.as_deref().copied();
+                let mut near = self.rare.expiring.as_deref().copied();
                 Expiring::step(&mut near, &self.series, point, horizon, out);
-                self.expiring = near.map(Box::new);
+                if near.is_some() || self.rare.expiring.is_some() {
+                    self.rare.expiring = near.map(Box::new);
+                    self.rare.tidy();
+                }
             }
             return (Taken::Judged, word);
         }
-        word.vote = if backfill { None } else { self.voted(before, point) };
+        word.vote = if backfill { None } else { self.voted(before.at, point) };
         let expected = self.seasonal.expected(self.as_day(point.at));
         let facts = Facts::new(config, &self.series, expected, backfill).with_bar(self.bar);
         let surprise = self.surprise(config, pooled, (point, step_ms), &mut word);
         self.last_value = point.value;
-        let departing = !backfill && self.judge(&facts, point, &surprise, out);
-        if let Some(habit) = self.habit.as_mut().filter(|_| !backfill) {
+        let departing = !backfill && self.judge(&facts, (before, point), &surprise, out);
+        if !backfill
+            && self.rare.habit.is_some()
+            && let Some(habit) = &mut self.rare.habit
+        {
             habit.step(point.at, departing);
             self.seasonal.is_unsettled = habit.is_unsettled();
         }
@@ -260,8 +238,10 @@ impl SeriesState {
             Zscore(&mut self.rolling).learn(&facts, point, departing);
         }
         self.flatline.learn(&facts, point, departing);
-        self.beside.learn(&facts, point, (departing, self.is_told()), self.step_ms);
+        let told = (departing, self.is_told());
+        self.beside.learn(&facts, point, told, (self.step_ms, before));
         self.look_ahead(&facts, point, out);
+        self.rare.tidy();
         (Taken::Judged, word)
     }
 
@@ -269,7 +249,7 @@ impl SeriesState {
     fn judge(
         &mut self,
         facts: &Facts<'_>,
-        point: Point,
+        (before, point): (Point, Point),
         surprise: &Surprise,
         out: &mut Vec<Anomaly>,
     ) -> bool {
@@ -299,8 +279,9 @@ impl SeriesState {
             rules: self.rules(facts.config, facts.config.hold_s),
             surprise: *surprise,
             step_ms: self.step_ms,
+            before,
             is_told: self.is_told(),
-            is_departing: self.departure.is_some(),
+            is_departing: self.rare.departure.is_some(),
         };
         self.beside.judge(facts, point, &asked, out);
         if let Some(o) = self.flatline.judge(facts, point) {
@@ -313,13 +294,14 @@ impl SeriesState {
                 surprise: Surprise::default(),
             };
             let rules = self.rules(facts.config, 0);
-            out.extend(advance(&mut self.still, &self.series, &claim, &rules));
-        } else if let Some(still) = self.still.take()
+            out.extend(advance(&mut self.rare.still, &self.series, &claim, &rules));
+        } else if self.rare.still.is_some()
+            && let Some(still) = self.rare.still.take()
             && still.called
         {
             out.push(told(&self.series, &still, Some(point.at)));
         }
-        self.departure.is_some()
+        self.rare.departure.is_some()
     }
 
     fn rules(&self, config: &Config, hold_s: u32) -> Rules {
@@ -344,27 +326,27 @@ impl SeriesState {
 
     /// Whether a departure of it is told of.
     pub(super) fn is_told(&self) -> bool {
-        self.departure.as_ref().is_some_and(|e| e.called)
+        self.rare.departure.as_ref().is_some_and(|e| e.called)
     }
 
     /// Whether something is open that only a later point could end.
     pub(super) fn has_open(&self) -> bool {
-        self.departure.is_some()
-            || self.still.is_some()
-            || self.filling.is_some()
-            || self.expiring.is_some()
+        self.rare.departure.is_some()
+            || self.rare.still.is_some()
+            || self.rare.filling.is_some()
+            || self.rare.expiring.is_some()
             || self.beside.has_open()
     }
 
     /// Ends what is open because the signal is gone: nothing says that it recovered. A departure
     /// that was only held is forgotten.
     pub(super) fn vanish(&mut self, now: Time, out: &mut Vec<Anomaly>) {
-        out.extend(self.expiring.take().map(|e| e.vanished(&self.series, now)));
-        let slots = [&mut self.departure, &mut self.still, &mut self.filling];
-        let open = slots
-            .into_iter()
-            .filter_map(Option::take)
-            .chain(self.beside.take_open().into_iter().map(Box::new));
+        let rare = &mut *self.rare;
+        out.extend(rare.expiring.take().map(|e| e.vanished(&self.series, now)));
+        let slots = [rare.departure.take(), rare.still.take(), rare.filling.take()];
+        self.rare.tidy();
+        let open =
+            slots.into_iter().flatten().chain(self.beside.take_open().into_iter().map(Box::new));
         for episode in open.filter(|e| e.called) {
             let mut anomaly = told(&self.series, &episode, Some(now));
             anomaly.at = now;
@@ -390,8 +372,8 @@ impl SeriesState {
         let said = forecast.push(point, &|at| self.seasonal.season(at), limit, horizon);
         forecast.streak = match (&said, forecast.streak) {
             (Said::Nothing, _) => return,
-            (Said::Ahead(_), s) => s.max(0) + 1,
-            (Said::Clear, s) => s.min(0) - 1,
+            (Said::Ahead(_), s) => s.max(0).saturating_add(1),
+            (Said::Clear, s) => s.min(0).saturating_sub(1),
         };
         if facts.backfill {
             return;
@@ -412,7 +394,7 @@ impl SeriesState {
                     surprise: Surprise::default(),
                 };
                 let since = warning.since;
-                let episode = self.filling.get_or_insert_with(|| {
+                let episode = self.rare.filling.get_or_insert_with(|| {
                     let mut e = Episode::start(&claim);
                     (e.since, e.called) = (since, true);
                     Box::new(e)
@@ -424,8 +406,8 @@ impl SeriesState {
                 anomaly.why = sentence(&self.series, point.value, limit, &warning.outlook);
                 out.push(anomaly);
             }
-            Said::Clear if forecast.streak <= -3 => {
-                if let Some(episode) = self.filling.take() {
+            Said::Clear if forecast.streak <= -3 && self.rare.filling.is_some() => {
+                if let Some(episode) = self.rare.filling.take() {
                     let mut anomaly = told(&self.series, &episode, Some(point.at));
                     anomaly.why = format!(
                         "{} of {} no longer heads for its limit of {}.",

@@ -8,6 +8,7 @@ use crate::model::time::DAY_MS;
 use crate::model::{Point, Time};
 use crate::stats::RobustMean;
 
+use super::apart::Former;
 use super::beside::Finding;
 use super::view::{Facts, Opinion};
 
@@ -35,9 +36,10 @@ const GAP_STEPS: i64 = 3;
 /// State of the view.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Spread {
-    value: f64,
+    /// Older forms have the newest value and its time here, which the series has too.
+    value: Former,
     since: Time,
-    at: Time,
+    at: Former,
     /// Running `ln` of absolute steps.
     unrest: f32,
     usual: RobustMean,
@@ -45,26 +47,25 @@ pub(super) struct Spread {
 
 impl Default for Spread {
     fn default() -> Self {
-        Self {
-            value: f64::NAN,
-            since: Time::MIN,
-            at: Time::MIN,
-            unrest: 0.0,
-            usual: RobustMean::new(),
-        }
+        Self { value: Former, since: Time::MIN, at: Former, unrest: 0.0, usual: RobustMean::new() }
     }
 }
 
 impl Spread {
     pub(super) const ID: &'static str = "spread/1";
 
-    /// Judges the unrest up to and with a point.
-    pub(super) fn judge(&self, facts: &Facts<'_>, point: Point, step_ms: i64) -> Option<Finding> {
+    /// Judges the unrest up to and with a point, the second; the first is the one before.
+    pub(super) fn judge(
+        &self,
+        facts: &Facts<'_>,
+        (before, point): (Point, Point),
+        step_ms: i64,
+    ) -> Option<Finding> {
         let old = point.at.ms_since(self.since) >= LEAST_MS && self.usual.n() >= LEAST_POINTS;
-        if !old || !self.is_next(point.at, step_ms) {
+        if !old || !is_next(before, point.at, step_ms) {
             return None;
         }
-        let unrest = self.with(point.value);
+        let unrest = self.with(before, point.value);
         let usual = self.usual.level();
         // How unrest differs from day to day is known from as many days.
         let days = point.at.ms_since(self.since) as f64 / DAY_MS as f64;
@@ -79,51 +80,47 @@ impl Spread {
         Some(Finding { opinion, value: unrest.exp() })
     }
 
-    /// Learns a live point; `departing` says that the unrest is being told of, or the level.
-    pub(super) fn learn(&mut self, point: Point, step_ms: i64, departing: bool) {
-        if self.is_next(point.at, step_ms) {
-            self.unrest = self.with(point.value) as f32;
+    /// Learns a live point, the second, by the one before; `departing` says that the unrest is being
+    /// told of, or the level.
+    pub(super) fn learn(&mut self, (before, point): (Point, Point), step_ms: i64, departing: bool) {
+        if is_next(before, point.at, step_ms) {
+            self.unrest = self.with(before, point.value) as f32;
             if !departing && self.usual.n() == 0 {
                 self.since = point.at;
             }
-            if !departing && (point.value - self.value).abs() > 0.0 {
+            if !departing && (point.value - before.value).abs() > 0.0 {
                 self.usual.push(f64::from(self.unrest), USUAL);
             }
         }
-        (self.value, self.at) = (point.value, point.at);
     }
 
-    /// Passes over a point: the step to it says nothing of noise.
-    pub(super) fn skip(&mut self, point: Point) {
-        (self.value, self.at) = (point.value, point.at);
-    }
-
-    /// Takes the unrest of late for usual.
-    pub(super) fn restart(&mut self) {
+    /// Takes the unrest of late for usual from a time on.
+    pub(super) fn restart(&mut self, at: Time) {
         let mut usual = RobustMean::new();
         usual.push(f64::from(self.unrest), 1.0);
         self.usual = usual;
-        self.since = self.at;
-    }
-
-    fn is_next(&self, at: Time, step_ms: i64) -> bool {
-        self.value.is_finite() && at.ms_since(self.at) <= GAP_STEPS * step_ms
+        self.since = at;
     }
 
     /// The running unrest with one more value.
-    fn with(&self, value: f64) -> f64 {
+    fn with(&self, before: Point, value: f64) -> f64 {
         let unrest = f64::from(self.unrest);
         // A value that is repeated says nothing of noise: standing still is another view's.
-        if value == self.value {
+        if value == before.value {
             return unrest;
         }
-        let step = (value - self.value).abs().clamp(1e-300, 1e300).ln();
+        let step = (value - before.value).abs().clamp(1e-300, 1e300).ln();
         if self.usual.n() == 0 {
             return step;
         }
         let usual = self.usual.level();
         unrest + ALPHA * (step.clamp(usual - MOST, usual + MOST) - unrest)
     }
+}
+
+/// Whether a time follows on a point without a gap.
+fn is_next(before: Point, at: Time, step_ms: i64) -> bool {
+    before.at > Time::MIN && at.ms_since(before.at) <= GAP_STEPS * step_ms
 }
 
 #[cfg(test)]
@@ -152,6 +149,7 @@ mod tests {
         let config = Config::default();
         let facts = Facts::new(&config, &series, None, false);
         let (mut spread, mut last) = (Spread::default(), 0.0);
+        let mut before = Point { at: Time::MIN, value: 0.0 };
         let (quiet, all) = (2 * 1_440_u32, 2 * 1_440 + 60);
         for i in 0..all {
             let noise: f64 = (0..4)
@@ -163,8 +161,10 @@ mod tests {
             let value = to(noise * if i < quiet { 1.0 } else { wide });
             let at = Time::from_ms(1_793_577_600_000 + i64::from(i) * 60_000);
             let point = Point { at, value };
-            last = spread.judge(&facts, point, 60_000).map_or(0.0, |f| f.opinion.score);
-            spread.learn(point, 60_000, i >= quiet);
+            let both = (before, point);
+            last = spread.judge(&facts, both, 60_000).map_or(0.0, |f| f.opinion.score);
+            spread.learn(both, 60_000, i >= quiet);
+            before = point;
         }
         last
     }

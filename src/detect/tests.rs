@@ -298,8 +298,19 @@ fn the_state_of_a_series_stays_small() {
 
 #[test]
 fn four_kibibytes_hold_a_mature_series_and_what_is_counted_is_what_is_there() {
-    let s = series(Indicator::Duration, "s");
-    let (shard, _) = taught(&s, latency);
+    // One that is lively, and two with a limit, which have a forecast: a share, and a lively amount.
+    let (slow, used) = (series(Indicator::Duration, "s"), series(Indicator::Utilization, "1"));
+    let mut bytes = series(Indicator::Usage, "By");
+    bytes.limit = Some(1e9);
+    let share = |at| 0.4 + 0.01 * noise(at);
+    let amount = |at| (1e9 * share(at)).round();
+    for (shard, now) in [taught(&slow, latency), taught(&used, share), taught(&bytes, amount)] {
+        holds_what_it_counts(shard, now);
+    }
+}
+
+/// The state of its one series is within 4 KiB, and the snapshot says so too.
+fn holds_what_it_counts(shard: Shard, _: Time) {
     let f = shard.footprint();
     assert!(f.state() <= 4_096.0, "{f:?}");
     // In a snapshot numbers take about as much room, and names are written once more or less.

@@ -4,6 +4,7 @@
 
 pub mod draw;
 pub mod ewma;
+pub mod few;
 pub mod lagged;
 pub mod narrow;
 pub mod onset;
@@ -14,6 +15,7 @@ pub mod window;
 
 pub use draw::{Draws, draw};
 pub use ewma::RobustMean;
+pub use few::Few;
 pub use lagged::{Following, following};
 pub use onset::{Onset, find_onset};
 pub use quantile::StreamingQuantile;

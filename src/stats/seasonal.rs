@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 pub use self::renew::Renewal;
 use self::week::{CELLS, Cell, Week};
 use super::narrow::{narrow, widen};
-use super::quantile_of_sorted;
+use super::{Few, quantile_of_sorted};
 use crate::model::Time;
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 
@@ -89,7 +89,7 @@ pub struct Profile {
     base: f32,
     running: [u16; VISIT_CAPACITY],
     /// Hours of which a part belonged to an episode, oldest first.
-    resting: Vec<Visit>,
+    resting: Few<Visit>,
 }
 
 /// What one hour showed.
@@ -122,7 +122,7 @@ impl Profile {
             skipped: 0,
             base: 0.0,
             running: [0; VISIT_CAPACITY],
-            resting: Vec::new(),
+            resting: Few::new(),
         }
     }
 
@@ -172,9 +172,6 @@ impl Profile {
             self.resting.remove(0);
             self.learn(visit, DOUBTFUL_SHARE);
         }
-        if self.resting.is_empty() && self.resting.capacity() > 0 {
-            self.resting = Vec::new();
-        }
     }
 
     /// Forgets the doubtful hours since a time: they were judged by what they are not.
@@ -185,7 +182,7 @@ impl Profile {
 
     /// Forgets the doubtful hours: the level that they showed is taken as normal at once.
     pub fn forget_doubtful(&mut self) {
-        self.resting = Vec::new();
+        self.resting = Few::new();
     }
 
     /// Whether any hour has been learned.
@@ -209,7 +206,7 @@ impl Profile {
     /// Bytes on the heap.
     #[must_use]
     pub fn heap_bytes(&self) -> usize {
-        self.resting.capacity() * size_of::<Visit>()
+        self.resting.heap_bytes()
     }
 
     /// What is expected at a time; `None` while neither this hour of the week nor this hour of the

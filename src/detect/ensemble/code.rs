@@ -31,13 +31,50 @@ pub(super) type Moved = [u8; LEVELS];
 
 /// A linear grid that grows with the range. Levels lie on multiples of the step from zero, so that
 /// zero, where most metrics end, is an edge.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub(super) enum Grid {
-    #[default]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "Shape", from = "Shape")]
+pub(super) struct Grid(Laid);
+
+/// What a grid is; it is kept in ten bytes as if it were laid, with an exponent that no step has where
+/// it is not.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+enum Shape {
     Empty,
-    /// One value, any number of times. In pieces: wider ones would ask for more room around.
+    /// One value, any number of times, in pieces.
     Constant([u16; 4]),
     Laid(Laid),
+}
+
+/// In place of an exponent: no value yet, and one value.
+const EMPTY: i16 = i16::MIN;
+const CONSTANT: i16 = i16::MIN + 1;
+
+impl Default for Grid {
+    fn default() -> Self {
+        Shape::Empty.into()
+    }
+}
+
+impl From<Shape> for Grid {
+    fn from(shape: Shape) -> Self {
+        Self(match shape {
+            Shape::Empty => Laid { exponent: EMPTY, low: [0; 2], least: 0, most: 0 },
+            Shape::Constant([a, b, least, most]) => {
+                Laid { exponent: CONSTANT, low: [a, b], least, most }
+            }
+            Shape::Laid(laid) => laid,
+        })
+    }
+}
+
+impl From<Grid> for Shape {
+    fn from(Grid(laid): Grid) -> Self {
+        match laid.exponent {
+            EMPTY => Self::Empty,
+            CONSTANT => Self::Constant([laid.low[0], laid.low[1], laid.least, laid.most]),
+            _ => Self::Laid(laid),
+        }
+    }
 }
 
 /// A grid over at least two values.
@@ -93,26 +130,27 @@ impl Laid {
 impl Grid {
     /// `log2` of the step; `None` while there is one value only.
     pub(super) fn exponent(&self) -> Option<i16> {
-        match self {
-            Self::Laid(laid) => Some(laid.exponent),
-            _ => None,
-        }
+        self.laid().map(|laid| laid.exponent)
+    }
+
+    /// The grid where there is one.
+    #[inline]
+    fn laid(&self) -> Option<&Laid> {
+        (self.0.exponent > CONSTANT).then_some(&self.0)
     }
 
     /// The width of the range so far.
     #[must_use]
     pub(super) fn range(&self) -> f64 {
-        match self {
-            Self::Laid(laid) => f64::from(laid.most - laid.least) / PARTS * power(laid.exponent),
-            _ => 0.0,
-        }
+        self.laid()
+            .map_or(0.0, |laid| f64::from(laid.most - laid.least) / PARTS * power(laid.exponent))
     }
 
     /// The level of a value that is finite and within ±1e31, which is learned; `follow` is called
     /// first when levels moved.
     #[inline]
     pub(super) fn place(&mut self, value: f64, follow: impl FnOnce(&Moved)) -> u8 {
-        if let Self::Laid(laid) = self {
+        if let Some(laid) = self.laid() {
             let parts = laid.steps(value) * PARTS;
             if parts >= f64::from(laid.least) && parts <= f64::from(laid.most) {
                 return level(parts / PARTS);
@@ -121,21 +159,18 @@ impl Grid {
         if let Some(moved) = self.widen(value) {
             follow(&moved);
         }
-        match self {
-            Self::Laid(laid) => level(laid.steps(value)),
-            _ => 0,
-        }
+        self.laid().map_or(0, |laid| level(laid.steps(value)))
     }
 
     #[cold]
     fn widen(&mut self, value: f64) -> Option<Moved> {
-        let (before, ends) = match *self {
-            Self::Empty => {
-                *self = Self::Constant(pieces(value));
+        let (before, ends) = match Shape::from(*self) {
+            Shape::Empty => {
+                *self = Shape::Constant(pieces(value)).into();
                 return None;
             }
-            Self::Constant(constant) => (None, [whole(constant); 2]),
-            Self::Laid(laid) => (Some(laid), laid.ends()),
+            Shape::Constant(constant) => (None, [whole(constant); 2]),
+            Shape::Laid(laid) => (Some(laid), laid.ends()),
         };
         let constant = ends[0];
         let (least, most) = (ends[0].min(value), ends[1].max(value));
@@ -162,7 +197,7 @@ impl Grid {
             break;
         }
         laid.reach(least, most);
-        *self = Self::Laid(laid);
+        *self = Self(laid);
         let Some(before) = before else {
             return Some([level(laid.steps(constant)); LEVELS]);
         };

@@ -12,6 +12,7 @@ use super::episode::{Episodes, Told};
 use super::pool::{Class, Pool};
 use super::sketch::log2;
 use super::track::{Judgement, Track};
+use crate::detect::apart::Former;
 
 /// Weight of an onset's evidence beside its surprise, and of `ln` of the rows' interval in units of
 /// five minutes: of two onsets of the same chance a row, that of the slower series is the rarer a
@@ -42,10 +43,11 @@ const JOINT_OF_ONE: f32 = 0.2;
 /// State of an entity.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Entity {
-    tracks: Vec<Track>,
+    tracks: Box<[Track]>,
     episodes: Episodes,
     body: f32,
-    joint: f32,
+    /// An older form has the weight of joint evidence here.
+    joint: Former,
     /// How many times [`HALF_NATS`] an onset must reach now to be ranked as one.
     #[serde(default)]
     hush: f32,
@@ -96,12 +98,11 @@ impl Entity {
     /// An entity of `columns` series.
     #[must_use]
     pub fn new(columns: usize) -> Self {
-        let joint = JOINT + (JOINT_OF_ONE - JOINT) / (columns.max(1) as f32).sqrt();
         Self {
-            tracks: vec![Track::default(); columns],
+            tracks: vec![Track::default(); columns].into(),
             episodes: Episodes::default(),
             body: 0.0,
-            joint,
+            joint: Former,
             hush: 0.0,
         }
     }
@@ -138,7 +139,8 @@ impl Entity {
 
     fn score(&mut self, told: &Told) -> f64 {
         let joint = (told.row_surprise - std::f32::consts::LN_2).max(0.0);
-        let body = f64::from(self.body + self.joint * joint);
+        let weight = JOINT + (JOINT_OF_ONE - JOINT) / (self.tracks.len().max(1) as f32).sqrt();
+        let body = f64::from(self.body + weight * joint);
         let body = 0.5 * body / (body + BODY_QUARTER);
         self.hush -= self.hush * (told.intervals.sqrt() / HUSH_ROWS);
         let Some(surprise) = told.onset_surprise else {

@@ -22,7 +22,7 @@ mod count;
 mod entity;
 mod episode;
 mod level;
-mod packed;
+pub(super) mod packed;
 mod pool;
 mod season;
 mod sketch;

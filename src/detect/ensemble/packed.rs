@@ -7,7 +7,7 @@ use serde::de::{Error, Visitor};
 use serde::{Deserializer, Serializer};
 
 /// A number with a fixed little-endian form.
-pub(super) trait Number: Copy + Default {
+pub(in crate::detect) trait Number: Copy + Default {
     /// Bytes of one.
     const SIZE: usize;
     /// Appends its bytes.
@@ -33,7 +33,7 @@ macro_rules! number {
 number!(u8, i16, u16, u32, f32, f64);
 
 /// Writes an array as bytes.
-pub(super) fn serialize<S: Serializer, T: Number, const N: usize>(
+pub(in crate::detect) fn serialize<S: Serializer, T: Number, const N: usize>(
     array: &[T; N],
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
@@ -45,7 +45,7 @@ pub(super) fn serialize<S: Serializer, T: Number, const N: usize>(
 }
 
 /// Reads an array of exactly this length.
-pub(super) fn deserialize<'de, D: Deserializer<'de>, T: Number, const N: usize>(
+pub(in crate::detect) fn deserialize<'de, D: Deserializer<'de>, T: Number, const N: usize>(
     deserializer: D,
 ) -> Result<[T; N], D::Error> {
     let bytes = deserializer.deserialize_bytes(Bytes)?;
@@ -86,14 +86,14 @@ impl<'de> Visitor<'de> for Bytes {
 }
 
 /// Arrays of arrays of bytes, row after row.
-pub(super) mod rows {
+pub(in crate::detect) mod rows {
     use serde::de::Error;
     use serde::{Deserializer, Serializer};
 
     use super::Bytes;
 
     /// Writes the rows as bytes.
-    pub(in super::super) fn serialize<S: Serializer, const N: usize, const M: usize>(
+    pub(in crate::detect) fn serialize<S: Serializer, const N: usize, const M: usize>(
         rows: &[[u8; N]; M],
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
@@ -101,7 +101,7 @@ pub(super) mod rows {
     }
 
     /// Reads exactly as many rows of exactly this length.
-    pub(in super::super) fn deserialize<
+    pub(in crate::detect) fn deserialize<
         'de,
         D: Deserializer<'de>,
         const N: usize,

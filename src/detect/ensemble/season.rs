@@ -1,7 +1,7 @@
 //! What the time of day usually brings: a profile per half hour, for all days and apart for the
 //! weekend, blended with the plain level by how well each has predicted so far.
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::packed;
 
@@ -30,6 +30,8 @@ const FINER: u16 = 1 << 13;
 /// The least exponent of a unit, and the one before anything but the origin was seen.
 const LEAST_EXPONENT: i16 = -110;
 const NO_EXPONENT: i16 = i16::MIN;
+/// Before the first row.
+const NO_VISIT: i32 = i32::MIN;
 
 /// Values by half hour, as whole units from an origin, and the days seen of each, two a byte.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -97,7 +99,8 @@ pub(super) struct Season {
     errors: [f32; 3],
     rows: f32,
     /// The half hour of the last row, to know a day's first row in a bin.
-    visit: i64,
+    #[serde(deserialize_with = "half_hour")]
+    visit: i32,
 }
 
 impl Default for Season {
@@ -109,7 +112,7 @@ impl Default for Season {
             exponent: NO_EXPONENT,
             errors: [0.0; 3],
             rows: 0.0,
-            visit: i64::MIN,
+            visit: NO_VISIT,
         }
     }
 }
@@ -187,7 +190,7 @@ impl Season {
         }
         let x = (value - self.origin) as f32;
         let bin = expected.bin;
-        let visit = at_ms.div_euclid(BIN_MS);
+        let visit = half_hour_of(at_ms.div_euclid(BIN_MS));
         let is_first = visit != self.visit;
         self.visit = visit;
         // Errors count only where the profile knew something from an earlier day.
@@ -219,7 +222,7 @@ impl Season {
     }
 
     fn is_new(&self) -> bool {
-        self.visit == i64::MIN
+        self.visit == NO_VISIT
     }
 
     /// The unit of the profiles; of no matter while all is zero.
@@ -263,6 +266,17 @@ impl Season {
             *units = if by > 0 { *units >> by } else { units.saturating_mul(1 << -by) };
         }
     }
+}
+
+/// A half hour since the epoch in four bytes, which reach for a hundred thousand years.
+fn half_hour_of(visit: i64) -> i32 {
+    visit.clamp((NO_VISIT + 1).into(), i32::MAX.into()) as i32
+}
+
+/// An older form has eight bytes, and the least of them before the first row.
+fn half_hour<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
+    let visit = i64::deserialize(from)?;
+    Ok(if visit <= NO_VISIT.into() { NO_VISIT } else { half_hour_of(visit) })
 }
 
 /// The exponent of a number that is not zero.

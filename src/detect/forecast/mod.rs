@@ -5,35 +5,34 @@
 //! minutes over eight hours, where a rise is plain (a Mann-Kendall test gates it). Both draw futures
 //! from the same bank of trends (`filter`).
 
+mod codes;
 mod expiry;
 mod filter;
 mod memory;
 mod outlook;
+mod recent;
 mod refill;
 mod season;
 #[cfg(test)]
 mod tests;
 mod words;
 
-use std::collections::VecDeque;
-
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{Indicator, Point, Series, Time};
 use crate::stats::{median, median_and_sigma, theil_sen, time_to_limit};
 
+pub use memory::Memory;
 pub use outlook::{Outlook, Question, Rhythm, outlook};
 pub use refill::Refills;
 
 pub(in crate::detect) use expiry::{EXPIRY, Expiring, is_expiry};
-use memory::Memory;
+use recent::{KEPT, Recent};
 pub(in crate::detect) use words::{sentence, span};
 
 /// One value of the fast look is kept for each of these.
 const BUCKET_MS: i64 = 5 * MINUTE_MS;
-/// Buckets kept: eight hours.
-const KEPT: usize = 96;
 /// Windows of the fast look, as (buckets, stride): one, three and eight hours of 12 to 48 points.
 const WINDOWS: [(usize, usize); 3] = [(12, 1), (36, 1), (96, 2)];
 /// A window says nothing of times further ahead than this many of its lengths.
@@ -54,7 +53,7 @@ const SILENT: f64 = 0.5;
 /// Chance from which the fast look speaks: its gate has asked for more than chance already.
 const PLAIN: f64 = 0.5;
 /// Looks in a row that must warn: the hour of a step has a mean between, and looks like a slope.
-const LASTING: u32 = 3;
+const LASTING: i16 = 3;
 /// How sure it must be that it rises at all.
 const RISES: f64 = 0.95;
 
@@ -63,16 +62,37 @@ const RISES: f64 = 0.95;
 pub(super) struct Forecast {
     memory: Memory,
     /// Means of five minutes beyond what is usual, oldest first; NaN where a bucket had no value.
-    recent: VecDeque<f32>,
-    bucket: i64,
-    sum: f64,
+    recent: Recent,
+    #[serde(deserialize_with = "place")]
+    bucket: i32,
+    sum: f32,
     n: u32,
     /// What the last slow look said, while it warns.
-    slow: Option<Warning>,
+    slow: Option<Box<Warning>>,
     /// Slow looks in a row that warned.
-    slow_streak: u32,
+    #[serde(deserialize_with = "short")]
+    slow_streak: i16,
     /// Evaluations in a row with (positive) or without (negative) a crossing.
-    pub(super) streak: i32,
+    #[serde(deserialize_with = "short")]
+    pub(super) streak: i16,
+}
+
+/// Before the first bucket.
+const NO_BUCKET: i32 = i32::MIN;
+
+/// A bucket since the epoch in four bytes, which reach for twenty thousand years.
+fn bucket_of(bucket: i64) -> i32 {
+    bucket.clamp(NO_BUCKET.into(), i32::MAX.into()) as i32
+}
+
+/// Older forms have it in eight bytes.
+fn place<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
+    i64::deserialize(from).map(bucket_of)
+}
+
+/// Older forms have it in four bytes.
+fn short<'de, D: Deserializer<'de>>(from: D) -> Result<i16, D::Error> {
+    i64::deserialize(from).map(|n| n.clamp(i16::MIN.into(), i16::MAX.into()) as i16)
 }
 
 /// A limit ahead.
@@ -116,15 +136,15 @@ pub(super) fn limit_of(series: &Series) -> Option<f64> {
 impl Forecast {
     /// Bytes on the heap.
     pub(super) fn heap_bytes(&self) -> usize {
-        self.memory.heap_bytes() + self.recent.capacity() * size_of::<f32>()
+        self.slow.as_ref().map_or(0, |_| size_of::<Warning>())
     }
 
     /// One that knows nothing, for a limit (> 0).
     pub(super) fn new(limit: f64) -> Self {
         Self {
             memory: Memory::new(limit),
-            recent: VecDeque::new(),
-            bucket: i64::MIN,
+            recent: Recent::new(),
+            bucket: NO_BUCKET,
             sum: 0.0,
             n: 0,
             slow: None,
@@ -149,49 +169,43 @@ impl Forecast {
             self.look_slowly(point.at, limit, horizon_h);
         }
         let Some(usual) = season(point.at) else { return Said::Nothing };
-        let bucket = point.at.ms().div_euclid(BUCKET_MS);
+        let bucket = bucket_of(point.at.ms().div_euclid(BUCKET_MS));
         let mut said = Said::Nothing;
         if bucket > self.bucket {
             if self.n > 0 {
                 self.close(limit);
                 if let Some(horizon_h) = horizon_h {
                     let fast = self.look_fast(point.at, season, limit, horizon_h);
-                    let slow = || self.slow.clone().filter(|_| self.slow_streak >= LASTING);
+                    let lasts = self.slow_streak >= LASTING;
+                    let slow = || self.slow.as_deref().cloned().filter(|_| lasts);
                     said = fast.or_else(slow).map_or(Said::Clear, Said::Ahead);
                 }
             }
-            if self.bucket != i64::MIN {
-                let missed = (bucket - self.bucket - 1).min(KEPT as i64);
-                for _ in 0..missed {
-                    self.keep(f32::NAN);
+            if self.bucket != NO_BUCKET {
+                let missed = i64::from(bucket) - i64::from(self.bucket) - 1;
+                for _ in 0..missed.min(KEPT as i64) {
+                    self.recent.push(f32::NAN);
                 }
             }
             (self.bucket, self.sum, self.n) = (bucket, 0.0, 0);
         }
-        self.sum += point.value - usual;
+        self.sum += (point.value - usual) as f32;
         self.n += 1;
         said
     }
 
-    fn keep(&mut self, residual: f32) {
-        if self.recent.len() >= KEPT {
-            self.recent.pop_front();
-        }
-        self.recent.push_back(residual);
-    }
-
     fn close(&mut self, limit: f64) {
-        let residual = (self.sum / f64::from(self.n)) as f32;
+        let residual = self.sum / self.n as f32;
         let fell = self
             .recent
             .iter()
             .rev()
             .find(|r| !r.is_nan())
-            .is_some_and(|last| f64::from(last - residual) > RESTART * limit);
+            .is_some_and(|last| last - f64::from(residual) > RESTART * limit);
         if fell {
             self.recent.clear();
         }
-        self.keep(residual);
+        self.recent.push(residual);
     }
 
     /// The look over three weeks.
@@ -214,7 +228,7 @@ impl Forecast {
             let since =
                 if begun { at.plus_ms(-((outlook.hours * HOUR_MS as f64) as i64)) } else { at };
             let since = self.slow.as_ref().map_or(since, |w| w.since);
-            Warning { score: 4.0 + 4.0 * outlook.chance, outlook, limit, since }
+            Box::new(Warning { score: 4.0 + 4.0 * outlook.chance, outlook, limit, since })
         });
     }
 
@@ -226,7 +240,7 @@ impl Forecast {
         limit: f64,
         horizon_h: f64,
     ) -> Option<Warning> {
-        let rest: Vec<f64> = self.recent.iter().map(|v| f64::from(*v)).collect();
+        let rest: Vec<f64> = self.recent.iter().collect();
         let usual = |h: f64| season(at.plus_ms((h * HOUR_MS as f64) as i64)).unwrap_or(0.0);
         let (hours, z, start) = plain_rise(&rest, limit, horizon_h, &usual)?;
         let step_h = BUCKET_MS as f64 / HOUR_MS as f64;

@@ -159,6 +159,29 @@ proptest! {
     }
 }
 
+#[test]
+fn a_forecast_of_the_former_layout_goes_on() {
+    // Hours in two bytes, residuals in four, places and sums in eight.
+    let hour = start().ms() / HOUR_MS;
+    let hours: Vec<i16> = (0..504).map(|h| 5_600 + (h % 24) * 50).collect();
+    let memory = (hours, LIMIT, hour, 700.0_f64, 1_u32, 700.0_f64, 3.0_f64);
+    let recent = vec![0.5_f32; 96];
+    let bucket = start().ms() / BUCKET_MS;
+    let former = (memory, recent, bucket, 0.5_f64, 1_u32, None::<()>, 100_000_u32, -100_000_i32);
+    let bytes = rmp_serde::to_vec(&former).expect("writes");
+    let mut read: Forecast = rmp_serde::from_slice(&bytes).expect("reads");
+    assert_eq!((read.slow_streak, read.streak), (i16::MAX, i16::MIN));
+    let values = read.memory.values();
+    assert!(values.len() >= 420 && read.memory.first() == hour - values.len() as i64);
+    let newest = f64::from(5_600 + (503 % 24) * 50) / 16_000.0 * LIMIT;
+    assert!((values[values.len() - 1] - newest).abs() < 5.0, "{values:?}");
+    assert!((94..=96).contains(&read.recent.iter().count()));
+    let point = Point { at: start().plus_ms(BUCKET_MS), value: 701.0 };
+    assert_eq!(read.push(point, &|_| Some(700.0), LIMIT, Some(72.0)), Said::Clear);
+    let bytes = rmp_serde::to_vec(&read).expect("writes");
+    assert_eq!(rmp_serde::from_slice::<Forecast>(&bytes).expect("reads its own"), read);
+}
+
 /// Hourly noise about a level, five times as wide on every ninth day.
 fn restless(seed: u64, hours: usize) -> Vec<f64> {
     let mut draws = crate::stats::Draws::new(seed);

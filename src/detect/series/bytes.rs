@@ -1,18 +1,14 @@
 //! How many bytes a series takes.
 
-use super::{Entity, Episode, Expiring, Forecast, Habit, Series, SeriesState, Usual};
+use super::{Entity, Forecast, Series, SeriesState};
 
 impl SeriesState {
     /// Bytes of its state beside the ensemble, and of what it is called.
     pub(in crate::detect) fn bytes(&self) -> (usize, usize) {
-        let episodes = [&self.departure, &self.still, &self.filling];
         let heap = self.seasonal.profile.heap_bytes()
             + self.rolling.heap_bytes()
-            + episodes.into_iter().flatten().count() * size_of::<Episode>()
+            + self.rare.heap_bytes()
             + self.forecast.as_ref().map_or(0, |f| size_of::<Forecast>() + f.heap_bytes())
-            + self.habit.as_ref().map_or(0, |h| size_of::<Habit>() + h.heap_bytes())
-            + self.usual.as_ref().map_or(0, |_| size_of::<Usual>())
-            + self.expiring.as_ref().map_or(0, |_| size_of::<Expiring>())
             + self.beside.heap_bytes();
         let Series { source, entity, metric, labels, unit, query, .. } = &self.series;
         let labels = labels.0.iter().map(|(k, v)| 2 * size_of::<String>() + k.len() + v.len());

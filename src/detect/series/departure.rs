@@ -18,32 +18,35 @@ impl SeriesState {
         let is_excusable = !never_usual(facts.indicator);
         // Traffic that stops is no habit either, though it may come to be the new level.
         if is_excusable && facts.indicator != Indicator::Rate {
-            rules.usual = self.usual.as_ref().and_then(|u| u.limit(facts.config.usual_per_day));
+            rules.usual =
+                self.rare.usual.as_ref().and_then(|u| u.limit(facts.config.usual_per_day));
         }
-        let since = self.departure.as_ref().map_or(claim.at, |e| e.since);
+        let since = self.rare.departure.as_ref().map_or(claim.at, |e| e.since);
         let size = |score: f64| (score / facts.config.threshold).max(1.0).log2();
         if is_excusable {
-            let worst = self.departure.as_ref().map_or(0.0, |e| e.score).max(claim.score);
-            rules.excused = self.habit.as_ref().and_then(|h| h.excused(since, size(worst)));
+            let worst = self.rare.departure.as_ref().map_or(0.0, |e| e.score).max(claim.score);
+            rules.excused = self.rare.habit.as_ref().and_then(|h| h.excused(since, size(worst)));
         }
         let point = Point { at: claim.at, value: claim.value };
         if claim.score >= rules.threshold && self.waits_for_the_day(since, point) {
             rules.excused = Some(f64::INFINITY);
         }
-        let before = self.departure.as_ref().map(|e| (e.severity(&rules), e.ended_at()));
-        if let Some(departure) = &mut self.departure
-            && departure.note.is_empty()
-        {
-            let cycle = self.habit.as_ref().and_then(|h| h.cycle.words(since));
+        let before = self.rare.departure.as_ref().map(|e| (e.severity(&rules), e.ended_at()));
+        if self.rare.departure.as_ref().is_some_and(|departure| departure.note.is_empty()) {
+            let cycle = self.rare.habit.as_ref().and_then(|h| h.cycle.words(since));
             let notes = [self.day.words(), cycle];
-            departure.note = notes.into_iter().flatten().collect::<Vec<_>>().join(" ");
+            let note = notes.into_iter().flatten().collect::<Vec<_>>().join(" ");
+            self.rare.departure.iter_mut().for_each(|departure| departure.note.clone_from(&note));
         }
-        out.extend(advance(&mut self.departure, &self.series, claim, &rules));
-        match (&self.departure, before) {
+        // Most points neither depart nor have.
+        if claim.score >= rules.threshold || self.rare.departure.is_some() {
+            out.extend(advance(&mut self.rare.departure, &self.series, claim, &rules));
+        }
+        match (&self.rare.departure, before) {
             (None, Some((Some(severity), until))) => self.remember(since, until, severity),
             (Some(departure), _) if departure.called && is_excusable => {
                 let size = size(departure.score);
-                let habit = self.habit.get_or_insert_default();
+                let habit = self.rare.habit.get_or_insert_default();
                 habit.regime.get_or_insert_with(|| Regime::new(since)).note(size);
             }
             _ => {}
@@ -54,12 +57,13 @@ impl SeriesState {
     /// A departure that was held is over: one of a period is usual when it is due, any other adds
     /// to how often the series departs.
     fn remember(&mut self, since: Time, until: Time, severity: f64) {
-        let is_of_period = self.habit.get_or_insert_default().cycle.learn(since, until, severity);
+        let is_of_period =
+            self.rare.habit.get_or_insert_default().cycle.learn(since, until, severity);
         if is_of_period {
             // What made it look restless was the period: out of step it is told again.
-            self.usual = None;
+            self.rare.usual = None;
         } else {
-            self.usual.get_or_insert_default().learn(until, severity);
+            self.rare.usual.get_or_insert_default().learn(until, severity);
         }
     }
 
@@ -67,11 +71,11 @@ impl SeriesState {
     /// of regime as the new profile.
     fn adopt(&mut self, facts: &Facts<'_>, claim: &Claim, out: &mut Vec<Anomaly>) {
         let after_h = facts.config.adopt_after_h;
-        let regime = self.habit.as_ref().and_then(|h| h.regime.as_ref());
+        let regime = self.rare.habit.as_ref().and_then(|h| h.regime.as_ref());
         let changed = regime.filter(|r| r.is_due(after_h)).map(|r| r.since);
         let patience = i64::from(after_h) * HOUR_MS;
         let stands = |since: &Time| claim.at.ms_since(*since) >= patience;
-        let called = self.departure.as_ref().filter(|e| e.called).map(|e| e.since);
+        let called = self.rare.departure.as_ref().filter(|e| e.called).map(|e| e.since);
         let Some(since) = changed.or(called.filter(stands)) else { return };
         if never_usual(facts.indicator) {
             return;
@@ -100,10 +104,10 @@ impl SeriesState {
         };
         self.rolling.restart();
         self.beside.restart();
-        if let Some(habit) = &mut self.habit {
+        if let Some(habit) = &mut self.rare.habit {
             habit.regime = None;
         }
-        let Some(episode) = self.departure.take_if(|e| e.called) else { return };
+        let Some(episode) = self.rare.departure.take_if(|e| e.called) else { return };
         let mut anomaly = told(&self.series, &episode, Some(claim.at));
         anomaly.why = format!("{} {new}", anomaly.why);
         out.push(anomaly);

@@ -25,7 +25,7 @@ impl SeriesState {
         (point, step_ms): (Point, i64),
         word: &mut Word,
     ) -> Surprise {
-        if self.departure.as_ref().is_some_and(|e| e.called) {
+        if self.rare.departure.as_ref().is_some_and(|e| e.called) {
             return Surprise::default();
         }
         let before = self.ensemble.n_rows();

@@ -62,7 +62,7 @@ impl From<Profile> for Written {
             skipped: profile.skipped,
             doubtful: profile.doubtful,
             is_whole: profile.is_whole,
-            resting: profile.resting,
+            resting: profile.resting.to_vec(),
         }
     }
 }
@@ -91,7 +91,7 @@ impl TryFrom<Read> for Profile {
                     stride: written.stride.max(1),
                     skipped: written.skipped,
                     running,
-                    resting: written.resting,
+                    resting: written.resting.into(),
                 })
             }
             Read::Before(wide) => Ok(wide.narrowed()),
@@ -122,7 +122,7 @@ impl Wide {
             stride: self.stride.max(1),
             skipped: self.skipped,
             running,
-            resting: self.resting,
+            resting: self.resting.into(),
         };
         profile.week.centre();
         profile.note_whole();
