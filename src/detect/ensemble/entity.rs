@@ -9,7 +9,7 @@ use std::sync::LazyLock;
 use serde::{Deserialize, Serialize};
 
 use super::episode::{Episodes, Told};
-use super::pool::{Class, Pool};
+use super::pool::{Class, Kind, Pool};
 use super::sketch::log2;
 use super::track::{Judgement, Track};
 use crate::detect::apart::Former;
@@ -19,6 +19,9 @@ use crate::detect::apart::Former;
 /// day, and it is by the day that somebody is woken.
 const EVIDENCE: f32 = 0.6;
 const SLOWNESS: f32 = 1.0 + EVIDENCE;
+/// What onsets of sparse series are ranked down by, in nats: the score that a plain quiet series
+/// reaches at one rate is reached by them half as often again.
+const SPARSE: f32 = 1.0;
 /// Onsets whose surprise and weighted evidence together reach this many nats score one half or more.
 const HALF_NATS: f64 = 19.0;
 /// An onset that scores one half and a little more, this many times [`HALF_NATS`], is taken as told
@@ -27,7 +30,7 @@ const HALF_NATS: f64 = 19.0;
 /// is asked falls to 1/e in so many rows, which at other intervals than five minutes go with the
 /// root, as for what was told in an episode.
 const TOLD_OF: f64 = 1.1;
-const HUSH: f32 = 1.8;
+const HUSH: f32 = 2.0;
 const HUSH_ROWS: f32 = 100.0;
 /// How steeply weaker onsets fall back among the other rows.
 const STEEPNESS: i32 = 8;
@@ -133,21 +136,22 @@ impl Entity {
         }
         verdict.told = self.episodes.judge(at_ms, (evidence / n).sqrt());
         self.body += ((departure / n).sqrt() - self.body) / BODY_ROWS;
-        verdict.score = self.score(&verdict.told);
+        verdict.score = self.score(&verdict.told, verdict.class.kind);
         Some(verdict)
     }
 
-    fn score(&mut self, told: &Told) -> f64 {
+    fn score(&mut self, told: &Told, kind: Kind) -> f64 {
         let joint = (told.row_surprise - std::f32::consts::LN_2).max(0.0);
         let weight = JOINT + (JOINT_OF_ONE - JOINT) / (self.tracks.len().max(1) as f32).sqrt();
         let body = f64::from(self.body + weight * joint);
         let body = 0.5 * body / (body + BODY_QUARTER);
         self.hush -= self.hush * (told.intervals.sqrt() / HUSH_ROWS);
-        let Some(surprise) = told.onset_surprise else {
+        let Some(rank) = told.onset_rank else {
             return body;
         };
         let slowness = log2(told.intervals) * std::f32::consts::LN_2;
-        let nats = surprise + EVIDENCE * told.evidence + SLOWNESS * slowness;
+        let rank = if kind == Kind::Sparse { rank - SPARSE } else { rank };
+        let nats = rank + EVIDENCE * told.evidence + SLOWNESS * slowness;
         let nats = f64::from(nats.max(0.0)) / HALF_NATS;
         if nats < f64::from(self.hush) {
             return body;
@@ -166,24 +170,23 @@ mod tests {
 
     #[test]
     fn what_follows_an_onset_that_was_told_ranks_low_unless_it_is_far_greater() {
-        let onset = |nats| Told {
-            evidence: 0.0,
-            intervals: 1.0,
-            row_surprise: 0.0,
-            onset_surprise: Some(nats),
-        };
-        let quiet = Told { onset_surprise: None, ..onset(0.0) };
+        let onset = |nats| Told { intervals: 1.0, onset_rank: Some(nats), ..Told::default() };
+        let quiet = Told { onset_rank: None, ..onset(0.0) };
         let mut entity = Entity::new(1);
-        assert!(entity.score(&onset(15.0)) < 0.5, "too weak to be told");
-        let first = entity.score(&onset(25.0));
+        assert!(entity.score(&onset(15.0), Kind::Plain) < 0.5, "too weak to be told");
+        let first = entity.score(&onset(25.0), Kind::Plain);
         assert!(first > 0.5, "what was too weak hushes nothing");
-        entity.score(&quiet);
-        assert!(entity.score(&onset(28.0)) < 0.5, "the same event again");
-        let grown = entity.score(&onset(45.0));
+        entity.score(&quiet, Kind::Plain);
+        assert!(entity.score(&onset(28.0), Kind::Plain) < 0.5, "the same event again");
+        let grown = entity.score(&onset(60.0), Kind::Plain);
         assert!(grown > first, "it was but the beginning");
         for _ in 0..300 {
-            entity.score(&quiet);
+            entity.score(&quiet, Kind::Plain);
         }
-        assert_eq!(entity.score(&onset(25.0)), first, "another event, hours later");
+        let later = entity.score(&onset(25.0), Kind::Sparse);
+        assert!(
+            later > 0.5 && later < first,
+            "another event, hours later, and sparse ones a little less"
+        );
     }
 }

@@ -50,6 +50,8 @@ pub struct Told {
     /// `-ln` of the chance that a row is the onset of such an episode: the calibrated p-value.
     /// `None` when the row is no onset.
     pub onset_surprise: Option<f32>,
+    /// What stands for it where onsets of several series are ranked; no chance.
+    pub onset_rank: Option<f32>,
 }
 
 impl Episodes {
@@ -68,6 +70,7 @@ impl Episodes {
         self.rows.push(evidence, ROWS);
         let is_onset = gate > self.told * (1.0 + MARGIN + self.flank);
         let onset_surprise = is_onset.then(|| self.onsets.surprise(evidence, ONSETS));
+        let onset_rank = is_onset.then(|| self.onsets.rank(evidence, ONSETS));
         if is_onset {
             self.flank = FLANK_MARGIN;
             self.onsets.push(evidence, ONSETS);
@@ -75,7 +78,7 @@ impl Episodes {
             self.onsets.push_below();
         }
         self.told = self.told.max(gate);
-        Told { evidence, intervals, row_surprise, onset_surprise }
+        Told { evidence, intervals, row_surprise, onset_surprise, onset_rank }
     }
 }
 

@@ -20,8 +20,9 @@ const BINS: usize = 48;
 /// refreshed by each.
 const REFRESH: u8 = 32;
 const YOUNG: u8 = 255;
-/// Exceedances that the prior counts for.
+/// Exceedances that the prior counts for, and that it does where sketches are compared.
 const PRIOR_WEIGHT: f32 = 8.0;
+const RANK_PRIOR: f32 = 20.0;
 /// Least exceedances of a fit; a young sketch fits a larger share of its samples.
 const LEAST_TAIL: f32 = 12.0;
 /// Samples at which all counts are halved.
@@ -127,6 +128,21 @@ impl Sketch {
     /// without limit.
     #[must_use]
     pub(super) fn surprise(&self, y: f32, scale: Scale) -> f32 {
+        self.surprise_at_rate(y, scale, self.tail_rate)
+    }
+
+    /// As [`Self::surprise`], but the tail leans on the prior as on [`RANK_PRIOR`] exceedances: no
+    /// chance, but better to rank samples of several sketches by, for which few exceedances of
+    /// one's own say little of how fast a tail falls.
+    #[must_use]
+    pub(super) fn rank(&self, y: f32, scale: Scale) -> f32 {
+        let count = f32::from(self.tail_count);
+        let excess = (count + PRIOR_WEIGHT) / self.tail_rate.max(1e-3)
+            + (RANK_PRIOR - PRIOR_WEIGHT) * scale.prior_excess;
+        self.surprise_at_rate(y, scale, (count + RANK_PRIOR) / excess)
+    }
+
+    fn surprise_at_rate(&self, y: f32, scale: Scale, tail_rate: f32) -> f32 {
         if self.middle == NONE && self.n >= LEAST_SAMPLES {
             // None ever had a place: the first is rarer than one in all of them, and beyond the
             // first bin by the prior.
@@ -143,7 +159,7 @@ impl Sketch {
         };
         let tail = of(self.tail_count);
         if y >= tail_from {
-            return tail + (y - tail_from) * self.tail_rate;
+            return tail + (y - tail_from) * tail_rate;
         }
         let middle = of(self.middle_count);
         middle + (tail - middle) * (y - middle_from) / (tail_from - middle_from).max(1e-6)
@@ -305,6 +321,24 @@ mod tests {
         sketch.push(20.0, ONSETS);
         let again = sketch.surprise(20.0, ONSETS);
         assert!((6.0..strong).contains(&again), "{again}");
+    }
+
+    #[test]
+    fn a_rank_leans_more_on_the_prior_and_is_as_far_out_where_the_tail_begins() {
+        for (times, is_heavy) in [(2.5, true), (0.4, false)] {
+            let mut sketch = Sketch::default();
+            for i in 0..4_000 {
+                // Exponential, with a mean of `times` that of the prior.
+                sketch.push(1.0 - times * (1.0 - uniform(i)).max(1e-6).ln(), ONSETS);
+            }
+            let from = ONSETS.edge(sketch.tail);
+            let (surprise, rank) = (sketch.surprise(from, ONSETS), sketch.rank(from, ONSETS));
+            assert!((surprise - rank).abs() < 1e-4, "{surprise} {rank}");
+            let (surprise, rank) =
+                (sketch.surprise(from + 10.0, ONSETS), sketch.rank(from + 10.0, ONSETS));
+            assert_eq!(rank > surprise, is_heavy, "{surprise} {rank}");
+            assert!((rank - surprise).abs() < 3.0, "{surprise} {rank}");
+        }
     }
 
     #[test]
