@@ -47,6 +47,25 @@ pub trait Stage: Send + 'static {
     fn stop(&mut self) -> impl Future<Output = Result<(), Fault>> + Send {
         std::future::ready(Ok(()))
     }
+
+    /// When it wants to be woken (wall time) for work that it let gather; what was heard before then
+    /// is handled first.
+    fn wakes(&self) -> Option<Instant> {
+        None
+    }
+
+    /// Does what has gathered.
+    fn wake(&mut self) -> impl Future<Output = Result<(), Fault>> + Send {
+        self.sweep()
+    }
+}
+
+/// What a stage is to do next.
+#[derive(Debug)]
+enum Work {
+    Sweep,
+    Event(Event),
+    Wake,
 }
 
 /// The tasks of the process. Cheap to clone.
@@ -142,24 +161,28 @@ async fn run_stage<S: Stage>(
     let mut due = tokio::time::interval(S::SWEEP);
     due.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
+        let wakes = stage.wakes();
         let work = tokio::select! {
             biased;
             () = shutdown.cancelled() => break,
-            _ = due.tick() => None,
+            _ = due.tick() => Work::Sweep,
             heard = events.next() => match heard {
-                Heard::Event(event) if stage.wants(&event) => Some(event),
+                Heard::Event(event) if stage.wants(&event) => Work::Event(event),
                 Heard::Event(_) => continue,
-                Heard::Lagged => None,
+                Heard::Lagged => Work::Sweep,
                 Heard::Closed => break,
             },
+            () = tokio::time::sleep_until(wakes.unwrap_or_else(Instant::now)), if wakes.is_some() => {
+                Work::Wake
+            }
         };
         let started = std::time::Instant::now();
-        // No event is a sweep.
-        let span = tracing::info_span!("stage", name = S::NAME, event = ?work);
+        let span = tracing::info_span!("stage", name = S::NAME, work = ?work);
         let result = async {
             match work {
-                Some(event) => stage.handle(event).await,
-                None => stage.sweep().await,
+                Work::Event(event) => stage.handle(event).await,
+                Work::Sweep => stage.sweep().await,
+                Work::Wake => stage.wake().await,
             }
         }
         .instrument(span)
@@ -217,6 +240,56 @@ mod tests {
         bus.publish(Event::Tick);
         tokio::time::sleep(Duration::from_millis(10)).await;
         assert_eq!(seen.load(Ordering::SeqCst), 202, "sweep, panic, sweep, event");
+        assert!(tasks.drain(Duration::from_secs(5)).await);
+    }
+
+    /// Lets events gather for a while after the first, and keeps when it was woken and for how many.
+    struct Gathering {
+        n: u32,
+        due: Option<Instant>,
+        woken: Arc<Mutex<Vec<(Instant, u32)>>>,
+    }
+
+    impl Stage for Gathering {
+        const NAME: &'static str = "gathering";
+        fn wants(&self, event: &Event) -> bool {
+            *event == Event::Tick
+        }
+        async fn sweep(&mut self) -> Result<(), Fault> {
+            Ok(())
+        }
+        async fn handle(&mut self, _: Event) -> Result<(), Fault> {
+            self.n += 1;
+            self.due.get_or_insert(Instant::now() + Duration::from_millis(200));
+            Ok(())
+        }
+        fn wakes(&self) -> Option<Instant> {
+            self.due
+        }
+        async fn wake(&mut self) -> Result<(), Fault> {
+            let mut woken = self.woken.lock().expect("nothing panics under this lock");
+            woken.push((Instant::now(), std::mem::take(&mut self.n)));
+            self.due = None;
+            Ok(())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_stage_is_woken_when_it_wants_for_all_that_was_heard_until_then() {
+        let (tasks, bus, woken) = (Tasks::default(), Bus::default(), Arc::default());
+        let kept: Arc<Mutex<Vec<(Instant, u32)>>> = Arc::clone(&woken);
+        tasks.stage(&bus, move || Gathering { n: 0, due: None, woken: kept.clone() });
+        tokio::time::sleep(Duration::from_millis(10)).await;
+        let start = Instant::now();
+        for _ in 0..3 {
+            bus.publish(Event::Tick);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        let woken = std::mem::take(&mut *woken.lock().expect("nothing panics under this lock"));
+        let [(at, n)] = woken.try_into().expect("it was woken once");
+        let waited = at.saturating_duration_since(start);
+        assert_eq!((n, waited.as_millis() / 10), (3, 20), "for all three, after 200 ms");
         assert!(tasks.drain(Duration::from_secs(5)).await);
     }
 

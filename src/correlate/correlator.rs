@@ -70,7 +70,8 @@ pub struct Correlator {
     pub(super) groups: BTreeMap<IncidentId, Group>,
     pub(super) home: BTreeMap<AlertId, IncidentId>,
     pub(super) waiting: BTreeMap<AlertId, Waiting>,
-    /// Alerts that wait, fire and weigh something, counted by entity for the present decision.
+    /// Alerts that wait, fire, weigh something and may be grouped, counted by entity for the present
+    /// decision.
     pub(super) company: BTreeMap<EntityRef, usize>,
     pub(super) verdicts: BTreeMap<AlertId, Verdict>,
     /// What alerts say about faults.
@@ -235,10 +236,11 @@ impl Correlator {
     pub fn decide(&mut self, now: Time) -> Decisions {
         // Also after a long pause nothing is reopened that was over for too long.
         self.forget_over(now);
-        if self.evidence.look(now) || self.revision.is_due() {
+        self.survey();
+        if self.evidence.look(now, self.waits_urgently()) || self.revision.is_due() {
             self.reconcile(now);
         }
-        let order = self.order();
+        let order = self.order(now);
         self.freshen(now);
         // An alert that opens an incident may give others a home: look again until nothing moves.
         loop {
@@ -290,36 +292,52 @@ impl Correlator {
     }
 
     /// In which order alerts that wait are decided on: causes before what they cause, so that each
-    /// group grows upwards from its root.
-    fn order(&mut self) -> Vec<AlertId> {
-        let mut entities: BTreeSet<EntityRef> = BTreeSet::new();
-        self.company.clear();
+    /// group grows upwards from its root. Counts by the way whom each would have for company: what is
+    /// grouped with nothing confirms nothing.
+    fn order(&mut self, now: Time) -> Vec<AlertId> {
+        self.survey();
+        let mut company: BTreeMap<EntityRef, usize> = BTreeMap::new();
+        let mut entities: BTreeSet<&EntityRef> = BTreeSet::new();
         for alert in self.waiting.values().map(|w| &w.alert) {
-            if !entities.contains(&alert.entity) {
-                entities.insert(alert.entity.clone());
-            }
-            if alert.is_firing() && alert.severity > Severity::Info {
-                *self.company.entry(alert.entity.clone()).or_default() += 1;
-            }
-        }
-        for entity in &entities {
-            if !self.around.contains_key(entity) {
-                let points = points_of_place(entity, &self.graph, &self.config.priority);
-                let mut around = Surroundings::of(&self.graph, entity, &self.config);
-                around.points = points;
-                self.around.insert(entity.clone(), around);
+            entities.insert(&alert.entity);
+            let counts = alert.is_firing() && alert.severity > Severity::Info;
+            if counts && self.hushed(alert, now).is_none() {
+                *company.entry(alert.entity.clone()).or_default() += 1;
             }
         }
         let depth: BTreeMap<&EntityRef, usize> = entities
             .iter()
-            .map(|e| (e, self.around[e].deep.iter().filter(|b| entities.contains(*b)).count()))
+            .map(|e| (*e, self.around[*e].deep.iter().filter(|b| entities.contains(b)).count()))
             .collect();
         let mut order: Vec<AlertId> = self.waiting.keys().copied().collect();
         order.sort_by_key(|id| {
             let alert = &self.waiting[id].alert;
             (depth[&alert.entity], std::cmp::Reverse(alert.severity), alert.starts_at, *id)
         });
+        self.company = company;
         order
+    }
+
+    /// Works out what surrounds the entities of all alerts that wait.
+    fn survey(&mut self) {
+        let entities: BTreeSet<EntityRef> = self
+            .waiting
+            .values()
+            .filter(|w| !self.around.contains_key(&w.alert.entity))
+            .map(|w| w.alert.entity.clone())
+            .collect();
+        for entity in entities {
+            self.surround(&entity);
+        }
+    }
+
+    /// Works out what surrounds an entity, where that is not known.
+    pub(super) fn surround(&mut self, entity: &EntityRef) {
+        if !self.around.contains_key(entity) {
+            let mut around = Surroundings::of(&self.graph, entity, &self.config);
+            around.points = points_of_place(entity, &self.graph, &self.config.priority);
+            self.around.insert(entity.clone(), around);
+        }
     }
 
     /// Works out anew which members the graph explains by others.
@@ -343,6 +361,13 @@ impl Correlator {
         let members = active.flat_map(|g| g.members.iter().filter(|(_, m)| m.ends_at.is_none()));
         let waiting = self.waiting.iter().filter(|(_, w)| w.alert.is_firing());
         members.map(|(id, _)| *id).chain(waiting.map(|(id, _)| *id)).collect()
+    }
+
+    /// When faults are looked for next, where an alert that would open an incident at once waits for
+    /// that.
+    #[must_use]
+    pub fn next_look(&self) -> Option<Time> {
+        self.waits_urgently().then(|| self.evidence.next_look())
     }
 
     /// How many alerts wait for a decision.

@@ -93,6 +93,16 @@ impl Correlator {
         }
     }
 
+    /// Whether an alert waits to be looked at that by itself would open an incident at once.
+    pub(super) fn waits_urgently(&self) -> bool {
+        self.waiting.values().map(|w| &w.alert).any(|alert| {
+            let urgent = |here: &Surroundings| self.urgent(alert, here, 0).is_some();
+            alert.is_firing()
+                && self.evidence.is_due(alert.id)
+                && self.around.get(&alert.entity).is_some_and(urgent)
+        })
+    }
+
     /// What waiting may bring to an alert that is urgent: the common cause of it and of what an
     /// incident was just opened for.
     fn waits_all_the_same(&self, alert: &Alert, here: &Surroundings) -> Option<String> {
@@ -108,17 +118,17 @@ impl Correlator {
     /// Works out what incidents that were opened lately stand on.
     pub(super) fn freshen(&mut self, now: Time) {
         let wait_ms = i64::from(self.config.group_wait_s) * SECOND_MS;
-        let mut fresh = Fresh::default();
         let young = |g: &&Group| {
             g.incident.state.is_active() && now.ms_since(g.incident.opened_at) < wait_ms
         };
-        for group in self.groups.values().filter(young) {
-            for entity in group.entities.keys() {
-                let near = self.around.get(entity).into_iter().flat_map(|a| a.below.keys());
-                fresh.add(entity, near);
-            }
+        let young = self.groups.values().filter(young);
+        let about: Vec<EntityRef> = young.flat_map(|g| g.entities.keys().cloned()).collect();
+        self.fresh = Fresh::default();
+        for entity in about {
+            // What surrounded it is forgotten when the graph is learned anew.
+            self.surround(&entity);
+            self.opened_about(&entity);
         }
-        self.fresh = fresh;
     }
 
     /// Notes that an incident was just opened about an entity.

@@ -27,6 +27,9 @@ const ZONES: [&str; 6] = [
 ];
 /// So many open signs are looked at again each second; with more, it is done less often.
 const A_SECOND: usize = 20;
+/// The same while an alert waits that would open an incident at once: somebody waits for it, and a
+/// look at so many signs takes a small part of a second.
+const A_SECOND_URGENT: usize = 400;
 /// At least so often (ms) it is done all the same.
 const SELDOM_MS: i64 = 15 * SECOND_MS;
 /// What may move is looked at so often (ms) even if nothing came: time alone settles it.
@@ -201,13 +204,24 @@ impl Evidence {
         }
     }
 
-    /// Looks for faults anew if something came and it is time. Says whether it did.
-    pub(super) fn look(&mut self, now: Time) -> bool {
+    /// How long (ms) to wait between two looks.
+    fn pause_ms(&self, urgent: bool) -> i64 {
+        let a_second = if urgent { A_SECOND_URGENT } else { A_SECOND };
+        ((1 + self.fit.n_open() / a_second) as i64 * SECOND_MS).min(SELDOM_MS)
+    }
+
+    /// When it is time for the next look while something urgent waits for it.
+    pub(super) fn next_look(&self) -> Time {
+        self.looked.plus_ms(self.pause_ms(true))
+    }
+
+    /// Looks for faults anew if something came and it is time; sooner where something `urgent`
+    /// waits. Says whether it did.
+    pub(super) fn look(&mut self, now: Time, urgent: bool) -> bool {
         self.go_through_the_past();
         let n_open = self.fit.n_open();
-        let pause_ms = (1 + n_open / A_SECOND) as i64 * SECOND_MS;
         let passed_ms = now.ms_since(self.looked);
-        let news = self.unseen && passed_ms >= pause_ms.min(SELDOM_MS);
+        let news = self.unseen && passed_ms >= self.pause_ms(urgent);
         if !news && (n_open == 0 || passed_ms < IDLE_MS) {
             return false;
         }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::closed;
 use super::join::anew;
@@ -25,6 +26,13 @@ const MOST_RECALLED: usize = 20_000;
 const LEARNED: &str = "correlate.learned";
 /// It is written so often (ms).
 const KEEP_MS: i64 = 5 * MINUTE_MS;
+/// After an alert was heard of, others are listened for so long (wall time) before all are decided on:
+/// what one trouble makes ring comes together.
+const QUIET: Duration = Duration::from_millis(250);
+/// However many go on coming, the first waits so long at most.
+const LONGEST: Duration = Duration::from_millis(600);
+/// After a decision there is a rest so many times as long: a storm leaves the others their share.
+const REST: u32 = 3;
 
 /// The correlate stage.
 pub struct Correlate {
@@ -36,8 +44,14 @@ pub struct Correlate {
     learned_at: Time,
     /// What was written last of what the search has learned, and when.
     kept: (Learned, Time),
-    /// Alerts that were heard of since the last tick, and when: a storm is read at once.
+    /// Alerts that were heard of since the last decision, and when: a storm is read at once.
     heard: Vec<(AlertId, Time)>,
+    /// When they are decided on (wall time), by the newest and by the first of them.
+    gathered: Option<(Instant, Instant)>,
+    /// Not before.
+    rested: Instant,
+    /// When something urgent that waits is looked at again.
+    again: Option<Instant>,
 }
 
 impl Correlate {
@@ -45,9 +59,19 @@ impl Correlate {
     #[must_use]
     pub fn new(config: Config, store: Store, bus: Bus, clock: SharedClock) -> Self {
         let correlator = Correlator::new(config);
-        let heard = Vec::new();
-        let kept = (Learned::default(), Time::MIN);
-        Self { store, bus, clock, correlator, loaded: false, learned_at: Time::MIN, kept, heard }
+        Self {
+            store,
+            bus,
+            clock,
+            correlator,
+            loaded: false,
+            learned_at: Time::MIN,
+            kept: (Learned::default(), Time::MIN),
+            heard: Vec::new(),
+            gathered: None,
+            rested: Instant::now(),
+            again: None,
+        }
     }
 
     /// Graph, changes and silences; after a start also the incidents that may still take alerts.
@@ -98,6 +122,7 @@ impl Correlate {
 
     /// Takes the alerts that were heard of, as they stand now; each waits since it was heard of.
     async fn take_heard(&mut self) -> Result<(), Fault> {
+        self.gathered = None;
         let heard = std::mem::take(&mut self.heard);
         if heard.is_empty() {
             return Ok(());
@@ -126,11 +151,30 @@ impl Correlate {
         Ok(())
     }
 
+    /// Takes what was heard of and decides.
+    async fn decide_on_heard(&mut self) -> Result<(), Fault> {
+        let now = self.clock.now();
+        self.take_heard().await?;
+        self.decide(now).await
+    }
+
     async fn decide(&mut self, now: Time) -> Result<(), Fault> {
         if now.ms_since(self.kept.1) >= KEEP_MS {
             self.keep_learned(now).await?;
         }
+        let started = Instant::now();
         let decisions = self.correlator.decide(now);
+        let done = self.write_down(now, decisions).await;
+        self.rested = Instant::now() + REST * started.elapsed();
+        let next = self.correlator.next_look();
+        self.again = next.map(|at| {
+            let ms = u64::try_from(at.ms_since(now)).unwrap_or(0);
+            self.rested + self.clock.wall(Duration::from_millis(ms)).max(QUIET)
+        });
+        done
+    }
+
+    async fn write_down(&mut self, now: Time, decisions: Decisions) -> Result<(), Fault> {
         if decisions == Decisions::default() {
             return Ok(());
         }
@@ -208,9 +252,12 @@ impl Stage for Correlate {
             return self.sweep().await;
         }
         match event {
-            // The tick, a moment later, reads and decides for all that came together.
+            // A moment later all that came together is read and decided on.
             Event::Alert(id) => {
                 self.heard.push((id, now));
+                let at = Instant::now();
+                let first = self.gathered.map_or(at + LONGEST, |(_, first)| first);
+                self.gathered = Some((at + QUIET, first));
                 Ok(())
             }
             Event::Incident(id) => {
@@ -239,12 +286,23 @@ impl Stage for Correlate {
                 }
                 Ok(())
             }
-            Event::Tick => {
-                self.take_heard().await?;
-                self.decide(now).await
-            }
+            Event::Tick => self.decide_on_heard().await,
             _ => self.learn(now).await,
         }
+    }
+
+    fn wakes(&self) -> Option<Instant> {
+        let gathered = self.gathered.map(|(newest, first)| newest.min(first).max(self.rested));
+        gathered.into_iter().chain(self.again).min()
+    }
+
+    async fn wake(&mut self) -> Result<(), Fault> {
+        // A failure is for the next sweep, not for another waking at once.
+        (self.gathered, self.again) = (None, None);
+        if !self.loaded {
+            return self.sweep().await;
+        }
+        self.decide_on_heard().await
     }
 
     async fn stop(&mut self) -> Result<(), Fault> {

@@ -121,7 +121,7 @@ fn correlator() -> Correlator {
 }
 
 /// Keeps the newest state of everything written.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Book {
     incidents: std::collections::BTreeMap<crate::model::IncidentId, Incident>,
     verdicts: Vec<Verdict>,

@@ -126,3 +126,85 @@ fn a_critical_rule_of_another_system_is_not_held_for_a_deploy_and_says_so() {
         }
     }
 }
+
+#[test]
+fn what_is_kept_quiet_confirms_nothing() {
+    let cause = ours("inventory", "DurationLatency", "warning", 0);
+    let felt = ours("orders", "DurationLatency", "warning", 5);
+    let silence = |maintenance: bool| {
+        let made = serde_json::json!({
+            "id": SilenceId::derive(t0(), &["orders"]), "matchers": ["service=orders"],
+            "starts_at": t0(), "ends_at": at(3_600), "author": Actor::nightjar(),
+            "reason": "index rebuild", "maintenance": maintenance,
+        });
+        vec![serde_json::from_value::<Silence>(made).expect("a silence")]
+    };
+    let inhibits: Config = toml::from_str(
+        "[[inhibit]]\nname = \"move\"\nsource = [\"alertname=Moving\"]\ntarget = [\"service=orders\"]",
+    )
+    .expect("valid");
+    let cases = [
+        (Config::default(), silence(false)),
+        (Config::default(), silence(true)),
+        (inhibits, Vec::new()),
+    ];
+    for (config, silences) in cases {
+        let mut c = Correlator::new(config);
+        c.learn(shop(), Vec::new(), silences);
+        // What inhibits is of a place that has nothing to do with either.
+        let source = alert("notifications", "Moving", "info", 0);
+        let told = vec![(0, source), (0, cause.clone()), (10, felt.clone())];
+        let book = play(&mut c, told, 60);
+        let [incident] = book.standing().try_into().expect("one incident");
+        assert_eq!((incident.opened_at, incident.alerts.len()), (at(20), 1), "{:?}", book.entries);
+        assert!(book.last(&felt).suppressed.is_some(), "{:?}", book.last(&felt));
+    }
+}
+
+#[test]
+fn a_graph_that_is_learned_anew_meanwhile_leads_to_no_second_card() {
+    let (one, other) = (
+        alert("users", "HighErrorRate", "critical", 0),
+        alert("payments", "HighErrorRate", "critical", 2),
+    );
+    let cause = alert("auth", "HighErrorRate", "critical", -10);
+    let mut c = correlator();
+    let mut book = Book::default();
+    c.take(&one, at(0));
+    book.keep(c.decide(at(0)));
+    let mut graph = shop();
+    graph.add(EntityRef::service("images"), EntityRef::service("mail"), EdgeKind::Calls);
+    c.learn(graph, Vec::new(), Vec::new());
+    c.take(&other, at(5));
+    book.keep(c.decide(at(5)));
+    assert!(said(&book, &other)[0].contains("auth may be what troubles both"), "{book:?}");
+    c.take(&cause, at(15));
+    for now in (15..=120).step_by(5) {
+        book.keep(c.decide(at(now)));
+    }
+    assert_eq!(book.incidents.len(), 1, "one card for all: {:?}", book.entries);
+}
+
+#[test]
+fn among_hundreds_of_open_alerts_only_what_is_urgent_is_looked_at_soon() {
+    let mut c = Correlator::new(Config::default());
+    let many = (0..300).map(|n| (0, alert(&format!("open-{n}"), "Wrong", "warning", -3 * n)));
+    let mut book = play(&mut c, many.collect(), 300);
+    assert!(book.standing().len() > 200, "{}", book.standing().len());
+    // Something came and was looked at just before, so the next look among so many is 15 s away.
+    let urgent = |name: &str| alert(name, "Down", "critical", 310);
+    c.take(&alert("other", "Wrong", "warning", 303), at(303));
+    book.keep(c.decide(at(303)));
+    let (first, second) = (urgent("first"), urgent("second"));
+    c.take(&first, at(310));
+    book.keep(c.decide(at(310)));
+    c.take(&second, at(310));
+    book.keep(c.decide(at(310)));
+    assert_eq!(c.next_look(), Some(at(311)), "it was looked at this very second");
+    book.keep(c.decide(at(311)));
+    assert_eq!(c.next_look(), None);
+    for (urgent, opens) in [(first, 310), (second, 311)] {
+        let found = book.incidents.values().find(|i| i.alerts.contains(&urgent.id));
+        assert_eq!(found.expect("it opened one").opened_at, at(opens));
+    }
+}
