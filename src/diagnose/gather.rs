@@ -25,7 +25,9 @@ const MOST_LOGS: usize = 16;
 const MOST_CHANGES: usize = 8;
 /// What one part of the evidence may take (wall time), waiting for a reader included: the alert is
 /// there, somebody waits.
-const MOST_TIME: Duration = Duration::from_secs(2);
+pub(super) const MOST_TIME: Duration = Duration::from_secs(2);
+/// The same at a first look: what comes late is there for the next, ten seconds later.
+pub(super) const MOST_FIRST: Duration = Duration::from_secs(1);
 /// Attributes of a change that are told in its sentence.
 const MOST_ATTRIBUTES: usize = 5;
 /// Gaps that are told.
@@ -67,7 +69,7 @@ struct Begun {
 }
 
 /// Reads everything that the ranking looks at: what it can't do without, then the signals behind the
-/// alerts, which say when it began, then all else side by side. Each of these has [`MOST_TIME`], in
+/// alerts, which say when it began, then all else side by side. Each of these has the time `most`, in
 /// which it may also have to wait for one of the store's readers; what is not there then or fails is
 /// a gap.
 ///
@@ -77,7 +79,7 @@ pub(super) async fn gather(
     store: &Store,
     incident: Incident,
     (shard, user_facing): (&SharedShard, Vec<String>),
-    now: Time,
+    (now, most): (Time, Duration),
 ) -> Result<Gathered, Fault> {
     let base =
         store.read(move |rows| Ok(Arc::new(base(rows, incident, &user_facing, now)?))).await?;
@@ -86,7 +88,7 @@ pub(super) async fn gather(
         let (base, shard) = (base.clone(), shard.clone());
         store.read(move |rows| signals::read(rows, &base.incident, &base.alerts, &shard, now))
     };
-    let signals = in_time("the signals behind the alerts", signals, &mut gaps).await;
+    let signals = in_time("the signals behind the alerts", most, signals, &mut gaps).await;
     let (found, onsets, unstored) = signals.unwrap_or_default();
     gaps.extend(unstored);
     let begun = Arc::new(Begun {
@@ -99,10 +101,11 @@ pub(super) async fn gather(
     let mut late: [Vec<Gap>; 7] = Default::default();
     let [g1, g2, g3, g4, g5, g6, g7] = &mut late;
     let (lines, calls, past, weighed, known, separates, felt) = tokio::join!(
-        in_time("log lines", store.read(move |rows| lines_of(rows, &b1)), g1),
-        in_time("calls between services", store.read(move |rows| calls_of(rows, &b2)), g2),
+        in_time("log lines", most, store.read(move |rows| lines_of(rows, &b1)), g1),
+        in_time("calls between services", most, store.read(move |rows| calls_of(rows, &b2)), g2),
         in_time(
             "earlier incidents",
+            most,
             store.read(move |rows| {
                 let base = &b3.base;
                 let of = (&base.incident, base.alerts.as_slice());
@@ -112,6 +115,7 @@ pub(super) async fn gather(
         ),
         in_time(
             "the weighing of the telemetry",
+            most,
             store.read(move |rows| {
                 let base = &b4.base;
                 let of = (&base.incident, base.alerts.as_slice(), &base.graph);
@@ -119,16 +123,17 @@ pub(super) async fn gather(
             }),
             g4
         ),
-        in_time("what is stored at all", store.read(move |rows| known(rows, &b5)), g5),
+        in_time("what is stored at all", most, store.read(move |rows| known(rows, &b5)), g5),
         in_time(
             "what separates bad requests from good ones",
+            most,
             store.read(move |rows| {
                 let range = (b6.first, b6.base.now);
                 requests::read(rows, &b6.base.incident, &b6.suspects, range)
             }),
             g6
         ),
-        in_time("what users feel", store.read(move |rows| felt(rows, &b7)), g7),
+        in_time("what users feel", most, store.read(move |rows| felt(rows, &b7)), g7),
     );
     let mut all = Vec::new();
     let mut proofs = Proofs::default();
@@ -204,13 +209,14 @@ pub(super) async fn gather(
 /// Waits for a part of the evidence as long as it may take; what does not come is a gap.
 async fn in_time<T>(
     what: &str,
+    most: Duration,
     part: impl Future<Output = Result<T, Fault>>,
     gaps: &mut Vec<Gap>,
 ) -> Option<T> {
-    let (reason, why) = match tokio::time::timeout(MOST_TIME, part).await {
+    let (reason, why) = match tokio::time::timeout(most, part).await {
         Ok(Ok(found)) => return Some(found),
         Ok(Err(fault)) => ("failed", format!("reading it failed: {fault}")),
-        Err(_) => ("late", format!("it could not be read within {} s", MOST_TIME.as_secs())),
+        Err(_) => ("late", format!("it could not be read within {} s", most.as_secs())),
     };
     metrics::counter!("nightjar_diagnose_gaps_total", "reason" => reason).increment(1);
     gaps.push(Gap { what: what.to_owned(), why, since: None, until: None });

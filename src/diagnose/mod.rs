@@ -35,8 +35,9 @@
 //! "Inconclusive" is said when the first is less likely than all else together, or hardly leads. What
 //! each piece of evidence does is told by ranking again without it ([`without`](fn@without)).
 //!
-//! Evidence is gathered side by side, each part within two seconds, waiting for a reader of the store
-//! included; what fails or comes late is a gap, and the rest is ranked.
+//! Evidence is gathered side by side, each part within two seconds (one at a first look), waiting for a
+//! reader of the store included; what fails or comes late is a gap, and the rest is ranked. Up to four
+//! incidents are looked at side by side, first looks before all others.
 
 mod asked;
 mod belief;
@@ -58,6 +59,7 @@ mod stage;
 mod symptom;
 #[cfg(test)]
 mod tests;
+mod turns;
 pub mod weigh;
 mod weighed;
 mod without;

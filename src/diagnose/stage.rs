@@ -4,19 +4,22 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::json;
+use tokio::time::Instant;
 
 use super::course;
-use super::gather::{Gathered, gather};
+use super::gather::{Gathered, MOST_FIRST, MOST_TIME, gather};
 use super::input::Ranked;
 use super::rank::rank;
+use super::turns::Turns;
 use super::without::without;
 use crate::bus::{Bus, Event};
 use crate::detect::SharedShard;
 use crate::learn::Ledger;
 use crate::model::diagnosis::Counterfactual;
 use crate::model::figure::{count_text, n_of};
-use crate::model::time::{MINUTE_MS, SECOND_MS};
+use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
 use crate::model::{
     Actor, Change, Diagnosis, EntryKind, Fault, Gap, Incident, IncidentId, IncidentState,
     SharedClock, Time, TimelineEntry,
@@ -33,8 +36,13 @@ const NEW_MS: i64 = 30 * SECOND_MS;
 /// Event time between two revisions without other news, for a young incident and an older one.
 const AGAIN_MS: (i64, i64) = (30 * SECOND_MS, 2 * MINUTE_MS);
 /// Incidents that are looked at again in one sweep, those first that wait longest: a first look, which
-/// somebody may wait for, comes before them and waits for few.
+/// somebody may wait for, comes before them.
 const LOOKS: usize = 8;
+/// What opens at about the same time is looked at together: others are listened for so long (wall
+/// time).
+const GATHERS: Duration = Duration::from_millis(30);
+/// What was seen of incidents that are not among the newest is known for this long (ms).
+const KNOWN_MS: i64 = HOUR_MS;
 /// Least event time between two revisions (ms): a storm of alerts is looked at in steps.
 const LEAST_MS: i64 = 10 * SECOND_MS;
 
@@ -72,6 +80,10 @@ pub struct Diagnose {
     user_facing: Vec<String>,
     /// What the last revision of each incident saw: only news makes another one.
     seen: BTreeMap<IncidentId, Seen>,
+    /// Who waits for a look.
+    turns: Turns,
+    /// When to begin (wall time).
+    due: Option<Instant>,
 }
 
 impl Diagnose {
@@ -84,7 +96,17 @@ impl Diagnose {
         shard: SharedShard,
         library: Arc<Library>,
     ) -> Self {
-        Self { store, bus, clock, shard, library, user_facing: Vec::new(), seen: BTreeMap::new() }
+        Self {
+            store,
+            bus,
+            clock,
+            shard,
+            library,
+            user_facing: Vec::new(),
+            seen: BTreeMap::new(),
+            turns: Turns::default(),
+            due: None,
+        }
     }
 
     /// With the services that users reach directly; none: those that call others and that nothing
@@ -94,19 +116,22 @@ impl Diagnose {
         Self { user_facing, ..self }
     }
 
-    async fn diagnose(&mut self, id: IncidentId) -> Result<(), Fault> {
+    /// Looks at an incident, if there is something to look at; gives what was seen.
+    async fn diagnose(&self, id: IncidentId) -> Result<Option<Seen>, Fault> {
         let (now, shard) = (self.clock.now(), self.shard.clone());
         let Some(incident) = self.store.read(move |r| r.get::<Incident>(id)).await? else {
-            return Ok(());
+            return Ok(None);
         };
-        let news = self.seen.get(&id).is_none_or(|seen| seen.outdated(&incident, now));
+        let known = self.seen.get(&id);
+        let news = known.is_none_or(|seen| seen.outdated(&incident, now));
         if !incident.state.is_active() || !news {
-            return Ok(());
+            return Ok(None);
         }
+        let most = if known.is_none() { MOST_FIRST } else { MOST_TIME };
         let seen = Seen { n_alerts: incident.alerts.len(), state: incident.state, at: now };
         let standings = shard.standings();
         let gathered =
-            gather(&self.store, incident, (&shard, self.user_facing.clone()), now).await?;
+            gather(&self.store, incident, (&shard, self.user_facing.clone()), (now, most)).await?;
         let (before, ledger) =
             self.store.read(move |r| Ok((r.get::<Diagnosis>(id)?, Ledger::read(r)?))).await?;
         let kept = before.as_ref().filter(|_| seen.state == IncidentState::Monitoring);
@@ -166,11 +191,10 @@ impl Diagnose {
                 Ok(())
             })
             .await?;
-        self.seen.insert(id, seen);
         metrics::counter!("nightjar_diagnose_revisions_total", "first" => first.to_string())
             .increment(1);
         self.bus.publish(Event::Diagnosis(id));
-        Ok(())
+        Ok(Some(seen))
     }
 
     fn compose(
@@ -295,23 +319,31 @@ impl Stage for Diagnose {
             r.list::<Incident>(&Filter::states(states).newest(50))
         });
         let (active, now) = (active.await?, self.clock.now());
-        self.seen.retain(|id, _| active.iter().any(|i| i.id == *id));
-        let first = active.iter().filter(|i| !self.seen.contains_key(&i.id)).map(|i| i.id);
+        self.seen.retain(|id, seen| {
+            now.ms_since(seen.at) < KNOWN_MS || active.iter().any(|i| i.id == *id)
+        });
+        let seen = &self.seen;
+        let first = active.iter().filter(|i| !seen.contains_key(&i.id)).map(|i| i.id);
+        self.turns.heard.extend(first);
         let again = active.iter().filter_map(|i| {
-            let seen = self.seen.get(&i.id).filter(|seen| seen.outdated(i, now))?;
+            let seen = seen.get(&i.id).filter(|seen| seen.outdated(i, now))?;
             Some((seen.at, i.id))
         });
         let again: BTreeSet<(Time, IncidentId)> = again.collect();
-        let again = again.into_iter().take(LOOKS).map(|(_, id)| id);
-        for id in first.chain(again).collect::<Vec<_>>() {
-            self.diagnose(id).await?;
+        self.turns.again = again.into_iter().take(LOOKS).map(|(_, id)| id).collect();
+        if !self.turns.is_empty() {
+            self.due.get_or_insert_with(Instant::now);
         }
         Ok(())
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Fault> {
         match event {
-            Event::Incident(id) => self.diagnose(id).await,
+            Event::Incident(id) => {
+                self.turns.heard.insert(id);
+                self.due.get_or_insert_with(|| Instant::now() + GATHERS);
+                Ok(())
+            }
             // A change told late may be the cause of what goes on: look again at all.
             Event::Change(_) => {
                 self.seen.clear();
@@ -319,5 +351,25 @@ impl Stage for Diagnose {
             }
             _ => Ok(()),
         }
+    }
+
+    fn wakes(&self) -> Option<Instant> {
+        self.due
+    }
+
+    /// Looks at some, side by side; between two such rounds it hears what is new.
+    async fn wake(&mut self) -> Result<(), Fault> {
+        let batch = self.turns.next(|id| self.seen.contains_key(id));
+        let looks = join_all(batch.iter().map(|id| self.diagnose(*id))).await;
+        self.due = (!self.turns.is_empty()).then(Instant::now);
+        let mut done = Ok(());
+        for (id, look) in batch.into_iter().zip(looks) {
+            match look {
+                Ok(seen) => self.seen.extend(seen.map(|seen| (id, seen))),
+                // The next sweep takes it up again.
+                Err(fault) => done = Err(fault),
+            }
+        }
+        done
     }
 }
