@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 
 use super::weigh::{Kind, Scene};
-use crate::model::EntityRef;
+use crate::model::{EntityRef, Time};
 use crate::stats;
 
 /// Points needed before and since.
@@ -17,7 +17,7 @@ const FEWEST: (usize, usize) = (8, 3);
 /// Standard errors of the difference between two medians.
 const SURE: f64 = 3.0;
 /// Traffic moves this many times within half an hour without being news.
-const NEWS: f64 = 1.25;
+pub(super) const NEWS: f64 = 1.25;
 /// Efficiency of a median: its standard error is so many times that of a mean.
 const MEDIAN: f64 = 1.2533;
 
@@ -30,6 +30,8 @@ pub struct Demand {
     pub since: f64,
     /// Whether it rose beyond its own noise.
     pub rose: bool,
+    /// Since when, where it rose: the first of two samples on end that are nearer to the new level.
+    pub since_when: Option<Time>,
 }
 
 impl Demand {
@@ -43,13 +45,13 @@ impl Demand {
 /// By entity; those whose requests are not measured are left out.
 pub type Demands = BTreeMap<EntityRef, Demand>;
 
-/// Reads the request rates of a scene, the busiest series of each entity.
-pub(super) fn demands(entities: &[EntityRef], scene: &Scene) -> Demands {
+/// Reads the request rates of a scene whose times count from `onset`, the busiest series of each entity.
+pub(super) fn demands(entities: &[EntityRef], scene: &Scene, onset: Time) -> Demands {
     let mut found = Demands::new();
     let rates = scene.series.iter().filter(|s| s.kind == Kind::Traffic && !s.outgoing);
     for series in rates {
         let Some(entity) = entities.get(series.service) else { continue };
-        let Some(demand) = demand(&series.points) else { continue };
+        let Some(demand) = demand(&series.points, onset) else { continue };
         if found.get(entity).is_none_or(|known| known.before < demand.before) {
             found.insert(entity.clone(), demand);
         }
@@ -59,7 +61,7 @@ pub(super) fn demands(entities: &[EntityRef], scene: &Scene) -> Demands {
 
 /// What one series did; times are seconds from the onset. The minute around it belongs to neither
 /// side: rates are smoothed.
-fn demand(points: &[(f64, f64)]) -> Option<Demand> {
+fn demand(points: &[(f64, f64)], onset: Time) -> Option<Demand> {
     let side = |of: &dyn Fn(f64) -> bool| -> Vec<f64> {
         let level = points.iter().filter(|(at, v)| of(*at) && *v > 0.0 && v.is_finite());
         level.map(|(_, v)| v.ln()).collect()
@@ -72,7 +74,10 @@ fn demand(points: &[(f64, f64)]) -> Option<Demand> {
     let since = stats::median(&new)?;
     let error = MEDIAN * sigma * (1.0 / old.len() as f64 + 1.0 / new.len() as f64).sqrt();
     let rose = since - before > (SURE * error).max(NEWS.ln());
-    Some(Demand { before: before.exp(), since: since.exp(), rose })
+    let middle = f64::midpoint(before, since).exp();
+    let began = points.windows(2).find(|w| w.iter().all(|(_, v)| *v >= middle)).filter(|_| rose);
+    let since_when = began.map(|w| onset.plus_ms((w[0].0 * 1e3) as i64));
+    Some(Demand { before: before.exp(), since: since.exp(), rose, since_when })
 }
 
 #[cfg(test)]
@@ -87,13 +92,17 @@ mod tests {
 
     #[test]
     fn a_rise_is_told_beyond_its_noise_and_beyond_what_traffic_does_anyway() {
+        let zero = Time::from_ms(0);
+        let demand = |p: &[(f64, f64)]| demand(p, zero);
         let rose = |p: &[(f64, f64)]| demand(p).map(|d| d.rose);
         assert_eq!(rose(&points(50.0, 90.0, 0.05)), Some(true));
         assert_eq!(rose(&points(50.0, 55.0, 0.01)), Some(false), "clear, and no news");
         assert_eq!(rose(&points(50.0, 65.0, 0.8)), Some(false), "lost in its noise");
         assert_eq!(rose(&points(50.0, 20.0, 0.05)), Some(false));
         assert_eq!(rose(&points(50.0, 90.0, 0.05)[..20]), None, "nothing since");
-        let times = demand(&points(50.0, 100.0, 0.0)).expect("measured").times();
-        assert!((times - 2.0).abs() < 1e-9);
+        let risen = demand(&points(50.0, 100.0, 0.0)).expect("measured");
+        assert!((risen.times() - 2.0).abs() < 1e-9);
+        assert_eq!(risen.since_when, Some(zero));
+        assert_eq!(demand(&points(50.0, 20.0, 0.05)).expect("measured").since_when, None);
     }
 }

@@ -50,6 +50,13 @@ impl Calls {
         now >= 0.05 && now >= 3.0 * share(self.n_failed_before, self.n_before)
     }
 
+    /// Which share of them is answered, as a multiple of the share before.
+    #[must_use]
+    pub fn answered(&self) -> f64 {
+        let share = |failed: u64, of: u64| 1.0 - failed as f64 / of.max(1) as f64;
+        share(self.n_failed, self.n) / share(self.n_failed_before, self.n_before).max(0.01)
+    }
+
     /// Whether whoever waits for these calls waits no longer than before, and gets its answers.
     #[must_use]
     pub fn as_usual(&self) -> bool {

@@ -5,11 +5,12 @@
 //! less) puts load on what it depends on; that strains it and, after a change of the caller, may
 //! even make it slow. So the direction of a fault between a caller and a callee that are both in
 //! trouble is decided by what kind of trouble each has, by who changed, by whether others who use
-//! the callee suffer too, and by the order of onset.
+//! the callee suffer too, and by the order of onset. Who calls more often because it asks again for
+//! what failed is no cause: it gets no more answers than before, and began after the failures.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::asked::Demands;
+use super::asked::{Demands, NEWS};
 use super::calls::CallsByEdge;
 use super::symptom::Trouble;
 use crate::model::time::SECOND_MS;
@@ -101,9 +102,28 @@ impl Scene<'_> {
         self.asked(entity) && self.callers(entity).next().is_none()
     }
 
+    /// Whether `cause` calls `below` more often because it asks again for what failed there; `None`
+    /// where nothing tells. Whoever repeats a call until it is answered gets as many answers as
+    /// before, however often it asks; who has more to ask gets more of them. Where answers are not
+    /// known, a rise long before the trouble is no consequence of it, and one long after it no cause.
+    fn repeats(&self, cause: &EntityRef, below: &EntityRef) -> Option<bool> {
+        let demand = self.demands.get(below).filter(|d| d.rose)?;
+        if let Some(calls) = self.calls.get(&(cause.clone(), below.clone())) {
+            return Some(demand.times() * calls.answered() <= NEWS);
+        }
+        let late_ms = demand.since_when?.ms_since(self.onset(below)?);
+        (late_ms.abs() > SLACK_MS).then_some(late_ms > 0)
+    }
+
     /// Whether `cause`, of which no more is asked than before, calls `below` more often: it alone
-    /// calls it, or it alone of those who do was changed.
+    /// calls it, or it alone of those who do was changed. It does not merely ask again for what
+    /// failed; of what gives wrong answers that has to be known.
     pub(super) fn amplifies(&self, cause: &EntityRef, below: &EntityRef) -> bool {
+        let again = self.repeats(cause, below);
+        let errs = || self.troubles.get(below).is_some_and(Trouble::errs);
+        if again.unwrap_or_else(errs) {
+            return false;
+        }
         let steady = |e: &EntityRef| self.demands.get(e).is_some_and(|d| !d.rose);
         self.asked(below)
             && self.callers(below).all(steady)
@@ -117,9 +137,13 @@ impl Scene<'_> {
     /// was changed, or asks more by itself.
     pub(super) fn asks(&self, cause: &EntityRef, below: &EntityRef) -> bool {
         let calls = |(e, kind): (&EntityRef, EdgeKind)| e == below && kind == EdgeKind::Calls;
+        let by_itself = || {
+            self.repeats(cause, below) != Some(true)
+                && (self.changed.contains(cause) || self.amplifies(cause, below))
+        };
         self.asked(below)
             && self.graph.dependencies(cause).any(calls)
-            && (self.asked(cause) || self.changed.contains(cause) || self.amplifies(cause, below))
+            && (self.asked(cause) || by_itself())
             && self.in_order(cause, below)
     }
 
@@ -146,6 +170,10 @@ impl Scene<'_> {
         let Some(kind) = kind else { return 0.0 };
         if self.asks(cause, below) {
             return 1.0;
+        }
+        // It is asked again because it fails: that is its own doing.
+        if self.repeats(cause, below) == Some(true) {
+            return 0.0;
         }
         if self.changed.contains(below) || !self.in_order(cause, below) {
             return 0.0;

@@ -29,6 +29,15 @@ impl Trouble<'_> {
         !self.fails && !self.short && !self.loaded
     }
 
+    /// Whether it gives wrong answers or none, as an alert on just that says.
+    pub(super) fn errs(&self) -> bool {
+        self.alerts.iter().any(|a| match a.indicator {
+            Some(Indicator::Errors) => !is_low(a),
+            Some(Indicator::Availability) => true,
+            _ => false,
+        })
+    }
+
     /// Whether it is a suspect by its own symptoms: it fails or is short of something.
     pub(super) fn strong(&self) -> bool {
         self.fails || self.short

@@ -1,5 +1,6 @@
 //! The ranking on hand-made faults.
 
+mod again;
 mod chance;
 mod faults;
 pub(super) mod made;
@@ -421,7 +422,10 @@ fn what_is_asked_for_more_from_outside_is_traffic_and_who_asks_more_by_itself_is
     use Indicator::Duration;
     let (shop, stock) = (service("shop"), service("stock"));
     let alerts = vec![alert(&stock, Duration, 90.0, 0), alert(&shop, Duration, 60.0, 10)];
-    let demand = |rose: bool| Demand { before: 10.0, since: if rose { 24.0 } else { 10.0 }, rose };
+    let demand = |rose: bool| {
+        let since = if rose { 24.0 } else { 10.0 };
+        Demand { before: 10.0, since, rose, since_when: None }
+    };
     let demands = |rose: &[&str]| -> Demands {
         let each = |n: &&str| (service(n), demand(rose.contains(n)));
         ["web", "shop", "stock", "store"].iter().map(each).collect()

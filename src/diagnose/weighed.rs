@@ -82,7 +82,7 @@ pub(super) fn read(
     }
     scene.step = stats::median(&gaps).unwrap_or(30.0);
     spans(rows, &index, onset, until, &mut scene)?;
-    let demands = demands(&entities, &scene);
+    let demands = demands(&entities, &scene, onset);
     let verdict = weigh::weigh(scene);
     Ok((standings(&entities, &verdict), demands))
 }

@@ -319,7 +319,7 @@ fn weighed(
             });
         }
     }
-    let demands = crate::diagnose::asked::demands(&entities, &scene);
+    let demands = crate::diagnose::asked::demands(&entities, &scene, at(0));
     let verdict = crate::diagnose::weigh::weigh(scene);
     (weighed::standings(&entities, &verdict), demands)
 }
