@@ -39,6 +39,9 @@ pub struct Input {
     pub similar: Vec<Past>,
     /// Entities of which any signal is stored.
     pub measured: BTreeSet<EntityRef>,
+    /// Whether this is a first look: the others who are in trouble, and what is measured of it, are on
+    /// their way.
+    pub early: bool,
     /// Where it is shown.
     pub proofs: Proofs,
 }

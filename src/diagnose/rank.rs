@@ -79,7 +79,7 @@ pub fn rank(input: &Input) -> Ranked {
     candidates
         .sort_by(|a, b| b.score().total_cmp(&a.score()).then_with(|| a.entity.cmp(&b.entity)));
     let scores: Vec<f64> = candidates.iter().map(Candidate::score).collect();
-    let chances = belief::chances(&scores);
+    let chances = belief::chances(&scores, input.early);
     let conclusive = chances.conclusive;
     let hypotheses = candidates
         .into_iter()

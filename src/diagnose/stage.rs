@@ -160,8 +160,7 @@ impl Diagnose {
         if let Some(doubt) = first.and_then(|h| ledger.doubt(&h.pattern, &h.entity)) {
             diagnosis.summary = format!("{} {doubt}", diagnosis.summary);
         }
-        let early = now.ms_since(gathered.input.incident.opened_at) < LEAST_MS;
-        let text = told(&diagnosis, before.as_ref(), early);
+        let text = told(&diagnosis, before.as_ref());
         let changes = entries(id, &diagnosis);
         let evidence = gathered.evidence;
         let first = diagnosis.revision == 1;
@@ -236,6 +235,7 @@ impl Diagnose {
             summary,
             hypotheses: ranked.hypotheses,
             conclusive: ranked.conclusive,
+            first_look: gathered.input.early,
             evidence: gathered.evidence.iter().map(|e| e.id).collect(),
             gaps: gathered.gaps.clone(),
             changes: ranked.changes,
@@ -279,14 +279,14 @@ fn entries(id: IncidentId, diagnosis: &Diagnosis) -> Vec<TimelineEntry> {
 
 /// What the thread is told: the first ranking, another favourite, or a confidence that moved by
 /// ten percentage points. An early look says that it is one.
-fn told(new: &Diagnosis, old: Option<&Diagnosis>, early: bool) -> Option<String> {
+fn told(new: &Diagnosis, old: Option<&Diagnosis>) -> Option<String> {
     let first = new.hypotheses.first()?;
     let say = |h: &crate::model::Hypothesis| {
         format!("{} ({:.0} %)", h.statement.trim_end_matches('.'), h.confidence * 100.0)
     };
     let Some(before) = old.and_then(|o| o.hypotheses.first()) else {
         return Some(if new.conclusive {
-            let look = if early { " at a first look" } else { "" };
+            let look = if new.first_look { " at a first look" } else { "" };
             format!("Likely cause{look}: {}.", say(first))
         } else {
             format!("Inconclusive; no cause stands out. Nearest: {}.", say(first))

@@ -142,6 +142,7 @@ pub(super) fn input(graph: Graph, alerts: Vec<Alert>, changes: Vec<Change>) -> I
         similar: Vec::new(),
         weighed: Standings::new(),
         demands: Demands::new(),
+        early: false,
         separates: BTreeMap::new(),
         measured: std::collections::BTreeSet::new(),
         proofs: Proofs::default(),

@@ -159,11 +159,16 @@ fn likely_cause(facts: &Facts) -> Option<Block> {
                 format!("{} ({:.0} %)", h.statement.trim_end_matches('.'), h.confidence * 100.0)
             })
             .collect();
-        let words = format!("Inconclusive: nothing stands out. Looked at: {}.", others.join("; "));
+        let look = if diagnosis.first_look { " at a first look" } else { "" };
+        let others = others.join("; ");
+        let words = format!("Inconclusive: nothing stands out{look}. Looked at: {others}.");
         return Some(text("Likely cause", words));
     }
     let mut words =
         format!("{} {}.", first.statement, capitalised(&confidence_text(first.confidence)));
+    if diagnosis.first_look {
+        words.push_str(" This is a first look; the next follows within half a minute.");
+    }
     if first.impact_chain.len() > 1 {
         let chain: Vec<&str> =
             first.impact_chain.iter().map(crate::model::EntityRef::name).collect();

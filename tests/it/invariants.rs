@@ -101,6 +101,7 @@ fn diagnosis() -> Diagnosis {
             impact_chain: vec![],
         }],
         conclusive: true,
+        first_look: false,
         evidence: vec![],
         gaps: vec![],
         changes: vec![],

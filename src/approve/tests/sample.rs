@@ -139,6 +139,7 @@ pub(crate) fn diagnosis(pattern: &str) -> Diagnosis {
             impact_chain: vec![],
         }],
         conclusive: true,
+        first_look: false,
         evidence: vec![],
         gaps: vec![],
         changes: vec![],

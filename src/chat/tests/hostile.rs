@@ -72,6 +72,7 @@ fn diagnosis_of(words: &str, services: &[EntityRef]) -> Diagnosis {
         summary: words.to_owned(),
         hypotheses: (0..3).map(hypothesis).collect(),
         conclusive: true,
+        first_look: false,
         evidence: Vec::new(),
         gaps: vec![json(serde_json::json!({
             "what": words, "why": words, "since": null, "until": null,

@@ -77,6 +77,7 @@ fn diagnosis(incident: &Incident, change: &Change) -> Diagnosis {
         incident: incident.id,
         hypotheses: vec![Hypothesis { entity, change: Some(change.id), ..first }],
         conclusive: true,
+        first_look: false,
         changes: vec![change.clone()],
         ..sample
     }

@@ -3,9 +3,12 @@
 //! the same weighing as stored ones. What goes wrong is worked out along the graph first; what is
 //! told of it follows, with noise, delays, strays and losses.
 
+mod early;
 mod told;
 
 use super::*;
+use early::Stored;
+pub(super) use early::first_look;
 
 /// What one generator makes of its dice.
 #[derive(Clone, Copy)]
@@ -36,6 +39,8 @@ pub(super) struct Family {
     pub noise: (f64, f64),
     /// Times of one kind of service's sampling (s).
     pub step: i64,
+    /// Share of faults after which callers ask again, and so two to three times as often.
+    pub again: f64,
 }
 
 /// What went wrong.
@@ -89,6 +94,7 @@ pub(super) const FIRST: Family = Family {
     external: 0.15,
     noise: (0.05, 0.25),
     step: 15,
+    again: 0.3,
 };
 
 /// What it is measured on: other graphs, weaker and other faults, more noise, less that is told.
@@ -120,6 +126,7 @@ pub(super) const SECOND: Family = Family {
     external: 0.4,
     noise: (0.05, 0.4),
     step: 30,
+    again: 0.4,
 };
 
 /// A fault with all that is told of it.
@@ -127,7 +134,10 @@ pub(super) struct Made {
     pub fault: Fault,
     /// Where it sits; `None` where nothing known is the cause.
     pub root: Option<EntityRef>,
+    /// Whether its callers ask again for what fails or comes too late there.
+    pub again: bool,
     pub input: Input,
+    stored: Option<Stored>,
 }
 
 /// Services in an order in which callers come first, stores last in line, nodes below all.
@@ -198,6 +208,10 @@ pub(super) struct Course {
     queue: f64,
     /// Seconds after the fault at which it shows.
     onset: f64,
+    /// The same for its rate, where that changes later.
+    asked_at: Option<f64>,
+    /// Share of calls to it that callers gave up on.
+    given_up: f64,
 }
 
 /// One fault in one system.
@@ -205,18 +219,27 @@ pub(super) fn made(family: &Family, seed: u64) -> Made {
     let mut dice = Dice(seed.wrapping_mul(0x5851_f42d_4c95_7f2d));
     let s = system(&mut dice, family);
     let fault = family.kinds[dice.below(family.kinds.len())];
-    let (root, course) = course(&mut dice, family, &s, fault);
-    let input = told::told(&mut dice, family, (&s, fault, root), &course);
+    // Dice of its own: cases without it are the same as ever.
+    let mut other = Dice(seed.wrapping_mul(0x2545_f491_4f6c_dd1d));
+    let times = (other.unit() < family.again).then(|| log(&mut other, (2.0, 3.0)));
+    let (root, course, again) = course(&mut dice, family, &s, (fault, times));
+    let (input, stored) = told::told(&mut dice, family, (&s, fault, root), &course);
     let entity = match (fault, root) {
         (Unseen, _) => None,
         (Node, at) => Some(s.nodes[s.node_of[at]].clone()),
         (_, at) => Some(s.names[at].clone()),
     };
-    Made { fault, root: entity, input }
+    Made { fault, root: entity, again, input, stored }
 }
 
-/// Draws where it sits, and follows it along the calls.
-fn course(dice: &mut Dice, family: &Family, s: &System, fault: Fault) -> (usize, Vec<Course>) {
+/// Draws where it sits, and follows it along the calls. Where it fails or is slow, callers may ask
+/// `times` as often, until they are answered; says whether they do.
+fn course(
+    dice: &mut Dice,
+    family: &Family,
+    s: &System,
+    (fault, times): (Fault, Option<f64>),
+) -> (usize, Vec<Course>, bool) {
     let n = s.names.len();
     let strength = log(dice, family.strength);
     let share = 0.03 + 0.85 * dice.unit();
@@ -292,6 +315,27 @@ fn course(dice: &mut Dice, family: &Family, s: &System, fault: Fault) -> (usize,
             }
         }
     }
+    let repeatable = matches!(
+        fault,
+        SlowCode | FailingCode | SlowStore | Pool | Policy | Short | Failing | Schema | Leak
+    );
+    let suffers = failing[root] > 0.0 || slower[root] >= 3.0;
+    let called = s.calls.iter().any(|c| c.1 == root);
+    let times = times.filter(|_| repeatable && suffers && called);
+    if let Some(times) = times {
+        // So many calls for one answer: as many of them fail.
+        let share = 1.0 - 1.0 / times;
+        asked[root] = times;
+        if failing[root] > 0.0 {
+            failing[root] = failing[root].max(share);
+        } else {
+            // Callers wait for so long and ask again, three times at most.
+            all[root].given_up = share;
+            for c in s.calls.iter().filter(|c| c.1 == root) {
+                failing[c.0] = failing[c.0].max(share.powi(3));
+            }
+        }
+    }
     let mut rate = vec![0.0; n];
     rate[0] = log(dice, (5.0, 300.0));
     let mut since = rate.clone();
@@ -327,11 +371,16 @@ fn course(dice: &mut Dice, family: &Family, s: &System, fault: Fault) -> (usize,
             }
         }
         if since[at] > 1.3 * rate[at] || since[at] < 0.7 * rate[at] {
-            all[at].onset = all[at].onset.min(20.0 * dice.unit());
+            let mut changes = 20.0 * dice.unit();
+            if times.is_some() && since[at] > rate[at] {
+                changes += 5.0 + all[root].onset;
+                all[at].asked_at = Some(changes);
+            }
+            all[at].onset = all[at].onset.min(changes);
         }
         all[at].latency = seconds;
         all[at].errors = [1.0 - good[0], 1.0 - good[1]];
         all[at].rate = [rate[at], since[at]];
     }
-    (root, all)
+    (root, all, times.is_some())
 }

@@ -152,6 +152,7 @@ fn yesterday(tx: &Tx<'_>, today: &Incident) -> Result<IncidentId, Fault> {
         summary: String::new(),
         hypotheses: ranked.hypotheses,
         conclusive: true,
+        first_look: false,
         evidence: Vec::new(),
         gaps: Vec::new(),
         changes: Vec::new(),
@@ -167,7 +168,8 @@ fn yesterday(tx: &Tx<'_>, today: &Incident) -> Result<IncidentId, Fault> {
 }
 
 async fn diagnosed(house: &mut House, id: IncidentId) -> (Diagnosis, Vec<Evidence>) {
-    house.stage.handle(Event::Incident(id)).await.expect("diagnoses");
+    house.stage.handle(Event::Incident(id)).await.expect("hears");
+    house.stage.wake().await.expect("diagnoses");
     let found = house.store.read(move |r| {
         let evidence = r.list::<Evidence>(&Filter::parent(id))?;
         Ok((r.get::<Diagnosis>(id)?.expect("made"), evidence))
@@ -222,6 +224,7 @@ async fn a_fault_is_found_with_evidence_of_every_kind_and_told_once() {
     assert_eq!(change.likeness, 0.0, "nothing had been changed yesterday");
     // The timeline names the change at its own time and the cause once.
     house.stage.sweep().await.expect("sweeps");
+    house.stage.wake().await.expect("looks");
     let told = house.store.read(move |r| r.list::<TimelineEntry>(&Filter::parent(id)));
     let told = told.await.expect("reads");
     let kinds = |kind: EntryKind| told.iter().filter(|e| e.kind == kind).collect::<Vec<_>>();
@@ -303,7 +306,8 @@ async fn what_is_not_there_is_a_gap_and_the_rest_is_ranked() {
         ["the signal behind DurationHigh on lone", "the service graph", "changes", "log lines"]
     );
     // Nothing new: no other revision, until time has passed.
-    house.stage.handle(Event::Incident(id)).await.expect("looks");
+    house.stage.handle(Event::Incident(id)).await.expect("hears");
+    house.stage.wake().await.expect("looks");
     assert_eq!(diagnosed(&mut house, id).await.0.revision, 1);
     house.clock.set(at(150).plus_ms(HOUR_MS));
     assert_eq!(diagnosed(&mut house, id).await.0.revision, 2);

@@ -50,6 +50,7 @@ fn diagnosis(incident: &Incident, changes: Vec<Change>) -> Diagnosis {
         summary: String::new(),
         hypotheses: vec![],
         conclusive: false,
+        first_look: false,
         evidence: vec![],
         gaps: vec![],
         changes,

@@ -64,6 +64,7 @@ const parts = {
     const d = found.diagnosis;
     if (!d) return [el("p", { class: "empty" }, "Nothing was gathered yet.")];
     return [el("section", { class: "panel" }, el("h1", {}, "Possible causes"),
+      d.first_look ? el("p", {}, "A first look; the next follows within half a minute.") : null,
       d.conclusive ? null : el("p", {}, "Inconclusive: nothing stands out."),
       el("ol", { class: "causes" }, d.hypotheses.map((h) => el("li", { "data-key": h.id },
         el("p", {}, h.statement, " ", el("strong", {}, `${Math.round(h.confidence * 100)} %`)), bar(h.confidence, `confidence ${Math.round(h.confidence * 100)} %`),

@@ -1,6 +1,6 @@
 //! What the bot gets to know of a fault that was worked out.
 
-use super::{Course, Dice, Family, Fault, System, log, normal};
+use super::{Course, Dice, Family, Fault, Stored, System, log, normal};
 use crate::diagnose::tests::*;
 use crate::diagnose::weigh::{Kind, Measured, Scene};
 use crate::diagnose::weighed;
@@ -12,7 +12,7 @@ pub(super) fn told(
     family: &Family,
     (s, fault, root): (&System, Fault, usize),
     all: &[Course],
-) -> Input {
+) -> (Input, Option<Stored>) {
     let mut alerts = Vec::new();
     let mut onsets = BTreeMap::new();
     for (at, course) in all.iter().enumerate() {
@@ -62,11 +62,12 @@ pub(super) fn told(
         let place = if right { root } else { dice.below(s.names.len()) };
         input.similar.push(earlier(dice, &s.names[place]));
     }
-    if dice.chance(80) {
-        (input.weighed, input.demands) = weighed(dice, family, s, all, &input);
+    let stored = dice.chance(80).then(|| stored(dice, family, s, all, &input));
+    if let Some(stored) = &stored {
+        (input.weighed, input.demands) = stored.weighed();
     }
     separations(dice, (s, fault, root), all, &mut input);
-    input
+    (input, stored)
 }
 
 /// What separates bad requests: the node where some instances run, and any version that came
@@ -123,6 +124,8 @@ fn of_service(dice: &mut Dice, family: &Family, entity: &EntityRef, c: &Course) 
     let noise = log(dice, family.noise);
     let onset = c.onset.min(600.0) as i64;
     let mut seen = |kind: Indicator, z: f64| {
+        let asked_at = c.asked_at.filter(|_| kind == Indicator::Rate);
+        let onset = asked_at.map_or(onset, |at| at as i64);
         if z.abs() > 4.0 {
             found.push(alert(entity, kind, z.clamp(-1_000.0, 1_000.0), onset));
         }
@@ -227,7 +230,7 @@ fn calls(dice: &mut Dice, s: &System, all: &[Course]) -> CallsByEdge {
         };
         let made = Calls {
             n,
-            n_failed: count(dice, c.errors[1]),
+            n_failed: count(dice, c.errors[1].max(c.given_up)),
             mean_ms: 1e3 * c.latency[1] * (0.1 * normal(dice)).exp(),
             n_before: 2 * n,
             n_failed_before: 2 * count(dice, c.errors[0]),
@@ -266,14 +269,8 @@ fn logs(
     }
 }
 
-/// Series of everybody near, with noise, through the weighing that stored ones go through.
-fn weighed(
-    dice: &mut Dice,
-    family: &Family,
-    s: &System,
-    all: &[Course],
-    input: &Input,
-) -> (Standings, Demands) {
+/// Series of everybody near, with noise.
+fn stored(dice: &mut Dice, family: &Family, s: &System, all: &[Course], input: &Input) -> Stored {
     let mut suspects: Vec<EntityRef> = input.alerts.iter().map(|a| a.entity.clone()).collect();
     suspects.dedup();
     let entities = weighed::nearby(&input.graph, &suspects);
@@ -304,7 +301,9 @@ fn weighed(
             let points = (-1_200..until)
                 .step_by(30)
                 .map(|t| {
-                    let level = if (t as f64) < c.onset { before } else { since };
+                    let asked_at = c.asked_at.filter(|_| kind == Kind::Traffic);
+                    let old = (t as f64) < asked_at.unwrap_or(c.onset);
+                    let level = if old { before } else { since };
                     (t as f64, level * (noise * normal(dice)).exp())
                 })
                 .collect();
@@ -319,7 +318,5 @@ fn weighed(
             });
         }
     }
-    let demands = crate::diagnose::asked::demands(&entities, &scene, at(0));
-    let verdict = crate::diagnose::weigh::weigh(scene);
-    (weighed::standings(&entities, &verdict), demands)
+    Stored { entities, scene }
 }
