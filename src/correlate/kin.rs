@@ -140,7 +140,7 @@ impl Evidence {
                 scope: &scope,
                 place: &place.to_string(),
                 name: alert.name(),
-                on: &on_of(alert),
+                on: &self.on_of(alert),
                 at_ms: alert.starts_at.ms(),
             })
         });
@@ -276,6 +276,21 @@ impl Evidence {
         ))
     }
 
+    /// The node that an alert's labels name, and the zone: what its place runs on, as far as it says.
+    /// What the graph knows under that name, or under its first part, is meant.
+    fn on_of(&self, alert: &Alert) -> Vec<String> {
+        let named = |labels: &[&str], kind: &str| {
+            let value =
+                labels.iter().find_map(|l| alert.labels.get(l)).filter(|v| !v.is_empty())?;
+            let short = value.split('.').next().unwrap_or(value);
+            let known = [value, short].into_iter().filter_map(|name| self.known.get(name));
+            let known = known.map(ToString::to_string).find(|e| !e.starts_with("service.name="));
+            Some(known.unwrap_or_else(|| format!("{kind}={value}")))
+        };
+        let (node, zone) = (named(&NODES, "host.name"), named(&ZONES, "cloud.availability_zone"));
+        node.into_iter().chain(zone).collect()
+    }
+
     fn scope_of(&self, labels: &Labels) -> String {
         let values = self.scope_labels.iter().filter_map(|name| labels.get(name));
         values.collect::<Vec<_>>().join("/")
@@ -306,15 +321,6 @@ impl Evidence {
         }
         alert.entity.clone()
     }
-}
-
-/// The node that an alert's labels name, and the zone: what its place runs on, as far as it says.
-fn on_of(alert: &Alert) -> Vec<String> {
-    let named = |labels: &[&str], kind: &str| {
-        let value = labels.iter().find_map(|l| alert.labels.get(l)).filter(|v| !v.is_empty());
-        value.map(|v| format!("{kind}={v}"))
-    };
-    named(&NODES, "host.name").into_iter().chain(named(&ZONES, "cloud.availability_zone")).collect()
 }
 
 /// Which signal of what an alert tells of. What looks back over hours tells of more than now.

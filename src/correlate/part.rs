@@ -230,10 +230,13 @@ impl Correlator {
                 continue;
             };
             let said = &self.revision.recent[alert];
-            let bound = match kin {
-                Kin::Own(_) => self.revision.bound.contains(alert) || self.graph_keeps(said, group),
-                Kin::Fault(_) => false,
-            };
+            let own = matches!(kin, Kin::Own(_));
+            let mut bound = own && self.revision.bound.contains(alert);
+            if own && !bound && self.graph_keeps(said, group) {
+                // Asked once: the graph is gone through for it.
+                self.revision.bound.insert(*alert);
+                bound = true;
+            }
             let bound = bound || self.people_keep(said, group, kin);
             if bound || self.revision.pinned.contains(alert) {
                 self.revision.doubts.remove(alert);

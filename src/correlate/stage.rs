@@ -127,12 +127,15 @@ impl Correlate {
         if heard.is_empty() {
             return Ok(());
         }
+        let asked = heard.clone();
         let alerts = self.store.read(move |r| {
             let mut seen = BTreeSet::new();
-            let first = heard.into_iter().filter(|(id, _)| seen.insert(*id));
+            let first = asked.into_iter().filter(|(id, _)| seen.insert(*id));
             first.map(|(id, at)| Ok((r.get::<Alert>(id)?, at))).collect::<Result<Vec<_>, Fault>>()
         });
-        for (alert, at) in alerts.await? {
+        // What could not be read is read the next time: it may be over when the sweep looks.
+        let alerts = alerts.await.inspect_err(|_| self.heard = heard)?;
+        for (alert, at) in alerts {
             if let Some(alert) = alert {
                 self.correlator.take(&alert, at);
             }

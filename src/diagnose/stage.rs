@@ -41,6 +41,8 @@ const LOOKS: usize = 8;
 /// What opens at about the same time is looked at together: others are listened for so long (wall
 /// time).
 const GATHERS: Duration = Duration::from_millis(30);
+/// Rest (wall time) after a look that failed.
+const AFTER_FAULT: Duration = Duration::from_secs(1);
 /// What was seen of incidents that are not among the newest is known for this long (ms).
 const KNOWN_MS: i64 = HOUR_MS;
 /// Least event time between two revisions (ms): a storm of alerts is looked at in steps.
@@ -52,11 +54,16 @@ struct Seen {
     n_alerts: usize,
     state: IncidentState,
     at: Time,
+    /// Something may have come to light that it did not see.
+    stale: bool,
 }
 
 impl Seen {
     /// Whether an incident as it is now, at `now`, is worth another look.
     fn outdated(&self, incident: &Incident, now: Time) -> bool {
+        if self.stale {
+            return true;
+        }
         let since = now.ms_since(self.at);
         let news = self.n_alerts != incident.alerts.len() || self.state != incident.state;
         let again = match now.ms_since(incident.opened_at) {
@@ -128,7 +135,8 @@ impl Diagnose {
             return Ok(None);
         }
         let most = if known.is_none() { MOST_FIRST } else { MOST_TIME };
-        let seen = Seen { n_alerts: incident.alerts.len(), state: incident.state, at: now };
+        let (n_alerts, state) = (incident.alerts.len(), incident.state);
+        let seen = Seen { n_alerts, state, at: now, stale: false };
         let standings = shard.standings();
         let gathered =
             gather(&self.store, incident, (&shard, self.user_facing.clone()), (now, most)).await?;
@@ -284,12 +292,12 @@ fn told(new: &Diagnosis, old: Option<&Diagnosis>) -> Option<String> {
     let say = |h: &crate::model::Hypothesis| {
         format!("{} ({:.0} %)", h.statement.trim_end_matches('.'), h.confidence * 100.0)
     };
+    let look = if new.first_look { " at a first look" } else { "" };
     let Some(before) = old.and_then(|o| o.hypotheses.first()) else {
         return Some(if new.conclusive {
-            let look = if new.first_look { " at a first look" } else { "" };
             format!("Likely cause{look}: {}.", say(first))
         } else {
-            format!("Inconclusive; no cause stands out. Nearest: {}.", say(first))
+            format!("Inconclusive{look}; no cause stands out. Nearest: {}.", say(first))
         });
     };
     if new.conclusive && old.is_some_and(|o| !o.conclusive) {
@@ -314,11 +322,25 @@ impl Stage for Diagnose {
     }
 
     async fn sweep(&mut self) -> Result<(), Fault> {
-        let active = self.store.read(|r| {
+        let seen: BTreeSet<IncidentId> = self.seen.keys().copied().collect();
+        let read = self.store.read(move |r| {
             let states = ["open", "acknowledged", "mitigating", "monitoring"];
-            r.list::<Incident>(&Filter::states(states).newest(50))
+            let active = r.list::<Incident>(&Filter::states(states).newest(50))?;
+            // Seen before a start.
+            let unseen = active.iter().filter(|i| !seen.contains(&i.id));
+            let before: Vec<Option<Diagnosis>> =
+                unseen.map(|i| r.get::<Diagnosis>(i.id)).collect::<Result<_, Fault>>()?;
+            Ok((active, before))
         });
-        let (active, now) = (active.await?, self.clock.now());
+        let ((active, before), now) = (read.await?, self.clock.now());
+        for diagnosis in before.into_iter().flatten() {
+            let Some(incident) = active.iter().find(|i| i.id == diagnosis.incident) else {
+                continue;
+            };
+            let (n_alerts, state) = (incident.alerts.len(), incident.state);
+            let seen = Seen { n_alerts, state, at: diagnosis.at, stale: true };
+            self.seen.insert(incident.id, seen);
+        }
         self.seen.retain(|id, seen| {
             now.ms_since(seen.at) < KNOWN_MS || active.iter().any(|i| i.id == *id)
         });
@@ -346,7 +368,7 @@ impl Stage for Diagnose {
             }
             // A change told late may be the cause of what goes on: look again at all.
             Event::Change(_) => {
-                self.seen.clear();
+                self.seen.values_mut().for_each(|seen| seen.stale = true);
                 self.sweep().await
             }
             _ => Ok(()),
@@ -359,17 +381,21 @@ impl Stage for Diagnose {
 
     /// Looks at some, side by side; between two such rounds it hears what is new.
     async fn wake(&mut self) -> Result<(), Fault> {
-        let batch = self.turns.next(|id| self.seen.contains_key(id));
+        let batch = self.turns.next(|id| self.seen.get(id).map(|seen| seen.at));
         let looks = join_all(batch.iter().map(|id| self.diagnose(*id))).await;
-        self.due = (!self.turns.is_empty()).then(Instant::now);
         let mut done = Ok(());
         for (id, look) in batch.into_iter().zip(looks) {
             match look {
                 Ok(seen) => self.seen.extend(seen.map(|seen| (id, seen))),
-                // The next sweep takes it up again.
-                Err(fault) => done = Err(fault),
+                Err(fault) => {
+                    tracing::error!(incident = %id, error = fault.chain(), "not looked at; tried again");
+                    self.turns.heard.insert(id);
+                    done = Err(fault);
+                }
             }
         }
+        let pause = if done.is_ok() { Duration::ZERO } else { AFTER_FAULT };
+        self.due = (!self.turns.is_empty()).then(|| Instant::now() + pause);
         done
     }
 }

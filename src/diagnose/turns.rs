@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use crate::model::IncidentId;
+use crate::model::{IncidentId, Time};
 
 /// Incidents that are looked at side by side: as many as the store has readers.
 pub(super) const ABREAST: usize = 4;
@@ -17,10 +17,12 @@ pub(super) struct Turns {
 }
 
 impl Turns {
-    /// Takes out those that come next, at most [`ABREAST`]: first those that nobody has `seen`.
-    pub(super) fn next(&mut self, seen: impl Fn(&IncidentId) -> bool) -> Vec<IncidentId> {
-        let (old, new): (Vec<_>, Vec<_>) = self.heard.iter().copied().partition(|id| seen(id));
-        let mut next: Vec<IncidentId> = new.into_iter().chain(old).take(ABREAST).collect();
+    /// Takes out those that come next, at most [`ABREAST`]: first those that were never `seen`, then
+    /// those that were seen longest ago.
+    pub(super) fn next(&mut self, seen: impl Fn(&IncidentId) -> Option<Time>) -> Vec<IncidentId> {
+        let mut heard: Vec<_> = self.heard.iter().map(|id| (seen(id), *id)).collect();
+        heard.sort_unstable();
+        let mut next: Vec<IncidentId> = heard.into_iter().map(|(_, id)| id).take(ABREAST).collect();
         self.heard.retain(|id| !next.contains(id));
         while next.len() < ABREAST
             && let Some(id) = self.again.pop_front()
@@ -41,7 +43,6 @@ impl Turns {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Time;
 
     #[test]
     fn a_first_look_overtakes_all_that_is_looked_at_again() {
@@ -49,7 +50,8 @@ mod tests {
         let again: VecDeque<_> = (0..8).map(id).collect();
         let heard: BTreeSet<_> = [3, 20, 21, 22].map(id).into();
         let mut turns = Turns { heard, again };
-        let seen = |i: &IncidentId| (0..20).map(id).any(|s| s == *i);
+        // The greater its number, the longer ago.
+        let seen = |i: &IncidentId| (0..20).find(|n| id(*n) == *i).map(|n| Time::from_ms(-n));
         let first = turns.next(seen);
         assert_eq!(first.len(), ABREAST);
         assert!([20, 21, 22].map(id).iter().all(|n| first[..3].contains(n)), "{first:?}");
@@ -61,5 +63,7 @@ mod tests {
         assert_eq!(turns.next(seen), [3, 4, 5, 6].map(id));
         assert_eq!(turns.next(seen), [id(7)]);
         assert!(turns.is_empty());
+        turns.heard.extend((0..6).map(id));
+        assert_eq!(turns.next(seen), [5, 4, 3, 2].map(id), "who was seen longest ago");
     }
 }

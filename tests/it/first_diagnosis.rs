@@ -1,6 +1,6 @@
 //! How long it takes from an alert's arrival to the first hypothesis that can be read, in a running
 //! bot with its default settings, idle and with hundreds of alerts open. The figures:
-//! `cargo test --test it first_diagnosis -- --nocapture`.
+//! `cargo test --test it first_diagnosis -- --nocapture --test-threads 1`.
 
 use std::cell::Cell;
 use std::collections::BTreeSet;

@@ -102,15 +102,15 @@ impl Fit {
             }
         }
         for (a, b) in &learned.edges {
-            let (a, b) = (self.place(a), self.place(b));
+            let (a, b) = (self.named_place(a), self.named_place(b));
             self.reach.learn(a, b);
         }
         for (a, b, marks) in &learned.hints {
-            let (a, b) = (self.place(a), self.place(b));
+            let (a, b) = (self.named_place(a), self.named_place(b));
             self.reach.hints.entry((a, b)).or_default().extend(marks);
         }
         for (place, marks) in &learned.spoke {
-            let place = self.place(place);
+            let place = self.named_place(place);
             self.reach.spoke.entry(place).or_default().extend(marks);
         }
         for scope in &learned.scopes {

@@ -143,7 +143,9 @@ pub(super) struct Fit {
     knobs: Knobs,
     places: Names,
     /// Which places are nodes and zones.
-    ground: Vec<bool>,
+    ground: Vec<ground::Ground>,
+    /// How many places there are of each kind of ground, none first.
+    n_ground: [u32; 4],
     scopes: Names,
     names: Names,
     reach: Reach,
@@ -353,5 +355,6 @@ impl Fit {
         used.extend(self.crowd.keys().map(|(_, _, place)| *place));
         used.extend(self.burst.keys().map(|(_, place, ..)| *place));
         self.places.keep(&used);
+        self.count_ground();
     }
 }

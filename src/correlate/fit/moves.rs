@@ -131,7 +131,8 @@ impl Fit {
                 callers.insert(sign.place);
                 *first = sign.at.min(*first);
                 // A zone may be what fails where its nodes say nothing.
-                for wider in self.reach.callees(callee).filter(|w| self.is_ground(*w)) {
+                let wider = |w: &u32| self.is_ground(*w) && self.tells_apart(*w);
+                for wider in self.reach.callees(callee).filter(wider) {
                     let key = (wider, sign.scope);
                     let (nodes, first) =
                         below.entry(key).or_insert_with(|| (BTreeSet::new(), sign.at));

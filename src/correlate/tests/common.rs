@@ -96,18 +96,40 @@ fn the_node_that_alerts_name_is_what_they_share_though_the_graph_does_not_know_i
 
 #[test]
 fn a_zone_fails_though_it_and_its_nodes_are_silent() {
-    let node = |n: &'static str| -> [(&str, &str); 2] { [("node", n), ("zone", "east-1")] };
-    let (one, two, three) = (node("node-1"), node("node-2"), node("node-3"));
-    let labels: [(&str, &[(&str, &str)]); 6] = [
+    let node = |n: &'static str, zone| -> [(&str, &str); 2] { [("node", n), ("zone", zone)] };
+    let [one, two, three] = ["node-1", "node-2", "node-3"].map(|n| node(n, "east-1"));
+    let labels: [(&str, &[(&str, &str)]); 7] = [
         ("billing", &one),
         ("images", &one),
         ("mail", &two),
         ("reports", &two),
         ("search", &three),
         ("tax", &three),
+        ("theme", &node("node-4", "east-2")),
     ];
     let alerts =
         [("billing", 0), ("images", 9), ("mail", 14), ("reports", 22), ("search", 31), ("tax", 12)];
+    let elsewhere = [alerts.as_slice(), &[("theme", 17)]].concat();
+    let found = told_on(&unknown(), &elsewhere, &labels);
+    assert_eq!((found.len(), found[0].len()), (2, 6), "{found:?}");
+    // Where each alert carries the same zone, that says nothing.
     let found = told_on(&unknown(), &alerts, &labels);
-    assert_eq!((found.len(), found[0].len()), (1, 6), "{found:?}");
+    assert!(found.len() > 1, "{found:?}");
+}
+
+#[test]
+fn a_node_is_known_by_the_name_that_labels_give_it_and_told_nodes_count_beside_unknown_ones() {
+    let alerts =
+        [("billing", 0), ("images", 9), ("mail", 14), ("reports", 22), ("search", 31), ("tax", 12)];
+    let together =
+        BTreeSet::from(["billing", "images", "mail", "reports", "search"].map(str::to_owned));
+    for domain in [".example.com", "-by-another-name"] {
+        let (one, two) = (format!("node-1{domain}"), format!("node-2{domain}"));
+        let (one, two) = ([("node", one.as_str())], [("node", two.as_str())]);
+        let labels: Vec<(&str, &[(&str, &str)])> = alerts
+            .iter()
+            .map(|(service, _)| (*service, if *service == "tax" { two.as_slice() } else { &one }))
+            .collect();
+        assert_eq!(told_on(&nodes(), &alerts, &labels)[0], together, "{domain}");
+    }
 }

@@ -1,5 +1,5 @@
 //! The forecast: when a series with a limit will reach it, told days before, in spite of rhythms,
-//! noise and restarts, with an interval and a chance whose truth is measured (benches/forecast.rs).
+//! noise and restarts, with an interval and a chance whose truth is measured (benches/forecast).
 //!
 //! Two looks: the slow one each hour over three weeks of hourly means, the fast one each five
 //! minutes over eight hours, where a rise is plain (a Mann-Kendall test gates it). Both draw futures

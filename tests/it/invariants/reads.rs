@@ -161,6 +161,7 @@ async fn i07_what_can_not_be_read_is_a_gap_and_not_a_failure() {
         library,
     );
     stage.handle(Event::Incident(incident().id)).await.expect("no failure");
+    stage.wake().await.expect("no failure");
     let made = world.store.read(|r| r.get::<Diagnosis>(incident().id)).await.expect("reads");
     let made = made.expect("a diagnosis all the same");
     let gaps: Vec<String> = made.gaps.iter().map(|g| format!("{}: {}", g.what, g.why)).collect();
