@@ -286,8 +286,9 @@ fn entries(id: IncidentId, diagnosis: &Diagnosis) -> Vec<TimelineEntry> {
 }
 
 /// What the thread is told: the first ranking, another favourite, or a confidence that moved by
-/// ten percentage points. An early look says that it is one.
-fn told(new: &Diagnosis, old: Option<&Diagnosis>) -> Option<String> {
+/// ten percentage points. An early look says that it is one; its chances are those of early looks, so
+/// that what the next one differs by is no news, but that nothing stands out any more is.
+pub(super) fn told(new: &Diagnosis, old: Option<&Diagnosis>) -> Option<String> {
     let first = new.hypotheses.first()?;
     let say = |h: &crate::model::Hypothesis| {
         format!("{} ({:.0} %)", h.statement.trim_end_matches('.'), h.confidence * 100.0)
@@ -307,7 +308,9 @@ fn told(new: &Diagnosis, old: Option<&Diagnosis>) -> Option<String> {
         return Some(format!("Another cause is now more likely: {}.", say(first)));
     }
     let moved = first.confidence - before.confidence;
-    (moved.abs() >= 0.1).then(|| {
+    let early = old.filter(|o| o.first_look);
+    let is_news = early.map_or(moved.abs() >= 0.1, |o| o.conclusive && !new.conclusive);
+    is_news.then(|| {
         let word = if moved > 0.0 { "stronger" } else { "weaker" };
         format!("The hypothesis got {word}: {}.", say(first))
     })

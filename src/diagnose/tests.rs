@@ -3,6 +3,7 @@
 mod again;
 mod chance;
 mod faults;
+mod looks;
 pub(super) mod made;
 mod whole;
 
