@@ -243,7 +243,7 @@ impl Evidence {
     /// Of which kin an alert is; `None` while nobody looked at it.
     pub(super) fn kin(&self, alert: AlertId) -> Option<Kin> {
         let sign = *self.signs.get(&alert)?;
-        self.fit.is_judged(sign).then(|| self.fit.group(sign))
+        self.fit.is_judged(sign).then(|| self.fit.kin(sign))
     }
 
     /// Whether an alert is in line to be looked at.

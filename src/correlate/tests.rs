@@ -350,11 +350,18 @@ fn the_same_condition_from_two_systems_is_one_incident_with_a_witness() {
     ours.series = Some(crate::model::Fingerprint(7));
     ours.indicator = Some(Indicator::Duration);
     let theirs = alert("orders", "HighLatency", "warning", 60);
-    let book = play(&mut correlator(), vec![(20, ours.clone()), (80, theirs)], 200);
+    let book = play(&mut correlator(), vec![(20, ours.clone()), (80, theirs.clone())], 200);
     assert_eq!(book.standing().len(), 1);
     assert_eq!(book.standing()[0].leading, Some(ours.id));
     let witness = book.verdicts.iter().find(|v| v.witness.is_some()).expect("a witness");
     assert_eq!((witness.alert, witness.witness.as_deref()), (ours.id, Some("alertmanager")));
+    let said = &book.last(&theirs).decision;
+    assert!(
+        said.ends_with(
+            "Same condition as DurationHigh of orders, told by nightjar: counted as its witness."
+        ),
+        "{said}"
+    );
 }
 
 #[test]

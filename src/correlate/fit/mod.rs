@@ -36,6 +36,7 @@ mod score;
 mod search;
 mod shelf;
 mod told;
+mod wave;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -121,6 +122,8 @@ struct Fault {
     live: bool,
     /// Whether a sign of it is settled: its root moves no more.
     fixed: bool,
+    /// The fault of which it is a later wave.
+    wave_of: Option<u32>,
     /// Where it is felt though no known path leads there.
     grafts: Vec<At>,
     /// What kind of cause shows at its root.

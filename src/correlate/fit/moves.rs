@@ -214,6 +214,7 @@ impl Fit {
             scopes,
             live: true,
             fixed: false,
+            wave_of: None,
             grafts: Vec::new(),
             kind: None,
             cascades: BTreeMap::new(),

@@ -74,6 +74,7 @@ impl Fit {
         for id in ids {
             self.signs[id as usize].judged = true;
         }
+        self.find_waves();
     }
 
     /// Moves until nothing gets better.

@@ -178,3 +178,23 @@ proptest! {
         prop_assert_eq!(before, run(&alerts));
     }
 }
+
+#[test]
+fn bursts_of_one_fault_that_come_in_the_wrong_order_are_one_incident() {
+    // Rules that wait for a minute are heard first; what a detector saw at once comes after them.
+    let feel = ["auth", "checkout", "cart", "orders", "payments", "users"];
+    let mut alerts = Vec::new();
+    for (n, service) in feel.into_iter().enumerate() {
+        let n = n as i64;
+        alerts.push((70, alert(service, "HighErrorRate", "critical", 56)));
+        alerts.push((80 + n, alert(service, "HighRequestLatency", "warning", 71)));
+        alerts.push((100, alert(service, "SaturationHigh", "warning", 0)));
+        alerts.push((102, alert(service, "ErrorsHigh", "critical", n % 2 * 5)));
+    }
+    let book = play(&mut correlator(), alerts, 400);
+    let standing = book.standing();
+    assert_eq!(standing.len(), 1, "{:?}", book.entries);
+    assert_eq!(standing[0].alerts.len(), 4 * feel.len());
+    let merged = book.incidents.values().filter(|i| i.merged_into.is_some()).count();
+    assert_eq!(merged, 0, "never a second card: {:?}", book.entries);
+}

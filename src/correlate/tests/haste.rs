@@ -208,3 +208,31 @@ fn among_hundreds_of_open_alerts_only_what_is_urgent_is_looked_at_soon() {
         assert_eq!(found.expect("it opened one").opened_at, at(opens));
     }
 }
+
+#[tokio::test]
+async fn what_is_heard_is_decided_on_a_moment_later_without_a_tick() {
+    use crate::stage::Stage as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = crate::store::Store::open(&folder.path().join("nightjar.sqlite")).expect("opens");
+    let clock = crate::model::clock::ManualClock::new(at(0));
+    let bus = crate::bus::Bus::default();
+    let mut stage = Correlate::new(Config::default(), store.clone(), bus, clock.clone());
+    stage.sweep().await.expect("sweeps");
+    assert_eq!(stage.wakes(), None, "nothing was heard");
+    clock.set(at(5));
+    let urgent = alert("orders", "HighErrorRate", "critical", 4);
+    let (id, put) = (urgent.id, urgent.clone());
+    store.write(move |tx| tx.put(&put)).await.expect("writes");
+    stage.handle(crate::bus::Event::Alert(id)).await.expect("hears");
+    let first = stage.wakes().expect("it wants to be woken");
+    stage.handle(crate::bus::Event::Alert(id)).await.expect("hears");
+    let newest = stage.wakes().expect("it wants to be woken");
+    assert!(newest >= first && newest <= first + std::time::Duration::from_millis(600));
+    let n_open = async || {
+        let all = crate::store::Filter::all();
+        store.read(move |r| Ok(r.list::<Incident>(&all)?.len())).await.expect("reads")
+    };
+    assert_eq!(n_open().await, 0, "more of it may be on its way");
+    stage.wake().await.expect("decides");
+    assert_eq!(n_open().await, 1);
+}

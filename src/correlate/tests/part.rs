@@ -118,6 +118,42 @@ fn our_own_alert_that_no_fault_explains_any_more_stays_where_the_graph_relates_i
 }
 
 #[test]
+fn what_the_graph_relates_stays_and_the_rest_leaves_once_no_fault_explains_it() {
+    let one = alerts(&ONE, 0);
+    let incident = incident_of(1, &one);
+    let mut c = correlator();
+    c.load(incident.clone(), &one);
+    run(&mut c, 40, 1_600);
+    let measured = |service: &str| {
+        let mut alert = alert(service, "SaturationHigh", "warning", 1_605);
+        alert.source = AlertSource::Detector { detector: "seasonal/1".into() };
+        alert
+    };
+    let (there, elsewhere) = (measured("catalog-db"), measured("notifications"));
+    for alert in [&there, &elsewhere] {
+        c.evidence.begin(alert);
+        let verdict = Verdict {
+            alert: alert.id,
+            incident: Some(incident.id),
+            suppressed: None,
+            decision: String::new(),
+            witness: None,
+        };
+        c.rehome(alert.id, crate::correlate::group::Member::of(alert), incident.id, verdict);
+        c.revision.keep(alert);
+    }
+    let book = run(&mut c, 1_610, 1_800);
+    for alert in [&there, &elsewhere] {
+        let kin = c.evidence.kin(alert.id);
+        assert!(matches!(kin, Some(crate::correlate::fit::Kin::Own(_))), "{kin:?}");
+    }
+    let left = with(&book.entries, "left the incident");
+    assert_eq!(left.len(), 1, "{:?}", book.entries);
+    assert!(left[0].starts_with("notifications SaturationHigh left"), "{left:?}");
+    assert!(c.groups[&incident.id].members.contains_key(&there.id));
+}
+
+#[test]
 fn what_a_person_has_taken_in_hand_is_left_alone() {
     let acknowledge = |incident: &mut Incident| {
         incident.state = IncidentState::Acknowledged;

@@ -314,6 +314,43 @@ async fn what_is_not_there_is_a_gap_and_the_rest_is_ranked() {
 }
 
 #[tokio::test]
+async fn after_a_change_all_are_looked_at_again_and_a_first_look_comes_before_them() {
+    let mut house = house();
+    let open = async |house: &House, n: i64| {
+        let put = move |tx: &Tx<'_>| {
+            let mut lone = alert(&service(&format!("lone-{n}")), Indicator::Duration, 30.0, n);
+            let mut incident = input(Graph::default(), vec![lone.clone()], Vec::new()).incident;
+            incident.id = IncidentId::derive(at(n), &["lone"]);
+            lone.incident = Some(incident.id);
+            tx.put(&lone)?;
+            tx.put(&incident)?;
+            Ok(incident.id)
+        };
+        house.store.write(put).await.expect("writes")
+    };
+    let mut old = Vec::new();
+    for n in 0..6 {
+        let id = open(&house, n).await;
+        assert_eq!(diagnosed(&mut house, id).await.0.revision, 1);
+        old.push(id);
+    }
+    // The newest has the greatest number.
+    let new = open(&house, 60).await;
+    let told = change(&service("lone-1"), ChangeKind::Deploy, -40).id;
+    house.stage.handle(Event::Change(told)).await.expect("hears");
+    house.stage.wake().await.expect("looks at some");
+    let found = house.store.read(move |r| r.get::<Diagnosis>(new)).await.expect("reads");
+    assert!(found.is_some_and(|d| d.revision == 1), "it was looked at first");
+    while house.stage.wakes().is_some() {
+        house.stage.wake().await.expect("looks at the others");
+    }
+    for id in old {
+        let found = house.store.read(move |r| r.get::<Diagnosis>(id)).await.expect("reads");
+        assert_eq!(found.expect("made").revision, 2);
+    }
+}
+
+#[tokio::test]
 async fn causes_stay_as_found_while_it_recovers_and_are_looked_at_again_when_it_opens() {
     let mut house = house();
     let incident = house.store.write(trouble).await.expect("writes");
