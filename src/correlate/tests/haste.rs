@@ -227,7 +227,7 @@ async fn what_is_heard_is_decided_on_a_moment_later_without_a_tick() {
     let first = stage.wakes().expect("it wants to be woken");
     stage.handle(crate::bus::Event::Alert(id)).await.expect("hears");
     let newest = stage.wakes().expect("it wants to be woken");
-    assert!(newest >= first && newest <= first + std::time::Duration::from_millis(600));
+    assert!(newest >= first, "it waits for what comes with it");
     let n_open = async || {
         let all = crate::store::Filter::all();
         store.read(move |r| Ok(r.list::<Incident>(&all)?.len())).await.expect("reads")
