@@ -35,12 +35,12 @@ impl Fit {
                 let scopes: BTreeMap<u32, i64> = these.map(|g| (g.scope, g.since)).collect();
                 let kind = self.kind(first);
                 let ids = self.members(a);
-                let together = ids.iter().map(|s| work.current[s]).sum::<f64>()
+                let together = ids.iter().map(|s| work.current.of(*s)).sum::<f64>()
                     - self.fold_cost(a, first, kind, scopes.len(), work.rate);
                 self.faults[a as usize].grafts.retain(|g| g.root != root);
                 let more = self.knobs.more * scopes.len() as f64;
-                let b = self.found(first, scopes);
-                self.spread(a);
+                let b = self.found(work, first, scopes);
+                self.spread(work, a);
                 let apart =
                     self.total(&ids, work.rate) - self.cost(first, kind, true, work.rate) - more;
                 if apart > together + WORTH {
@@ -50,7 +50,7 @@ impl Fit {
                     self.live.retain(|l| *l != b);
                     self.faults.pop();
                     self.faults[a as usize].grafts = kept;
-                    self.spread(a);
+                    self.spread(work, a);
                 }
             }
         }
@@ -69,8 +69,9 @@ impl Fit {
     /// dependencies in the graph that is known. That it is not tells nothing against it.
     fn likeness(&self, a: u32, at: At) -> f64 {
         let Some(stem) = stem_of(&self.places.by_id[at.root as usize]) else { return 0.0 };
-        let Some(cascade) = self.faults[a as usize].cascades.get(&at.scope) else { return 0.0 };
-        let alike = cascade
+        let Some(effect) = self.faults[a as usize].effects.get(&at.scope) else { return 0.0 };
+        let alike = effect
+            .cascade
             .spoken()
             .filter(|p| *p != at.root)
             .any(|p| stem_of(&self.places.by_id[p as usize]) == Some(stem));
@@ -130,20 +131,20 @@ impl Fit {
             for a in &live {
                 let one = &self.faults[*a as usize];
                 let touched = work.touched.contains(a) || work.touched.contains(b);
-                let holds = news.iter().all(|g| one.cascades.contains_key(&g.scope));
+                let holds = news.iter().all(|g| one.effects.contains_key(&g.scope));
                 let lag = two.at.since - one.at.since;
                 if a == b || !touched || !one.live || !holds || !(0..=LATEST_MS).contains(&lag) {
                     continue;
                 }
                 let ids = [self.members(*a), theirs.clone()].concat();
-                let apart = ids.iter().map(|s| work.current[s]).sum::<f64>() - cost;
+                let apart = ids.iter().map(|s| work.current.of(*s)).sum::<f64>() - cost;
                 let n_before = one.grafts.len();
                 self.faults[*a as usize].grafts.extend(&news);
-                self.spread(*a);
+                self.spread(work, *a);
                 let folded = self.fold_cost(*a, two.at, two.kind, two.scopes.len(), work.rate);
                 let together = self.total(&ids, work.rate) - folded;
                 self.faults[*a as usize].grafts.truncate(n_before);
-                self.spread(*a);
+                self.spread(work, *a);
                 let more = together - apart;
                 if more > WORTH && best.is_none_or(|best| more > best.0) {
                     best = Some((more, *a));
@@ -152,7 +153,7 @@ impl Fit {
             if let Some((_, a)) = best {
                 self.faults[a as usize].grafts.extend(&news);
                 self.faults[*b as usize].live = false;
-                self.spread(a);
+                self.spread(work, a);
                 self.assign(work, &[a, *b]);
                 moved = true;
             } else {

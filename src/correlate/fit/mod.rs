@@ -11,9 +11,9 @@
 //! faults are rarer than stray alerts), so the sum over all signs less the prices is the length of
 //! the description, and the [`search`] makes it short: greedy additions, then moves of roots,
 //! merges over scopes, drops, and places joined without a known path ([`fold`]), until none is
-//! worth it. Nothing chains: a sign is explained from a root upwards, never sideways or down, so
-//! two faults that meet at a common caller stay two, and the caller's alert goes to the one that
-//! explains it better.
+//! worth it; what a root would explain is reckoned once for all of them ([`effect`]). Nothing
+//! chains: a sign is explained from a root upwards, never sideways or down, so two faults that meet
+//! at a common caller stay two, and the caller's alert goes to the one that explains it better.
 //!
 //! What is learned on the way: the rate of stray signs, how lags really are ([`lag`]), which names
 //! stray and which show in faults ([`words`]), and dependencies that nobody told of, from places
@@ -25,6 +25,7 @@
 //! alarm correlation by probabilistic dependency graphs (Katzela and Schwartz, "Schemes for fault
 //! identification in communication networks", 1995); the scoring and the search here are our own.
 
+mod effect;
 mod fold;
 mod ground;
 mod lag;
@@ -40,10 +41,12 @@ mod wave;
 mod words;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
 
+use effect::{Effect, Index};
 use names::Names;
 use reach::Reach;
-use score::{At, Cascade};
+use score::At;
 use shelf::Shelf;
 use words::{Class, Family, Words};
 
@@ -128,8 +131,8 @@ struct Fault {
     grafts: Vec<At>,
     /// What kind of cause shows at its root.
     kind: Option<Family>,
-    /// How it spreads, by scope.
-    cascades: BTreeMap<u32, Cascade>,
+    /// How it shows, by scope.
+    effects: BTreeMap<u32, Arc<Effect>>,
 }
 
 impl Fault {
@@ -167,7 +170,8 @@ pub(super) struct Fit {
     crowd: BTreeMap<(i64, u32, u32), BTreeSet<u32>>,
     /// Changes by place: in one scope or all, and when.
     changes: BTreeMap<u32, Vec<(Option<u32>, i64)>>,
-    by_place: BTreeMap<(u32, u32), Vec<u32>>,
+    /// Signs of the present revision.
+    by_place: Index,
     first_ms: Option<i64>,
     /// For how long (ms) it had listened before its last start.
     past_ms: i64,

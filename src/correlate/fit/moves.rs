@@ -2,8 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
+use super::effect::Memo;
 use super::score::At;
-use super::search::{WORTH, Work};
+use super::search::{Scores, WORTH, Work};
 use super::words::{Class, Family};
 use super::{Fault, Fit};
 
@@ -13,10 +14,6 @@ const SCOPES_MS: i64 = 120_000;
 const GRAIN_MS: i64 = 5_000;
 /// A root may be heard this much (ms) after who calls it.
 const LATE_MS: i64 = 90_000;
-/// From so many open signs in a scope on, only those that a path leads to are looked at when a
-/// root is tried.
-const MANY: usize = 600;
-
 /// A root to try, and how much it would explain at most.
 #[derive(Debug, PartialEq)]
 struct Offer(f64, At);
@@ -37,8 +34,8 @@ impl Ord for Offer {
 
 impl Fit {
     /// Since when the same fault may show at the root in another scope.
-    fn since_in(&self, scope: u32, at: At, kind: Option<Family>) -> Option<i64> {
-        let signs = self.by_place.get(&(scope, at.root))?;
+    pub(super) fn since_in(&self, scope: u32, at: At, kind: Option<Family>) -> Option<i64> {
+        let signs = self.by_place.at(scope, at.root);
         signs
             .iter()
             .map(|id| &self.signs[*id as usize])
@@ -52,24 +49,23 @@ impl Fit {
             .map(|(_, at)| at)
     }
 
-    /// What a fault would gain over how its signs are explained now, and in which other scopes.
+    /// What a fault would gain over how its signs are explained now (`base`), and in which other
+    /// scopes.
     fn gain(
         &self,
+        (memo, rate): (&mut Memo, f64),
         at: At,
-        rate: f64,
         grafts: &[At],
-        base: &dyn Fn(u32) -> f64,
+        base: &Scores,
     ) -> (f64, BTreeMap<u32, i64>) {
-        let kind = self.kind(at);
-        let sum = |at: At| -> (f64, bool) {
+        let (kind, others) = self.root_at(memo, at).clone();
+        let mut sum = |at: At| -> (f64, bool) {
             let (mut speaks, mut sum) = (false, 0.0);
-            let cascade = self.cascade(at, grafts);
-            for id in self.candidates(at, &cascade) {
-                let sign = &self.signs[id as usize];
-                let more = self.score(sign, at, kind, rate, &cascade) - base(id);
+            for told in &self.effect(memo, at, kind, grafts, rate).told {
+                let more = told.score - base.of(told.sign);
                 if more > 0.0 {
                     sum += more;
-                    speaks |= sign.place == at.root;
+                    speaks |= told.place == at.root;
                 }
             }
             (sum, speaks)
@@ -77,47 +73,24 @@ impl Fit {
         let (here, speaks) = sum(at);
         let mut gain = here - self.cost(at, kind, speaks, rate);
         let mut scopes = BTreeMap::new();
-        for other in (0..self.scopes.by_id.len() as u32).filter(|o| *o != at.scope) {
-            if let Some(since) = self.since_in(other, at, kind) {
-                let (more, _) = sum(At { scope: other, since, ..at });
-                if more > self.knobs.more {
-                    gain += more - self.knobs.more;
-                    scopes.insert(other, since);
-                }
+        for other in others {
+            let (more, _) = sum(other);
+            if more > self.knobs.more {
+                gain += more - self.knobs.more;
+                scopes.insert(other.scope, other.since);
             }
         }
         (gain, scopes)
     }
 
-    /// Open signs that a fault may explain.
-    fn candidates(&self, at: At, cascade: &super::score::Cascade) -> Vec<u32> {
-        let open = |id: &u32| self.signs[*id as usize].settled.is_none();
-        if self.open.len() <= MANY {
-            let in_scope = self.by_place.range((at.scope, 0)..=(at.scope, u32::MAX));
-            return in_scope.flat_map(|(_, ids)| ids).copied().filter(open).collect();
-        }
-        let mut places: BTreeSet<u32> = self.reach.callees(at.root).collect();
-        for place in cascade.places() {
-            places.insert(place);
-            places.extend(self.reach.callers(place));
-        }
-        places
-            .into_iter()
-            .filter_map(|p| self.by_place.get(&(at.scope, p)))
-            .flatten()
-            .copied()
-            .filter(open)
-            .collect()
-    }
-
     /// Roots that may explain these signs: where they are, and what they call together.
     fn roots(&self, ids: &[u32]) -> Vec<At> {
-        let mut found: BTreeMap<(u32, u32, i64), i64> = BTreeMap::new();
+        let mut found: Vec<(u32, u32, i64, i64)> = Vec::new();
         let mut put = |root: u32, scope: u32, at: i64| {
-            let since = found.entry((root, scope, at.div_euclid(GRAIN_MS))).or_insert(at);
-            *since = at.min(*since);
+            found.push((root, scope, at.div_euclid(GRAIN_MS), at));
         };
-        let mut below: BTreeMap<(u32, u32), (BTreeSet<u32>, i64)> = BTreeMap::new();
+        // What is below: of whom, and since when.
+        let mut below: Vec<(u32, u32, u32, i64)> = Vec::new();
         for id in ids {
             let sign = &self.signs[*id as usize];
             if sign.before.is_some() || self.words.class(sign.name) == Class::Chore {
@@ -125,23 +98,14 @@ impl Fit {
             }
             put(sign.place, sign.scope, sign.at);
             for callee in self.reach.callees(sign.place).filter(|c| self.may_feel(sign, *c)) {
-                let key = (callee, sign.scope);
-                let (callers, first) =
-                    below.entry(key).or_insert_with(|| (BTreeSet::new(), sign.at));
-                callers.insert(sign.place);
-                *first = sign.at.min(*first);
+                below.push((callee, sign.scope, sign.place, sign.at));
                 // A zone may be what fails where its nodes say nothing.
                 let wider = |w: &u32| self.is_ground(*w) && self.tells_apart(*w);
-                for wider in self.reach.callees(callee).filter(wider) {
-                    let key = (wider, sign.scope);
-                    let (nodes, first) =
-                        below.entry(key).or_insert_with(|| (BTreeSet::new(), sign.at));
-                    nodes.insert(callee);
-                    *first = sign.at.min(*first);
-                }
+                let wider = self.reach.callees(callee).filter(wider);
+                below.extend(wider.map(|wider| (wider, sign.scope, callee, sign.at)));
                 // The caller may be heard first.
-                let own = self.by_place.get(&(sign.scope, callee)).into_iter().flatten();
-                for other in own.map(|id| &self.signs[*id as usize]) {
+                let own = self.by_place.at(sign.scope, callee);
+                for other in own.iter().map(|id| &self.signs[*id as usize]) {
                     let near = (other.at - sign.at).abs() < LATE_MS;
                     if other.before.is_none() && near {
                         put(callee, sign.scope, sign.at.min(other.at));
@@ -149,28 +113,30 @@ impl Fit {
                 }
             }
         }
-        for ((root, scope), (callers, at)) in below {
-            if callers.len() > 1 {
-                put(root, scope, at);
+        below.sort_unstable();
+        for callers in below.chunk_by(|a, b| (a.0, a.1) == (b.0, b.1)) {
+            let (root, scope, first, _) = callers[0];
+            if callers.iter().any(|(.., caller, _)| *caller != first) {
+                let since = callers.iter().map(|(.., at)| *at).min();
+                put(root, scope, since.unwrap_or(callers[0].3));
             }
         }
-        found.into_iter().map(|((root, scope, _), since)| At { root, scope, since }).collect()
+        // Of each grain the earliest.
+        found.sort_unstable();
+        found.dedup_by_key(|(root, scope, grain, _)| (*root, *scope, *grain));
+        found.into_iter().map(|(root, scope, _, since)| At { root, scope, since }).collect()
     }
 
     /// Open signs at which a root may be that something new speaks for: new ones, and those that
     /// stand below new ones.
     fn news(&self) -> Vec<u32> {
-        let mut near: BTreeSet<(u32, u32)> = BTreeSet::new();
-        for id in &self.open {
-            let sign = &self.signs[*id as usize];
-            if !sign.judged {
-                let mut edge = BTreeSet::from([sign.place]);
-                for _ in 0..3 {
-                    near.extend(edge.iter().map(|p| (sign.scope, *p)));
-                    edge = edge.iter().flat_map(|p| self.reach.callees(*p)).collect();
-                }
-                near.extend(edge.iter().map(|p| (sign.scope, *p)));
-            }
+        let new = self.open.iter().map(|id| &self.signs[*id as usize]).filter(|s| !s.judged);
+        let mut edge: BTreeSet<(u32, u32)> = new.map(|s| (s.scope, s.place)).collect();
+        let mut near = edge.clone();
+        for _ in 0..3 {
+            let callees = edge.iter().flat_map(|(s, p)| self.reach.callees(*p).map(|c| (*s, c)));
+            edge = callees.filter(|at| !near.contains(at)).collect();
+            near.extend(&edge);
         }
         let open = self.open.iter().copied();
         open.filter(|id| {
@@ -184,8 +150,8 @@ impl Fit {
     /// are added, so the best offer is reckoned anew only when its turn comes.
     pub(super) fn add(&mut self, work: &mut Work) -> bool {
         let roots = self.roots(&self.news());
-        let gain = |fit: &Self, work: &Work, at: At| {
-            fit.gain(at, work.rate, &[], &|id| work.current.get(&id).copied().unwrap_or(0.0))
+        let gain = |fit: &Self, Work { rate, current, memo, .. }: &mut Work, at: At| {
+            fit.gain((memo, *rate), at, &[], current)
         };
         let mut offers: BinaryHeap<Offer> =
             roots.into_iter().map(|at| Offer(gain(self, work, at).0, at)).collect();
@@ -199,7 +165,7 @@ impl Fit {
                 offers.push(Offer(now, at));
                 continue;
             }
-            let id = self.found(at, scopes);
+            let id = self.found(work, at, scopes);
             self.assign(work, &[id]);
             moved = true;
         }
@@ -207,7 +173,7 @@ impl Fit {
     }
 
     /// Believes in a fault.
-    pub(super) fn found(&mut self, at: At, scopes: BTreeMap<u32, i64>) -> u32 {
+    pub(super) fn found(&mut self, work: &mut Work, at: At, scopes: BTreeMap<u32, i64>) -> u32 {
         let id = self.faults.next();
         self.faults.push(Fault {
             at,
@@ -217,10 +183,10 @@ impl Fit {
             wave_of: None,
             grafts: Vec::new(),
             kind: None,
-            cascades: BTreeMap::new(),
+            effects: BTreeMap::new(),
         });
         self.live.push(id);
-        self.spread(id);
+        self.spread(work, id);
         id
     }
 
@@ -238,16 +204,16 @@ impl Fit {
             if members.is_empty() {
                 continue;
             }
-            let without: BTreeMap<u32, f64> =
-                members.iter().map(|s| (*s, self.best(*s, Some(id), work.rate).1)).collect();
-            let base = |s: u32| {
-                let now = || work.current.get(&s).copied().unwrap_or(0.0);
-                without.get(&s).copied().unwrap_or_else(now)
-            };
+            let mut base = work.current.clone();
+            for sign in &members {
+                base.put(*sign, self.best(*sign, Some(id), work.rate).1);
+            }
+            let how = (&mut work.memo, work.rate);
             let now = &self.faults[id as usize];
-            let mut best = (self.gain(now.at, work.rate, &now.grafts, &base).0, None);
+            let mut best = (self.gain(how, now.at, &now.grafts, &base).0, None);
             for root in self.roots(&members) {
-                let (gain, scopes) = self.gain(root, work.rate, &now.grafts, &base);
+                let how = (&mut work.memo, work.rate);
+                let (gain, scopes) = self.gain(how, root, &now.grafts, &base);
                 if gain > best.0 + WORTH {
                     best = (gain, Some((root, scopes)));
                 }
@@ -255,7 +221,7 @@ impl Fit {
             if let (_, Some((at, scopes))) = best {
                 let fault = &mut self.faults[id as usize];
                 (fault.at, fault.scopes) = (at, scopes);
-                self.spread(id);
+                self.spread(work, id);
                 self.assign(work, &[id]);
                 moved = true;
             }
@@ -291,7 +257,7 @@ impl Fit {
                 one.scopes.insert(kept.1.at.scope, kept.1.at.since);
                 self.faults[*b as usize].live = false;
                 self.live.retain(|l| l != b);
-                self.spread(*a);
+                self.spread(work, *a);
                 if self.total(&ids, work.rate) - self.knobs.more > apart {
                     self.assign(work, &[*a, *b]);
                     moved = true;
@@ -312,7 +278,7 @@ impl Fit {
             let members = self.members(id);
             let loss: f64 = members
                 .iter()
-                .map(|s| work.current[s] - self.best(*s, Some(id), work.rate).1)
+                .map(|s| work.current.of(*s) - self.best(*s, Some(id), work.rate).1)
                 .sum();
             let fault = &self.faults[id as usize];
             let root = fault.at.root;

@@ -11,8 +11,9 @@ const MOST_LEARNED: usize = 2_000;
 /// A dependency graph.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Reach {
-    callees: Vec<BTreeSet<u32>>,
-    callers: Vec<BTreeSet<u32>>,
+    /// By place, each list in order.
+    callees: Vec<Vec<u32>>,
+    callers: Vec<Vec<u32>>,
     /// Edges that nobody told of, the first learned first.
     pub(super) learned: Vec<(u32, u32)>,
     /// In which faults a place spoke up.
@@ -23,12 +24,21 @@ pub(super) struct Reach {
     pub(super) share: f64,
 }
 
+/// Puts a number into a list in order; says whether it is new.
+fn insert(list: &mut Vec<u32>, number: u32) -> bool {
+    let place = list.binary_search(&number);
+    if let Err(at) = place {
+        list.insert(at, number);
+    }
+    place.is_err()
+}
+
 impl Reach {
     /// Makes room for places up to `n`.
     pub(super) fn grow(&mut self, n: usize) {
         if self.callees.len() < n {
-            self.callees.resize_with(n, BTreeSet::new);
-            self.callers.resize_with(n, BTreeSet::new);
+            self.callees.resize_with(n, Vec::new);
+            self.callers.resize_with(n, Vec::new);
         }
     }
 
@@ -46,18 +56,23 @@ impl Reach {
         self.learned.push((from, to));
         while self.learned.len() > MOST_LEARNED {
             let (from, to) = self.learned.remove(0);
-            self.callees[from as usize].remove(&to);
-            self.callers[to as usize].remove(&from);
+            self.callees[from as usize].retain(|p| *p != to);
+            self.callers[to as usize].retain(|p| *p != from);
         }
     }
 
     fn add(&mut self, from: u32, to: u32) -> bool {
         self.grow(from.max(to) as usize + 1);
-        let news = from != to && self.callees[from as usize].insert(to);
+        let news = from != to && insert(&mut self.callees[from as usize], to);
         if news {
-            self.callers[to as usize].insert(from);
+            insert(&mut self.callers[to as usize], from);
         }
         news
+    }
+
+    /// For how many places there is room.
+    pub(super) fn len(&self) -> usize {
+        self.callees.len()
     }
 
     pub(super) fn callees(&self, of: u32) -> impl Iterator<Item = u32> + '_ {
@@ -69,15 +84,15 @@ impl Reach {
     }
 
     pub(super) fn n_callers(&self, of: u32) -> usize {
-        self.callers.get(of as usize).map_or(0, BTreeSet::len)
+        self.callers.get(of as usize).map_or(0, Vec::len)
     }
 
     pub(super) fn n_callees(&self, of: u32) -> usize {
-        self.callees.get(of as usize).map_or(0, BTreeSet::len)
+        self.callees.get(of as usize).map_or(0, Vec::len)
     }
 
     pub(super) fn calls(&self, from: u32, to: u32) -> bool {
-        self.callees.get(from as usize).is_some_and(|c| c.contains(&to))
+        self.callees.get(from as usize).is_some_and(|c| c.binary_search(&to).is_ok())
     }
 
     /// A place spoke up in a fault after these. Where no known dependency explains that and it is

@@ -1,7 +1,5 @@
 //! How well a fault explains a sign: a log likelihood ratio against "it began by itself".
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use super::lag::{Lags, Shape};
 use super::words::{Class, Family, Stand};
 use super::{Fit, Home, Sign};
@@ -12,6 +10,13 @@ pub(super) struct At {
     pub(super) root: u32,
     pub(super) scope: u32,
     pub(super) since: i64,
+}
+
+impl At {
+    /// Whether what began at `at` (ms) may be of a fault here.
+    pub(super) fn may_show(self, at: i64) -> bool {
+        (TAIL.0..=LONGEST_S).contains(&((at - self.since) as f64 / 1000.0))
+    }
 }
 
 /// What may be turned. Times are seconds.
@@ -128,19 +133,28 @@ pub(super) const SPREAD_MS: (i64, i64) = (-45_000, 200_000);
 /// What is silent would have spoken so long (ms) after what it calls.
 const GHOST_MS: i64 = 20_000;
 
+/// Since when (ms) a place feels a fault, and whether it is silent and that only assumed.
+type Felt = (i64, bool);
+
 /// How a fault spreads: which places feel it in one scope, and since when.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Cascade {
-    /// First sign of a place, and whether there is none and it is only assumed.
-    felt: BTreeMap<u32, (i64, bool)>,
+    /// By place.
+    felt: Vec<(u32, Felt)>,
     /// Places that feel it though no known path leads there.
-    grafted: BTreeSet<u32>,
+    grafted: Vec<u32>,
 }
 
 impl Cascade {
+    /// Since when a place feels it.
+    fn at(&self, place: u32) -> Option<Felt> {
+        let found = self.felt.binary_search_by_key(&place, |(place, _)| *place);
+        found.ok().map(|i| self.felt[i].1)
+    }
+
     /// Places that feel it, or are taken to.
     pub(super) fn places(&self) -> impl Iterator<Item = u32> + '_ {
-        self.felt.keys().copied()
+        self.felt.iter().map(|(place, _)| *place)
     }
 
     /// Places that feel it and have spoken.
@@ -154,6 +168,38 @@ impl Cascade {
         let heard = self.felt.iter().filter(|(_, (t, ghost))| !ghost && near.contains(&(t - at)));
         heard.map(|(place, _)| *place).collect()
     }
+}
+
+/// Room to work out who feels a fault: an entry for each place, empty in between.
+#[derive(Debug, Default)]
+pub(super) struct Board {
+    felt: Vec<Option<Felt>>,
+}
+
+impl Board {
+    /// Since when a place feels the fault that is worked on.
+    pub(super) fn felt(&self, place: u32) -> Option<Felt> {
+        self.felt.get(place as usize).copied().flatten()
+    }
+
+    /// Makes it empty again after a fault.
+    pub(super) fn clear(&mut self, cascade: &Cascade) {
+        for place in cascade.places() {
+            self.felt[place as usize] = None;
+        }
+    }
+}
+
+/// How a place stands to a fault, whatever is said there.
+#[derive(Debug, Default)]
+pub(super) struct Standing {
+    is_root: bool,
+    felt: Option<Felt>,
+    grafted: bool,
+    /// What it depends on that feels the fault: since when, and how many signs are expected here.
+    below: Vec<(u32, i64, f64)>,
+    /// Among how many places that the root calls it is, if it is.
+    called: Option<f64>,
 }
 
 impl Fit {
@@ -176,56 +222,100 @@ impl Fit {
         (k.rate_weight + self.n_alone + alone) / (k.rate_weight / k.rate + span)
     }
 
-    /// Who feels a fault in one scope, when places that no known path joins to it (`grafts`) feel
-    /// it too.
-    pub(super) fn cascade(&self, at: At, grafts: &[At]) -> Cascade {
-        let mut felt: BTreeMap<u32, (i64, bool)> = [(at.root, (at.since, false))].into();
-        let here = grafts.iter().filter(|g| g.scope == at.scope);
-        felt.extend(here.clone().map(|g| (g.root, (g.since, false))));
-        let mut edge: Vec<u32> = felt.keys().copied().collect();
-        for _ in 1..=MOST_HOPS {
-            let next: BTreeSet<u32> = edge.iter().flat_map(|p| self.reach.callers(*p)).collect();
-            let mut news = Vec::new();
-            for place in next.into_iter().filter(|p| !felt.contains_key(p)) {
-                let mut first: Option<(i64, bool)> = None;
-                let signs = self.by_place.get(&(at.scope, place));
-                for (callee, (from, ghost)) in
-                    self.reach.callees(place).filter_map(|c| Some((c, *felt.get(&c)?)))
-                {
-                    let range = from + SPREAD_MS.0..=from + self.spread_ms;
-                    let sign = signs
-                        .into_iter()
-                        .flatten()
-                        .map(|id| &self.signs[*id as usize])
-                        .filter(|s| s.before.is_none() && range.contains(&s.at))
-                        .filter(|s| self.may_feel(s, callee))
-                        .filter(|s| self.words.class(s.name) != Class::Chore)
-                        .map(|s| (s.at, false))
-                        .min();
-                    let found = sign.or((!ghost).then_some((from + GHOST_MS, true)));
-                    first = match (first, found) {
-                        (Some(a), Some(b)) => Some(if (b.1, b.0) < (a.1, a.0) { b } else { a }),
-                        (a, b) => a.or(b),
-                    };
-                }
-                news.extend(first.map(|f| (place, f)));
+    /// Who feels a fault in one scope, when places that no known path joins to it (`grafts`, since
+    /// when) feel it too. The board keeps that until it is cleared.
+    pub(super) fn cascade(&self, at: At, grafts: &[(u32, i64)], board: &mut Board) -> Cascade {
+        board.felt.resize(self.reach.len(), None);
+        let mut felt: Vec<u32> = Vec::with_capacity(16);
+        for (place, since) in std::iter::once(&(at.root, at.since)).chain(grafts) {
+            if board.felt[*place as usize].replace((*since, false)).is_none() {
+                felt.push(*place);
             }
-            edge = news.iter().map(|(p, _)| *p).collect();
-            felt.extend(news);
         }
-        let grafted = here.map(|g| g.root).collect();
-        Cascade { felt, grafted }
+        let (mut edge, mut next, mut news) = (felt.clone(), Vec::new(), Vec::new());
+        for _ in 1..=MOST_HOPS {
+            next.clear();
+            next.extend(edge.iter().flat_map(|p| self.reach.callers(*p)));
+            next.sort_unstable();
+            next.dedup();
+            news.clear();
+            for place in next.iter().copied().filter(|p| board.felt(*p).is_none()) {
+                news.extend(self.first_felt(at.scope, place, board).map(|first| (place, first)));
+            }
+            if news.is_empty() {
+                break;
+            }
+            edge.clear();
+            for (place, first) in &news {
+                board.felt[*place as usize] = Some(*first);
+                edge.push(*place);
+            }
+            felt.extend(&edge);
+        }
+        felt.sort_unstable();
+        let felt = felt.into_iter().filter_map(|p| Some((p, board.felt(p)?))).collect();
+        Cascade { felt, grafted: grafts.iter().map(|g| g.0).collect() }
+    }
+
+    /// Since when a place feels what it depends on, as far as that is on the board.
+    fn first_felt(&self, scope: u32, place: u32, board: &Board) -> Option<Felt> {
+        let mut first: Option<Felt> = None;
+        let signs = self.by_place.at(scope, place);
+        for callee in self.reach.callees(place) {
+            let Some((from, ghost)) = board.felt(callee) else { continue };
+            let range = from + SPREAD_MS.0..=from + self.spread_ms;
+            let sign = signs
+                .iter()
+                .map(|id| &self.signs[*id as usize])
+                .filter(|s| s.before.is_none() && range.contains(&s.at))
+                .filter(|s| self.may_feel(s, callee))
+                .filter(|s| self.words.class(s.name) != Class::Chore)
+                .map(|s| (s.at, false))
+                .min();
+            let found = sign.or((!ghost).then_some((from + GHOST_MS, true)));
+            first = match (first, found) {
+                (Some(a), Some(b)) => Some(if (b.1, b.0) < (a.1, a.0) { b } else { a }),
+                (a, b) => a.or(b),
+            };
+        }
+        first
+    }
+
+    /// How a place stands to a fault of which `felt` tells who feels it since when.
+    pub(super) fn standing(
+        &self,
+        place: u32,
+        root: u32,
+        c: &Cascade,
+        felt: &dyn Fn(u32) -> Option<Felt>,
+    ) -> Standing {
+        let k = &self.knobs;
+        if place == root {
+            return Standing { is_root: true, ..Standing::default() };
+        }
+        let below = self.reach.callees(place).filter_map(|callee| {
+            let (from, ghost) = felt(callee)?;
+            let n = self.reach.n_callers(callee) as f64;
+            let ground = self.is_ground(callee);
+            let each = if ground { k.on_ground } else { k.at_caller.0.min(k.at_caller.1 / n) };
+            let weight = if ghost && !ground { k.ghost } else { 1.0 };
+            Some((callee, from, each * weight))
+        });
+        Standing {
+            is_root: false,
+            felt: felt(place),
+            grafted: c.grafted.contains(&place),
+            below: below.collect(),
+            called: self.reach.calls(root, place).then(|| self.reach.n_callees(root) as f64),
+        }
     }
 
     /// Where a sign stands to a fault.
-    pub(super) fn stand(&self, sign: &Sign, root: u32, c: &Cascade) -> Stand {
-        if sign.place == root {
+    fn stand_at(&self, sign: &Sign, place: &Standing) -> Stand {
+        if place.is_root {
             Stand::Root
-        } else if c.felt.contains_key(&sign.place)
-            || self
-                .reach
-                .callees(sign.place)
-                .any(|callee| c.felt.contains_key(&callee) && self.may_feel(sign, callee))
+        } else if place.felt.is_some()
+            || place.below.iter().any(|(callee, ..)| self.may_feel(sign, *callee))
         {
             Stand::Above
         } else {
@@ -233,22 +323,24 @@ impl Fit {
         }
     }
 
-    /// Log likelihood ratio of a sign under a fault against by itself.
+    /// Where a sign stands to a fault.
+    pub(super) fn stand(&self, sign: &Sign, root: u32, c: &Cascade) -> Stand {
+        self.stand_at(sign, &self.standing(sign.place, root, c, &|place| c.at(place)))
+    }
+
+    /// Log likelihood ratio of a sign under a fault, at which it may show, against by itself. Where
+    /// that is below zero it may be any such number: the sign is better explained by itself.
     pub(super) fn score(
         &self,
         sign: &Sign,
-        At { root, since, .. }: At,
+        At { since, .. }: At,
         kind: Option<Family>,
         rate: f64,
-        c: &Cascade,
+        place: &Standing,
     ) -> f64 {
         let k = &self.knobs;
-        let lag = (sign.at - since) as f64 / 1000.0;
-        if !(TAIL.0..=LONGEST_S).contains(&lag) {
-            return f64::NEG_INFINITY;
-        }
         let n = self.n_places();
-        let stand = self.stand(sign, root, c);
+        let stand = self.stand_at(sign, place);
         let flat = k.tail / (TAIL.1 - TAIL.0);
         let density = |at: i64, lags: &Lags| {
             let lag = (sign.at - at) as f64 / 1000.0;
@@ -265,37 +357,36 @@ impl Fit {
                 most = most.max(k.at_place * density(since, &self.lags[1]));
             }
             Stand::Above => {
-                for callee in self.reach.callees(sign.place) {
-                    let Some((from, ghost)) = c.felt.get(&callee) else { continue };
-                    if !self.may_feel(sign, callee) {
-                        continue;
+                for (callee, from, weight) in &place.below {
+                    if self.may_feel(sign, *callee) {
+                        most = most.max(weight * density(*from, &self.lags[2]));
                     }
-                    let n = self.reach.n_callers(callee) as f64;
-                    let ground = self.is_ground(callee);
-                    let each =
-                        if ground { k.on_ground } else { k.at_caller.0.min(k.at_caller.1 / n) };
-                    let weight = if *ghost && !ground { k.ghost } else { 1.0 };
-                    most = most.max(each * weight * density(*from, &self.lags[2]));
                 }
-                if let Some((first, false)) = c.felt.get(&sign.place)
-                    && (*first < sign.at || c.grafted.contains(&sign.place))
+                if let Some((first, false)) = place.felt
+                    && (first < sign.at || place.grafted)
                 {
-                    most = most.max(k.at_place * density(*first, &self.lags[1]));
+                    most = most.max(k.at_place * density(first, &self.lags[1]));
                 }
             }
-            Stand::Beside if self.reach.calls(root, sign.place) => {
-                let idle = self.words.class(sign.name) == Class::Idle;
-                let n = self.reach.n_callees(root) as f64;
-                let below = if idle { k.below * 3.0 } else { k.below };
-                most = most.max(below / n * other);
+            Stand::Beside => {
+                if let Some(n) = place.called {
+                    let idle = self.words.class(sign.name) == Class::Idle;
+                    let below = if idle { k.below * 3.0 } else { k.below };
+                    most = most.max(below / n * other);
+                }
             }
-            Stand::Beside => {}
+        }
+        let (ratio, word) = (most * n / rate, self.words.weight(sign.name, stand));
+        // Most are not of the fault. A logarithm is at most its argument less one, which tells that
+        // sooner; the margin is for rounding.
+        if ratio - 1.0 + word < -1e-6 {
+            return f64::NEG_INFINITY;
         }
         let again = self.again(sign);
         let family = self.words.family(sign.name);
         let foreign = stand == Stand::Root && kind.is_some() && family.is_some() && family != kind;
         let foreign = if foreign { k.foreign } else { 0.0 };
-        let told = (most * n / rate).ln() + self.words.weight(sign.name, stand) - again - foreign;
+        let told = ratio.ln() + word - again - foreign;
         // Twenty things that one place says at one time are no twenty witnesses.
         told * (f64::from(CROWD) / f64::from(sign.crowd.max(CROWD)))
     }
@@ -337,15 +428,15 @@ impl Fit {
         if sign.place == at.root {
             return (sign.at != at.since).then(|| (0, lag(at.since)));
         }
-        if let Some((first, false)) = c.felt.get(&sign.place)
-            && *first < sign.at
+        if let Some((first, false)) = c.at(sign.place)
+            && first < sign.at
         {
-            return Some((1, lag(*first)));
+            return Some((1, lag(first)));
         }
         if c.grafted.contains(&sign.place) {
             return Some((3, lag(at.since)));
         }
-        let below = self.reach.callees(sign.place).filter_map(|p| c.felt.get(&p));
+        let below = self.reach.callees(sign.place).filter_map(|p| c.at(p));
         let lags = below.filter(|f| !f.1).map(|f| lag(f.0));
         Some((2, lags.min_by(|a, b| a.abs().total_cmp(&b.abs()))?))
     }

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::effect::Memo;
 use super::score::{At, SPREAD_MS};
 use super::words::Family;
 use super::{Fault, Fit, Home};
@@ -35,9 +36,38 @@ pub(super) struct Work {
     /// Signs by themselves per second and scope.
     pub(super) rate: f64,
     /// How well each open sign is explained now.
-    pub(super) current: BTreeMap<u32, f64>,
+    pub(super) current: Scores,
     /// Faults that new signs or moves touched.
     pub(super) touched: BTreeSet<u32>,
+    /// What faults would explain, as far as it was reckoned.
+    pub(super) memo: Memo,
+}
+
+/// A figure for each open sign.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Scores {
+    first: u32,
+    by_sign: Vec<f64>,
+}
+
+impl Scores {
+    /// The figure of a sign; 0 where none was put.
+    pub(super) fn of(&self, sign: u32) -> f64 {
+        let at = sign.checked_sub(self.first).map(|at| at as usize);
+        at.and_then(|at| self.by_sign.get(at)).copied().unwrap_or(0.0)
+    }
+
+    /// Puts a figure; those of a revision are put in order of the signs first.
+    pub(super) fn put(&mut self, sign: u32, score: f64) {
+        if self.by_sign.is_empty() {
+            self.first = sign;
+        }
+        let at = (sign - self.first) as usize;
+        if self.by_sign.len() <= at {
+            self.by_sign.resize(at + 1, 0.0);
+        }
+        self.by_sign[at] = score;
+    }
 }
 
 impl Fit {
@@ -49,7 +79,7 @@ impl Fit {
         self.learn_lags();
         let mut work = Work { rate: self.rate(), ..Work::default() };
         for id in self.live.clone() {
-            self.spread(id);
+            self.spread(&mut work, id);
         }
         let ids: Vec<u32> = self.open.iter().copied().collect();
         for id in &ids {
@@ -61,7 +91,7 @@ impl Fit {
                 work.touched.insert(fault);
             }
             sign.home = home;
-            work.current.insert(*id, score);
+            work.current.put(*id, score);
         }
         if ids.len() * self.live.len() <= THOROUGH {
             work.touched.extend(&self.live);
@@ -112,25 +142,24 @@ impl Fit {
             let fault = &mut self.faults[*id as usize];
             if fault.fixed {
                 fault.grafts.retain(|g| {
-                    let at = self.by_place.get(&(g.scope, g.root));
-                    at.is_some_and(|ids| {
-                        ids.iter().any(|id| self.signs[*id as usize].settled.is_some())
-                    })
+                    let ids = self.by_place.at(g.scope, g.root);
+                    ids.iter().any(|id| self.signs[*id as usize].settled.is_some())
                 });
             } else {
                 fault.live = false;
             }
         }
         self.live = faults.iter().filter(|(_, f)| f.fixed).map(|(id, _)| *id).collect();
+        let memo = std::mem::take(&mut work.memo);
+        let mut anew = Work { rate: work.rate, memo, ..Work::default() };
         for id in self.live.clone() {
-            self.spread(id);
+            self.spread(&mut anew, id);
         }
-        let mut anew = Work { rate: work.rate, ..Work::default() };
         for id in self.open.clone() {
             let (home, score) = self.best(id, None, anew.rate);
             let sign = &mut self.signs[id as usize];
             (sign.home, sign.judged) = (home, false);
-            anew.current.insert(id, score);
+            anew.current.put(id, score);
         }
         anew.touched.extend(&self.live);
         self.improve(&mut anew);
@@ -153,7 +182,7 @@ impl Fit {
 
     /// What all that is believed is worth: how well signs are explained, less what faults cost.
     fn worth(&self, work: &Work) -> f64 {
-        let explained: f64 = work.current.values().sum();
+        let explained: f64 = self.open.iter().map(|id| work.current.of(*id)).sum();
         let cost: f64 = self
             .live
             .iter()
@@ -195,12 +224,12 @@ impl Fit {
                     self.faults[of as usize].fixed = true;
                     let fault = &self.faults[of as usize];
                     if sign.before.is_none()
-                        && let Some(cascade) = fault.cascades.get(&sign.scope)
+                        && let Some(effect) = fault.effects.get(&sign.scope)
                     {
-                        let stand = self.stand(&sign, fault.at.root, cascade);
+                        let stand = self.stand(&sign, fault.at.root, &effect.cascade);
                         self.words.count(sign.name, Some(stand));
                         if sign.place != fault.at.root {
-                            let heard = cascade.heard(sign.at);
+                            let heard = effect.cascade.heard(sign.at);
                             self.reach.notice((fault.at.since, of), sign.place, &heard);
                         }
                     }
@@ -218,22 +247,24 @@ impl Fit {
             let fault = &mut faults[*id as usize];
             fault.live &= fault.at.since >= until - LINGER_MS;
             if !fault.live {
-                fault.cascades = BTreeMap::new();
+                fault.effects = BTreeMap::new();
             }
             fault.live
         });
     }
 
     fn index(&mut self) {
-        self.by_place.clear();
         let since = self.open.front().map_or(0, |id| id.saturating_sub(COMPANY));
-        for id in since.max(self.signs.first())..self.signs.next() {
+        let ids = since.max(self.signs.first())..self.signs.next();
+        let placed = ids.map(|id| {
             let sign = &self.signs[id as usize];
-            self.by_place.entry((sign.scope, sign.place)).or_default().push(id);
-        }
-        for ids in self.by_place.values() {
-            let mut order: Vec<(i64, u32)> =
-                ids.iter().map(|id| (self.signs[*id as usize].at, *id)).collect();
+            (sign.scope, sign.place, id)
+        });
+        self.by_place.fill(placed.collect());
+        let mut order: Vec<(i64, u32)> = Vec::new();
+        for ids in self.by_place.all() {
+            order.clear();
+            order.extend(ids.iter().map(|id| (self.signs[*id as usize].at, *id)));
             order.sort_unstable();
             let (mut from, mut to) = (0, 0);
             for (n, (at, id)) in order.iter().enumerate() {
@@ -269,19 +300,13 @@ impl Fit {
         let sign = &self.signs[id as usize];
         let Home::Fault(fault) = sign.home else { return None };
         let fault = &self.faults[fault as usize];
-        let cascade = fault.cascades.get(&sign.scope)?;
+        let cascade = &fault.effects.get(&sign.scope)?.cascade;
         self.lag_in(sign, fault.at_in(sign.scope), cascade).filter(|_| sign.before.is_none())
-    }
-
-    fn score_under(&self, id: u32, fault: &Fault, rate: f64) -> f64 {
-        let sign = &self.signs[id as usize];
-        let Some(cascade) = fault.cascades.get(&sign.scope) else { return f64::NEG_INFINITY };
-        self.score(sign, fault.at_in(sign.scope), fault.kind, rate, cascade)
     }
 
     /// What kind of cause shows at a root first.
     pub(super) fn kind(&self, at: At) -> Option<Family> {
-        let signs = self.by_place.get(&(at.scope, at.root))?;
+        let signs = self.by_place.at(at.scope, at.root);
         signs
             .iter()
             .map(|id| &self.signs[*id as usize])
@@ -291,17 +316,17 @@ impl Fit {
             .map(|(_, family)| family)
     }
 
-    /// Works out how a fault spreads, in each of its scopes.
-    pub(super) fn spread(&mut self, id: u32) {
+    /// Works out how a fault shows, in each of its scopes.
+    pub(super) fn spread(&mut self, work: &mut Work, id: u32) {
+        let Work { rate, memo, .. } = work;
         let fault = &self.faults[id as usize];
+        let kind = if fault.fixed { fault.kind } else { self.root_at(memo, fault.at).0 };
         let scopes = fault.scopes.keys().copied().chain([fault.at.scope]);
-        let cascades = scopes.map(|s| (s, self.cascade(fault.at_in(s), &fault.grafts))).collect();
-        let kind = self.kind(fault.at);
+        let effects = scopes
+            .map(|s| (s, self.effect(memo, fault.at_in(s), kind, &fault.grafts, *rate)))
+            .collect();
         let fault = &mut self.faults[id as usize];
-        fault.cascades = cascades;
-        if !fault.fixed {
-            fault.kind = kind;
-        }
+        (fault.kind, fault.effects) = (kind, effects);
     }
 
     /// The best home of one sign among live faults (but `not` this), with its score.
@@ -329,22 +354,22 @@ impl Fit {
         let ids: Vec<u32> = self.open.iter().copied().collect();
         work.touched.extend(changed);
         for id in ids {
-            let was = (self.signs[id as usize].home, work.current.get(&id).copied());
+            let was = (self.signs[id as usize].home, work.current.of(id));
             let (home, score) = match was {
-                (Home::Own, Some(score)) => self.better(id, (Home::Own, score), changed, work.rate),
-                (Home::Fault(f), Some(score)) if !changed.contains(&f) => {
-                    self.better(id, (Home::Fault(f), score), changed, work.rate)
+                (Home::Own, _) => self.better(id, was, changed, work.rate),
+                (Home::Fault(f), _) if !changed.contains(&f) => {
+                    self.better(id, was, changed, work.rate)
                 }
                 _ => self.best(id, None, work.rate),
             };
-            if (home, Some(score)) != was {
+            if (home, score) != was {
                 for at in [home, was.0] {
                     if let Home::Fault(fault) = at {
                         work.touched.insert(fault);
                     }
                 }
                 self.signs[id as usize].home = home;
-                work.current.insert(id, score);
+                work.current.put(id, score);
             }
         }
     }
