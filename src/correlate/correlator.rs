@@ -11,7 +11,7 @@ use super::join::name;
 use super::kin::Evidence;
 use super::part::Revision;
 use super::people::Lessons;
-use super::priority::points_of_place;
+use super::priority::{Land, points_of_place};
 use super::quiet::Quiet;
 use super::relate::{self, Surroundings};
 use super::taxonomy::Cause;
@@ -64,6 +64,8 @@ pub(super) struct Waiting {
 pub struct Correlator {
     pub(super) config: Config,
     pub(super) graph: Graph,
+    /// What follows from the graph for priorities.
+    pub(super) land: Land,
     pub(super) changes: Vec<Change>,
     pub(super) silences: Vec<Silence>,
     pub(super) quiet: Quiet,
@@ -95,7 +97,8 @@ impl Correlator {
     /// A correlator that knows nothing.
     #[must_use]
     pub fn new(config: Config) -> Self {
-        Self { evidence: Evidence::new(&config), config, ..Self::default() }
+        let land = Land::of(&Graph::default(), &config.priority);
+        Self { evidence: Evidence::new(&config), config, land, ..Self::default() }
     }
 
     /// Takes over the graph, recent changes and silences.
@@ -104,6 +107,7 @@ impl Correlator {
         self.evidence.learn(news.then_some(&graph), &changes);
         (self.graph, self.changes, self.silences) = (graph, changes, silences);
         if news {
+            self.land = Land::of(&self.graph, &self.config.priority);
             self.around.clear();
             self.regard();
         }
@@ -261,8 +265,8 @@ impl Correlator {
         self.move_on(now);
         for group in self.groups.values_mut().filter(|g| g.dirty) {
             group.dirty = false;
-            group.sum_up(&self.graph, now);
-            group.weigh(&self.graph, &self.config, &self.changes);
+            group.sum_up(&self.graph, &mut self.land, now);
+            group.weigh((&self.graph, &self.land), &self.config, &self.changes);
             self.out.incidents.push(group.incident.clone());
         }
         self.forget_over(now);
@@ -285,9 +289,11 @@ impl Correlator {
             })
             .map(|g| g.incident.id)
             .collect();
-        self.groups.retain(|id, _| !gone.contains(id));
-        self.home.retain(|_, home| !gone.contains(home));
-        self.revision.forget(&gone, &self.home);
+        if !gone.is_empty() {
+            self.groups.retain(|id, _| !gone.contains(id));
+            self.home.retain(|_, home| !gone.contains(home));
+            self.revision.forget(&gone, &self.home);
+        }
         self.folded.retain(|_, at| now.ms_since(*at) < FOLDED_MS);
     }
 
@@ -335,7 +341,7 @@ impl Correlator {
     pub(super) fn surround(&mut self, entity: &EntityRef) {
         if !self.around.contains_key(entity) {
             let mut around = Surroundings::of(&self.graph, entity, &self.config);
-            around.points = points_of_place(entity, &self.graph, &self.config.priority);
+            around.points = points_of_place(entity, &self.graph, &self.land);
             self.around.insert(entity.clone(), around);
         }
     }

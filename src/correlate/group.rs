@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::Config;
 use super::people::{Topic, Topics};
-use super::priority::Weighs;
+use super::priority::{Land, Weighs};
 use super::relate::{self, Kind, Link};
 use super::taxonomy::Cause;
 use crate::model::alert::LOOKS_BACK;
@@ -353,14 +353,11 @@ impl Group {
     }
 
     /// Works out everything of the incident that follows from its alerts.
-    pub(super) fn sum_up(&mut self, graph: &Graph, now: Time) {
+    pub(super) fn sum_up(&mut self, graph: &Graph, land: &mut Land, now: Time) {
         let firing = self.members.values().any(|m| m.ends_at.is_none());
         // Once per entity, not per alert: a storm has few of the one and many of the other.
-        let callers: BTreeMap<&EntityRef, i64> = self
-            .entities
-            .keys()
-            .map(|e| (e, relate::within(graph, e, 4, false).len() as i64))
-            .collect();
+        let callers: BTreeMap<&EntityRef, i64> =
+            self.entities.keys().map(|e| (e, land.n_callers(graph, e))).collect();
         let ranked = self.members.iter().map(|(id, member)| {
             let callers = callers.get(&member.entity).copied().unwrap_or(0);
             (rank(graph, member, callers), id, member)
@@ -391,7 +388,7 @@ impl Group {
         incident.n_reports = self.members.values().map(|m| m.n_reports).sum();
         let mut rest: Vec<(&EntityRef, &Time)> =
             self.entities.iter().filter(|(e, _)| **e != first).collect();
-        rest.sort_by_key(|(e, t)| (**t, (*e).clone()));
+        rest.sort_unstable_by_key(|(e, t)| (*t, *e));
         incident.entities =
             std::iter::once(first).chain(rest.into_iter().map(|(e, _)| e.clone())).collect();
         incident.updated_at = incident.updated_at.max(now);

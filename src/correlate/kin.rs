@@ -1,7 +1,7 @@
 //! What alerts say about faults: each alert's beginning is put to the search for faults, and what
 //! it finds tells which alerts are of one kin.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::config::Config;
 use super::fit::{Fit, Kin, Knobs, Learned, Onset};
@@ -46,7 +46,8 @@ const STEP_MS: i64 = 15 * SECOND_MS;
 #[derive(Clone, Debug)]
 pub(super) struct Evidence {
     fit: Fit,
-    signs: BTreeMap<AlertId, u32>,
+    /// Asked for every alert of every incident at each revision; in no order.
+    signs: HashMap<AlertId, u32>,
     /// Who spoke of which signal of what, for the sign that stands for it.
     spoken: BTreeMap<(EntityRef, Indicator), Vec<Spoke>>,
     /// Entities of the graph by name, for alerts that name only a pod or an address.
@@ -85,7 +86,7 @@ impl Evidence {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             fit: Fit::new(Knobs::default()),
-            signs: BTreeMap::new(),
+            signs: HashMap::new(),
             spoken: BTreeMap::new(),
             known: BTreeMap::new(),
             scope_labels: config.scope_labels.clone(),
@@ -244,6 +245,12 @@ impl Evidence {
     pub(super) fn kin(&self, alert: AlertId) -> Option<Kin> {
         let sign = *self.signs.get(&alert)?;
         self.fit.is_judged(sign).then(|| self.fit.kin(sign))
+    }
+
+    /// Of which kin an alert is, and whether that may change still.
+    pub(super) fn kin_that_may_move(&self, alert: AlertId) -> Option<(Kin, bool)> {
+        let sign = *self.signs.get(&alert)?;
+        self.fit.is_judged(sign).then(|| (self.fit.kin(sign), !self.fit.is_settled(sign)))
     }
 
     /// Whether an alert is in line to be looked at.

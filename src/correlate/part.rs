@@ -110,14 +110,12 @@ impl Revision {
         gone: &BTreeSet<IncidentId>,
         home: &BTreeMap<AlertId, IncidentId>,
     ) {
-        if !gone.is_empty() {
-            self.owners.retain(|_, id| !gone.contains(id));
-            self.touched.retain(|id| !gone.contains(id));
-            self.pinned.retain(|id| home.contains_key(id));
-            self.bound.retain(|id| home.contains_key(id));
-            let recent = &self.recent;
-            self.moved.retain(|id, _| recent.contains_key(id));
-        }
+        self.owners.retain(|_, id| !gone.contains(id));
+        self.touched.retain(|id| !gone.contains(id));
+        self.pinned.retain(|id| home.contains_key(id));
+        self.bound.retain(|id| home.contains_key(id));
+        let recent = &self.recent;
+        self.moved.retain(|id, _| recent.contains_key(id));
     }
 }
 
@@ -155,12 +153,10 @@ impl Correlator {
             // Of several faults the one is its own whose alerts can't go any more: a new fault that
             // reopened it, however large, may leave.
             let mut stay: BTreeMap<Kin, usize> = BTreeMap::new();
-            for (id, kin) in
-                group.members.keys().filter_map(|id| Some((id, self.evidence.kin(*id)?)))
-            {
+            let kins = group.members.keys().filter_map(|id| self.evidence.kin_that_may_move(*id));
+            for (kin, may_move) in kins {
                 *tally.kins.entry(kin).or_default() += 1;
-                let settled = !self.evidence.may_move(*id);
-                if settled && matches!(kin, Kin::Fault(_)) {
+                if !may_move && matches!(kin, Kin::Fault(_)) {
                     *stay.entry(kin).or_default() += 1;
                 }
             }
@@ -223,13 +219,17 @@ impl Correlator {
         let Some(main) = tally.main else { return };
         let mut leave: BTreeMap<Kin, BTreeSet<AlertId>> = BTreeMap::new();
         let may = tally.kins.len() > 1 && self.is_untouched(group);
+        // Mostly nothing may leave and nothing is in doubt.
+        if !may && self.revision.doubts.is_empty() {
+            return;
+        }
         for alert in group.members.keys() {
-            let kin = self.evidence.kin(*alert).filter(|k| *k != main && may);
-            let (Some(kin), true) = (kin, self.revision.recent.contains_key(alert)) else {
+            let kin = if may { self.evidence.kin(*alert).filter(|k| *k != main) } else { None };
+            let said = kin.and_then(|kin| Some((kin, self.revision.recent.get(alert)?)));
+            let Some((kin, said)) = said else {
                 self.revision.doubts.remove(alert);
                 continue;
             };
-            let said = &self.revision.recent[alert];
             let own = matches!(kin, Kin::Own(_));
             let mut bound = own && self.revision.bound.contains(alert);
             if own && !bound && self.graph_keeps(said, group) {

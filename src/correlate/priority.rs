@@ -8,13 +8,15 @@
 //! two systems agree 1; one signal of ours alone −1). From `page_from` points on it is a page. What
 //! only ever was for information is none.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::config::Config;
 use super::group::{Group, Member};
+use super::relate;
 use crate::model::figure::n_of;
 use crate::model::priority::{Attention, Priority, PriorityPart};
 use crate::model::{Alert, EntityRef, Graph, Indicator, Severity};
@@ -79,6 +81,40 @@ impl Weighs {
     }
 }
 
+/// Hops up the graph within which callers are counted.
+const CALLER_HOPS: u32 = 4;
+
+/// What follows from the graph alone, worked out once for each graph.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Land {
+    /// Services by which users come in.
+    entries: BTreeSet<EntityRef>,
+    n_services: usize,
+    /// How many entities are within some hops above one, for those that were asked for.
+    callers: BTreeMap<EntityRef, i64>,
+}
+
+impl Land {
+    pub(super) fn of(graph: &Graph, rule: &Rule) -> Self {
+        let entries = graph.entries(&rule.user_facing);
+        let n_services = graph.entities().filter(|e| e.is_service()).count();
+        Self { entries, n_services, callers: BTreeMap::new() }
+    }
+
+    /// How many entities depend on one, directly or not, within some hops.
+    pub(super) fn n_callers(&mut self, graph: &Graph, of: &EntityRef) -> i64 {
+        if let Some(n) = self.callers.get(of) {
+            return *n;
+        }
+        let n = relate::within(graph, of, CALLER_HOPS, false).len() as i64;
+        // Of names that the graph does not know there is no end, and nothing to work out.
+        if n > 0 {
+            self.callers.insert(of.clone(), n);
+        }
+        n
+    }
+}
+
 fn part(name: &str, points: i32, why: String) -> PriorityPart {
     PriorityPart { name: name.into(), points, why }
 }
@@ -97,16 +133,16 @@ fn severity(members: &[&Member]) -> PriorityPart {
 /// walk for all of them: a storm has many members.
 fn above<'a>(
     members: impl Iterator<Item = &'a EntityRef>,
-    graph: &Graph,
-) -> BTreeMap<EntityRef, usize> {
-    let mut found: BTreeMap<EntityRef, usize> = members.map(|e| (e.clone(), 0)).collect();
-    let mut edge: Vec<EntityRef> = found.keys().cloned().collect();
+    graph: &'a Graph,
+) -> BTreeMap<&'a EntityRef, usize> {
+    let mut found: BTreeMap<&EntityRef, usize> = members.map(|e| (e, 0)).collect();
+    let mut edge: Vec<&EntityRef> = found.keys().copied().collect();
     for hops in 1..=MOST_HOPS {
         let mut next = Vec::new();
         for (above, _) in edge.iter().flat_map(|at| graph.dependents(at)) {
-            if !found.contains_key(above) {
-                found.insert(above.clone(), hops);
-                next.push(above.clone());
+            if let Entry::Vacant(new) = found.entry(above) {
+                new.insert(hops);
+                next.push(above);
             }
         }
         edge = next;
@@ -114,9 +150,8 @@ fn above<'a>(
     found
 }
 
-fn users(above: &BTreeMap<EntityRef, usize>, graph: &Graph, rule: &Rule) -> PriorityPart {
-    let entries = graph.entries(&rule.user_facing);
-    let nearest = entries.iter().filter_map(|e| Some((*above.get(e)?, e))).min();
+fn users(above: &BTreeMap<&EntityRef, usize>, graph: &Graph, land: &Land) -> PriorityPart {
+    let nearest = land.entries.iter().filter_map(|e| Some((*above.get(e)?, e))).min();
     let known = above
         .keys()
         .any(|e| graph.dependents(e).next().is_some() || graph.dependencies(e).next().is_some());
@@ -147,8 +182,8 @@ fn business(members: &[&Member]) -> Option<PriorityPart> {
     Some(part("business", points, stake.clone()))
 }
 
-fn radius(above: &BTreeMap<EntityRef, usize>, graph: &Graph) -> Option<PriorityPart> {
-    let all = graph.entities().filter(|e| e.is_service()).count();
+fn radius(above: &BTreeMap<&EntityRef, usize>, land: &Land) -> Option<PriorityPart> {
+    let all = land.n_services;
     let hit = above.keys().filter(|e| e.is_service()).count();
     if all < 4 || hit == 0 {
         return None;
@@ -163,7 +198,7 @@ fn radius(above: &BTreeMap<EntityRef, usize>, graph: &Graph) -> Option<PriorityP
 
 fn confidence(members: &[&Member]) -> Option<PriorityPart> {
     let heard = members.iter().filter(|m| m.severity > Severity::Info);
-    let signals: BTreeSet<(&EntityRef, Option<Indicator>, &str)> = heard
+    let signals: HashSet<(&EntityRef, Option<Indicator>, &str)> = heard
         .clone()
         .map(|m| (&m.entity, m.indicator, if m.indicator.is_some() { "" } else { &m.weighs.name }))
         .collect();
@@ -182,10 +217,10 @@ fn confidence(members: &[&Member]) -> Option<PriorityPart> {
 }
 
 /// The points that its place gives whatever alerts there: users and radius.
-pub(super) fn points_of_place(entity: &EntityRef, graph: &Graph, rule: &Rule) -> i32 {
+pub(super) fn points_of_place(entity: &EntityRef, graph: &Graph, land: &Land) -> i32 {
     let above = above(std::iter::once(entity), graph);
-    let radius = radius(&above, graph).map_or(0, |p| p.points);
-    users(&above, graph, rule).points + radius
+    let radius = radius(&above, land).map_or(0, |p| p.points);
+    users(&above, graph, land).points + radius
 }
 
 /// The points of one alert by itself, without those of its place.
@@ -196,12 +231,12 @@ pub(super) fn alone(member: &Member) -> i32 {
 }
 
 /// The priority of what some alerts tell.
-pub(super) fn priority(members: &[&Member], graph: &Graph, rule: &Rule) -> Priority {
+fn priority(members: &[&Member], (graph, land): (&Graph, &Land), rule: &Rule) -> Priority {
     let above = above(members.iter().map(|m| &m.entity), graph);
-    let mut parts = vec![severity(members), users(&above, graph, rule)];
+    let mut parts = vec![severity(members), users(&above, graph, land)];
     parts.extend(objective(members));
     parts.extend(business(members));
-    parts.extend(radius(&above, graph));
+    parts.extend(radius(&above, land));
     parts.extend(confidence(members));
     parts.sort_by_key(|p| -p.points);
     let points: i32 = parts.iter().map(|p| p.points).sum();
@@ -221,7 +256,7 @@ impl Group {
     /// Works out how much the incident matters and of what kind it is.
     pub(super) fn weigh(
         &mut self,
-        graph: &Graph,
+        (graph, land): (&Graph, &Land),
         config: &Config,
         changes: &[crate::model::Change],
     ) {
@@ -229,7 +264,7 @@ impl Group {
         if members.is_empty() {
             return;
         }
-        let priority = priority(&members, graph, &config.priority);
+        let priority = priority(&members, (graph, land), &config.priority);
         let taxonomy = super::taxonomy::taxonomy(self, graph, changes);
         self.incident.priority = Some(priority);
         self.incident.taxonomy = Some(taxonomy);

@@ -46,7 +46,7 @@ fn word(kind: ChangeKind) -> &'static str {
 /// The kind of an incident.
 pub(super) fn taxonomy(group: &Group, graph: &Graph, changes: &[Change]) -> Taxonomy {
     let leading = group.incident.leading.and_then(|id| group.members.get(&id));
-    let earliest = group.members.values().min_by_key(|m| (m.starts_at, m.entity.clone()));
+    let earliest = group.members.values().min_by_key(|m| (m.starts_at, &m.entity));
     let (trigger, place) = match &group.cause {
         Some(cause) => (cause.trigger.clone(), Some(&cause.entity)),
         None => (
