@@ -1,7 +1,7 @@
 //! `nightjar correlate`: replays Alertmanager webhooks of the past and says which alerts are one
 //! incident, by the faults that explain best when and where they began. Asks no running bot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
 use std::io::{BufRead, BufReader, BufWriter, Write as _};
 use std::path::{Path, PathBuf};
@@ -99,7 +99,7 @@ fn rows(args: &Args, config: &Config, mut give: impl FnMut(&str, &str)) -> anyho
     let mut arrivals = Arrivals::open(arrivals)?;
     let shown = args.alerts.display().to_string();
     let mut replay = Replay::new(config.clone(), graph, changes);
-    let mut alerts: BTreeMap<AlertId, Alert> = BTreeMap::new();
+    let mut alerts: HashMap<AlertId, Alert> = HashMap::new();
     let mut events: Vec<(String, AlertId)> = Vec::new();
     let mut latest = Time::MIN;
     for line in lines(&args.alerts)? {

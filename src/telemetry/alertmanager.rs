@@ -25,17 +25,21 @@ pub fn decode(body: &[u8], now: Time) -> Result<Batch, Rejected> {
 
 fn read(body: &[u8], now: Time) -> Result<Batch, String> {
     let value: Value = serde_json::from_slice(body).map_err(|e| format!("not JSON: {e}"))?;
-    let top = value.as_object().ok_or("expected an object")?;
+    let Value::Object(mut top) = value else { return Err("expected an object".to_owned()) };
     match top.get("version") {
         Some(Value::String(v)) if v == "4" => {}
         Some(other) => return Err(format!("version: {other} is not taken, only \"4\"")),
         None => return Err("version: missing".to_owned()),
     }
-    let alerts = top.get("alerts").and_then(Value::as_array).ok_or("alerts: expected a list")?;
+    let Some(Value::Array(alerts)) = top.remove("alerts") else {
+        return Err("alerts: expected a list".to_owned());
+    };
     let mut batch = Batch::new(SYSTEM, now);
-    for (i, alert) in alerts.iter().enumerate() {
+    for (i, alert) in alerts.into_iter().enumerate() {
         let path = format!("alerts[{i}]");
-        let alert = alert.as_object().ok_or_else(|| format!("{path}: expected an object"))?;
+        let Value::Object(alert) = alert else {
+            return Err(format!("{path}: expected an object"));
+        };
         batch.alerts.push(read_alert(alert, &path, now)?);
     }
     match top.get("truncatedAlerts") {
@@ -56,8 +60,12 @@ fn read(body: &[u8], now: Time) -> Result<Batch, String> {
     Ok(batch)
 }
 
-fn read_alert(alert: &Map<String, Value>, path: &str, now: Time) -> Result<ExternalAlert, String> {
-    let labels = texts(alert, "labels", path)?;
+fn read_alert(
+    mut alert: Map<String, Value>,
+    path: &str,
+    now: Time,
+) -> Result<ExternalAlert, String> {
+    let labels = texts(alert.remove("labels"), "labels", path)?;
     if labels.0.is_empty() {
         return Err(format!("{path}.labels: an alert without labels has no identity"));
     }
@@ -68,19 +76,19 @@ fn read_alert(alert: &Map<String, Value>, path: &str, now: Time) -> Result<Exter
     };
     // As sent, even if ahead of our clock: each repeat and the end name the alert by it.
     let starts_at =
-        time(alert, "startsAt", path)?.ok_or_else(|| format!("{path}.startsAt: missing"))?;
+        time(&alert, "startsAt", path)?.ok_or_else(|| format!("{path}.startsAt: missing"))?;
     // While it fires `endsAt` is zero (year 1) or a time-out in the future.
     let ends_at = if resolved {
-        Some(time(alert, "endsAt", path)?.unwrap_or(now).max(starts_at).min(now))
+        Some(time(&alert, "endsAt", path)?.unwrap_or(now).max(starts_at).min(now))
     } else {
         None
     };
-    let generator_url = match alert.get("generatorURL") {
+    let generator_url = match alert.remove("generatorURL") {
         None | Some(Value::Null) => None,
-        Some(Value::String(url)) => Some(url.clone()).filter(|u| !u.is_empty()),
+        Some(Value::String(url)) => Some(url).filter(|u| !u.is_empty()),
         Some(_) => return Err(format!("{path}.generatorURL: expected a text")),
     };
-    let annotations = texts(alert, "annotations", path)?;
+    let annotations = texts(alert.remove("annotations"), "annotations", path)?;
     let system = SYSTEM.to_owned();
     Ok(ExternalAlert {
         system,
@@ -94,16 +102,16 @@ fn read_alert(alert: &Map<String, Value>, path: &str, now: Time) -> Result<Exter
     })
 }
 
-fn texts(map: &Map<String, Value>, key: &str, path: &str) -> Result<Labels, String> {
-    let inner = match map.get(key) {
+fn texts(value: Option<Value>, key: &str, path: &str) -> Result<Labels, String> {
+    let inner = match value {
         None | Some(Value::Null) => return Ok(Labels::default()),
         Some(Value::Object(inner)) => inner,
         Some(_) => return Err(format!("{path}.{key}: expected an object of texts")),
     };
     inner
-        .iter()
+        .into_iter()
         .map(|(name, value)| match value {
-            Value::String(text) => Ok((name.clone(), text.clone())),
+            Value::String(text) => Ok((name, text)),
             _ => Err(format!("{path}.{key}.{name}: expected a text")),
         })
         .collect()
