@@ -1,6 +1,7 @@
 //! What others run on: nodes, and the zones that these are in. Told by the graph, or by the labels of
 //! alerts themselves.
 
+use super::reach::By;
 use super::{Fit, Sign};
 
 /// What others run on, or are in.
@@ -66,7 +67,7 @@ impl Fit {
         for name in on {
             let below = self.named_place(name);
             if below != above {
-                self.reach.learn(above, below);
+                self.reach.learn(above, below, By::Labels);
                 first = first.or(Some(below));
             }
             above = below;

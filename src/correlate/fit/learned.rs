@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Fit;
 use super::lag::BINS;
-use super::reach::Mark;
+use super::reach::{By, Mark};
 
 /// Names that are kept at most, those counted most.
 const MOST_NAMES: usize = 2_000;
@@ -27,8 +27,9 @@ pub struct Learned {
     total: [f64; 3],
     /// Lags counted: at the root, at a place that spoke before, of callers, by no known path.
     lags: Vec<Vec<f64>>,
-    /// Dependencies that nobody told of.
+    /// Dependencies that nobody told of, heard of longest ago first: from faults, and from labels.
     edges: Vec<(String, String)>,
+    stands: Vec<(String, String)>,
     /// In which faults the first spoke up after the second.
     hints: Vec<(String, String, Vec<Mark>)>,
     /// In which faults a place spoke up that a hint is about.
@@ -59,6 +60,7 @@ impl Fit {
         });
         names.truncate(MOST_NAMES);
         let place = |id: u32| self.places.by_id[id as usize].clone();
+        let edges = |by: By| self.reach.learned(by).map(|(a, b)| (place(a), place(b))).collect();
         let mut hints: Vec<_> = self.reach.hints.iter().collect();
         hints.sort_by_key(|(edge, marks)| (std::cmp::Reverse(marks.len()), **edge));
         hints.truncate(MOST_HINTS);
@@ -70,7 +72,8 @@ impl Fit {
             names,
             total: self.words.seen_in_all(),
             lags: self.settled_lags.iter().map(|lags| lags.counts().to_vec()).collect(),
-            edges: self.reach.learned.iter().map(|(a, b)| (place(*a), place(*b))).collect(),
+            edges: edges(By::Faults),
+            stands: edges(By::Labels),
             hints: hints
                 .into_iter()
                 .map(|((a, b), marks)| (place(*a), place(*b), newest(marks.iter())))
@@ -101,9 +104,11 @@ impl Fit {
                 lags.recall(counts);
             }
         }
-        for (a, b) in &learned.edges {
-            let (a, b) = (self.named_place(a), self.named_place(b));
-            self.reach.learn(a, b);
+        for (edges, by) in [(&learned.edges, By::Faults), (&learned.stands, By::Labels)] {
+            for (a, b) in edges {
+                let (a, b) = (self.named_place(a), self.named_place(b));
+                self.reach.learn(a, b, by);
+            }
         }
         for (a, b, marks) in &learned.hints {
             let (a, b) = (self.named_place(a), self.named_place(b));
@@ -179,7 +184,7 @@ mod tests {
         let mut live = fit();
         stream(&mut live, 0, 6);
         let (from, to) = (live.places.id("report"), live.places.id("db"));
-        live.reach.learn(from, to);
+        live.reach.learn(from, to, By::Faults);
         let learned = live.learned();
         assert!(learned.names.len() >= 3 && learned.heard_ms > 0, "{learned:?}");
         assert!(learned.edges.contains(&("report".into(), "db".into())), "{:?}", learned.edges);
@@ -191,6 +196,33 @@ mod tests {
         let groups = stream(&mut live, from, 3);
         assert_eq!(stream(&mut again, from, 3), groups);
         assert!(groups.iter().any(|g| g.len() >= 3), "{groups:?}");
+    }
+
+    #[test]
+    fn pods_without_end_that_name_their_node_push_no_dependency_out() {
+        let mut live = fit();
+        let (from, to) = (live.places.id("report"), live.places.id("db"));
+        live.reach.learn(from, to, By::Faults);
+        for n in 0..6_000_i64 {
+            let (place, node) = (format!("pod-{n}"), format!("host.name=node-{}", n % 40));
+            let (on, at_ms) = ([node], n * 1_000);
+            let onset = Onset {
+                condition: n as u64,
+                scope: "",
+                place: &place,
+                name: "Slow",
+                on: &on,
+                at_ms,
+            };
+            live.begin(&onset);
+        }
+        assert!(live.reach.calls(from, to));
+        let learned = live.learned();
+        assert_eq!(learned.edges, [("report".to_owned(), "db".to_owned())]);
+        assert_eq!(learned.stands.len(), 5_000);
+        let mut again = fit();
+        again.restore(&learned);
+        assert_eq!(again.learned().stands, learned.stands, "in their order");
     }
 
     #[test]

@@ -33,6 +33,7 @@ mod learned;
 mod moves;
 mod names;
 mod reach;
+mod recent;
 mod score;
 mod search;
 mod shelf;
