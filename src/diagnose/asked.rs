@@ -30,7 +30,8 @@ pub struct Demand {
     pub since: f64,
     /// Whether it rose beyond its own noise.
     pub rose: bool,
-    /// Since when, where it rose: the first of two samples on end that are nearer to the new level.
+    /// Since when, where it rose: the first sample of the rise that goes on at the onset, or of the first
+    /// after it. What rose before and was over then is another rise.
     pub since_when: Option<Time>,
 }
 
@@ -41,6 +42,9 @@ impl Demand {
         self.since / self.before
     }
 }
+
+/// A rise that falls back for so long (s) at most goes on: rates are noisy, and samples are missing.
+const LULL_S: f64 = 120.0;
 
 /// By entity; those whose requests are not measured are left out.
 pub type Demands = BTreeMap<EntityRef, Demand>;
@@ -75,9 +79,23 @@ fn demand(points: &[(f64, f64)], onset: Time) -> Option<Demand> {
     let error = MEDIAN * sigma * (1.0 / old.len() as f64 + 1.0 / new.len() as f64).sqrt();
     let rose = since - before > (SURE * error).max(NEWS.ln());
     let middle = f64::midpoint(before, since).exp();
-    let began = points.windows(2).find(|w| w.iter().all(|(_, v)| *v >= middle)).filter(|_| rose);
-    let since_when = began.map(|w| onset.plus_ms((w[0].0 * 1e3) as i64));
+    let since_when = began(points, middle).filter(|_| rose);
+    let since_when = since_when.map(|at| onset.plus_ms((at * 1e3) as i64));
     Some(Demand { before: before.exp(), since: since.exp(), rose, since_when })
+}
+
+/// When (s from the onset) that began which holds at the onset, or begins next after it: at least
+/// `middle`, in two samples on end at least.
+fn began(points: &[(f64, f64)], middle: f64) -> Option<f64> {
+    let high = points.windows(2).filter(|w| w.iter().all(|(_, v)| *v >= middle));
+    let mut runs: Vec<(f64, f64)> = Vec::new();
+    for (from, to) in high.map(|w| (w[0].0, w[1].0)) {
+        match runs.last_mut().filter(|run| from - run.1 <= LULL_S) {
+            Some(run) => run.1 = to,
+            None => runs.push((from, to)),
+        }
+    }
+    runs.into_iter().find(|run| run.1 >= 0.0).map(|run| run.0)
 }
 
 #[cfg(test)]
@@ -104,5 +122,25 @@ mod tests {
         assert!((risen.times() - 2.0).abs() < 1e-9);
         assert_eq!(risen.since_when, Some(zero));
         assert_eq!(demand(&points(50.0, 20.0, 0.05)).expect("measured").since_when, None);
+    }
+    #[test]
+    fn a_rise_began_when_that_began_which_goes_on_at_the_onset() {
+        let zero = Time::from_ms(0);
+        let began = |high: &dyn Fn(i64) -> bool| {
+            let level = |at: i64| if high(at) { 100.0 } else { 50.0 };
+            let points: Vec<(f64, f64)> =
+                (-240..20).map(|i| (i as f64 * 30.0, level(i * 30))).collect();
+            let found = demand(&points, zero).expect("measured");
+            assert!(found.rose);
+            found.since_when.map(|at| at.ms_since(zero) / 1_000)
+        };
+        let blip = |at: i64| (-6_000..-5_800).contains(&at);
+        assert_eq!(began(&|at| at >= 0 || blip(at)), Some(0), "an early blip is over");
+        assert_eq!(began(&|at| at >= -240 || blip(at)), Some(-240), "the rise came before");
+        assert_eq!(began(&|at| at >= 120 || blip(at)), Some(120), "or after");
+        let dips = |at: i64| (-90..-30).contains(&at) || at == 30;
+        assert_eq!(began(&|at| at >= -240 && !dips(at)), Some(-240), "it goes on after a lull");
+        let falls = |at: i64| (-300..=-120).contains(&at);
+        assert_eq!(began(&|at| at >= -600 && !falls(at)), Some(-90), "it was over for minutes");
     }
 }
