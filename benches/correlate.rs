@@ -68,6 +68,7 @@ fn alert(n: usize, place: usize, at: i64) -> Alert {
         severity: Severity::Critical,
         starts_at: at,
         ends_at: None,
+        known_at: None,
         updated_at: at,
         status: AlertStatus::Firing,
         anomaly: None,

@@ -93,6 +93,7 @@ fn alert(service: &str, name: &str, severity: &str, onset: i64) -> Alert {
         },
         starts_at: at(onset),
         ends_at: None,
+        known_at: None,
         updated_at: at(onset),
         status: AlertStatus::Firing,
         anomaly: None,

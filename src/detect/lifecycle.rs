@@ -80,6 +80,7 @@ pub fn alert_of(anomaly: &Anomaly, threshold: f64) -> Alert {
         severity,
         starts_at: anomaly.since,
         ends_at: anomaly.until,
+        known_at: None,
         updated_at: anomaly.at,
         status: if anomaly.until.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing },
         anomaly: Some(anomaly.id),
@@ -95,7 +96,7 @@ pub fn alert_of(anomaly: &Anomaly, threshold: f64) -> Alert {
     }
 }
 
-/// The alert of another system's word.
+/// The alert of another system's word, heard at `now`.
 #[must_use]
 pub fn alert_of_external(external: &ExternalAlert, now: Time) -> Alert {
     let fingerprint = external.labels.fingerprint();
@@ -127,6 +128,7 @@ pub fn alert_of_external(external: &ExternalAlert, now: Time) -> Alert {
         severity: external_severity(&external.labels),
         starts_at,
         ends_at,
+        known_at: Some(now),
         updated_at: external.said_at.unwrap_or(now).min(now),
         status: if ends_at.is_some() { AlertStatus::Resolved } else { AlertStatus::Firing },
         anomaly: None,
@@ -143,8 +145,8 @@ pub fn alert_of_external(external: &ExternalAlert, now: Time) -> Alert {
     }
 }
 
-/// A newer word on a stored alert: what correlation decided stays, the onset and an end stay too
-/// unless it fires again, and repeats are counted.
+/// A newer word on a stored alert: what correlation decided and when it was heard of first stays, the
+/// onset and an end stay too unless it fires again, and repeats are counted.
 #[must_use]
 pub fn renewed(old: Alert, new: Alert) -> Alert {
     let external = matches!(new.source, AlertSource::External { .. });
@@ -153,6 +155,7 @@ pub fn renewed(old: Alert, new: Alert) -> Alert {
         score: old.score.max(new.score),
         severity: old.severity.max(new.severity),
         witnesses: old.witnesses,
+        known_at: old.known_at,
         incident: old.incident,
         suppressed: old.suppressed,
         decision: old.decision,

@@ -210,9 +210,10 @@ impl Detect {
                 let span = tracing::info_span!("stage", name = Self::NAME, seq = journaled.seq);
                 let found = span.in_scope(|| shard.observe(&journaled.batch));
                 made.extend(shard.take_made());
-                alerts.extend(found.iter().map(|a| shard.alert_of(a)));
-                anomalies.extend(found);
                 let now = journaled.batch.received_at;
+                let own = |a| Alert { known_at: Some(now), ..shard.alert_of(a) };
+                alerts.extend(found.iter().map(own));
+                anomalies.extend(found);
                 let external = journaled.batch.alerts.iter();
                 alerts.extend(external.map(|a| shard.alert_of_external(a, now)));
             }

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::calls::CallsByEdge;
+use super::early::is_early;
 use super::faces::Face;
 use super::input::{Input, LogSign, Onset, Proofs, Separation};
 use super::{calls, faces, lines, past, requests, signals, weighed};
 use crate::detect::SharedShard;
 use crate::model::diagnosis::{Finding, Similar};
-use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
+use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{
     Alert, Change, EntityRef, EntryKind, Evidence, EvidenceId, Fault, Gap, Graph, Incident, Time,
     TimelineEntry,
@@ -28,8 +29,6 @@ const MOST_CHANGES: usize = 8;
 pub(super) const MOST_TIME: Duration = Duration::from_secs(2);
 /// The same at a first look: what comes late is there for the next, ten seconds later.
 pub(super) const MOST_FIRST: Duration = Duration::from_secs(1);
-/// A look is a first one as long (ms) after the incident was opened.
-const EARLY_MS: i64 = 10 * SECOND_MS;
 /// Attributes of a change that are told in its sentence.
 const MOST_ATTRIBUTES: usize = 5;
 /// Gaps that are told.
@@ -200,7 +199,7 @@ pub(super) async fn gather(
         separates: separations,
         similar: past.past,
         measured,
-        early: now.ms_since(base.incident.opened_at) < EARLY_MS,
+        early: is_early(&base.incident, &base.alerts, now),
         proofs,
     };
     let (faces, business) = felt.unwrap_or_default();

@@ -32,7 +32,8 @@
 //! One curve with two constants makes chances of the scores, with one more hypothesis: none of them
 //! (`belief.rs`). It was fitted on simulated faults and measured on those of another generator: what is
 //! shown at 80 % is right about 80 % of the time there (figures in `benches/README.md`). A first look,
-//! within ten seconds of the opening, has constants of its own and is called one.
+//! within ten seconds of the opening and of the first word on the trouble (`early.rs`), has constants of
+//! its own and is called one.
 //! "Inconclusive" is said when the first is less likely than all else together, or hardly leads. What
 //! each piece of evidence does is told by ranking again without it ([`without`](fn@without)).
 //!
@@ -45,6 +46,7 @@ mod belief;
 mod calls;
 pub mod case;
 mod course;
+mod early;
 mod explain;
 mod faces;
 mod gather;

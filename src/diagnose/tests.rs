@@ -55,6 +55,7 @@ pub(super) fn alert(entity: &EntityRef, indicator: Indicator, score: f64, onset:
         severity: Severity::Warning,
         starts_at: at(onset),
         ends_at: None,
+        known_at: None,
         updated_at: at(onset + 60),
         status: AlertStatus::Firing,
         anomaly: Some(AnomalyId::derive(at(onset), &[&word])),

@@ -219,6 +219,10 @@ pub struct Alert {
     pub starts_at: Time,
     /// End in event time, once resolved.
     pub ends_at: Option<Time>,
+    /// When nightjar heard of it first: at its onset or later. Alerts that an older version stored do
+    /// not say.
+    #[serde(default)]
+    pub known_at: Option<Time>,
     /// Newest word on it.
     pub updated_at: Time,
     /// Firing or resolved.

@@ -250,6 +250,7 @@ pub(crate) fn alert_on(service: &str) -> Alert {
         severity: Severity::Critical,
         starts_at: at,
         ends_at: None,
+        known_at: None,
         updated_at: at,
         status: AlertStatus::Firing,
         anomaly: None,

@@ -101,6 +101,7 @@ fn alert(entity: &EntityRef, words: &str) -> Alert {
         severity: Severity::Critical,
         starts_at: at(),
         ends_at: None,
+        known_at: None,
         updated_at: at(),
         status: AlertStatus::Firing,
         anomaly: None,

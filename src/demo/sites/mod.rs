@@ -223,6 +223,7 @@ fn alert(
         severity: sign.severity,
         starts_at,
         ends_at: ended.then(|| starts_at.plus_ms(30_000)),
+        known_at: None,
         updated_at: starts_at,
         status: if ended { AlertStatus::Resolved } else { AlertStatus::Firing },
         anomaly: None,

@@ -274,6 +274,7 @@ async fn with_signal() -> World {
         severity: Severity::Critical,
         starts_at,
         ends_at: None,
+        known_at: None,
         updated_at: t0(),
         status: AlertStatus::Firing,
         anomaly: None,

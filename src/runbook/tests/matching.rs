@@ -22,6 +22,7 @@ fn alert(entity: &str, indicator: Indicator, labels: &[(&str, &str)]) -> Alert {
         severity: Severity::Warning,
         starts_at: at,
         ends_at: None,
+        known_at: None,
         updated_at: at,
         status: AlertStatus::Firing,
         anomaly: None,
