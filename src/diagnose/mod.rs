@@ -41,6 +41,7 @@
 //! reader of the store included; what fails or comes late is a gap, and the rest is ranked. Up to four
 //! incidents are looked at side by side, first looks before all others.
 
+mod active;
 mod asked;
 mod belief;
 mod calls;

@@ -8,6 +8,7 @@ use futures_util::future::join_all;
 use serde_json::json;
 use tokio::time::Instant;
 
+use super::active::{Active, Brief, Page};
 use super::course;
 use super::gather::{Gathered, MOST_FIRST, MOST_TIME, gather};
 use super::input::Ranked;
@@ -26,7 +27,7 @@ use crate::model::{
 };
 use crate::runbook::{Library, Situation};
 use crate::stage::Stage;
-use crate::store::{Filter, Store};
+use crate::store::Store;
 
 /// A young incident, and how long (ms) it is one: its evidence still comes in.
 const YOUNG_MS: i64 = 10 * MINUTE_MS;
@@ -35,15 +36,15 @@ const YOUNG_MS: i64 = 10 * MINUTE_MS;
 const NEW_MS: i64 = 30 * SECOND_MS;
 /// Event time between two revisions without other news, for a young incident and an older one.
 const AGAIN_MS: (i64, i64) = (30 * SECOND_MS, 2 * MINUTE_MS);
-/// Incidents that are looked at again in one sweep, those first that wait longest: a first look, which
-/// somebody may wait for, comes before them.
+/// Incidents that are looked at again in one sweep, the worst first but for every fourth, which waits
+/// longest: a first look, which somebody may wait for, comes before them.
 const LOOKS: usize = 8;
 /// What opens at about the same time is looked at together: others are listened for so long (wall
 /// time).
 const GATHERS: Duration = Duration::from_millis(30);
 /// Rest (wall time) after a look that failed.
 const AFTER_FAULT: Duration = Duration::from_secs(1);
-/// What was seen of incidents that are not among the newest is known for this long (ms).
+/// What was seen of incidents that are not active is known for this long (ms).
 const KNOWN_MS: i64 = HOUR_MS;
 /// Least event time between two revisions (ms): a storm of alerts is looked at in steps.
 const LEAST_MS: i64 = 10 * SECOND_MS;
@@ -60,12 +61,12 @@ struct Seen {
 
 impl Seen {
     /// Whether an incident as it is now, at `now`, is worth another look.
-    fn outdated(&self, incident: &Incident, now: Time) -> bool {
+    fn outdated(&self, incident: &Brief, now: Time) -> bool {
         if self.stale {
             return true;
         }
         let since = now.ms_since(self.at);
-        let news = self.n_alerts != incident.alerts.len() || self.state != incident.state;
+        let news = self.n_alerts != incident.n_alerts || self.state != incident.state;
         let again = match now.ms_since(incident.opened_at) {
             age if age < NEW_MS => LEAST_MS,
             age if age < YOUNG_MS => AGAIN_MS.0,
@@ -73,6 +74,15 @@ impl Seen {
         };
         since >= if news { LEAST_MS } else { again }
     }
+}
+
+/// What a look at an incident found.
+#[derive(Clone, Copy, Debug, Default)]
+struct Look {
+    /// The incident, if it is active.
+    brief: Option<Brief>,
+    /// What another revision was made from, if one was made.
+    seen: Option<Seen>,
 }
 
 /// The diagnose stage.
@@ -87,6 +97,8 @@ pub struct Diagnose {
     user_facing: Vec<String>,
     /// What the last revision of each incident saw: only news makes another one.
     seen: BTreeMap<IncidentId, Seen>,
+    /// Which are active.
+    active: Active,
     /// Who waits for a look.
     turns: Turns,
     /// When to begin (wall time).
@@ -111,6 +123,7 @@ impl Diagnose {
             library,
             user_facing: Vec::new(),
             seen: BTreeMap::new(),
+            active: Active::default(),
             turns: Turns::default(),
             due: None,
         }
@@ -123,16 +136,16 @@ impl Diagnose {
         Self { user_facing, ..self }
     }
 
-    /// Looks at an incident, if there is something to look at; gives what was seen.
-    async fn diagnose(&self, id: IncidentId) -> Result<Option<Seen>, Fault> {
+    /// Looks at an incident, if there is something to look at.
+    async fn diagnose(&self, id: IncidentId) -> Result<Look, Fault> {
         let (now, shard) = (self.clock.now(), self.shard.clone());
-        let Some(incident) = self.store.read(move |r| r.get::<Incident>(id)).await? else {
-            return Ok(None);
+        let incident = self.store.read(move |r| r.get::<Incident>(id)).await?;
+        let Some((brief, incident)) = incident.and_then(|i| Some((Brief::of(&i)?, i))) else {
+            return Ok(Look::default());
         };
         let known = self.seen.get(&id);
-        let news = known.is_none_or(|seen| seen.outdated(&incident, now));
-        if !incident.state.is_active() || !news {
-            return Ok(None);
+        if known.is_some_and(|seen| !seen.outdated(&brief, now)) {
+            return Ok(Look { brief: Some(brief), seen: None });
         }
         let most = if known.is_none() { MOST_FIRST } else { MOST_TIME };
         let (n_alerts, state) = (incident.alerts.len(), incident.state);
@@ -201,7 +214,22 @@ impl Diagnose {
         metrics::counter!("nightjar_diagnose_revisions_total", "first" => first.to_string())
             .increment(1);
         self.bus.publish(Event::Diagnosis(id));
-        Ok(Some(seen))
+        Ok(Look { brief: Some(brief), seen: Some(seen) })
+    }
+
+    /// Chooses among all that are active who is looked at next.
+    fn choose(&mut self, now: Time) {
+        let seen = &self.seen;
+        let first = self.active.iter().filter(|(id, _)| !seen.contains_key(id));
+        self.turns.heard.extend(first.map(|(id, _)| id));
+        let waiting = self.active.iter().filter_map(|(id, brief)| {
+            let seen = seen.get(&id).filter(|seen| seen.outdated(brief, now))?;
+            Some((brief.severity, seen.at, id))
+        });
+        self.turns.choose(waiting.collect(), LOOKS);
+        if !self.turns.is_empty() {
+            self.due.get_or_insert_with(Instant::now);
+        }
     }
 
     fn compose(
@@ -326,39 +354,26 @@ impl Stage for Diagnose {
 
     async fn sweep(&mut self) -> Result<(), Fault> {
         let seen: BTreeSet<IncidentId> = self.seen.keys().copied().collect();
+        let cursor = self.active.cursor();
         let read = self.store.read(move |r| {
-            let states = ["open", "acknowledged", "mitigating", "monitoring"];
-            let active = r.list::<Incident>(&Filter::states(states).newest(50))?;
+            let page = Page::read(r, cursor)?;
             // Seen before a start.
-            let unseen = active.iter().filter(|i| !seen.contains(&i.id));
-            let before: Vec<Option<Diagnosis>> =
-                unseen.map(|i| r.get::<Diagnosis>(i.id)).collect::<Result<_, Fault>>()?;
-            Ok((active, before))
+            let before = page.thoughts(r, |id| seen.contains(id))?;
+            Ok((page, before))
         });
-        let ((active, before), now) = (read.await?, self.clock.now());
-        for diagnosis in before.into_iter().flatten() {
-            let Some(incident) = active.iter().find(|i| i.id == diagnosis.incident) else {
+        let ((page, before), now) = (read.await?, self.clock.now());
+        self.active.take(&page);
+        for diagnosis in before {
+            let Some(incident) = page.incidents.iter().find(|i| i.id == diagnosis.incident) else {
                 continue;
             };
             let (n_alerts, state) = (incident.alerts.len(), incident.state);
             let seen = Seen { n_alerts, state, at: diagnosis.at, stale: true };
             self.seen.insert(incident.id, seen);
         }
-        self.seen.retain(|id, seen| {
-            now.ms_since(seen.at) < KNOWN_MS || active.iter().any(|i| i.id == *id)
-        });
-        let seen = &self.seen;
-        let first = active.iter().filter(|i| !seen.contains_key(&i.id)).map(|i| i.id);
-        self.turns.heard.extend(first);
-        let again = active.iter().filter_map(|i| {
-            let seen = seen.get(&i.id).filter(|seen| seen.outdated(i, now))?;
-            Some((seen.at, i.id))
-        });
-        let again: BTreeSet<(Time, IncidentId)> = again.collect();
-        self.turns.again = again.into_iter().take(LOOKS).map(|(_, id)| id).collect();
-        if !self.turns.is_empty() {
-            self.due.get_or_insert_with(Instant::now);
-        }
+        let active = &self.active;
+        self.seen.retain(|id, seen| now.ms_since(seen.at) < KNOWN_MS || active.contains(*id));
+        self.choose(now);
         Ok(())
     }
 
@@ -372,7 +387,8 @@ impl Stage for Diagnose {
             // A change told late may be the cause of what goes on: look again at all.
             Event::Change(_) => {
                 self.seen.values_mut().for_each(|seen| seen.stale = true);
-                self.sweep().await
+                self.choose(self.clock.now());
+                Ok(())
             }
             _ => Ok(()),
         }
@@ -389,7 +405,10 @@ impl Stage for Diagnose {
         let mut done = Ok(());
         for (id, look) in batch.into_iter().zip(looks) {
             match look {
-                Ok(seen) => self.seen.extend(seen.map(|seen| (id, seen))),
+                Ok(Look { brief, seen }) => {
+                    self.active.meet(id, brief);
+                    self.seen.extend(seen.map(|seen| (id, seen)));
+                }
                 Err(fault) => {
                     tracing::error!(incident = %id, error = fault.chain(), "not looked at; tried again");
                     self.turns.heard.insert(id);

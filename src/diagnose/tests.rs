@@ -5,6 +5,7 @@ mod chance;
 mod faults;
 mod looks;
 pub(super) mod made;
+mod sweeps;
 mod whole;
 
 use std::collections::BTreeMap;
