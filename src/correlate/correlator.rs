@@ -348,7 +348,7 @@ impl Correlator {
 
     /// Works out anew which members the graph explains by others.
     fn regard(&mut self) {
-        for group in self.groups.values_mut().filter(|g| g.incident.state.is_active()) {
+        for group in self.groups.values_mut() {
             group.explained = relate::explained(&self.graph, &self.config, &group.entities);
         }
     }

@@ -249,7 +249,7 @@ impl Group {
         let onset = self.entities.entry(member.entity.clone()).or_insert(member.starts_at);
         let earlier = member.starts_at < *onset;
         *onset = member.starts_at.min(*onset);
-        let speaks = !member.looks_back;
+        let (speaks, entity) = (!member.looks_back, member.entity.clone());
         if let (None, None, Some(indicator), true) =
             (&member.system, member.ends_at, member.indicator, speaks)
         {
@@ -266,7 +266,8 @@ impl Group {
             self.incident.alerts.push(id);
         }
         if fresh || earlier {
-            self.explained = relate::explained(graph, config, &self.entities);
+            let (members, explained) = (&self.entities, &mut self.explained);
+            relate::explain(graph, config, members, &entity, explained);
         }
         self.dirty = true;
         fresh

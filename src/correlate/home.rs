@@ -1,7 +1,5 @@
 //! Where an alert that waits belongs: the incident of its fault, or of what alerts at its place.
 
-use std::collections::BTreeMap;
-
 use super::closed;
 use super::correlator::Correlator;
 use super::fit::Kin;
@@ -105,14 +103,18 @@ impl Correlator {
         if !ours || self.evidence.is_chore(alert.id) {
             return false;
         }
-        let mut others = BTreeMap::new();
-        for member in group.members.iter().filter(|(id, _)| **id != alert.id).map(|(_, m)| m) {
-            let onset = others.entry(member.entity.clone()).or_insert(member.starts_at);
-            *onset = member.starts_at.min(*onset);
-        }
-        let here = Surroundings::of(&self.graph, &alert.entity, &self.config);
-        let explained = relate::explained(&self.graph, &self.config, &others);
         let (entity, onset) = (&alert.entity, alert.starts_at);
+        let same = group.members.iter().filter(|(id, m)| **id != alert.id && m.entity == *entity);
+        if same.count() > 0 {
+            return true;
+        }
+        // What surrounds it is all that can be related to it, and is less than a storm has.
+        let here = Surroundings::of(&self.graph, entity, &self.config);
+        let mut others = group.entities.clone();
+        others.remove(entity);
+        let near = here.above.keys().filter(|e| others.contains_key(*e));
+        let near = near.filter(|e| relate::is_explained(&self.graph, &self.config, &others, e));
+        let explained = near.cloned().collect();
         relate::link(&self.config, &here, entity, onset, &others, &explained)
             .is_some_and(|link| link.kind != Kind::NearInTime)
     }

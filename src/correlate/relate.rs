@@ -40,6 +40,8 @@ pub(super) fn within(
     hops: u32,
     down: bool,
 ) -> BTreeMap<EntityRef, usize> {
+    #[cfg(test)]
+    WALKS.with(|walks| walks.set(walks.get() + 1));
     let mut found = BTreeMap::new();
     let mut edge: BTreeSet<EntityRef> = [from.clone()].into();
     for hop in 1..=hops as usize {
@@ -164,13 +166,47 @@ pub(super) fn explained(
     config: &Config,
     members: &BTreeMap<EntityRef, Time>,
 ) -> BTreeSet<EntityRef> {
-    members
-        .iter()
-        .filter(|(entity, onset)| {
-            within(graph, entity, config.max_hops, true)
-                .keys()
-                .any(|below| members.get(below).is_some_and(|s| s.ms_since(**onset) <= SLACK_MS))
-        })
-        .map(|(entity, _)| entity.clone())
-        .collect()
+    let is = |entity: &&EntityRef| is_explained(graph, config, members, entity);
+    members.keys().filter(is).cloned().collect()
+}
+
+/// Whether a member depends on another member that began no later (within the slack).
+pub(super) fn is_explained(
+    graph: &Graph,
+    config: &Config,
+    members: &BTreeMap<EntityRef, Time>,
+    entity: &EntityRef,
+) -> bool {
+    let Some(onset) = members.get(entity) else { return false };
+    let below = within(graph, entity, config.max_hops, true);
+    below.keys().filter_map(|b| members.get(b)).any(|s| s.ms_since(*onset) <= SLACK_MS)
+}
+
+/// Brings `explained` up to date after `entity` became a member, or began earlier than was known:
+/// itself, and members that depend on it. To go through all of them for each that joins would cost
+/// a storm its square.
+pub(super) fn explain(
+    graph: &Graph,
+    config: &Config,
+    members: &BTreeMap<EntityRef, Time>,
+    entity: &EntityRef,
+    explained: &mut BTreeSet<EntityRef>,
+) {
+    let Some(since) = members.get(entity) else { return };
+    if is_explained(graph, config, members, entity) {
+        explained.insert(entity.clone());
+    } else {
+        explained.remove(entity);
+    }
+    for above in within(graph, entity, config.max_hops, false).into_keys() {
+        if members.get(&above).is_some_and(|onset| since.ms_since(*onset) <= SLACK_MS) {
+            explained.insert(above);
+        }
+    }
+}
+
+#[cfg(test)]
+thread_local! {
+    /// How often the graph was walked from an entity.
+    pub(super) static WALKS: std::cell::Cell<usize> = const { std::cell::Cell::new(0) };
 }

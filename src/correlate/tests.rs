@@ -10,6 +10,7 @@ mod part;
 mod priority;
 mod quiet;
 mod told;
+mod walks;
 
 use proptest::prelude::*;
 
