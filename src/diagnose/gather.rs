@@ -17,7 +17,7 @@ use crate::model::{
     Alert, Change, EntityRef, EntryKind, Evidence, EvidenceId, Fault, Gap, Graph, Incident, Time,
     TimelineEntry,
 };
-use crate::store::{Filter, LogFilter, Rows, SeriesFilter, Store};
+use crate::store::{Filter, LogFilter, Rows, Store};
 use crate::telemetry::{gaps as unread, graph};
 
 /// Entities whose log lines are looked at.
@@ -300,21 +300,26 @@ fn suspects(Base { incident, alerts, changes, graph, .. }: &Base) -> Vec<EntityR
     let mut by_onset: Vec<(Time, &EntityRef)> =
         alerts.iter().map(|a| (a.starts_at, &a.entity)).collect();
     by_onset.sort();
-    let mut found: Vec<EntityRef> = Vec::new();
-    for (_, entity) in by_onset {
-        if !found.contains(entity) {
-            found.push(entity.clone());
-        }
-    }
-    let n_troubled = found.len();
+    let mut troubled: BTreeSet<&EntityRef> = BTreeSet::new();
+    by_onset.retain(|(_, entity)| troubled.insert(*entity));
+    let mut found: Vec<EntityRef> = by_onset.into_iter().map(|(_, e)| e.clone()).collect();
+    // Around the change, of which there are few, and not around everybody in trouble.
+    let beside = |e: &EntityRef| {
+        graph.dependencies(e).chain(graph.dependents(e)).map(|(e, _)| e.clone()).collect::<Vec<_>>()
+    };
+    let touches = |e: &EntityRef| {
+        let near = beside(e);
+        near.iter().any(|n| troubled.contains(n))
+            || near.iter().flat_map(beside).any(|n| troubled.contains(&n))
+    };
+    let mut changed: BTreeSet<&EntityRef> = BTreeSet::new();
     for change in changes {
         let lead = incident.onset_at.ms_since(change.at);
         let near = (-MINUTE_MS..=2 * HOUR_MS).contains(&lead);
-        if near && !found.contains(&change.entity) {
-            let touches = |e: &EntityRef| graph.distance(e, &change.entity, 2).is_some();
-            if found[..n_troubled].iter().any(touches) {
-                found.push(change.entity.clone());
-            }
+        let is_new = !troubled.contains(&change.entity) && !changed.contains(&change.entity);
+        if near && is_new && touches(&change.entity) {
+            changed.insert(&change.entity);
+            found.push(change.entity.clone());
         }
     }
     found
@@ -332,8 +337,7 @@ fn measured(
     }
     let mut found = BTreeSet::new();
     for entity in names {
-        let filter = SeriesFilter { entity: Some(entity.clone()), ..SeriesFilter::default() };
-        if !rows.list_series(&filter)?.is_empty() {
+        if rows.is_measured(entity)? {
             found.insert(entity.clone());
         }
     }

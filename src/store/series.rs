@@ -1,6 +1,6 @@
 //! Metric series: what they are, and their points (new ones as rows, older ones in packed chunks).
 
-use rusqlite::{OptionalExtension as _, params};
+use rusqlite::{OptionalExtension as _, params, params_from_iter};
 
 use super::sql::{Rows, Tx, fault};
 use crate::model::{EntityRef, Fault, Indicator, Point, Samples, Series, SeriesId, Time};
@@ -15,6 +15,20 @@ pub struct SeriesFilter {
     pub entity: Option<EntityRef>,
     /// Only of this indicator.
     pub indicator: Option<Indicator>,
+}
+
+/// The query for a filter: only what it names stands in it, because a condition that may be absent keeps
+/// the index from being used, and every series there is would be looked at for those of one entity.
+fn list_query(filter: &SeriesFilter) -> (String, Vec<String>) {
+    let entity = filter.entity.as_ref().map(ToString::to_string);
+    let indicator =
+        filter.indicator.map(|i| serde_json::to_string(&i).expect("an indicator is one word"));
+    let given = [("entity = ?", entity), ("indicator = ?", indicator)];
+    let (terms, values): (Vec<&str>, Vec<String>) =
+        given.into_iter().filter_map(|(term, value)| Some((term, value?))).unzip();
+    let only =
+        if terms.is_empty() { String::new() } else { format!("WHERE {} ", terms.join(" AND ")) };
+    (format!("SELECT body FROM series {only}ORDER BY entity, metric, id"), values)
 }
 
 fn row_id(id: SeriesId) -> i64 {
@@ -184,20 +198,52 @@ impl Rows<'_> {
     /// # Errors
     /// The database failed.
     pub fn list_series(&self, filter: &SeriesFilter) -> Result<Vec<Series>, Fault> {
-        let entity = filter.entity.as_ref().map(ToString::to_string);
-        let indicator =
-            filter.indicator.map(|i| serde_json::to_string(&i).expect("an indicator is one word"));
+        let (sql, values) = list_query(filter);
         let run = || -> rusqlite::Result<Vec<String>> {
-            let mut s = self.conn.prepare_cached(
-                "SELECT body FROM series WHERE (?1 IS NULL OR entity = ?1) \
-                 AND (?2 IS NULL OR indicator = ?2) ORDER BY entity, metric, id",
-            )?;
-            s.query_map(params![entity, indicator], |r| r.get(0))?.collect()
+            let mut s = self.conn.prepare_cached(&sql)?;
+            s.query_map(params_from_iter(values), |r| r.get(0))?.collect()
         };
         run().map_err(|e| fault("listing series", e))?.iter().map(|b| read(b)).collect()
+    }
+
+    /// Whether any series of an entity is stored.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub fn is_measured(&self, entity: &EntityRef) -> Result<bool, Fault> {
+        self.conn
+            .prepare_cached("SELECT EXISTS (SELECT 1 FROM series WHERE entity = ?)")
+            .and_then(|mut s| s.query_row([entity.to_string()], |r| r.get(0)))
+            .map_err(|e| fault("looking for a series", e))
     }
 }
 
 fn read(body: &str) -> Result<Series, Fault> {
     serde_json::from_str(body).map_err(|e| Fault::permanent("a stored series can't be read", e))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::Store;
+
+    #[tokio::test]
+    async fn series_of_one_entity_are_searched_for_and_not_gone_through() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("nightjar.sqlite")).expect("opens");
+        let entity = Some(EntityRef::service("web"));
+        for indicator in [None, Some(Indicator::Rate)] {
+            let filter = SeriesFilter { entity: entity.clone(), indicator };
+            let plan = store.read(move |r| {
+                let (sql, values) = list_query(&filter);
+                let run = || -> rusqlite::Result<Vec<String>> {
+                    let mut s = r.conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+                    s.query_map(params_from_iter(values), |r| r.get(3))?.collect()
+                };
+                run().map_err(|e| fault("asking for a plan", e))
+            });
+            let plan = plan.await.expect("reads");
+            assert!(plan[0].starts_with("SEARCH series USING INDEX series_entity"), "{plan:?}");
+        }
+    }
 }
