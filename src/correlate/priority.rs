@@ -95,6 +95,7 @@ pub(super) struct Land {
 }
 
 impl Land {
+    /// What follows from a graph under a rule.
     pub(super) fn of(graph: &Graph, rule: &Rule) -> Self {
         let entries = graph.entries(&rule.user_facing);
         let n_services = graph.entities().filter(|e| e.is_service()).count();

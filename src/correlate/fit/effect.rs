@@ -150,7 +150,9 @@ impl Fit {
         };
         let mut only = None;
         if self.open.len() <= MANY {
-            self.by_place.places(at.scope).for_each(|(place, signs)| look(place, signs));
+            for (place, signs) in self.by_place.places(at.scope) {
+                look(place, signs);
+            }
         } else {
             let mut places: Vec<u32> = self.reach.callees(at.root).collect();
             for place in cascade.places() {
@@ -159,7 +161,9 @@ impl Fit {
             }
             places.sort_unstable();
             places.dedup();
-            places.iter().for_each(|place| look(*place, self.by_place.at(at.scope, *place)));
+            for place in &places {
+                look(*place, self.by_place.at(at.scope, *place));
+            }
             only = Some(places);
         }
         board.clear(&cascade);
