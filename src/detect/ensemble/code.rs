@@ -25,6 +25,9 @@ const PRIOR: f32 = 0.5;
 const START: f32 = 0.1;
 /// Counts of a context are halved when one of them reaches this.
 const FULL: u8 = 250;
+/// Where what is rare is kept, one of so many halvings (`2^KEPT_BITS`) forgets a level that was counted
+/// once: after some eight thousand rows of its context, about the memory of a sketch.
+const KEPT_BITS: u32 = 6;
 
 /// Level of each old level when a grid changed.
 pub(super) type Moved = [u8; LEVELS];
@@ -317,6 +320,38 @@ impl<const CONTEXTS: usize> Contexts<CONTEXTS> {
     /// the chance without context weighs.
     #[inline]
     pub(super) fn push(&mut self, context: u8, level: u8, shorter: Chance) -> Chance {
+        self.learn(context, level, shorter, |row| row.iter_mut().for_each(|n| *n /= 2))
+    }
+
+    /// As [`Self::push`], but levels that were seen once in the context stay known when counts are
+    /// halved: halves are rounded up, and a count of one is forgotten by one halving of many, drawn by
+    /// `row`, the number of the newest row. Rounded down, a nightly job would be as new on each night:
+    /// in a context of five-minute rows its count of one would be gone by noon.
+    #[inline]
+    pub(super) fn push_kept(
+        &mut self,
+        context: u8,
+        level: u8,
+        shorter: Chance,
+        row: usize,
+    ) -> Chance {
+        self.learn(context, level, shorter, |counts| {
+            for (place, n) in counts.iter_mut().enumerate() {
+                let draw = ((row * 16 + place) as u32).wrapping_mul(0x9e37_79b1);
+                let is_forgotten = *n == 1 && draw >> (32 - KEPT_BITS) == 0;
+                *n = if is_forgotten { 0 } else { n.div_ceil(2) };
+            }
+        })
+    }
+
+    #[inline]
+    fn learn(
+        &mut self,
+        context: u8,
+        level: u8,
+        shorter: Chance,
+        halve: impl FnOnce(&mut [u8; LEVELS]),
+    ) -> Chance {
         let row = &mut self.0[usize::from(context) % CONTEXTS];
         let most = greatest(row);
         let here = &mut row[usize::from(level) % LEVELS];
@@ -326,9 +361,7 @@ impl<const CONTEXTS: usize> Contexts<CONTEXTS> {
         };
         *here += 1;
         if *here >= FULL {
-            for n in row {
-                *n /= 2;
-            }
+            halve(row);
         }
         chance
     }
@@ -396,4 +429,41 @@ fn greatest(row: &[u8; LEVELS]) -> u8 {
 #[must_use]
 pub(super) fn nats(ratio: f32) -> f32 {
     (log2(ratio.min(1e30)) * std::f32::consts::LN_2).max(0.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Nats of a level in a context whose rows are another one, but for two of the level itself,
+    /// so many rows before.
+    fn after(rows: usize, is_kept: bool) -> f32 {
+        let (mut contexts, mut plain) = (Contexts::<1>::default(), Plain::default());
+        let mut push = |level: u8, row: usize| {
+            let shorter = plain.push(level);
+            let chance = if is_kept {
+                contexts.push_kept(0, level, shorter, row)
+            } else {
+                contexts.push(0, level, shorter)
+            };
+            nats(chance.ratio())
+        };
+        for row in 0..2_000 {
+            push(u8::from(row >= 1_998), row);
+        }
+        for row in 2_000..2_000 + rows {
+            push(0, row);
+        }
+        push(1, 2_000 + rows)
+    }
+
+    #[test]
+    fn what_was_rare_stays_known_for_days_and_not_for_good() {
+        for (rows, new_if_short, new_if_kept) in
+            [(10, false, false), (600, true, false), (60_000, true, true)]
+        {
+            assert_eq!(after(rows, false) > 8.0, new_if_short, "{rows}: {}", after(rows, false));
+            assert_eq!(after(rows, true) > 8.0, new_if_kept, "{rows}: {}", after(rows, true));
+        }
+    }
 }

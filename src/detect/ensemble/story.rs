@@ -71,16 +71,18 @@ impl<const N: usize> Past<N> {
     }
 }
 
-/// A level coded by what it was `2 N` rows ago.
+/// A level coded by what it was `2 N` rows ago. Where the levels are those of values or of their means,
+/// rare ones are kept in mind (`KEPT`): what a series was at is told from what it never was at for
+/// much longer than how it moved.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-struct Chain<const N: usize> {
+struct Chain<const N: usize, const KEPT: bool = true> {
     grid: Grid,
     plain: Plain,
     past: Past<N>,
     contexts: Contexts<LEVELS>,
 }
 
-impl<const N: usize> Chain<N> {
+impl<const N: usize, const KEPT: bool> Chain<N, KEPT> {
     /// `at` is the row's place in the ring, whose length is a multiple of `2 N`. Gives the
     /// level, its chance without context and with it; `others` follow when levels move.
     #[inline]
@@ -101,8 +103,13 @@ impl<const N: usize> Chain<N> {
         });
         let shorter = plain.push(level);
         let before = past.swap(at, level);
-        let chance =
-            if row >= Past::<N>::ROWS { contexts.push(before, level, shorter) } else { shorter };
+        let chance = if row < Past::<N>::ROWS {
+            shorter
+        } else if KEPT {
+            contexts.push_kept(before, level, shorter, row)
+        } else {
+            contexts.push(before, level, shorter)
+        };
         (level, shorter, chance)
     }
 }
@@ -154,8 +161,8 @@ pub(super) struct Story {
     value: Chain<2>,
     short: Chain<8>,
     long: Chain<12>,
-    step: Chain<1>,
-    trend: Chain<12>,
+    step: Chain<1, false>,
+    trend: Chain<12, false>,
     /// The ratios of the long mean and the trend, which are taken at every second row: they change
     /// slowly.
     held: [f32; 2],
