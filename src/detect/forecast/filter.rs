@@ -59,8 +59,10 @@ pub(super) struct Opinion {
     state: State,
     /// Variance of the noise.
     pub(super) variance: f64,
-    /// Share of the mixture.
+    /// How much the past speaks for it, as a share of all ideas.
     pub(super) weight: f64,
+    /// Share of the mixture.
+    pub(super) share: f64,
 }
 
 /// Sums of a likelihood.
@@ -140,8 +142,11 @@ fn run(state: &mut State, fit: &mut Fit, idea: &Idea, values: &[f64], settled: b
 }
 
 /// The mixture of all ideas after these values (NaN where there was none), the likeliest first.
-/// `floor` is the least variance of the noise. Empty with fewer than eight values.
-pub(super) fn opinions(values: &[f64], floor: f64) -> Vec<Opinion> {
+/// `floor` is the least variance of the noise. `any` of the mixture (0 to 1) is shared evenly by all
+/// ideas, since the one that is right from now on may be none that was (Herbster and Warmuth 1998,
+/// "Tracking the best expert"); with 0 the unlikely ones are left out. Empty with fewer than eight
+/// values.
+pub(super) fn opinions(values: &[f64], floor: f64, any: f64) -> Vec<Opinion> {
     let Some(first) = values.iter().copied().find(|v| v.is_finite()) else { return Vec::new() };
     if values.iter().filter(|v| v.is_finite()).count() < 8 {
         return Vec::new();
@@ -180,12 +185,15 @@ pub(super) fn opinions(values: &[f64], floor: f64) -> Vec<Opinion> {
             state,
             variance: (fit.squares / fit.n.max(1.0)).max(floor),
             weight: (TEMPER * (fit.log_likelihood(floor) - cost - top)).exp(),
+            share: 0.0,
         })
-        .filter(|o| o.weight > 1e-3)
+        .filter(|o| o.weight > 1e-3 || any > 0.0)
         .collect();
     let sum: f64 = opinions.iter().map(|o| o.weight).sum();
+    let even = any / opinions.len() as f64;
     for opinion in &mut opinions {
         opinion.weight /= sum;
+        opinion.share = (1.0 - any) * opinion.weight + even;
     }
     opinions.sort_by(|a, b| b.weight.total_cmp(&a.weight));
     opinions
@@ -291,7 +299,7 @@ impl Walker {
         self.x[0] + self.x[2] + self.sigma * f64::sqrt(white) * normal()
     }
 
-    /// A refill: the level falls by so much.
+    /// A refill, or another change: the level falls by so much.
     pub(super) fn fall(&mut self, by: f64) {
         self.x[0] -= by;
     }

@@ -8,9 +8,17 @@ use super::refill::{End, Refills, falls, joined};
 use super::season::Season;
 use crate::stats::Draws;
 
-/// Share of the futures beyond each end of the interval. The mixture is wider than it need be on
-/// clean trends: with this edge nine of ten intervals hold the truth (benches/forecast).
-const EDGE: f64 = 0.11;
+/// Share of the futures beyond each end of the interval: of those that hold changes, and of those
+/// that do not. The mixture is wider than it need be on clean trends: with these edges nine of ten
+/// intervals hold the truth (benches/forecast).
+const EDGE: (f64, f64) = (0.14, 0.11);
+/// How much of the futures ignores which idea the past speaks for: as if it were that of so many hours
+/// of it, and never more than half. What was learned from one week is another's sooner than what
+/// was learned from three.
+const ANY: f64 = 90.0;
+const MOST_ANY: f64 = 0.5;
+/// A change of level is as far as so many standard deviations of what so many steps changed so far.
+const CHANGE: (f64, usize) = (3.0, 72);
 /// Futures drawn.
 const FUTURES: usize = 400;
 /// Least standard deviation of noise as a share of the limit: counters of bytes and connections
@@ -94,13 +102,15 @@ pub fn outlook(
         return None;
     }
     let floor = (LEAST_NOISE * limit).powi(2);
-    let all = opinions(&rest, floor);
+    let changes = Changes::of(&rest, rhythm);
+    let all = opinions(&rest, floor, changes.any);
     let first = all.first()?;
     let spread = past_error(first, &rest).unwrap_or(1.0).clamp(SPREAD.0, SPREAD.1);
     let refills = habit.cloned().unwrap_or_else(|| Refills::of(&fallen, values.len()));
     let past = (values.len() as f64 * REACH) as usize;
     let reach = past.clamp(question.horizon, 2 * question.horizon);
-    let mut crossings = futures(&all, (spread, reach, values.len()), &refills, (question, &at));
+    let drawn = (spread, reach, values.len());
+    let mut crossings = futures(&all, drawn, (&refills, &changes), (question, &at));
     crossings.sort_unstable_by(f64::total_cmp);
     let within = |steps: f64| crossings.partition_point(|c| *c <= steps) as f64 / FUTURES as f64;
     let quantile = |q: f64| {
@@ -112,9 +122,9 @@ pub fn outlook(
     let began = mean(|o| if o.began() > 0 { o.began() as f64 } else { f64::from(u16::MAX) });
     Some(Outlook {
         chance: within(question.horizon as f64),
-        earliest_h: quantile(EDGE),
+        earliest_h: quantile(changes.edge),
         expected_h: quantile(0.5),
-        latest_h: quantile(1.0 - EDGE),
+        latest_h: quantile(1.0 - changes.edge),
         slope_h: mean(Opinion::slope) / question.step_h,
         rises,
         hours: began.min(values.len() as f64) * question.step_h,
@@ -153,6 +163,49 @@ fn out_of_reach(rest: &[f64], season: &dyn Fn(usize) -> f64, question: &Question
     ahead < question.limit
 }
 
+/// What happens in a future besides what the past did all along: faults and new levels, which are most
+/// of what lies outside an interval days ahead.
+struct Changes {
+    /// Share of the futures that ignores which idea the past speaks for.
+    any: f64,
+    /// Steps between two changes of the level on average; infinite: there are none.
+    every: f64,
+    /// Standard deviation of one.
+    sigma: f64,
+    /// Share of the futures beyond each end of the interval.
+    edge: f64,
+}
+
+impl Changes {
+    /// One change is expected in as long a time as was seen, whether it held one or not. Values whose
+    /// rhythm is known are those of some hours, in which something rises plainly: what is asked of
+    /// them is whether just that goes on.
+    fn of(rest: &[f64], rhythm: &Rhythm<'_>) -> Self {
+        if matches!(rhythm, Rhythm::Known(_)) {
+            return Self { any: 0.0, every: f64::INFINITY, sigma: 0.0, edge: EDGE.1 };
+        }
+        let (times, lag) = CHANGE;
+        let later = rest.iter().skip(lag);
+        let moved = rest.iter().zip(later).map(|(from, to)| to - from).filter(|v| v.is_finite());
+        let (sum, squares, n) =
+            moved.fold((0.0, 0.0, 0.0), |(sum, squares, n), v| (sum + v, squares + v * v, n + 1.0));
+        let n = f64::max(n, 1.0);
+        let variance = squares / n - (sum / n).powi(2);
+        let every = rest.len().max(1) as f64;
+        Self {
+            any: (ANY / every).min(MOST_ANY),
+            every,
+            sigma: times * variance.max(0.0).sqrt(),
+            edge: EDGE.0,
+        }
+    }
+
+    /// Steps until the next one.
+    fn next(&self, draws: &mut Draws) -> f64 {
+        if self.every.is_finite() { self.every * draws.exponential() } else { f64::INFINITY }
+    }
+}
+
 /// By how much the scale of one future differs from that of the past: the root of an inverse
 /// gamma variable, which makes the errors of all futures together those of Student's distribution
 /// with four degrees of freedom (West and Harrison 1997, "Bayesian Forecasting and Dynamic Models",
@@ -167,11 +220,11 @@ fn another_scale(draws: &mut Draws) -> f64 {
 fn futures(
     all: &[Opinion],
     (spread, reach, n): (f64, usize, usize),
-    refills: &Refills,
+    (refills, changes): (&Refills, &Changes),
     (question, season): (&Question, &dyn Fn(usize) -> f64),
 ) -> Vec<f64> {
     let mut draws = Draws::new(n as u64 ^ 0x6e69_6768_746a_6172);
-    let mut shares = all.iter().map(|o| o.weight).scan(0.0, |sum, w| {
+    let mut shares = all.iter().map(|o| o.share).scan(0.0, |sum, w| {
         *sum += w;
         Some(*sum)
     });
@@ -189,7 +242,12 @@ fn futures(
             let mut walker = all[opinion].walker(spread, || draws.normal());
             let mut end = refills.next(draws.uniform());
             let mut gone = 0.0;
+            let mut change = changes.next(&mut draws);
             for (i, rhythm) in ahead.iter().enumerate() {
+                while change <= (i + 1) as f64 {
+                    walker.fall(changes.sigma * draws.normal());
+                    change += changes.next(&mut draws);
+                }
                 let value = walker.step(|| draws.normal()) + rhythm;
                 gone += question.step_h;
                 let by = match end {

@@ -212,3 +212,17 @@ fn noise_that_is_wide_on_some_days_only_is_within_the_chances_told() {
     }
     assert!(above + below <= n / 10, "{above} above and {below} below of {n}");
 }
+
+#[test]
+fn one_calm_week_is_no_promise_for_three_days() {
+    let mut draws = crate::stats::Draws::new(7);
+    let values: Vec<f64> = (0..464).map(|_| 1.5 + 0.01 * draws.normal()).collect();
+    let chance = |past: &[f64]| {
+        let question = Question { limit: 1.6, horizon: 72, step_h: 1.0, first: 0 };
+        outlook(past, &question, &Rhythm::Found, None).map_or(0.0, |o| o.chance)
+    };
+    // Ten standard deviations of the noise above what it ever was.
+    let (week, weeks) = (chance(&values[296..]), chance(&values));
+    assert!((0.03..0.3).contains(&week), "{week}");
+    assert!(weeks < week, "{weeks} after nearly three weeks, {week} after one");
+}
