@@ -387,8 +387,7 @@ impl Stage for Diagnose {
             // A change told late may be the cause of what goes on: look again at all.
             Event::Change(_) => {
                 self.seen.values_mut().for_each(|seen| seen.stale = true);
-                self.choose(self.clock.now());
-                Ok(())
+                self.sweep().await
             }
             _ => Ok(()),
         }
