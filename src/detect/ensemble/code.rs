@@ -13,21 +13,15 @@ use serde::{Deserialize, Serialize};
 
 use super::count::Count;
 use super::packed;
-use super::sketch::log2;
+use super::row::{Chance, FULL, PRIOR, greatest, greatest_amid, halve, push_row, touch, within};
+use super::sketch::smaller;
 
 /// Levels of a grid.
 pub(super) const LEVELS: usize = 12;
 /// Grid over range so far, at least.
 const SLACK: f64 = 1.2;
-/// Weight of the chance without context in the chance with context, in counts.
-const PRIOR: f32 = 0.5;
 /// Where a level's count without context starts.
 const START: f32 = 0.1;
-/// Counts of a context are halved when one of them reaches this.
-const FULL: u8 = 250;
-/// Where what is rare is kept, one of so many halvings (`2^KEPT_BITS`) forgets a level that was counted
-/// once: after some eight thousand rows of its context, about the memory of a sketch.
-const KEPT_BITS: u32 = 6;
 
 /// Level of each old level when a grid changed.
 pub(super) type Moved = [u8; LEVELS];
@@ -232,26 +226,24 @@ fn whole(pieces: [u16; 4]) -> f64 {
     f64::from_bits(pieces.iter().rev().fold(0, |bits, piece| bits << 16 | u64::from(*piece)))
 }
 
-/// The chances of a level and of the likeliest one, up to one factor.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(super) struct Chance {
-    here: f32,
-    most: f32,
-}
-
-impl Chance {
-    /// How many times likelier the likeliest level is: at least 1.
-    #[inline]
-    pub(super) fn ratio(self) -> f32 {
-        self.most / self.here
+/// What a level's count weighs without context, by its code: looked up because every row asks for
+/// sixteen of them.
+static WEIGHTS: [f32; 256] = {
+    let mut weights = [START; 256];
+    let mut code = 0;
+    while code < weights.len() {
+        weights[code] += Count::coded(code as u8).value() as f32;
+        code += 1;
     }
-}
+    weights
+};
 
 /// Counts without context.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct Plain {
+    /// Codes of [`Count`]s, as plain bytes so that they are compared side by side.
     #[serde(with = "packed")]
-    counts: [Count; LEVELS],
+    counts: [u8; LEVELS],
     /// Levels counted; all counts are halved when it is full.
     all: u16,
 }
@@ -260,27 +252,47 @@ impl Plain {
     /// The chance of a level, which is learned.
     #[inline]
     pub(super) fn push(&mut self, level: u8) -> Chance {
-        self.learn(level, 0.0)
+        self.learn(level, |weight, _| weight)
     }
 
-    /// `more` is what is expected of the level in counts, beside what was seen.
+    /// The chance of a level in the context that has these counts; learned with and without. See
+    /// [`halve`] for `kept`.
+    #[inline(never)]
+    pub(super) fn push_in(
+        &mut self,
+        level: u8,
+        row: &mut [u8; LEVELS],
+        kept: Option<usize>,
+    ) -> Chance {
+        let shorter = self.push(level);
+        push_row(row, level, shorter, kept)
+    }
+
+    /// `weigh` makes of the level's own weight and the greatest one what the level weighs.
     #[inline]
-    fn learn(&mut self, level: u8, more: f32) -> Chance {
+    fn learn(&mut self, level: u8, weigh: impl FnOnce(f32, f32) -> f32) -> Chance {
         let share = 1.0 / (f32::from(self.all) + START * LEVELS as f32);
-        let most = self.counts.iter().fold(Count::default(), |most, n| most.max(*n));
-        let most = most.value() as f32 + START;
-        let here = &mut self.counts[usize::from(level) % LEVELS];
-        let chance = Chance {
-            here: (here.value() as f32 + START + more).min(most) * share,
-            most: most * share,
-        };
-        here.add(self.all.into());
+        let most = WEIGHTS[usize::from(greatest(&self.counts))];
+        let code = &mut self.counts[within(level)];
+        let here = weigh(WEIGHTS[usize::from(*code)], most);
+        let mut count = Count::coded(*code);
+        count.add(self.all.into());
+        *code = count.code();
         self.all += 1;
         if self.all == u16::MAX {
-            self.all /= 2;
-            self.counts.iter_mut().for_each(Count::halve);
+            self.halve();
         }
-        chance
+        Chance { here: here * share, most: most * share }
+    }
+
+    #[cold]
+    fn halve(&mut self) {
+        self.all /= 2;
+        for code in &mut self.counts {
+            let mut count = Count::coded(*code);
+            count.halve();
+            *code = count.code();
+        }
     }
 
     /// As [`Self::push`], for levels that are only reached from the one below: as often as that
@@ -288,17 +300,17 @@ impl Plain {
     #[inline]
     pub(super) fn push_from_below(&mut self, level: u8) -> Chance {
         let below =
-            usize::from(level).checked_sub(1).map_or(0, |at| self.counts[at % LEVELS].value());
-        self.learn(level, below as f32)
+            level.checked_sub(1).map_or(0, |at| Count::coded(self.counts[within(at)]).value());
+        self.learn(level, |weight, most| smaller(weight + below as f32, most))
     }
 
     /// Follows a change of the grid.
     pub(super) fn follow(&mut self, moved: &Moved) {
         let mut counts = [0; LEVELS];
         for (n, to) in self.counts.iter().zip(moved) {
-            counts[usize::from(*to) % LEVELS] += n.value();
+            counts[within(*to)] += Count::coded(*n).value();
         }
-        self.counts = counts.map(Count::of);
+        self.counts = counts.map(|n| Count::of(n).code());
     }
 }
 
@@ -317,77 +329,54 @@ impl<const CONTEXTS: usize> Default for Contexts<CONTEXTS> {
 impl<const CONTEXTS: usize> Contexts<CONTEXTS> {
     /// The chance of a level in a context when `shorter` is its chance without; it is learned. The
     /// likeliest level with and that without context are taken for one, which adds at most what
-    /// the chance without context weighs.
+    /// the chance without context weighs. See [`halve`] for `kept`.
     #[inline]
-    pub(super) fn push(&mut self, context: u8, level: u8, shorter: Chance) -> Chance {
-        self.learn(context, level, shorter, |row| row.iter_mut().for_each(|n| *n /= 2))
-    }
-
-    /// As [`Self::push`], but levels that were seen once in the context stay known when counts are
-    /// halved: halves are rounded up, and a count of one is forgotten by one halving of many, drawn by
-    /// `row`, the number of the newest row. Rounded down, a nightly job would be as new on each night:
-    /// in a context of five-minute rows its count of one would be gone by noon.
-    #[inline]
-    pub(super) fn push_kept(
+    pub(super) fn push(
         &mut self,
         context: u8,
         level: u8,
         shorter: Chance,
-        row: usize,
+        kept: Option<usize>,
     ) -> Chance {
-        self.learn(context, level, shorter, |counts| {
-            for (place, n) in counts.iter_mut().enumerate() {
-                let draw = ((row * 16 + place) as u32).wrapping_mul(0x9e37_79b1);
-                let is_forgotten = *n == 1 && draw >> (32 - KEPT_BITS) == 0;
-                *n = if is_forgotten { 0 } else { n.div_ceil(2) };
-            }
-        })
+        push_row(self.row(context), level, shorter, kept)
     }
 
+    /// Asks for the memory of all counts.
     #[inline]
-    fn learn(
-        &mut self,
-        context: u8,
-        level: u8,
-        shorter: Chance,
-        halve: impl FnOnce(&mut [u8; LEVELS]),
-    ) -> Chance {
-        let row = &mut self.0[usize::from(context) % CONTEXTS];
-        let most = greatest(row);
-        let here = &mut row[usize::from(level) % LEVELS];
-        let chance = Chance {
-            here: f32::from(*here) + PRIOR * shorter.here,
-            most: f32::from(most) + PRIOR * shorter.most,
-        };
-        *here += 1;
-        if *here >= FULL {
-            halve(row);
-        }
-        chance
+    pub(super) fn touch(&self) -> u8 {
+        touch(self.0.as_flattened())
+    }
+
+    /// Asks for the memory of a context's counts and those of its neighbours.
+    #[inline]
+    pub(super) fn touch_around(&self, context: usize) -> u8 {
+        let context = context.min(CONTEXTS - 1);
+        self.0[context.saturating_sub(1)][0] | self.0[(context + 1).min(CONTEXTS - 1)][LEVELS - 1]
+    }
+
+    /// The counts of a context.
+    #[inline]
+    pub(super) fn row(&mut self, context: u8) -> &mut [u8; LEVELS] {
+        &mut self.0[usize::from(context).min(CONTEXTS - 1)]
     }
 
     /// The chance of a level in a context that is one of a circle, its neighbours' counts by half.
     #[inline]
     pub(super) fn push_circular(&mut self, context: usize, level: u8, shorter: Chance) -> Chance {
-        let context = context % CONTEXTS;
-        let level = usize::from(level) % LEVELS;
-        let before = self.0[if context == 0 { CONTEXTS - 1 } else { context - 1 }];
-        let after = self.0[if context + 1 == CONTEXTS { 0 } else { context + 1 }];
-        let row = &mut self.0[context];
-        let mut twice = [0_u16; LEVELS];
-        for (sum, ((n, a), b)) in twice.iter_mut().zip(row.iter().zip(before).zip(after)) {
-            *sum = 2 * u16::from(*n) + u16::from(a) + u16::from(b);
-        }
-        let most = twice.iter().fold(0, |most, n| most.max(*n));
+        let context = context.min(CONTEXTS - 1);
+        let level = within(level);
+        let before = &self.0[if context == 0 { CONTEXTS - 1 } else { context - 1 }];
+        let after = &self.0[if context + 1 == CONTEXTS { 0 } else { context + 1 }];
+        let row = &self.0[context];
+        let twice = 2 * u16::from(row[level]) + u16::from(before[level]) + u16::from(after[level]);
         let chance = Chance {
-            here: 0.5 * f32::from(twice[level]) + PRIOR * shorter.here,
-            most: 0.5 * f32::from(most) + PRIOR * shorter.most,
+            here: 0.5 * f32::from(twice) + PRIOR * shorter.here,
+            most: 0.5 * f32::from(greatest_amid(before, row, after)) + PRIOR * shorter.most,
         };
+        let row = &mut self.0[context];
         row[level] += 1;
         if row[level] >= FULL / 2 {
-            for n in row {
-                *n /= 2;
-            }
+            halve(row, None);
         }
         chance
     }
@@ -413,57 +402,5 @@ impl<const CONTEXTS: usize> Contexts<CONTEXTS> {
             }
         }
         self.0 = rows;
-    }
-}
-
-/// The greatest count of a row: as sixteen, which are compared in halves side by side.
-#[inline]
-fn greatest(row: &[u8; LEVELS]) -> u8 {
-    let mut wide = [0; 16];
-    wide[..LEVELS].copy_from_slice(row);
-    wide.iter().fold(0, |most, n| most.max(*n))
-}
-
-/// `ln` of a ratio of at least 1.
-#[inline]
-#[must_use]
-pub(super) fn nats(ratio: f32) -> f32 {
-    (log2(ratio.min(1e30)) * std::f32::consts::LN_2).max(0.0)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Nats of a level in a context whose rows are another one, but for two of the level itself,
-    /// so many rows before.
-    fn after(rows: usize, is_kept: bool) -> f32 {
-        let (mut contexts, mut plain) = (Contexts::<1>::default(), Plain::default());
-        let mut push = |level: u8, row: usize| {
-            let shorter = plain.push(level);
-            let chance = if is_kept {
-                contexts.push_kept(0, level, shorter, row)
-            } else {
-                contexts.push(0, level, shorter)
-            };
-            nats(chance.ratio())
-        };
-        for row in 0..2_000 {
-            push(u8::from(row >= 1_998), row);
-        }
-        for row in 2_000..2_000 + rows {
-            push(0, row);
-        }
-        push(1, 2_000 + rows)
-    }
-
-    #[test]
-    fn what_was_rare_stays_known_for_days_and_not_for_good() {
-        for (rows, new_if_short, new_if_kept) in
-            [(10, false, false), (600, true, false), (60_000, true, true)]
-        {
-            assert_eq!(after(rows, false) > 8.0, new_if_short, "{rows}: {}", after(rows, false));
-            assert_eq!(after(rows, true) > 8.0, new_if_kept, "{rows}: {}", after(rows, true));
-        }
     }
 }

@@ -28,6 +28,11 @@ impl From<u32> for Count {
 }
 
 impl Count {
+    /// The count with this code.
+    pub(super) const fn coded(code: u8) -> Self {
+        Self(code)
+    }
+
     /// The largest that is at most `n`.
     #[must_use]
     pub fn of(n: u32) -> Self {
@@ -41,18 +46,24 @@ impl Count {
     /// How many it stands for.
     #[inline]
     #[must_use]
-    pub fn value(self) -> u32 {
+    pub const fn value(self) -> u32 {
         match self.0 {
-            exact @ 0..32 => u32::from(exact),
-            code => u32::from(16 + code % 16) << (code / 16 - 1),
+            exact @ 0..32 => exact as u32,
+            code => ((16 + code % 16) as u32) << (code / 16 - 1),
         }
+    }
+
+    /// Its code: rises with what it stands for.
+    #[inline]
+    pub(super) fn code(self) -> u8 {
+        self.0
     }
 
     /// One more; `sample` is its number among all that are counted beside each other.
     #[inline]
     pub fn add(&mut self, sample: u32) {
         let octave = u32::from((self.0 / 16).saturating_sub(1));
-        let is_taken = octave == 0 || sample.wrapping_mul(0x9e37_79b1) >> (32 - octave) == 0;
+        let is_taken = sample.wrapping_mul(0x9e37_79b1) <= u32::MAX >> octave;
         self.0 = self.0.saturating_add(u8::from(is_taken));
     }
 

@@ -55,6 +55,12 @@ pub struct Told {
 }
 
 impl Episodes {
+    /// Asks for the memory of the counts; see [`touch`](super::row::touch).
+    #[inline]
+    pub(super) fn touch(&self) -> u8 {
+        self.rows.touch() | self.onsets.touch()
+    }
+
     /// Judges a row with the given evidence (nats, not negative) and learns it.
     pub(super) fn judge(&mut self, at_ms: i64, evidence: f32) -> Told {
         let interval = at_ms.saturating_sub(self.last_ms).clamp(INTERVALS_MS.0, INTERVALS_MS.1);

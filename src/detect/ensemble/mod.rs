@@ -24,6 +24,7 @@ mod episode;
 mod level;
 pub(super) mod packed;
 mod pool;
+mod row;
 mod season;
 mod sketch;
 mod story;

@@ -4,6 +4,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::packed;
+use super::sketch::{greater, smaller};
 
 /// Milliseconds in a day.
 pub(super) const DAY_MS: i64 = 86_400_000;
@@ -117,6 +118,39 @@ impl Default for Season {
     }
 }
 
+/// A time, taken apart once for all that goes by days.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct When {
+    /// Days since the epoch.
+    day: i64,
+    /// Milliseconds of the day.
+    ms: u32,
+}
+
+impl When {
+    #[inline]
+    pub(super) fn new(at_ms: i64) -> Self {
+        Self { day: at_ms.div_euclid(DAY_MS), ms: at_ms.rem_euclid(DAY_MS) as u32 }
+    }
+
+    /// The hour of the day (UTC).
+    #[inline]
+    pub(super) fn hour(self) -> usize {
+        (self.ms / (DAY_MS / 24) as u32) as usize
+    }
+
+    /// The half hour since the epoch.
+    fn visit(self) -> i32 {
+        half_hour_of(self.day * BINS as i64 + i64::from(self.ms / BIN_MS as u32))
+    }
+
+    /// Whether it lies on a Saturday or Sunday (UTC).
+    fn is_weekend(self) -> bool {
+        // 1970-01-01 was a Thursday.
+        matches!((self.day + 3).rem_euclid(7), 5 | 6)
+    }
+}
+
 /// What is expected of a time.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Expected {
@@ -133,17 +167,27 @@ pub(super) struct Expected {
 }
 
 impl Season {
+    /// Asks for the memory of the profile; see [`touch`](super::row::touch).
+    #[inline]
+    pub(super) fn touch(&self) -> u8 {
+        (self.all.units[0] | self.all.units[BINS - 1]) as u8 | self.all.days[0]
+    }
+
     /// What is expected of a time when the plain level is `level`.
+    #[inline]
     #[must_use]
-    pub(super) fn expect(&self, at_ms: i64, level: f64) -> Expected {
+    pub(super) fn expect(&self, when: When, level: f64) -> Expected {
         let origin = if self.is_new() { level } else { self.origin };
         let plain = (level - origin) as f32;
         let unit = self.unit();
         // Bins are known by their middle; a time lies between two.
-        let place = at_ms.rem_euclid(DAY_MS) as f32 / BIN_MS as f32 + BINS as f32 - 0.5;
-        let (i, part) = (place as usize % BINS, place.fract());
-        let j = (i + 1) % BINS;
-        let is_weekend = is_weekend(at_ms);
+        let place = when.ms as f32 / BIN_MS as f32 + BINS as f32 - 0.5;
+        let whole = place as u8;
+        let part = place - f32::from(whole);
+        let turned = |bin: usize| if bin >= BINS { bin - BINS } else { bin };
+        let i = turned(usize::from(whole));
+        let j = turned(i + 1);
+        let is_weekend = when.is_weekend();
         let all = self.all.between(i, j, part).map_or(plain, |units| units * unit);
         let kind = if is_weekend { self.weekend.between(i, j, part) } else { None };
         let kind = kind.map_or(all, |units| units * unit);
@@ -152,7 +196,7 @@ impl Season {
         let value = origin + f64::from(value);
         let (mut low, mut high) = (value, value);
         if share >= BAND_SHARE {
-            let around = [(i + BINS - 1) % BINS, i, j, (j + 1) % BINS];
+            let around = [turned(i + BINS - 1), i, j, turned(j + 1)];
             let known = around.into_iter().filter(|k| self.all.days(*k) > 0);
             let (l, h) = known.fold((i16::MAX, i16::MIN), |(l, h), k| {
                 (l.min(self.all.units[k]), h.max(self.all.units[k]))
@@ -173,8 +217,8 @@ impl Season {
             return (predictions[0], 0.0);
         }
         let weight = |error: f32| {
-            let r = self.errors[0].max(1e-30) / error.max(1e-30);
-            let r = (r * r).min(1e6);
+            let r = greater(self.errors[0], 1e-30) / greater(error, 1e-30);
+            let r = smaller(r * r, 1e6);
             r * r
         };
         let (all, kind) = (weight(self.errors[1]), weight(self.errors[2]));
@@ -184,13 +228,14 @@ impl Season {
     }
 
     /// Takes in what came, with what was expected of its time. Steps are clipped to `clip`.
-    pub(super) fn learn(&mut self, at_ms: i64, value: f64, expected: &Expected, clip: f32) {
+    #[inline]
+    pub(super) fn learn(&mut self, when: When, value: f64, expected: &Expected, clip: f32) {
         if self.is_new() {
             self.origin = value;
         }
         let x = (value - self.origin) as f32;
         let bin = expected.bin;
-        let visit = half_hour_of(at_ms.div_euclid(BIN_MS));
+        let visit = when.visit();
         let is_first = visit != self.visit;
         self.visit = visit;
         // Errors count only where the profile knew something from an earlier day.
@@ -199,7 +244,7 @@ impl Season {
             self.rows += 1.0;
             let alpha = ERROR_ALPHA.max(1.0 / (self.rows + ERROR_START));
             for (error, p) in self.errors.iter_mut().zip(expected.predictions) {
-                *error += alpha * ((x - p).abs().min(4.0 * clip) - *error);
+                *error += alpha * (smaller((x - p).abs(), 4.0 * clip) - *error);
             }
         }
         if is_first && bin == 0 {
@@ -287,10 +332,4 @@ fn octave(x: f32) -> i16 {
 /// A power of two.
 fn power(exponent: i16) -> f32 {
     f32::from_bits(((i32::from(exponent) + 127).clamp(1, 254) as u32) << 23)
-}
-
-/// Whether a time lies on a Saturday or Sunday (UTC).
-fn is_weekend(at_ms: i64) -> bool {
-    // 1970-01-01 was a Thursday.
-    matches!((at_ms.div_euclid(DAY_MS) + 3).rem_euclid(7), 5 | 6)
 }

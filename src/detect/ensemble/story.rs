@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::code::{Chance, Contexts, Grid, LEVELS, Moved, Plain, nats, power};
+use super::code::{Contexts, Grid, LEVELS, Moved, Plain, power};
 use super::packed;
-use super::season::DAY_MS;
+use super::row::{Chance, nats};
+use super::season::When;
 use super::sketch::log2;
 
 /// Number of parts: the value given that of 4 rows ago; means of 16 and of 48 rows given those
@@ -84,7 +85,7 @@ struct Chain<const N: usize, const KEPT: bool = true> {
 
 impl<const N: usize, const KEPT: bool> Chain<N, KEPT> {
     /// `at` is the row's place in the ring, whose length is a multiple of `2 N`. Gives the
-    /// level, its chance without context and with it; `others` follow when levels move.
+    /// level and its chance; `others` follow when levels move.
     #[inline]
     fn push(
         &mut self,
@@ -92,7 +93,19 @@ impl<const N: usize, const KEPT: bool> Chain<N, KEPT> {
         at: usize,
         value: f64,
         others: impl FnOnce(&Moved),
-    ) -> (u8, Chance, Chance) {
+    ) -> (u8, Chance) {
+        let (level, before) = self.place(at, value, others);
+        let chance = if row >= Past::<N>::ROWS {
+            self.plain.push_in(level, self.contexts.row(before), KEPT.then_some(row))
+        } else {
+            self.plain.push(level)
+        };
+        (level, chance)
+    }
+
+    /// The level, and that of `2 N` rows ago.
+    #[inline]
+    fn place(&mut self, at: usize, value: f64, others: impl FnOnce(&Moved)) -> (u8, u8) {
         let Self { grid, plain, past, contexts } = self;
         let level = grid.place(value, |moved| {
             plain.follow(moved);
@@ -101,16 +114,7 @@ impl<const N: usize, const KEPT: bool> Chain<N, KEPT> {
             contexts.follow_contexts(moved);
             others(moved);
         });
-        let shorter = plain.push(level);
-        let before = past.swap(at, level);
-        let chance = if row < Past::<N>::ROWS {
-            shorter
-        } else if KEPT {
-            contexts.push_kept(before, level, shorter, row)
-        } else {
-            contexts.push(before, level, shorter)
-        };
-        (level, shorter, chance)
+        (level, past.swap(at, level))
     }
 }
 
@@ -130,8 +134,7 @@ impl Pair {
             plain.follow(moved);
             contexts.follow_levels(moved);
         });
-        let shorter = plain.push(level);
-        contexts.push(context, level, shorter)
+        plain.push_in(level, contexts.row(context), None)
     }
 }
 
@@ -214,7 +217,7 @@ impl Story {
     /// is small while little is known, so a young series needs no warm-up.
     pub(super) fn push(
         &mut self,
-        at_ms: i64,
+        when: When,
         value: f64,
         scaled: f32,
         is_still: bool,
@@ -265,17 +268,22 @@ impl Story {
         let clean = |d: f64| if d.abs() <= unit { 0.0 } else { d };
         let o = self.origin;
         let hours = &mut self.hours;
-        let (level, plain, chance) =
-            self.value.push(i, at, value, |moved| hours.follow_levels(moved));
+        let (level, before) = self.value.place(at, value, |moved| hours.follow_levels(moved));
+        let plain = self.value.plain.push(level);
+        let chance = if i >= Past::<2>::ROWS {
+            self.value.contexts.push(before, level, plain, Some(i))
+        } else {
+            plain
+        };
         if i.is_multiple_of(2) {
             self.pair(at / 2, both);
         }
         let (unrest_of, calm_of) = (&mut self.unrest.contexts, &mut self.calm.contexts);
-        let (short_level, _, short) = self.short.push(i, at, short + o, |moved| {
+        let (short_level, short) = self.short.push(i, at, short + o, |moved| {
             unrest_of.follow_contexts(moved);
             calm_of.follow_contexts(moved);
         });
-        let (_, _, step) = self.step.push(i, at, clean(pair - pair_before), |_| ());
+        let (_, step) = self.step.push(i, at, clean(pair - pair_before), |_| ());
         if i.is_multiple_of(2) {
             let [long, before] = self.pair_sums.map(|sum| f64::from(sum) * power(self.pair_unit));
             let long = mean(long, LONG);
@@ -285,50 +293,62 @@ impl Story {
                 before / (i + 1).saturating_sub(LONG).max(1) as f64
             };
             let change = clean(long - before);
-            let long = self.long.push(i / 2, at / 2, long + o, |_| ()).2;
-            let trend = self.trend.push(i / 2, at / 2, change, |_| ()).2;
+            let (_, long) = self.long.push(i / 2, at / 2, long + o, |_| ());
+            let (_, trend) = self.trend.push(i / 2, at / 2, change, |_| ());
             self.held = [long, trend].map(Chance::ratio);
         }
-        let bin = at_ms.rem_euclid(DAY_MS) / (DAY_MS / BINS as i64);
-        let hour = self.hours.push_circular(bin as usize, level, plain);
+        let hour = self.hours.push_circular(when.hour(), level, plain);
         let unrest = self.unrest.push(clean(unrest), short_level);
-        self.scaled_ring[at % SHORT] = (scaled * SCALED) as i16;
-        let (sum, scaled_step) = self.scaled_sums(at);
-        let (_, _, scaled) = self.scaled.push(i, at, mean(f64::from(sum), SHORT), |_| ());
+        let (sum, scaled_step) = self.scaled_sums(at, (scaled * SCALED) as i16);
+        let (_, scaled) = self.scaled.push(i, at, mean(f64::from(sum), SHORT), |_| ());
         let calm = log2(scaled_step + CALM) * std::f32::consts::LN_2;
         let calm = self.calm.push(f64::from(calm), short_level);
         self.still = if is_still { (self.still + 1).min(1 << LEVELS) } else { 0 };
         let length = self.still + 1;
         let still = if length.is_power_of_two() && length < 1 << LEVELS {
-            self.stills.push_from_below(length.ilog2() as u8).ratio()
+            self.stills.push_from_below(length.ilog2() as u8)
         } else {
-            1.0
+            Chance::of(1.0)
         };
 
-        // Side by side: the logarithms are taken as one vector.
-        let [long, trend] = self.held;
-        let [chance, short, step, hour, unrest, scaled, calm] =
-            [chance, short, step, hour, unrest, scaled, calm].map(Chance::ratio);
-        let mut parts =
-            [chance, short, long, step, trend, hour, unrest, scaled, calm, still].map(nats);
+        let [long, trend] = self.held.map(Chance::of);
+        let none = Chance::of(1.0);
+        let [mut parts @ .., _, _] =
+            nats([chance, short, long, step, trend, hour, unrest, scaled, calm, still, none, none]);
         self.trend_nats += (parts[TREND] - self.trend_nats) / TREND_ROWS;
         parts[TREND] = self.trend_nats;
         parts
     }
 
-    /// The sum of the newest 16 rows on the logarithmic scale, and their mean absolute step.
+    /// Asks for the memory of what a row at this time needs; see [`touch`](super::row::touch).
     #[inline]
-    fn scaled_sums(&self, at: usize) -> (f32, f32) {
-        let ring = self.scaled_ring.map(i32::from);
-        let newest = at % SHORT;
-        let mut before = [0; SHORT];
-        before[1..].copy_from_slice(&ring[..SHORT - 1]);
-        before[0] = ring[SHORT - 1];
-        let sum: i32 = ring.iter().sum();
-        let around: i32 = ring.iter().zip(before).map(|(x, y)| (x - y).abs()).sum();
-        let seam = (ring[(newest + 1) % SHORT] - ring[newest]).abs();
-        let steps = (around - seam) as f32;
-        (sum as f32 * (1.0 / SCALED), steps * (1.0 / (SCALED * (SHORT - 1) as f32)))
+    pub(super) fn touch(&self, when: When) -> u8 {
+        let Self { value, short, long, step, trend, unrest, scaled, calm, .. } = self;
+        let first = value.contexts.touch() | short.contexts.touch() | step.contexts.touch();
+        let second = unrest.contexts.touch() | calm.contexts.touch() | scaled.contexts.touch();
+        let third = if self.n.is_multiple_of(2) {
+            let pairs = self.pairs[0] | self.pairs[PAIRS - 1];
+            long.contexts.touch() | trend.contexts.touch() | pairs as u8
+        } else {
+            0
+        };
+        let newest = self.newest[0].to_bits() | self.newest[NEWEST - 1].to_bits();
+        first | second | third | newest as u8 | self.hours.touch_around(when.hour())
+    }
+
+    /// Takes in a row on the logarithmic scale. Gives the sum of the newest 16, and their mean
+    /// absolute step.
+    #[inline]
+    fn scaled_sums(&mut self, at: usize, newest: i16) -> (f32, f32) {
+        // Sums of what was, less what leaves: the newest is not waited for.
+        let ring = &mut self.scaled_ring;
+        let (was, around) = (sum_of(ring), steps_around(ring));
+        let [before, here, after] = [SHORT - 1, 0, 1].map(|k| i32::from(ring[(at + k) % SHORT]));
+        ring[at % SHORT] = newest;
+        let newest = i32::from(newest);
+        let sum = was - here + newest;
+        let steps = around - (here - before).abs() - (after - here).abs() + (newest - before).abs();
+        (sum as f32 * (1.0 / SCALED), steps as f32 * (1.0 / (SCALED * (SHORT - 1) as f32)))
     }
 
     /// Takes in the sum of a pair of rows in its place.
@@ -390,9 +410,28 @@ impl Story {
     }
 }
 
+/// The sum of a ring. Here and below: a function of its own, for only by itself does the compiler
+/// take such a sum side by side.
+#[inline(never)]
+fn sum_of(ring: &[i16; SHORT]) -> i32 {
+    ring.iter().map(|x| i32::from(*x)).sum()
+}
+
+/// The sum of the absolute steps of a ring, that from its end to its start among them.
+#[inline(never)]
+fn steps_around(ring: &[i16; SHORT]) -> i32 {
+    let wrap = (i32::from(ring[0]) - i32::from(ring[SHORT - 1])).abs();
+    let steps = ring.windows(2).map(|two| (i32::from(two[1]) - i32::from(two[0])).abs());
+    wrap + steps.sum::<i32>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn push(story: &mut Story, at_ms: i64, value: f64, is_still: bool) -> [f32; PARTS] {
+        story.push(When::new(at_ms), value, 0.0, is_still)
+    }
 
     fn sum(parts: [f32; PARTS]) -> f32 {
         parts.iter().sum()
@@ -403,13 +442,14 @@ mod tests {
         let mut story = Story::default();
         let mut last = 0.0;
         for i in 0..4_000_i64 {
-            last = sum(story.push(i * 60_000, [1.0, 2.0, 8.0, 2.0][i as usize % 4], 0.0, false));
+            let value = [1.0, 2.0, 8.0, 2.0][i as usize % 4];
+            last = sum(push(&mut story, i * 60_000, value, false));
         }
         assert!(last < 1.0, "{last}");
         // Values seen before in an order that was not.
         let mut most = 0.0_f32;
         for i in 4_000..4_008_i64 {
-            most = most.max(sum(story.push(i * 60_000, 8.0, 0.0, false)));
+            most = most.max(sum(push(&mut story, i * 60_000, 8.0, false)));
         }
         assert!(most > 20.0, "{most}");
     }
@@ -418,12 +458,12 @@ mod tests {
     fn a_constant_series_is_quiet_and_any_values_are_finite() {
         let mut story = Story::default();
         for i in 0..1_000_i64 {
-            let nats = sum(story.push(i * 1_000, 0.1, 0.0, i > 0));
+            let nats = sum(push(&mut story, i * 1_000, 0.1, i > 0));
             assert!(nats < if i < 50 { 30.0 } else { 3.0 }, "{i}: {nats}");
         }
         for (i, value) in [1e30, -1e30, 1e-300, 0.0, -0.0, 5e-324, 1e30, 7.0].iter().enumerate() {
             for j in 0..200 {
-                let nats = sum(story.push(i as i64 * 1_000_000 + j, *value, 0.0, j > 0));
+                let nats = sum(push(&mut story, i as i64 * 1_000_000 + j, *value, j > 0));
                 assert!(nats.is_finite() && nats >= 0.0, "{value}: {nats}");
             }
         }
@@ -438,7 +478,7 @@ mod tests {
             for i in 0..6_000_u32 {
                 let from = if i < 5_960 { i / usual } else { 5_960 / usual };
                 let is_still = i > 0 && (i >= 5_960 || i % usual > 0);
-                let parts = story.push(i64::from(i) * 60_000, noise(from), 0.0, is_still);
+                let parts = push(&mut story, i64::from(i) * 60_000, noise(from), is_still);
                 if i >= 5_960 {
                     most = most.max(parts[PARTS - 1]);
                 }
@@ -452,9 +492,9 @@ mod tests {
         let mut story = Story::default();
         let at = |i: u32| f64::from(i.reverse_bits() >> 24);
         for i in 0..30_000_u32 {
-            story.push(i64::from(i) * 60_000, if i == 100 { 1e9 } else { at(i) }, 0.0, false);
+            push(&mut story, i64::from(i) * 60_000, if i == 100 { 1e9 } else { at(i) }, false);
         }
-        let nats = sum(story.push(30_000 * 60_000, 900.0, 0.0, false));
+        let nats = sum(push(&mut story, 30_000 * 60_000, 900.0, false));
         assert!(nats > 25.0, "{nats}");
     }
 }

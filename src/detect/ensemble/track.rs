@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use super::level::Level;
 use super::pool::{Age, Class, Kind};
-use super::season::Season;
-use super::sketch::log2;
+use super::season::{Season, When};
+use super::sketch::{greater, log2, smaller};
 use super::story::{PARTS, Story};
 use super::views::TwoSided;
 
@@ -124,28 +124,30 @@ impl Track {
 
     /// Judges a finite value by what came before, and learns it.
     pub fn push(&mut self, at_ms: i64, value: f64) -> Judgement {
+        let when = When::new(at_ms);
+        std::hint::black_box(self.story.touch(when) | self.season.touch() | self.band.touch());
         let value = value.clamp(-LARGEST, LARGEST);
         self.n = self.n.saturating_add(1);
         let level = if self.n == 1 { value } else { self.level.mean() };
         let floor = 1e-9 * level.abs();
-        let expected = self.season.expect(at_ms, level);
+        let expected = self.season.expect(when, level);
         let residual = value - expected.value;
         let departure = ratio(value - level, self.level.spread(), floor);
         let outside = value - value.clamp(expected.low, expected.high);
         let band = self.band.judge(ratio(outside, self.residual.spread(), floor));
         let change = if self.n == 1 { 0.0 } else { (value - self.last).abs() };
         let is_still = self.n > 1 && change == 0.0;
-        let nats = self.story.push(at_ms, value, asinh(departure), is_still);
+        let nats = self.story.push(when, value, asinh(departure), is_still);
 
         let alpha = (1.0 / MEMORY).max(1.0 / self.n as f32);
-        let step = ratio(change, self.level.spread(), floor).min(8.0);
+        let step = smaller(ratio(change, self.level.spread(), floor), 8.0);
         self.step += alpha * (step - self.step);
         self.repeats += alpha * (f32::from(u8::from(change == 0.0)) - self.repeats);
-        self.root += alpha * (departure.abs().min(100.0).sqrt() - self.root);
+        self.root += alpha * (smaller(departure.abs(), 100.0).sqrt() - self.root);
         self.last = value;
         self.level.push(value, 1.0 / MEMORY);
         self.residual.push(residual, 1.0 / MEMORY);
-        self.season.learn(at_ms, value, &expected, 3.0 * self.level.spread());
+        self.season.learn(when, value, &expected, 3.0 * self.level.spread());
 
         let departure = departure.abs();
         let expected = expected.value;
@@ -166,7 +168,7 @@ impl Track {
 
 /// A departure in units of a scale that is at least `floor`, within ±1e9.
 fn ratio(x: f64, scale: f32, floor: f64) -> f32 {
-    (x / f64::from(scale).max(floor).max(1e-300)).clamp(-1e9, 1e9) as f32
+    (x / greater(greater(f64::from(scale), floor), 1e-300)).clamp(-1e9, 1e9) as f32
 }
 
 /// Linear near zero, logarithmic far out.

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sketch::{LOG2, Sketch, log2};
+use super::sketch::{LOG2, Sketch, greater, log2};
 
 /// A statistic that departs both ways: each side has its own calibration, so that a series with
 /// rare high spikes is not excused for falling.
@@ -13,9 +13,16 @@ pub(super) struct TwoSided {
 }
 
 impl TwoSided {
+    /// Asks for its memory; see [`touch`](super::row::touch).
+    #[inline]
+    pub(super) fn touch(&self) -> u8 {
+        self.up.touch() | self.down.touch()
+    }
+
     /// The surprise of a ratio to a robust scale, in nats; it is learned.
+    #[inline]
     pub(super) fn judge(&mut self, ratio: f32) -> f32 {
-        let y = log2(ratio.abs().max(1e-9));
+        let y = log2(greater(ratio.abs(), 1e-9));
         let (side, other) = if ratio >= 0.0 {
             (&mut self.up, &mut self.down)
         } else {
