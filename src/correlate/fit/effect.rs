@@ -185,3 +185,68 @@ impl Fit {
         found.map_or(f64::NEG_INFINITY, |i| effect.told[i].score)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::correlate::fit::search::Work;
+    use crate::correlate::fit::{Knobs, Onset};
+
+    /// A fault of `db`, felt by whom calls it, among `n` places that speak by themselves.
+    fn fit(n: usize) -> Fit {
+        let mut fit = Fit::new(Knobs::default());
+        for (from, to) in [("web", "cart"), ("cart", "db"), ("mail", "db"), ("db", "disk")] {
+            fit.depends(from, to);
+        }
+        let mut condition = 0;
+        let mut begin = |fit: &mut Fit, place: &str, name: &str, at_s: i64| {
+            condition += 1;
+            let at_ms = at_s * 1_000;
+            fit.begin(&Onset { condition, scope: "", place, name, on: &[], at_ms });
+        };
+        let told = [("db", 600), ("mail", 625), ("cart", 630), ("web", 652), ("disk", 660)];
+        for (place, at_s) in told {
+            begin(&mut fit, place, "HighErrorRate", at_s);
+            begin(&mut fit, place, "HighLatencyP99", at_s + 9);
+        }
+        for i in 0..n {
+            let (place, name) = (format!("lone-{}", i / 9), format!("Rule{}", i % 9));
+            begin(&mut fit, &place, &name, 100 + (i as i64 * 37) % 700);
+        }
+        fit.revise(830_000);
+        fit
+    }
+
+    #[test]
+    fn what_is_kept_of_a_fault_is_what_each_sign_scores_when_it_is_asked_anew() {
+        for n in [20, 720] {
+            let mut fit = fit(n);
+            let mut work = Work { rate: 0.004, ..Work::default() };
+            let mut n_explained = 0;
+            for id in fit.live.clone() {
+                fit.spread(&mut work, id);
+                let fault = &fit.faults[id as usize];
+                assert_eq!(fault.effects.values().any(|e| e.only.is_some()), n > MANY);
+                let mut board = Board::default();
+                let grafts: Vec<(u32, i64)> =
+                    fault.grafts.iter().map(|g| (g.root, g.since)).collect();
+                let at = fault.at;
+                let cascade = fit.cascade(at, &grafts, &mut board);
+                for sign in &fit.open {
+                    let it = &fit.signs[*sign as usize];
+                    let standing =
+                        fit.standing(it.place, at.root, &cascade, &|place| board.felt(place));
+                    let anew = fit.score(it, at, fault.kind, work.rate, &standing);
+                    let kept = fit.score_under(*sign, fault, work.rate);
+                    if at.may_show(it.at) && anew > 0.0 {
+                        assert_eq!(kept.to_bits(), anew.to_bits(), "{n}: {it:?}");
+                        n_explained += 1;
+                    } else {
+                        assert!(kept <= 0.0, "{n}: {it:?} {kept} {anew}");
+                    }
+                }
+            }
+            assert!(n_explained >= 8, "{n}: {n_explained} of the fault's ten");
+        }
+    }
+}

@@ -177,7 +177,7 @@ fn refused<T: std::fmt::Debug>(result: Result<T, crate::command::Problem>) -> St
 
 #[tokio::test]
 async fn false_alarms_become_a_proposal_that_a_button_applies_and_takes_back() {
-    let world = World::new(|_| 0.79, |_| NotAnIncident).await;
+    let world = World::new(|_| 0.81, |_| NotAnIncident).await;
     let [tuning] = world.tune().await.try_into().expect("one proposal");
     assert_eq!(tuning.state, TuningState::Open, "{tuning:?}");
     assert_eq!(tuning.scope, BarScope::series(&series()));
@@ -219,7 +219,7 @@ async fn false_alarms_become_a_proposal_that_a_button_applies_and_takes_back() {
     let mut shard = Shard::new(detect::Config::default());
     let mut told = std::collections::BTreeSet::new();
     for i in 0..11 * 240 {
-        let mut batch = batch(i, |_| 0.79);
+        let mut batch = batch(i, |_| 0.81);
         match i / 240 {
             7 if i % 240 == 0 => batch.bars.push(put.clone()),
             9 if i % 240 == 0 => batch.bars.push(back.clone()),
@@ -237,7 +237,7 @@ async fn false_alarms_become_a_proposal_that_a_button_applies_and_takes_back() {
 #[tokio::test]
 async fn a_change_that_would_lose_a_confirmed_incident_is_not_made_and_says_so() {
     let one_real: Ended = |hour| if hour == 8 { Fixed } else { NotAnIncident };
-    let world = World::new(|_| 0.79, one_real).await;
+    let world = World::new(|_| 0.81, one_real).await;
     let [tuning] = world.tune().await.try_into().expect("one was looked at");
     assert_eq!(tuning.state, TuningState::NotMade);
     assert!(tuning.why.contains("which was confirmed, would no longer be told"), "{}", tuning.why);
@@ -245,7 +245,7 @@ async fn a_change_that_would_lose_a_confirmed_incident_is_not_made_and_says_so()
     assert!(words.contains("not made"), "{words}");
 
     // Where what was real was further out, the others go and it stays.
-    let world = World::new(|hour| if hour == 8 { 2.4 } else { 0.79 }, one_real).await;
+    let world = World::new(|hour| if hour == 8 { 2.4 } else { 0.81 }, one_real).await;
     let [tuning] = world.tune().await.try_into().expect("one proposal");
     assert_eq!(tuning.state, TuningState::Open, "{}", tuning.why);
     let trial = tuning.trial.expect("it was tried");
@@ -294,9 +294,9 @@ async fn incidents_that_detection_missed_become_a_proposal_to_tell_more() {
 #[tokio::test]
 async fn too_few_judgements_say_nothing_and_a_proposal_goes_with_them() {
     let few: Ended = |hour| if hour < 7 { NotAnIncident } else { Recovered };
-    assert_eq!(World::new(|_| 0.79, few).await.tune().await, []);
+    assert_eq!(World::new(|_| 0.81, few).await.tune().await, []);
 
-    let world = World::new(|_| 0.79, |_| NotAnIncident).await;
+    let world = World::new(|_| 0.81, |_| NotAnIncident).await;
     let id = world.tune().await[0].id;
     // Three of five are looked at again and were real after all.
     let all: Vec<Incident> = world.store.read(|r| r.list(&Filter::all())).await.expect("read");
@@ -313,13 +313,13 @@ async fn too_few_judgements_say_nothing_and_a_proposal_goes_with_them() {
 
 #[tokio::test]
 async fn what_was_applied_lapses_and_what_nobody_decided_is_withdrawn() {
-    let world = World::new(|_| 0.79, |_| NotAnIncident).await;
+    let world = World::new(|_| 0.81, |_| NotAnIncident).await;
     let id = world.tune().await[0].id;
     world.desk().apply_tuning(&actor(Role::Approver), id, "").await.expect("yes");
     world.clock.advance(std::time::Duration::from_secs(57 * 86_400));
     assert_eq!(world.tune().await[0].state, TuningState::Lapsed);
 
-    let world = World::new(|_| 0.79, |_| NotAnIncident).await;
+    let world = World::new(|_| 0.81, |_| NotAnIncident).await;
     world.tune().await;
     world.clock.advance(std::time::Duration::from_secs(15 * 86_400));
     let states: Vec<TuningState> = world.tune().await.iter().map(|t| t.state).collect();
