@@ -20,7 +20,7 @@ const LENGTH: usize = HISTORY + 720;
 const EVERY: usize = 8;
 const HORIZON: usize = 72;
 /// A warning, as detection has it: twice in a row so likely, and surely rising.
-const WARNS: (f64, f64) = (0.8, 0.95);
+const WARNS: (f64, f64) = (0.75, 0.95);
 /// Outlooks that are held against what came: those that expect the limit within the horizon.
 const EXPECTS: f64 = 0.5;
 

@@ -48,7 +48,7 @@ const RESTART: f64 = 0.15;
 /// Hours of history before anything is said.
 const YOUNG: usize = 72;
 /// Chance from which the slow look speaks, and below which it is silent again.
-const SPEAKS: f64 = 0.8;
+const SPEAKS: f64 = 0.75;
 const SILENT: f64 = 0.5;
 /// Chance from which the fast look speaks: its gate has asked for more than chance already.
 const PLAIN: f64 = 0.5;
