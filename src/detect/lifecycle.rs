@@ -145,17 +145,18 @@ pub fn alert_of_external(external: &ExternalAlert, now: Time) -> Alert {
     }
 }
 
-/// A newer word on a stored alert: what correlation decided and when it was heard of first stays, the
-/// onset and an end stay too unless it fires again, and repeats are counted.
+/// A newer word on a stored alert: what correlation decided stays, the onset, an end and when it was
+/// heard of first stay too unless it fires again, and repeats are counted.
 #[must_use]
 pub fn renewed(old: Alert, new: Alert) -> Alert {
     let external = matches!(new.source, AlertSource::External { .. });
+    let fires_again = old.status == AlertStatus::Resolved && new.status == AlertStatus::Firing;
     Alert {
         n_reports: if external { old.n_reports + 1 } else { old.n_reports },
         score: old.score.max(new.score),
         severity: old.severity.max(new.severity),
         witnesses: old.witnesses,
-        known_at: old.known_at,
+        known_at: if fires_again { new.known_at } else { old.known_at },
         incident: old.incident,
         suppressed: old.suppressed,
         decision: old.decision,

@@ -445,4 +445,9 @@ fn other_systems_alerts_keep_their_identity_and_renewal_keeps_decisions() {
     let renewed = lifecycle::renewed(first, later);
     assert_eq!((renewed.status, renewed.n_reports), (AlertStatus::Resolved, 2));
     assert_eq!(renewed.decision.as_deref(), Some("joined"));
+    assert_eq!(renewed.known_at, Some(start().plus_ms(MINUTE_MS)), "its end is no news of it");
+    let again = start().plus_ms(3 * HOUR_MS);
+    let open = ExternalAlert { ends_at: None, ..external };
+    let refired = lifecycle::renewed(renewed, lifecycle::alert_of_external(&open, again));
+    assert_eq!((refired.status, refired.known_at), (AlertStatus::Firing, Some(again)));
 }

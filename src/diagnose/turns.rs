@@ -14,6 +14,9 @@ pub(super) struct Turns {
     pub heard: BTreeSet<IncidentId>,
     /// Those to be looked at again because time went on, who waits longest first.
     pub again: VecDeque<IncidentId>,
+    /// How far in a round the looks have come: who waits longest keeps its turn however few of those
+    /// chosen are looked at before others are chosen.
+    turn: usize,
 }
 
 /// Who is worth another look, and since when it waits.
@@ -30,7 +33,7 @@ impl Turns {
         let mut chosen = BTreeSet::new();
         self.again.clear();
         while self.again.len() < most {
-            let is_fair = (self.again.len() + 1).is_multiple_of(ABREAST);
+            let is_fair = (self.turn + self.again.len() + 1).is_multiple_of(ABREAST);
             let from = if is_fair { &mut oldest } else { &mut worst };
             let Some((.., id)) = from.find(|(.., id)| !chosen.contains(id)) else { break };
             chosen.insert(id);
@@ -48,6 +51,7 @@ impl Turns {
         while next.len() < ABREAST
             && let Some(id) = self.again.pop_front()
         {
+            self.turn = (self.turn + 1) % ABREAST;
             if !next.contains(&id) {
                 next.push(id);
             }
@@ -72,7 +76,7 @@ mod tests {
         let id = |n: i64| IncidentId::derive(Time::from_ms(n), &["turn"]);
         let again: VecDeque<_> = (0..8).map(id).collect();
         let heard: BTreeSet<_> = [3, 20, 21, 22].map(id).into();
-        let mut turns = Turns { heard, again };
+        let mut turns = Turns { heard, again, ..Turns::default() };
         // The greater its number, the longer ago.
         let seen = |i: &IncidentId| (0..20).find(|n| id(*n) == *i).map(|n| Time::from_ms(-n));
         let first = turns.next(seen);
@@ -121,5 +125,21 @@ mod tests {
         assert_eq!(turns.again, [id(4), id(3)]);
         turns.choose((0..4).map(|n| (Warning, Time::from_ms(-n), id(n))).collect(), 8);
         assert_eq!(turns.again, [3, 2, 1, 0].map(id), "those first that wait longest");
+    }
+
+    #[test]
+    fn who_waits_longest_has_its_turn_though_others_are_chosen_after_every_other_look() {
+        let id = |n: i64| IncidentId::derive(Time::from_ms(n), &["turn"]);
+        let mut turns = Turns::default();
+        let mut looked = BTreeSet::new();
+        for now in 0..4 {
+            // A warning that waits longest, and critical ones that come anew.
+            let critical = (1..9).map(|n| (Severity::Critical, Time::from_ms(n + now), id(n)));
+            let oldest = (Severity::Warning, Time::from_ms(0), id(0));
+            turns.choose(critical.chain([oldest]).collect(), 8);
+            turns.heard = [100, 101, 102].map(|n| id(n + 3 * now)).into();
+            looked.extend(turns.next(|_| None));
+        }
+        assert!(looked.contains(&id(0)), "{looked:?}");
     }
 }

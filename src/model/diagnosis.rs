@@ -362,8 +362,8 @@ pub struct Diagnosis {
     pub hypotheses: Vec<Hypothesis>,
     /// Whether the first stands out; if not, the words are "inconclusive".
     pub conclusive: bool,
-    /// Whether it was made within seconds of the opening, from what was there by then: its chances are
-    /// those of a first look, and the next is on its way.
+    /// Whether it was made within seconds of the opening and of the first word on the trouble, from
+    /// what was there by then: its chances are those of a first look, and the next is on its way.
     #[serde(default)]
     pub first_look: bool,
     /// Ids of all evidence looked at (the records are stored on their own).
