@@ -104,8 +104,7 @@ impl Correlator {
             return false;
         }
         let (entity, onset) = (&alert.entity, alert.starts_at);
-        let same = group.members.iter().filter(|(id, m)| **id != alert.id && m.entity == *entity);
-        if same.count() > 0 {
+        if group.members.iter().any(|(id, m)| *id != alert.id && m.entity == *entity) {
             return true;
         }
         // What surrounds it is all that can be related to it, and is less than a storm has.

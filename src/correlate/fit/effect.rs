@@ -10,6 +10,8 @@ use super::{Fault, Fit};
 
 /// From so many open signs on, only those that a path leads to are looked at when a root is tried.
 const MANY: usize = 600;
+/// So many effects are kept at most; then all are reckoned anew, so that memory is bounded.
+const MOST_KEPT: usize = 4_096;
 
 /// A sign that a fault explains better than nothing does.
 #[derive(Clone, Copy, Debug)]
@@ -116,6 +118,9 @@ impl Fit {
         let key = (at, kind, here.map(|g| (g.root, g.since)).collect::<Vec<_>>());
         if let Some(known) = memo.effects.get(&key) {
             return Arc::clone(known);
+        }
+        if memo.effects.len() >= MOST_KEPT {
+            memo.effects.clear();
         }
         let effect = Arc::new(self.reckon(&mut memo.board, at, kind, &key.2, rate));
         memo.effects.insert(key, Arc::clone(&effect));

@@ -107,7 +107,9 @@ impl Fit {
         for (edges, by) in [(&learned.edges, By::Faults), (&learned.stands, By::Labels)] {
             for (a, b) in edges {
                 let (a, b) = (self.named_place(a), self.named_place(b));
-                self.reach.learn(a, b, by);
+                // Before labels had a list of their own, what they told stood in the other.
+                let is_label = learned.stands.is_empty() && self.is_ground(b);
+                self.reach.learn(a, b, if is_label { By::Labels } else { by });
             }
         }
         for (a, b, marks) in &learned.hints {

@@ -24,8 +24,8 @@ impl Fit {
         self.faults.get(fault).and_then(|f| f.wave_of).unwrap_or(fault)
     }
 
-    /// Works out which of the live faults are waves of which. What is fixed stays what it is: its
-    /// alerts are where they are for good.
+    /// Works out which of the live faults are waves of which. What is fixed stays what it is, as its
+    /// alerts are where they are for good, unless the first one moved away before it was fixed too.
     pub(super) fn find_waves(&mut self) {
         let mut order: Vec<(i64, u32)> =
             self.live.iter().map(|id| (self.faults[*id as usize].at.since, *id)).collect();
@@ -34,7 +34,10 @@ impl Fit {
         for (_, id) in order {
             let fault = &self.faults[id as usize];
             let wave_of = if fault.fixed {
-                fault.wave_of
+                let still = |f: &u32| {
+                    self.faults.get(*f).is_none_or(|first| first.fixed || is_wave(fault, first))
+                };
+                fault.wave_of.filter(still)
             } else {
                 firsts.iter().copied().find(|f| is_wave(fault, &self.faults[*f as usize]))
             };
