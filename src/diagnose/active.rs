@@ -23,7 +23,7 @@ pub(super) struct Brief {
 impl Brief {
     /// Of an incident, if it is active.
     pub(super) fn of(incident: &Incident) -> Option<Self> {
-        incident.state.is_active().then(|| Self {
+        incident.state.is_active().then_some(Self {
             n_alerts: incident.alerts.len(),
             state: incident.state,
             severity: incident.severity,

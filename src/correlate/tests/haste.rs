@@ -225,7 +225,7 @@ async fn what_is_heard_is_decided_on_a_moment_later_without_a_tick() {
     store.write(move |tx| tx.put(&put)).await.expect("writes");
     stage.handle(crate::bus::Event::Alert(id)).await.expect("hears");
     let first = stage.wakes().expect("it wants to be woken");
-    std::thread::sleep(std::time::Duration::from_millis(2));
+    tokio::time::sleep(std::time::Duration::from_millis(2)).await;
     stage.handle(crate::bus::Event::Alert(id)).await.expect("hears");
     let newest = stage.wakes().expect("it wants to be woken");
     assert!(newest > first, "it waits for what comes with it");

@@ -75,7 +75,9 @@ pub(super) fn push_row(
 #[cold]
 pub(super) fn halve(counts: &mut [u8; LEVELS], kept: Option<usize>) {
     let Some(row) = kept else {
-        counts.iter_mut().for_each(|n| *n /= 2);
+        for n in counts {
+            *n /= 2;
+        }
         return;
     };
     for (place, n) in counts.iter_mut().enumerate() {
