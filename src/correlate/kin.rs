@@ -1,7 +1,7 @@
 //! What alerts say about faults: each alert's beginning is put to the search for faults, and what
 //! it finds tells which alerts are of one kin.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use super::config::Config;
 use super::fit::{Fit, Kin, Knobs, Learned, Onset};
@@ -46,8 +46,8 @@ const STEP_MS: i64 = 15 * SECOND_MS;
 #[derive(Clone, Debug)]
 pub(super) struct Evidence {
     fit: Fit,
-    /// Asked for every alert of every incident at each revision; in no order.
-    signs: HashMap<AlertId, u32>,
+    /// Asked for every alert of every incident at each revision.
+    signs: BTreeMap<AlertId, u32>,
     /// Who spoke of which signal of what, for the sign that stands for it.
     spoken: BTreeMap<(EntityRef, Indicator), Vec<Spoke>>,
     /// Entities of the graph by name, for alerts that name only a pod or an address.
@@ -86,7 +86,7 @@ impl Evidence {
     pub(super) fn new(config: &Config) -> Self {
         Self {
             fit: Fit::new(Knobs::default()),
-            signs: HashMap::new(),
+            signs: BTreeMap::new(),
             spoken: BTreeMap::new(),
             known: BTreeMap::new(),
             scope_labels: config.scope_labels.clone(),

@@ -9,7 +9,7 @@
 //! only ever was for information is none.
 
 use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -199,7 +199,7 @@ fn radius(above: &BTreeMap<&EntityRef, usize>, land: &Land) -> Option<PriorityPa
 
 fn confidence(members: &[&Member]) -> Option<PriorityPart> {
     let heard = members.iter().filter(|m| m.severity > Severity::Info);
-    let signals: HashSet<(&EntityRef, Option<Indicator>, &str)> = heard
+    let signals: BTreeSet<(&EntityRef, Option<Indicator>, &str)> = heard
         .clone()
         .map(|m| (&m.entity, m.indicator, if m.indicator.is_some() { "" } else { &m.weighs.name }))
         .collect();
