@@ -149,7 +149,9 @@ async fn post(shop: &Shop, path: &str, body: &Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_fault_and_a_rule_that_fires_for_it_become_one_incident_and_resolve() {
-    let port = free_port();
+    // Held until the bot needs it: in the minute until then others look for free ports too.
+    let held = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = held.local_addr().expect("it is bound").port();
     let Some(town) = town(port).await else { return };
     let source = PrometheusConfig {
         name: "main".into(),
@@ -165,6 +167,7 @@ async fn a_fault_and_a_rule_that_fires_for_it_become_one_incident_and_resolve() 
     })
     .await;
 
+    drop(held);
     let bot = Bot::on(port, &settings(&town.prometheus)).await;
     eventually("the golden signals to be watched", Duration::from_secs(60), async || {
         let watched = bot.get("/api/v1/services").await;
