@@ -16,12 +16,15 @@ use crate::detect::slo::{Objective, Selector, Window};
 use crate::model::clock::ScaledClock;
 use crate::model::signal::Direction;
 use crate::model::time::SECOND_MS;
-use crate::model::{EntityRef, Indicator, SharedClock, Time, wall_now};
+use crate::model::{Clock, EntityRef, Fault, Indicator, SharedClock, Time, wall_now};
 use crate::remediate::HostRule;
-use crate::telemetry::prometheus::{PrometheusConfig, QueryConfig};
+use crate::store::{Rows, Store};
+use crate::telemetry::prometheus::{Cursor, PrometheusConfig, QueryConfig};
 
 /// Key under which the demo's event time is kept.
 const CLOCK: &str = "demo/clock";
+/// Name of the source that the shop's metrics come from.
+const SOURCE: &str = "shop";
 /// Speed while history is read: event time all but stands still.
 const STILL: f64 = 0.001;
 /// Event time by which the clock may be ahead of the newest poll: less than what counts as
@@ -75,8 +78,8 @@ impl Play {
         let clock = ScaledClock::new(start.unwrap_or_else(wall_now), STILL);
         let shared: SharedClock = clock.clone();
         let secret = crate::command::secret::random();
-        let store = crate::store::Store::open(&options.data_dir.join("nightjar.sqlite"))?;
-        let kept: Option<Time> = store.read(|r| r.value(CLOCK)).await?;
+        let store = Store::open(&options.data_dir.join("nightjar.sqlite"))?;
+        let kept = store.read(|r| time_kept(r)).await?;
         drop(store);
         if let Some(at) = kept {
             clock.jump_to(at);
@@ -94,8 +97,7 @@ impl Play {
         let served = shop.clone();
         app.tasks.start("shop", move |shutdown| served.serve(shutdown));
         app.start_sources(&config.prometheus);
-        // A later start goes on at once: what was missed is read while time goes on. Its clock
-        // may stand behind what was read before the last end, and would wait for itself here.
+        // A later start goes on at once: what was missed is read while time goes on.
         if kept.is_none() {
             prepare(&app, told).await;
         }
@@ -104,6 +106,9 @@ impl Play {
 
     /// Lets time go on and the shop push what happens.
     pub(super) fn go(&self, speed: f64) {
+        // From the first moment, before any source has told how far it is: time that nobody read
+        // would look like silence of the shop, and be gone when an effect is measured.
+        self.clock.hold_at(Clock::now(&*self.clock).plus_ms(LEASH_MS));
         self.clock.set_speed(speed);
         let (pusher, bot) = (self.shop.clone(), self.doors.url.clone());
         self.app.tasks.start("shop-push", move |shutdown| pusher.push(bot.clone(), shutdown));
@@ -167,7 +172,7 @@ fn config_of(options: &DemoOptions, shop: &Shop, secret: String) -> Config {
     config.web.bind = format!("127.0.0.1:{}", options.port);
     config.web.hook_secret = Some(secret.into());
     config.prometheus = vec![PrometheusConfig {
-        name: "shop".into(),
+        name: SOURCE.into(),
         url: shop.url(),
         queries: business_queries(),
         discover: true,
@@ -269,6 +274,14 @@ async fn prepare(app: &App, told: impl Fn(&str)) {
     }
 }
 
+/// Event time at which an earlier start ended: as it was kept last, or later, where more was read
+/// before the end came than was kept.
+fn time_kept(rows: &Rows<'_>) -> Result<Option<Time>, Fault> {
+    let Some(kept) = rows.value::<Time>(CLOCK)? else { return Ok(None) };
+    let cursor: Option<Cursor> = rows.value(&Cursor::key(SOURCE))?;
+    Ok(cursor.and_then(|c| c.newest()).max(Some(kept)))
+}
+
 /// Keeps event time, so that the next start goes on from it.
 fn keep_time(app: &App, clock: &Arc<ScaledClock>) {
     let (store, clock) = (app.store.clone(), clock.clone());
@@ -280,7 +293,7 @@ fn keep_time(app: &App, clock: &Arc<ScaledClock>) {
                     () = shutdown.cancelled() => true,
                     () = tokio::time::sleep(Duration::from_millis(500)) => false,
                 };
-                let now = crate::model::Clock::now(&*clock);
+                let now = Clock::now(&*clock);
                 store.write(move |tx| tx.put_value(CLOCK, &now)).await?;
                 if over {
                     return Ok(());
@@ -313,7 +326,25 @@ fn keep_pace(app: &App, clock: &Arc<ScaledClock>) {
 
 #[cfg(test)]
 mod tests {
-    use super::read_in;
+    use super::*;
+
+    #[tokio::test]
+    async fn a_later_start_begins_where_the_last_one_ended_or_had_read_to() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("s.sqlite")).expect("opens");
+        let kept = async || store.read(|r| time_kept(r)).await.expect("reads");
+        let set = async |key: &'static str, value: serde_json::Value| {
+            store.write(move |tx| tx.put_value(key, &value)).await.expect("writes");
+        };
+        let at = |s: i64| Time::from_ms(s * SECOND_MS);
+        let read = |s: i64| serde_json::json!({ "answered": { "a": at(10), "b": at(s) } });
+        set("prometheus/shop/cursor", read(90)).await;
+        assert_eq!(kept().await, None, "history was not read to its end");
+        set("demo/clock", serde_json::json!(at(100))).await;
+        assert_eq!(kept().await, Some(at(100)));
+        set("prometheus/shop/cursor", read(170)).await;
+        assert_eq!(kept().await, Some(at(170)), "or it would wait for itself");
+    }
 
     #[test]
     fn offers_stay_open_for_as_long_as_people_need_to_read_them() {

@@ -60,7 +60,7 @@ impl Demo {
         headers.insert("x-nightjar", "1".parse().expect("a header"));
         let client = reqwest::Client::builder()
             .default_headers(headers)
-            .timeout(Duration::from_secs(20))
+            .timeout(Duration::from_secs(60))
             .build()
             .expect("a client");
         Self { child, client, url }

@@ -56,12 +56,14 @@ impl Known {
         self.note(&format!("P{n:.0}"));
     }
 
-    /// All that a record holds; points of series are not what an answer tells.
+    /// All that a record holds; the points of a series, which come as a list, are not what an answer
+    /// tells (those of a priority are).
     fn take(&mut self, value: &Value) {
         match value {
             Value::Object(map) => {
                 for (key, value) in map {
-                    if !["points", "bands"].contains(&key.as_str()) {
+                    let series = value.is_array() && ["points", "bands"].contains(&key.as_str());
+                    if !series {
                         self.note(key);
                         self.take(value);
                     }

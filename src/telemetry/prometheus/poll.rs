@@ -450,7 +450,7 @@ impl Poller {
     }
 
     fn cursor_key(&self) -> String {
-        format!("prometheus/{}/cursor", self.config.name)
+        Cursor::key(&self.config.name)
     }
 }
 

@@ -239,3 +239,17 @@ pub struct Cursor {
     /// By [`Watch::key`].
     pub answered: BTreeMap<String, Time>,
 }
+
+impl Cursor {
+    /// Where the store keeps the cursor of a source.
+    #[must_use]
+    pub fn key(source: &str) -> String {
+        format!("prometheus/{source}/cursor")
+    }
+
+    /// The newest time that anything was read for.
+    #[must_use]
+    pub fn newest(&self) -> Option<Time> {
+        self.answered.values().max().copied()
+    }
+}
