@@ -79,7 +79,7 @@ impl Play {
         let shared: SharedClock = clock.clone();
         let secret = crate::command::secret::random();
         let store = Store::open(&options.data_dir.join("nightjar.sqlite"))?;
-        let kept = store.read(|r| time_kept(r)).await?;
+        let kept = store.read(time_kept).await?;
         drop(store);
         if let Some(at) = kept {
             clock.jump_to(at);
@@ -332,7 +332,7 @@ mod tests {
     async fn a_later_start_begins_where_the_last_one_ended_or_had_read_to() {
         let folder = tempfile::tempdir().expect("a folder");
         let store = Store::open(&folder.path().join("s.sqlite")).expect("opens");
-        let kept = async || store.read(|r| time_kept(r)).await.expect("reads");
+        let kept = async || store.read(time_kept).await.expect("reads");
         let set = async |key: &'static str, value: serde_json::Value| {
             store.write(move |tx| tx.put_value(key, &value)).await.expect("writes");
         };

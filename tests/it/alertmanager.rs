@@ -169,7 +169,7 @@ async fn a_fault_and_a_rule_that_fires_for_it_become_one_incident_and_resolve() 
 
     drop(held);
     let bot = Bot::on(port, &settings(&town.prometheus)).await;
-    eventually("the golden signals to be watched", Duration::from_secs(60), async || {
+    eventually("the golden signals to be watched", Duration::from_secs(120), async || {
         let watched = bot.get("/api/v1/services").await;
         let series = watched["series"].as_array().expect("a list");
         let has = |entity: &str, metric: &str| {
@@ -199,11 +199,15 @@ async fn a_fault_and_a_rule_that_fires_for_it_become_one_incident_and_resolve() 
         let of_orders = |a: &Value| a["entity"] == "service.name=orders";
         alerts.into_iter().filter(|a| of_orders(a) && !a["incident"].is_null()).collect()
     };
-    eventually("our own alert and the rule's to be grouped", Duration::from_secs(90), async || {
-        let alerts = on_orders().await;
-        alerts.iter().any(|a| a["source"]["kind"] == "detector")
-            && alerts.iter().any(|a| a["source"]["system"] == "alertmanager")
-    })
+    eventually(
+        "our own alert and the rule's to be grouped",
+        Duration::from_secs(120),
+        async || {
+            let alerts = on_orders().await;
+            alerts.iter().any(|a| a["source"]["kind"] == "detector")
+                && alerts.iter().any(|a| a["source"]["system"] == "alertmanager")
+        },
+    )
     .await;
 
     let fix = json!({ "key": "worker_concurrency", "value": "16" });

@@ -226,7 +226,7 @@ async fn single_things_that_cant_be_taken_are_counted_and_the_rest_is_stored() {
     bot.judged().await;
     assert_eq!(bot.metric("nightjar_otlp_rejected_total", "").await, 5.0);
     assert_eq!(bot.metric("nightjar_otlp_late_points_total", "").await, 1.0);
-    eventually("the repeated point to be counted", Duration::from_secs(10), async || {
+    eventually("the repeated point to be counted", Duration::from_secs(120), async || {
         bot.metric("nightjar_detect_dropped_points_total", "duplicate").await == 1.0
     })
     .await;

@@ -175,7 +175,7 @@ async fn bad_servers_are_gaps_with_reasons_and_the_good_one_is_read() {
             what.starts_with(&format!("prometheus {source}")) && said.contains(why)
         })
     };
-    eventually("every bad server to be a gap", Duration::from_secs(90), async || {
+    eventually("every bad server to be a gap", Duration::from_secs(120), async || {
         let gaps = gaps().await;
         expected.iter().all(|(source, _, why)| has(&gaps, source, why))
     })
@@ -193,7 +193,7 @@ async fn bad_servers_are_gaps_with_reasons_and_the_good_one_is_read() {
 
     // What was away comes back: its gap is gone, and nothing is missing.
     is_back.store(true, Ordering::SeqCst);
-    eventually("the gap to be mended", Duration::from_secs(90), async || {
+    eventually("the gap to be mended", Duration::from_secs(120), async || {
         !has(&gaps().await, "flapping", "")
     })
     .await;
@@ -215,7 +215,7 @@ async fn bad_servers_are_gaps_with_reasons_and_the_good_one_is_read() {
         }
         found
     };
-    eventually("the strict server to be read", Duration::from_secs(60), async || {
+    eventually("the strict server to be read", Duration::from_secs(120), async || {
         stored("strict").await.first().is_some_and(|(_, points)| points.len() > 100)
     })
     .await;

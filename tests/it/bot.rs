@@ -170,7 +170,7 @@ impl Bot {
 
     /// Waits until everything accepted was judged.
     pub(crate) async fn judged(&self) {
-        eventually("the journal to be judged", Duration::from_secs(60), async || {
+        eventually("the journal to be judged", Duration::from_secs(120), async || {
             self.get("/api/v1/status").await["backlog"] == 0
         })
         .await;

@@ -17,7 +17,7 @@ use futures_util::FutureExt as _;
 use hyper_util::client::legacy::connect::HttpConnector;
 use serde_json::{Value, json};
 
-use crate::support::{Program, eventually, free_port, installed, start};
+use crate::support::{Program, eventually, free_port, installed, slot, start};
 
 /// For things that the machine does while other tests keep it busy.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -134,6 +134,7 @@ async fn with_demo(scenario: &str, steps: impl AsyncFnOnce(&Browser)) {
     let (Some(driver), Some(chromium)) = (installed("chromedriver"), installed("chromium")) else {
         return;
     };
+    let _slot = slot().await;
     let folder = tempfile::tempdir().expect("a scratch folder");
     let listens = loopback(free_port());
     let data = folder.path().join("data").display().to_string();

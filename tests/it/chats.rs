@@ -15,7 +15,7 @@ use crate::{discord_fake as discord, slack_fake as slack};
 mod forms;
 mod hostile;
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 struct Both {
     slack: slack::Fake,

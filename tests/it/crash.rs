@@ -216,12 +216,12 @@ async fn a_run_cut_off_by_a_kill_is_unknown_after_the_restart_and_never_sent_aga
     let mut codes = [a.0, b.0];
     codes.sort_unstable();
     assert_eq!(codes, [200, 409], "{a:?} {b:?}");
-    eventually("the order to arrive", Duration::from_secs(30), async || target.n_orders() == 1)
+    eventually("the order to arrive", Duration::from_secs(120), async || target.n_orders() == 1)
         .await;
 
     bot.kill();
     bot.again().await;
-    eventually("the run to be looked after", Duration::from_secs(30), async || {
+    eventually("the run to be looked after", Duration::from_secs(120), async || {
         bot.list("runs").await.iter().any(|r| r["state"] == "unknown")
     })
     .await;
@@ -230,7 +230,7 @@ async fn a_run_cut_off_by_a_kill_is_unknown_after_the_restart_and_never_sent_aga
     assert!(late.1.contains("was already carried out"), "{}", late.1);
     // Sweeps come every two seconds; the audit log says when the target was looked at, which is
     // the last thing that happens to the run.
-    eventually("the look at the target", Duration::from_secs(30), async || {
+    eventually("the look at the target", Duration::from_secs(120), async || {
         audited(&bot).await.iter().any(|a| a == "run.probe")
     })
     .await;
@@ -262,7 +262,7 @@ async fn what_was_approved_and_not_yet_claimed_at_a_kill_is_carried_out_once_aft
     let body = format!("{{\"digest\":\"{}\"}}", proposal.digest.short());
     let (status, answer) = bot.post(&click, &headers, body.clone()).await;
     assert_eq!(status, 200, "{answer}");
-    eventually("the look before the claim", Duration::from_secs(30), async || {
+    eventually("the look before the claim", Duration::from_secs(120), async || {
         target.looks.load(Ordering::SeqCst) > 0
     })
     .await;
@@ -273,7 +273,7 @@ async fn what_was_approved_and_not_yet_claimed_at_a_kill_is_carried_out_once_aft
 
     target.mute.store(false, Ordering::SeqCst);
     bot.again().await;
-    eventually("the run to end", Duration::from_secs(30), async || {
+    eventually("the run to end", Duration::from_secs(120), async || {
         bot.list("runs").await.iter().any(|r| r["state"] == "done")
     })
     .await;

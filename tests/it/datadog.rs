@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::bot::Bot;
 use crate::support::{eventually, free_port};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The payload of `deploy/` as Datadog sends it: every variable filled in, quotes and all.
 fn payload(transition: &str) -> Value {

@@ -6,12 +6,16 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 use serde_json::Value;
+use tokio::sync::SemaphorePermit;
+
+use crate::support::slot;
 
 /// The running program; killed when the test ends, however it ends.
 pub(crate) struct Demo {
     child: Child,
     client: reqwest::Client,
     url: String,
+    _slot: SemaphorePermit<'static>,
 }
 
 impl Drop for Demo {
@@ -25,6 +29,7 @@ impl Demo {
     /// Starts it on a folder with one scenario, at sixty times the speed of the clock, and logs in.
     #[expect(clippy::disallowed_methods, reason = "starts the program under test")]
     pub(crate) async fn start(folder: &Path, scenario: &str) -> Self {
+        let slot = slot().await;
         let mut child = Command::new(env!("CARGO_BIN_EXE_nightjar"))
             .args(["demo", "--no-browser", "--port", "0", "--speed", "60"])
             .args(["--scenario", scenario, "--data-dir"])
@@ -63,7 +68,7 @@ impl Demo {
             .timeout(Duration::from_secs(60))
             .build()
             .expect("a client");
-        Self { child, client, url }
+        Self { child, client, url, _slot: slot }
     }
 
     pub(crate) async fn get(&self, path: &str) -> Value {

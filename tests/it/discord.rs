@@ -59,7 +59,7 @@ impl Desk {
 
     /// The n-th thing that was heard, once it is there.
     async fn nth(&self, n: usize) -> Inbound {
-        crate::support::eventually("something is heard", Duration::from_secs(20), async || {
+        crate::support::eventually("something is heard", Duration::from_secs(120), async || {
             self.heard().len() > n
         })
         .await;

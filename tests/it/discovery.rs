@@ -49,7 +49,7 @@ async fn every_query_of_the_catalogue_is_answered_by_the_real_prometheus() {
 
     let config = PrometheusConfig { url: format!("http://127.0.0.1:{port}"), ..Default::default() };
     let client = Client::new(&config).expect("a client");
-    eventually("the samples to be served", Duration::from_secs(30), async || {
+    eventually("the samples to be served", Duration::from_secs(120), async || {
         client.metric_names().await.is_ok_and(|names| names.len() > 80)
     })
     .await;

@@ -113,7 +113,7 @@ async fn everything_answered_with_2xx_survives_kill_9_and_is_there_once() {
         "labels": { "alertname": "First", "service": "orders", "severity": "critical" },
     }] });
     assert_eq!(bot.door().send("/ingest/alertmanager", &first).await.ok(), Some(200));
-    eventually("an incident to click on", Duration::from_secs(30), async || {
+    eventually("an incident to click on", Duration::from_secs(120), async || {
         !bot.list("incidents").await.is_empty()
     })
     .await;

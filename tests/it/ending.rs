@@ -11,10 +11,10 @@ use nightjar::store::Store;
 
 use serde_json::json;
 
-use crate::support::{eventually, install_tls, piped, serve};
+use crate::support::{eventually, install_tls, piped, serve, slot};
 
 /// How long an orderly end may take.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 /// Where the program is.
 const BINARY: &str = env!("CARGO_BIN_EXE_nightjar");
 
@@ -105,7 +105,7 @@ async fn metric(url: &str, name: &str) -> f64 {
 async fn flows(url: &str) {
     let name = "nightjar_intake_batches_total";
     let before = metric(url, name).await;
-    eventually("batches to come in", Duration::from_secs(60), async || {
+    eventually("batches to come in", Duration::from_secs(120), async || {
         metric(url, name).await > before + 3.0
     })
     .await;
@@ -124,6 +124,7 @@ async fn whole(folder: &Path) -> Option<Time> {
 #[tokio::test(flavor = "multi_thread")]
 async fn ctrl_c_ends_the_demo_in_order_and_the_next_start_goes_on() {
     install_tls();
+    let _slot = slot().await;
     let folder = tempfile::tempdir().expect("a scratch folder");
     let args = ["demo", "--no-browser", "--port", "0", "--speed", "60", "--data-dir"];
     let mut first = Running::start(&args, folder.path());

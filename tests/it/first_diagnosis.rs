@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use crate::bot::Bot;
 use crate::support::{eventually, free_port, install_tls};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Incidents, one after another, each of services of its own.
 const INCIDENTS: usize = 8;
 /// Services in trouble in each.

@@ -11,12 +11,12 @@ use crate::slack::hooks::{form, hook};
 use crate::support::{eventually, free_port, install_tls, serve};
 use crate::{discord_fake as discord, slack_fake as slack};
 
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(120);
 const SECRET: &str = "not-a-real-signing-secret";
-/// How long an acknowledgement may take.
-const PROMPT: Duration = Duration::from_secs(1);
+/// Within this the platforms want an acknowledgement.
+const PROMPT: Duration = Duration::from_secs(3);
 /// How long the platform takes to tell who somebody is.
-const SLOW: Duration = Duration::from_secs(2);
+const SLOW: Duration = Duration::from_secs(6);
 
 fn slack_settings(fake: &slack::Fake, way_in: &str) -> String {
     format!(
@@ -165,14 +165,14 @@ async fn a_click_and_a_command_in_discord_outlive_a_kill() {
     let note = [("incident", "1"), ("text", "the cache is cold")];
     let act = fake.command(discord::ADA, direct, "note", &note);
     let (response, ms) = fake.response(act).await;
-    assert!(response["type"] == 5 && ms < 2_000, "{response} after {ms} ms");
+    assert!(response["type"] == 5 && ms < 3_000, "{response} after {ms} ms");
     bot.kill();
     bot.again().await;
     once(&bot, &["ada has it", "the cache is cold"]).await;
 }
 
 /// Another process holds the store's lock for as long as it takes: every envelope is acknowledged
-/// in under a second all the same, and nothing of it is lost by a kill.
+/// within the platform's limit all the same, and nothing of it is lost by a kill.
 #[tokio::test(flavor = "multi_thread")]
 async fn while_the_store_is_held_up_acknowledgements_are_prompt_and_outlive_a_kill() {
     const NOTES: usize = 12;

@@ -61,7 +61,7 @@ async fn bot(fake: &Fake, model: &str, more: &str) -> (Bot, Time) {
     });
     let status = bot.door().send("/hooks/deploy", &deploy).await.expect("is taken");
     assert!((200..300).contains(&status), "{status}");
-    eventually("the change to be stored", Duration::from_secs(20), async || {
+    eventually("the change to be stored", Duration::from_secs(120), async || {
         !bot.list("changes").await.is_empty()
     })
     .await;

@@ -91,7 +91,7 @@ impl Bench {
 async fn a_real_prometheus_is_polled_without_any_query_configured() {
     let Some(servers) = servers().await else { return };
     let client = Client::new(&config(&servers.url)).expect("a client");
-    eventually("the first scrapes", Duration::from_secs(30), async || {
+    eventually("the first scrapes", Duration::from_secs(120), async || {
         client
             .instant("min(up) and count(rate(node_cpu_seconds_total[4s]))", None)
             .await
@@ -124,7 +124,7 @@ async fn a_real_prometheus_is_polled_without_any_query_configured() {
     let mut poller = bench.poller(config(&servers.url), Arc::new(SystemClock));
     poller.load().await.expect("no cursor yet");
     let poller = tokio::sync::Mutex::new(poller);
-    eventually("points of the golden signals", Duration::from_secs(30), async || {
+    eventually("points of the golden signals", Duration::from_secs(120), async || {
         poller.lock().await.poll().await.expect("the store works");
         let series = bench.store.read(|r| r.list_series(&SeriesFilter::default()));
         let series = series.await.expect("reads");

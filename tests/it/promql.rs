@@ -93,7 +93,7 @@ async fn both() -> Option<Both> {
     let at = ([127, 0, 0, 1], port).into();
     let prometheus = start(Path::new(&prometheus), &args, folder.path(), at).await;
     let real = format!("http://127.0.0.1:{port}");
-    eventually("Prometheus to be ready", Duration::from_secs(30), async || {
+    eventually("Prometheus to be ready", Duration::from_secs(120), async || {
         reqwest::get(format!("{real}/-/ready")).await.is_ok_and(|a| a.status().is_success())
     })
     .await;

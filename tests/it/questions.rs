@@ -42,7 +42,7 @@ async fn a_question_outlives_the_process_that_took_it() {
     bot.again().await;
     let again = send(&bot, &thread, &question).await;
     assert_eq!(again["id"], said["id"], "the browser, unsure, sends it again");
-    eventually("the answer", Duration::from_secs(60), async || {
+    eventually("the answer", Duration::from_secs(120), async || {
         !answers(&bot, &thread).await.is_empty()
     })
     .await;

@@ -109,7 +109,7 @@ async fn a_real_prometheus_writes_and_its_own_quantiles_are_ours() {
             let promql = format!(
                 "histogram_quantile({q}, sum by (le) (rate(http_request_duration_seconds_bucket[1m])))"
             );
-            eventually("an answer", Duration::from_secs(20), async || {
+            eventually("an answer", Duration::from_secs(120), async || {
                 client.instant(&promql, Some(point.at)).await.is_ok_and(|rows| !rows.is_empty())
             })
             .await;
@@ -125,7 +125,7 @@ async fn a_real_prometheus_writes_and_its_own_quantiles_are_ours() {
         // its last two, and not the 100 a second of an idle machine.
         let point = newest("rate").expect("three moments");
         let promql = "sum(irate(http_request_duration_seconds_count[1m]))";
-        eventually("its rate is ours", Duration::from_secs(20), async || {
+        eventually("its rate is ours", Duration::from_secs(120), async || {
             let rows = client.instant(promql, Some(point.at)).await.unwrap_or_default();
             let theirs = rows.first().map_or(0.0, |row| row.1);
             theirs > 0.0 && (point.value / theirs - 1.0).abs() < 1e-9
@@ -265,7 +265,7 @@ async fn native_histograms_have_the_quantiles_that_a_real_prometheus_gives() {
         ..PrometheusConfig::default()
     })
     .expect("a client");
-    eventually("a server that is ready", Duration::from_secs(30), async || {
+    eventually("a server that is ready", Duration::from_secs(120), async || {
         let sent = reqwest::Client::builder()
             .build()
             .expect("a client")

@@ -311,7 +311,7 @@ async fn a_cap_that_can_not_be_reached_is_said() {
     store.write(fill).await.expect("writes");
     drop(store);
     bot.again().await;
-    eventually("the word that the cap is out of reach", Duration::from_secs(20), async || {
+    eventually("the word that the cap is out of reach", Duration::from_secs(120), async || {
         degraded(&bot).await.contains("above its cap of 64 MB")
     })
     .await;

@@ -3,12 +3,9 @@
 
 use serde_json::Value;
 use tokio::process::Command;
-use tokio::sync::Semaphore;
 
+use crate::support::slot;
 use crate::why;
-
-/// Replays at a time: each is a bot, a shop and two weeks of history.
-static SLOTS: Semaphore = Semaphore::const_new(2);
 
 /// Replays a scenario with its first suggestion approved, and gives what was seen.
 async fn replayed(scenario: &str, speed: u32) -> Value {
@@ -17,7 +14,7 @@ async fn replayed(scenario: &str, speed: u32) -> Value {
 
 #[expect(clippy::disallowed_methods, reason = "starts the program under test")]
 async fn replay(scenario: &str, speed: u32, more: &[&str]) -> Value {
-    let _slot = SLOTS.acquire().await.expect("never closed");
+    let _slot = slot().await;
     let folder = tempfile::tempdir().expect("a folder");
     let out = Command::new(env!("CARGO_BIN_EXE_nightjar"))
         .args(["replay", scenario, "--json", "--log", "error", "--speed"])

@@ -15,12 +15,12 @@ use crate::bot::Bot;
 use crate::support::{eventually, free_port, install_tls};
 use crate::{chats, discord_fake as discord, slack_fake as slack};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_secs(120);
 /// Within this the platforms want an answer to a click.
 const AT_ONCE: Duration = Duration::from_secs(3);
 /// What must be acted on overtakes what the storm has in line, which takes a minute and more. How
 /// fast it is, is printed; a bound that a busy machine breaks would say nothing.
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 /// Services that alerts come from, and how often they come.
 const SERVICES: usize = 10;
 const BATCHES: usize = 60;

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tokio::sync::{Semaphore, SemaphorePermit};
+
 /// Installs the TLS provider; a second time is as good as the first.
 pub(crate) fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -85,7 +87,7 @@ pub(crate) async fn start(
         .spawn()
         .expect("the program starts");
     let program = Program(child);
-    eventually("a program to listen", Duration::from_secs(30), async || {
+    eventually("a program to listen", Duration::from_secs(120), async || {
         tokio::net::TcpStream::connect(listens).await.is_ok()
     })
     .await;
@@ -109,6 +111,15 @@ pub(crate) fn piped(program: &Path, args: &[&str], input: &str) -> (i32, String)
     let output = child.wait_with_output().expect("it ends");
     let said = [output.stdout, output.stderr].concat();
     (output.status.code().unwrap_or(-1), String::from_utf8_lossy(&said).into_owned())
+}
+
+/// Bots at many times the speed of the clock that run at a time: each comes with a shop and two
+/// weeks of history.
+static SLOTS: Semaphore = Semaphore::const_new(2);
+
+/// Waits for its turn to run such a bot; it lasts as long as what is given.
+pub(crate) async fn slot() -> SemaphorePermit<'static> {
+    SLOTS.acquire().await.expect("never closed")
 }
 
 /// Runs a server of the test's own beside the test, until its runtime ends.

@@ -326,7 +326,7 @@ async fn ten_cases_drawn_from_held_merged_and_told_alerts_are_true_and_readable(
     ];
     let body = json!({ "version": "4", "alerts": alerts });
     assert_eq!(bot.door().send("/ingest/alertmanager", &body).await.ok(), Some(200));
-    eventually("every alert to be decided on", std::time::Duration::from_secs(60), async || {
+    eventually("every alert to be decided on", std::time::Duration::from_secs(120), async || {
         let all = bot.list("alerts").await;
         all.len() == alerts.len() && all.iter().all(|a| a["decision"].is_string())
     })
@@ -336,7 +336,7 @@ async fn ten_cases_drawn_from_held_merged_and_told_alerts_are_true_and_readable(
         let open = all.iter().filter(|i| i["merged_into"].is_null());
         open.filter_map(|i| i["id"].as_str().map(str::to_owned)).collect()
     };
-    eventually("two incidents", std::time::Duration::from_secs(30), async || {
+    eventually("two incidents", std::time::Duration::from_secs(120), async || {
         ids().await.len() == 2
     })
     .await;
@@ -344,7 +344,7 @@ async fn ten_cases_drawn_from_held_merged_and_told_alerts_are_true_and_readable(
     let merge = json!({ "into": open[1], "reason": "one cluster" });
     let path = format!("/api/v1/incidents/{}/merge", open[0]);
     assert_eq!(bot.door().send(&path, &merge).await.ok(), Some(200));
-    eventually("the merge to be told", std::time::Duration::from_secs(30), async || {
+    eventually("the merge to be told", std::time::Duration::from_secs(120), async || {
         let all = bot.list("alerts").await;
         let home = |a: &Value| a["incident"].as_str().map(str::to_owned);
         all.iter().filter_map(home).all(|i| i == open[1])

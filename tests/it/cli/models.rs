@@ -21,7 +21,7 @@ async fn a_classifier_is_trained_promoted_shown_and_rolled_back() {
     // The doors are open a moment before the note for the command line is written.
     let ready = async || {
         let answers = async || run(&["list"]).await.code == 0;
-        eventually("the command line to find the bot", Duration::from_secs(60), answers).await;
+        eventually("the command line to find the bot", Duration::from_secs(120), answers).await;
     };
     ready().await;
     run(&["list"]).await.code(0).has("No version was trained yet.");
@@ -44,7 +44,7 @@ async fn a_classifier_is_trained_promoted_shown_and_rolled_back() {
     made.has("REAL OR NOISE");
     // The bot makes lessons of the past meanwhile; with all of them nothing new is learned.
     let same = async || run(&["train"]).await.err.contains("the trees would be the same");
-    eventually("all of the past to be taken in", Duration::from_secs(60), same).await;
+    eventually("all of the past to be taken in", Duration::from_secs(120), same).await;
     let newest = run(&["show", "--json"]).await.code(0);
     let newest: Value = serde_json::from_str(&newest.out).expect("JSON");
     let n = newest["version"].as_u64().expect("a number");
@@ -65,7 +65,7 @@ async fn a_classifier_is_trained_promoted_shown_and_rolled_back() {
     ready().await;
     let path = format!("/api/v1/why/{}", incident.id);
     let said = async || bot.get(&path).await.to_string().contains("Classifier: Looks like");
-    eventually("the classifier's word", Duration::from_secs(60), said).await;
+    eventually("the classifier's word", Duration::from_secs(120), said).await;
     let id = incident.id.to_string();
     let why = beside(&["why", &id, "--data-dir", &data], at.path(), &[]).await.code(0);
     why.has("by cross-validation");

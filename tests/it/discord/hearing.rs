@@ -378,7 +378,7 @@ async fn a_broken_connection_is_resumed_and_nothing_that_was_said_is_lost() {
     fake.forget_sessions();
     fake.until("a new session", |w| (w.n_identified == 2).then_some(())).await;
     let up = async || discord.health() == Health::Up;
-    crate::support::eventually("it is up", Duration::from_secs(10), up).await;
+    crate::support::eventually("it is up", Duration::from_secs(120), up).await;
 }
 
 #[tokio::test]
@@ -440,7 +440,7 @@ async fn a_token_or_intent_that_is_not_granted_is_told_and_not_hammered() {
     let (one, ended) = (discord.clone(), shutdown.clone());
     crate::support::serve(async move { one.run(ended).await });
     let _guard = shutdown.drop_guard();
-    crate::support::eventually("it is told", Duration::from_secs(10), async || {
+    crate::support::eventually("it is told", Duration::from_secs(120), async || {
         matches!(discord.health(), Health::Down { why } if why.contains("Message Content Intent"))
     })
     .await;

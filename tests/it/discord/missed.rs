@@ -25,7 +25,7 @@ fn lose(fake: &Fake) {
 }
 
 async fn heard(desk: &Desk, n: usize) {
-    eventually("all is heard", Duration::from_secs(20), async || desk.heard().len() >= n).await;
+    eventually("all is heard", Duration::from_secs(120), async || desk.heard().len() >= n).await;
 }
 
 #[tokio::test]
@@ -75,7 +75,7 @@ async fn what_was_said_while_the_process_was_down_is_heard_by_the_next() {
     // The end writes how far was heard.
     drop(guard);
     let position = async || desk.state.lock().expect("no panic").position.is_some();
-    eventually("the position", Duration::from_secs(10), position).await;
+    eventually("the position", Duration::from_secs(120), position).await;
     lose(&fake);
     for n in 0..130 {
         fake.say(BOB, TEXT, &format!("talk {n}"));
@@ -120,6 +120,6 @@ async fn old_direct_messages_stay_old_and_a_guild_without_the_bot_holds_nothing_
     let (_discord, _guard) = listening(&fake, &desk, settings).await;
     heard(&desk, 1).await;
     let moved = async || position(&desk).is_some_and(|seen| seen > now);
-    eventually("the position moves on", Duration::from_secs(20), moved).await;
+    eventually("the position moves on", Duration::from_secs(120), moved).await;
     assert_eq!(words(&desk), ["of today"]);
 }

@@ -8,7 +8,7 @@ use crate::bot::Bot;
 use crate::discord_fake::{ADA, Fail, Fake, GUILD, ON_CALL, TEXT, TOKEN};
 use crate::support::{eventually, free_port, install_tls};
 
-const PATIENCE: Duration = Duration::from_secs(40);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 fn settings(name: &str, fake: &Fake) -> String {
     format!(

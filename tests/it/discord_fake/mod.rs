@@ -38,7 +38,7 @@ pub(crate) const STRANGER: u64 = 1_400_000_000_000_000_023;
 pub(crate) const ON_CALL: u64 = 1_400_000_000_000_000_031;
 
 /// How long tests wait for something to happen.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// What it does with a request in place of answering it.
 #[derive(Clone, Debug)]

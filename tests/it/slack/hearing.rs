@@ -8,7 +8,9 @@ use nightjar::chat::Said;
 use super::*;
 use crate::support::eventually;
 
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(120);
+/// Within this Slack wants an acknowledgement.
+const LIMIT: Duration = Duration::from_secs(3);
 
 async fn connected() -> Stage {
     let stage = stage(Some(APP_TOKEN)).await;
@@ -30,7 +32,7 @@ async fn a_mention_is_heard_once_however_often_it_comes() {
         let attempt = u32::try_from(n).expect("small") % 2;
         let envelope = format!("same-{}", n / 3);
         let ack = fake.deliver_as(&envelope, attempt, "events_api", payload.clone()).await;
-        assert!(ack.expect("is acknowledged").after < Duration::from_secs(1));
+        assert!(ack.expect("is acknowledged").after < LIMIT);
     }
     let heard = recorder.heard();
     assert_eq!(heard.len(), 1);
@@ -197,7 +199,7 @@ async fn acknowledgements_are_prompt_and_none_comes_before_the_commit() {
         after[38],
         started.elapsed()
     );
-    assert!(after[39] < Duration::from_secs(1), "{:?}", after[39]);
+    assert!(after[39] < LIMIT, "{:?}", after[39]);
     assert_eq!(recorder.heard().len(), 40, "all of it is kept by then");
     // What is not kept in time is not acknowledged, so that Slack sends it again; it is kept all
     // the same, once.
@@ -208,7 +210,7 @@ async fn acknowledgements_are_prompt_and_none_comes_before_the_commit() {
     eventually("it to be kept", PATIENCE, async || recorder.heard().len() == 41).await;
     *recorder.slow.lock().expect("not poisoned") = Duration::ZERO;
     let ack = fake.deliver("events_api", late).await.expect("it is acknowledged now");
-    assert!(ack.after < Duration::from_secs(1), "{:?}", ack.after);
+    assert!(ack.after < LIMIT, "{:?}", ack.after);
     assert_eq!(recorder.heard().len(), 41);
 }
 
@@ -283,7 +285,7 @@ async fn a_slow_directory_keeps_no_click_waiting() {
     let place = slack.post(Draft::new("k", CHANNEL, Content::card(card))).await.expect("is posted");
     fake.trouble("users.info", Trouble::Late(Duration::from_secs(2)));
     let ack = fake.deliver("interactive", fake.click(ANN, CHANNEL, &place.message, 0)).await;
-    assert!(ack.expect("is acknowledged").after < Duration::from_secs(1));
+    assert!(ack.expect("is acknowledged").after < LIMIT);
     // It is kept by then, and nobody has guessed who she is.
     let heard = recorder.heard();
     assert_eq!((heard.len(), heard[0].actor.role), (1, Role::Viewer));

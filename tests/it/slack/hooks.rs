@@ -57,7 +57,7 @@ async fn signed_calls_are_heard_and_others_refused() {
     let place = slack.post(Draft::new("k", CHANNEL, Content::card(card))).await.expect("is posted");
     let click = fake.click(ANN, CHANNEL, &place.message, 0);
     assert_eq!(send("interactive", &form("payload", &click)).await, Hooked::Taken(None));
-    eventually("a form", Duration::from_secs(10), async || !fake.look().views.is_empty()).await;
+    eventually("a form", Duration::from_secs(120), async || !fake.look().views.is_empty()).await;
     let reason = json!({ "type": "plain_text_input", "value": "x" });
     let sent = fake.submit(ANN, &[("reason", reason)]);
     let Hooked::Taken(Some(payload)) = send("interactive", &form("payload", &sent)).await else {
