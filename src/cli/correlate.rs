@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::start::{self, Stop};
 use crate::correlate::{Config, Replay, Told};
-use crate::detect::lifecycle::{alert_of_external, told};
+use crate::detect::lifecycle::{alert_from_external, told};
 use crate::model::signal::ExternalAlert;
 use crate::model::topology::EdgeKind;
 use crate::model::{Alert, AlertId, Change, ChangeId, ChangeKind, EntityRef, Graph, Labels, Time};
@@ -22,6 +22,9 @@ Example: nightjar correlate --alerts alerts.jsonl --topology topology.json > inc
 Beside the alerts may lie arrivals.csv (`line,received_at_ms`: when each line came, lines from 0) and
 changes.ndjson (`ts`, `kind`, `service`, and `clusters` for changes in some only).
 Exit code 1: something could not be read.";
+
+/// So much of a file is read at once (bytes): a line mostly lies in it as a whole.
+const READ_BYTES: usize = 1 << 16;
 
 /// What is to be replayed.
 #[derive(clap::Args)]
@@ -76,7 +79,7 @@ fn stop(text: String) -> anyhow::Error {
 fn lines(path: &Path) -> anyhow::Result<impl Iterator<Item = anyhow::Result<(usize, String)>>> {
     let shown = path.display().to_string();
     let file = File::open(path).map_err(|e| stop(format!("{shown} can't be read: {e}.")))?;
-    let all = BufReader::new(file).lines().enumerate();
+    let all = BufReader::with_capacity(READ_BYTES, file).lines().enumerate();
     Ok(all
         .map(move |(i, line)| match line {
             Ok(line) => Ok((i + 1, line)),
@@ -116,8 +119,9 @@ fn rows(args: &Args, config: &Config, mut give: impl FnMut(&str, &str)) -> anyho
         latest = latest.max(came);
         for (i, mut external) in batch.alerts.into_iter().enumerate() {
             external.ends_at = external.ends_at.map(|end| end.min(latest));
-            let alert = alert_of_external(&external, latest);
-            events.push((event_id(&external, &text, i), alert.id));
+            let event = event_id(&external, &text, i);
+            let alert = alert_from_external(external, latest);
+            events.push((event, alert.id));
             let Some((alert, news)) = told(alerts.remove(&alert.id), alert) else { continue };
             if news {
                 replay.take(&alert, latest);

@@ -99,6 +99,12 @@ pub fn alert_of(anomaly: &Anomaly, threshold: f64) -> Alert {
 /// The alert of another system's word, heard at `now`.
 #[must_use]
 pub fn alert_of_external(external: &ExternalAlert, now: Time) -> Alert {
+    alert_from_external(external.clone(), now)
+}
+
+/// The same of a word that nobody needs any more.
+#[must_use]
+pub fn alert_from_external(external: ExternalAlert, now: Time) -> Alert {
     let fingerprint = external.labels.fingerprint();
     // Alertmanager writes year 1 for "no end"; a future end is its time-out, not an end.
     // Clock skew: an alert can't have begun after it was told, so the onset is cut to `now`; the
@@ -120,12 +126,12 @@ pub fn alert_of_external(external: &ExternalAlert, now: Time) -> Alert {
     Alert {
         id,
         fingerprint,
-        labels: external.labels.clone(),
-        annotations: external.annotations.clone(),
-        source: AlertSource::External { system: external.system.clone() },
         entity: entity_of(&external.labels),
         indicator,
         severity: external_severity(&external.labels),
+        labels: external.labels,
+        annotations: external.annotations,
+        source: AlertSource::External { system: external.system },
         starts_at,
         ends_at,
         known_at: Some(now),

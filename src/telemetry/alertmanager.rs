@@ -3,6 +3,13 @@
 //! Strict about types, with the path of what is wrong; fields that are not known are left alone.
 //! Format: <https://prometheus.io/docs/alerting/latest/configuration/#webhook_config>.
 
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserializer, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::Rejected;
@@ -17,13 +24,102 @@ pub const SYSTEM: &str = "alertmanager";
 /// # Errors
 /// 400 with the path of the first thing that is wrong.
 pub fn decode(body: &[u8], now: Time) -> Result<Batch, Rejected> {
-    read(body, now).map_err(|message| {
+    read(body, now).map_or_else(|| read_closely(body, now), Ok).map_err(|message| {
         metrics::counter!("nightjar_alertmanager_undecodable_total").increment(1);
         Rejected::invalid(message)
     })
 }
 
-fn read(body: &[u8], now: Time) -> Result<Batch, String> {
+/// An object: of a list serde would take the fields by their places.
+struct Object<T>(T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Fields<T>(PhantomData<T>);
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for Fields<T> {
+            type Value = Object<T>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+            }
+        }
+        deserializer.deserialize_map(Fields(PhantomData))
+    }
+}
+
+/// What is read of a delivery. What is not known is passed over without being kept.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Delivery<'a> {
+    #[serde(borrow)]
+    version: Cow<'a, str>,
+    #[serde(borrow)]
+    alerts: Vec<Object<Sent<'a>>>,
+    truncated_alerts: Option<u64>,
+}
+
+/// One alert as it is sent.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Sent<'a> {
+    #[serde(borrow)]
+    status: Cow<'a, str>,
+    labels: Labels,
+    annotations: Option<Labels>,
+    #[serde(borrow)]
+    starts_at: Cow<'a, str>,
+    #[serde(borrow)]
+    ends_at: Option<Cow<'a, str>>,
+    #[serde(rename = "generatorURL")]
+    generator_url: Option<String>,
+}
+
+/// Reads a delivery in which nothing is wrong; `None` leaves it to [`read_closely`]. A storm is
+/// thousands of these, and most of each is what nobody asks for.
+fn read(body: &[u8], now: Time) -> Option<Batch> {
+    let text = std::str::from_utf8(body).ok()?;
+    let Object(sent) = serde_json::from_str::<Object<Delivery<'_>>>(text).ok()?;
+    if sent.version != "4" || sent.truncated_alerts.unwrap_or(0) > 0 {
+        return None;
+    }
+    let mut batch = Batch::new(SYSTEM, now);
+    let alerts = sent.alerts.into_iter();
+    batch.alerts = alerts.map(|Object(alert)| alert.read(now)).collect::<Option<_>>()?;
+    Some(batch)
+}
+
+impl Sent<'_> {
+    fn read(self, now: Time) -> Option<ExternalAlert> {
+        let resolved = match &*self.status {
+            "firing" => false,
+            "resolved" => true,
+            _ => return None,
+        };
+        let starts_at = Time::parse(&self.starts_at).ok().filter(|t| *t > Time::MIN)?;
+        let ended = self.ends_at.filter(|_| resolved);
+        let ended = ended.map(|text| Time::parse(&text)).transpose().ok()?;
+        Some(ExternalAlert {
+            system: SYSTEM.to_owned(),
+            labels: Some(self.labels).filter(|labels| !labels.0.is_empty())?,
+            annotations: self.annotations.unwrap_or_default(),
+            starts_at,
+            ends_at: resolved.then(|| end_of(ended.filter(|t| *t > Time::MIN), starts_at, now)),
+            generator_url: self.generator_url.filter(|url| !url.is_empty()),
+            episode: None,
+            said_at: None,
+        })
+    }
+}
+
+/// When an alert ended that is said to have: not before it began nor after it was told.
+fn end_of(told: Option<Time>, starts_at: Time, now: Time) -> Time {
+    told.unwrap_or(now).max(starts_at).min(now)
+}
+
+/// Reads any delivery, or says what is wrong with it.
+fn read_closely(body: &[u8], now: Time) -> Result<Batch, String> {
     let value: Value = serde_json::from_slice(body).map_err(|e| format!("not JSON: {e}"))?;
     let Value::Object(mut top) = value else { return Err("expected an object".to_owned()) };
     match top.get("version") {
@@ -78,11 +174,8 @@ fn read_alert(
     let starts_at =
         time(&alert, "startsAt", path)?.ok_or_else(|| format!("{path}.startsAt: missing"))?;
     // While it fires `endsAt` is zero (year 1) or a time-out in the future.
-    let ends_at = if resolved {
-        Some(time(&alert, "endsAt", path)?.unwrap_or(now).max(starts_at).min(now))
-    } else {
-        None
-    };
+    let ends_at =
+        if resolved { Some(end_of(time(&alert, "endsAt", path)?, starts_at, now)) } else { None };
     let generator_url = match alert.remove("generatorURL") {
         None | Some(Value::Null) => None,
         Some(Value::String(url)) => Some(url).filter(|u| !u.is_empty()),
@@ -179,6 +272,46 @@ mod tests {
         let rejected = delivery(alert, "").expect_err("refused");
         assert_eq!(rejected.message, "alerts[0].labels.alertname: expected a text");
         assert_eq!(decode(b"{\"version\":\"3\"}", NOW).expect_err("refused").status, 400);
+    }
+
+    #[test]
+    fn both_ways_of_reading_give_the_same_and_what_is_odd_is_read_closely() {
+        let fine = [
+            r#""status":"firing","startsAt":"2027-01-15T07:00:00Z","endsAt":"0001-01-01T00:00:00Z""#,
+            r#""status":"resolved","startsAt":"2027-01-15T07:00:00Z","endsAt":"2027-01-15T07:30:00Z","annotations":null"#,
+            r#""status":"resolved","startsAt":"2027-01-15T07:00:00Z","endsAt":"2027-01-15T06:00:00Z","generatorURL":"""#,
+            r#""status":"resolved","startsAt":"2027-01-15T07:00:00Z","endsAt":"2099-01-01T00:00:00Z","annotations":{"a\n":"\u00e9\"","b":"é"}"#,
+            r#""status":"resolved","startsAt":"2027-01-15T07:00:00+02:00","generatorURL":"http:\/\/x","more":[{},[1e3]]"#,
+            r#""status":"resolved","startsAt":"2027-01-15T07:00:00Z","endsAt":"0001-01-01T00:00:00Z""#,
+        ];
+        let odd = [
+            r#""status":"firing","startsAt":"2027-01-15T07:00:00Z","endsAt":7"#,
+            r#""status":"other","status":"firing","startsAt":"2027-01-15T07:00:00Z""#,
+            r#""status":"firing","startsAt":"0001-01-01T00:00:00Z""#,
+            r#""status":"resolved","startsAt":"2027-01-15T07:00:00Z","endsAt":"soon""#,
+            r#""status":null,"startsAt":"2027-01-15T07:00:00Z""#,
+            r#""status":"firing","startsAt":"2027-01-15T07:00:00Z","labels":{}"#,
+            r#""status":"firing","startsAt":"2027-01-15T07:00:00Z","labels":[["a","b"]]"#,
+            r#""status":"firing","startsAt":"2027-01-15T07:00:00Z","generatorURL":1"#,
+        ];
+        let labels = r#""labels":{"b":"2","alertname":"Slow","a":"1","a":"3"}"#;
+        let body = |alert: &str| {
+            let alert = format!("{{{labels},{alert}}}");
+            format!(r#"{{"version":"4","groupKey":"x","truncatedAlerts":0,"alerts":[{alert}]}}"#)
+        };
+        for alert in fine {
+            let quick = read(body(alert).as_bytes(), NOW);
+            assert_eq!(quick.as_ref(), read_closely(body(alert).as_bytes(), NOW).as_ref().ok());
+            assert!(quick.is_some(), "{alert}");
+        }
+        let listed = r#"["firing",{"alertname":"Slow"},null,"2027-01-15T07:00:00Z",null,null]"#;
+        let whole = format!(r#"{{"version":"4","alerts":[{listed}]}}"#);
+        let cut =
+            format!(r#"{{"version":"4","alerts":[{{{labels},{}}}],"truncatedAlerts":2}}"#, fine[0]);
+        for odd in odd.map(body).into_iter().chain([whole, cut, r#"["4",[],0]"#.to_owned()]) {
+            assert_eq!(read(odd.as_bytes(), NOW), None, "{odd}");
+            assert_eq!(decode(odd.as_bytes(), NOW).ok(), read_closely(odd.as_bytes(), NOW).ok());
+        }
     }
 
     proptest! {
