@@ -143,9 +143,12 @@ impl Correlator {
         if company > 0 || alert.score >= self.config.deploy_score {
             return None;
         }
-        self.changes.iter().filter(|c| c.entity == alert.entity).find(|c| {
+        // Times first: of many changes few are of now, and it is asked of all that waits.
+        self.changes.iter().find(|c| {
             let lead = alert.starts_at.ms_since(c.at);
-            (-MINUTE_MS..=CHANGE_MS).contains(&lead) && now.ms_since(c.at) < tolerance_ms
+            (-MINUTE_MS..=CHANGE_MS).contains(&lead)
+                && now.ms_since(c.at) < tolerance_ms
+                && c.entity == alert.entity
         })
     }
 

@@ -6,7 +6,7 @@ use super::fit::Kin;
 use super::group::Group;
 use super::people::Taught;
 use super::relate::{self, Kind, Link, Surroundings};
-use crate::model::{Alert, AlertSource, IncidentId, IncidentState};
+use crate::model::{Alert, AlertSource, EntityRef, IncidentId, IncidentState};
 
 /// On what ground an alert belongs to an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,12 +109,12 @@ impl Correlator {
         }
         // What surrounds it is all that can be related to it, and is less than a storm has.
         let here = Surroundings::of(&self.graph, entity, &self.config);
-        let mut others = group.entities.clone();
-        others.remove(entity);
-        let near = here.above.keys().filter(|e| others.contains_key(*e));
-        let near = near.filter(|e| relate::is_explained(&self.graph, &self.config, &others, e));
-        let explained = near.cloned().collect();
-        relate::link(&self.config, &here, entity, onset, &others, &explained)
+        let near = here.above.keys().chain(here.below.keys());
+        let near = near.filter_map(|e| Some((e.clone(), *group.entities.get(e)?))).collect();
+        let (graph, config, others) = (&self.graph, &self.config, &group.entities);
+        let is = |e: &&EntityRef| relate::is_explained(graph, config, others, e, Some(entity));
+        let explained = here.above.keys().filter(is).cloned().collect();
+        relate::link(config, &here, entity, onset, &near, &explained)
             .is_some_and(|link| link.kind != Kind::NearInTime)
     }
 

@@ -166,20 +166,23 @@ pub(super) fn explained(
     config: &Config,
     members: &BTreeMap<EntityRef, Time>,
 ) -> BTreeSet<EntityRef> {
-    let is = |entity: &&EntityRef| is_explained(graph, config, members, entity);
+    let is = |entity: &&EntityRef| is_explained(graph, config, members, entity, None);
     members.keys().filter(is).cloned().collect()
 }
 
-/// Whether a member depends on another member that began no later (within the slack).
+/// Whether a member depends on another member (but `not` this) that began no later (within the
+/// slack).
 pub(super) fn is_explained(
     graph: &Graph,
     config: &Config,
     members: &BTreeMap<EntityRef, Time>,
     entity: &EntityRef,
+    not: Option<&EntityRef>,
 ) -> bool {
     let Some(onset) = members.get(entity) else { return false };
     let below = within(graph, entity, config.max_hops, true);
-    below.keys().filter_map(|b| members.get(b)).any(|s| s.ms_since(*onset) <= SLACK_MS)
+    let below = below.keys().filter(|b| Some(*b) != not);
+    below.filter_map(|b| members.get(b)).any(|s| s.ms_since(*onset) <= SLACK_MS)
 }
 
 /// Brings `explained` up to date after `entity` became a member, or began earlier than was known:
@@ -193,7 +196,7 @@ pub(super) fn explain(
     explained: &mut BTreeSet<EntityRef>,
 ) {
     let Some(since) = members.get(entity) else { return };
-    if is_explained(graph, config, members, entity) {
+    if is_explained(graph, config, members, entity, None) {
         explained.insert(entity.clone());
     } else {
         explained.remove(entity);
