@@ -61,3 +61,93 @@ fn is_wave(later: &Fault, first: &Fault) -> bool {
                 && (0..=WAVE_MS).contains(&(later.at_in(scope).since - first.at_in(scope).since))
         })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::super::Knobs;
+    use super::super::score::At;
+    use super::super::words::Family;
+    use super::*;
+
+    /// A fault of place 0 since then (s), in scope 0 if not told otherwise.
+    fn fault(since_s: i64) -> Fault {
+        Fault {
+            at: At { root: 0, scope: 0, since: since_s * 1_000 },
+            scopes: BTreeMap::new(),
+            live: true,
+            fixed: false,
+            wave_of: None,
+            grafts: Vec::new(),
+            kind: None,
+            effects: BTreeMap::new(),
+        }
+    }
+
+    fn in_scope(scope: u32, since_s: i64) -> Fault {
+        let mut fault = fault(since_s);
+        fault.at.scope = scope;
+        fault
+    }
+
+    fn with(faults: Vec<Fault>) -> Fit {
+        let mut fit = Fit::new(Knobs::default());
+        for fault in faults {
+            fit.live.push(fit.faults.next());
+            fit.faults.push(fault);
+        }
+        fit.find_waves();
+        fit
+    }
+
+    /// Of which fault each is a wave.
+    fn waves(faults: Vec<Fault>) -> Vec<Option<u32>> {
+        let fit = with(faults);
+        fit.live.iter().map(|id| fit.faults[*id as usize].wave_of).collect()
+    }
+
+    #[test]
+    fn what_begins_at_a_root_after_three_minutes_is_a_fault_of_its_own() {
+        assert_eq!(waves(vec![fault(600), fault(780)]), [None, Some(0)]);
+        assert_eq!(waves(vec![fault(600), fault(781)]), [None, None]);
+        // Waves are counted from the first, not from each other, whatever their numbers.
+        assert_eq!(waves(vec![fault(600), fault(700), fault(800)]), [None, Some(0), None]);
+        assert_eq!(waves(vec![fault(900), fault(800), fault(700)]), [None, Some(2), None]);
+        let elsewhere = Fault { at: At { root: 1, ..fault(600).at }, ..fault(600) };
+        assert_eq!(waves(vec![fault(600), elsewhere]), [None, None]);
+        let fit = with(vec![fault(600), fault(700), fault(800)]);
+        assert_eq!([0, 1, 2].map(|f| fit.first_wave(f)), [0, 0, 2]);
+    }
+
+    #[test]
+    fn another_kind_of_cause_is_no_wave_and_an_unknown_one_may_be() {
+        let of = |kind: Option<Family>, since_s: i64| Fault { kind, ..fault(since_s) };
+        let (memory, disk) = (Some(Family::Memory), Some(Family::Disk));
+        assert_eq!(waves(vec![of(memory, 600), of(disk, 660)]), [None, None]);
+        assert_eq!(waves(vec![of(memory, 600), of(memory, 660)]), [None, Some(0)]);
+        assert_eq!(waves(vec![of(memory, 600), of(None, 660)]), [None, Some(0)]);
+        assert_eq!(waves(vec![of(None, 600), of(disk, 660)]), [None, Some(0)]);
+    }
+
+    #[test]
+    fn a_wave_shares_a_scope_in_which_it_began_later() {
+        assert_eq!(waves(vec![in_scope(0, 600), in_scope(1, 660)]), [None, None]);
+        let both = || Fault { scopes: [(1, 640_000)].into(), ..fault(600) };
+        assert_eq!(waves(vec![both(), in_scope(1, 660)]), [None, Some(0)]);
+        // It began first there.
+        assert_eq!(waves(vec![both(), in_scope(1, 620)]), [None, None]);
+        let later = Fault { scopes: [(1, 700_000)].into(), ..in_scope(2, 650) };
+        assert_eq!(waves(vec![both(), later]), [None, Some(0)]);
+    }
+
+    #[test]
+    fn what_is_fixed_stays_what_it_is_unless_its_first_moved_away() {
+        let fixed =
+            |since_s: i64, wave_of: Option<u32>| Fault { fixed: true, wave_of, ..fault(since_s) };
+        assert_eq!(waves(vec![fault(600), fixed(660, None)]), [None, None], "its own for good");
+        assert_eq!(waves(vec![fixed(600, None), fixed(960, Some(0))]), [None, Some(0)]);
+        assert_eq!(waves(vec![fault(600), fixed(660, Some(0))]), [None, Some(0)]);
+        assert_eq!(waves(vec![fault(300), fixed(660, Some(0))]), [None, None], "its first moved");
+    }
+}
