@@ -316,7 +316,7 @@ impl Correlator {
             .map(|e| (*e, self.around[*e].deep.iter().filter(|b| entities.contains(b)).count()))
             .collect();
         let mut order: Vec<AlertId> = self.waiting.keys().copied().collect();
-        order.sort_by_key(|id| {
+        order.sort_by_cached_key(|id| {
             let alert = &self.waiting[id].alert;
             (depth[&alert.entity], std::cmp::Reverse(alert.severity), alert.starts_at, *id)
         });

@@ -427,7 +427,10 @@ fn indicator_of(labels: &Labels) -> Option<Indicator> {
 
 fn indicator_in(name: &str) -> Option<Indicator> {
     let name = name.to_ascii_lowercase();
-    let has = |words: &[&str]| words.iter().any(|w| name.contains(w));
+    // Names are short and words many: mostly the first letter says that a word is not there.
+    let is_at = |part: &[u8], word: &[u8]| part[0] == word[0] && part == word;
+    let has_word = |w: &[u8]| name.as_bytes().windows(w.len()).any(|part| is_at(part, w));
+    let has = |words: &[&str]| words.iter().any(|w| has_word(w.as_bytes()));
     if has(&["error", "5xx", "fail"]) {
         Some(Indicator::Errors)
     } else if has(&["latency", "slow", "duration", "p99", "p95"]) {
