@@ -12,6 +12,8 @@ use crate::support::{eventually, free_port, install_tls, serve};
 use crate::{discord_fake as discord, slack_fake as slack};
 
 const PATIENCE: Duration = Duration::from_secs(120);
+/// How often what is not acknowledged is sent.
+const TRIES: u32 = 5;
 const SECRET: &str = "not-a-real-signing-secret";
 /// Within this the platforms want an acknowledgement.
 const PROMPT: Duration = Duration::from_secs(3);
@@ -67,6 +69,17 @@ async fn clicked(fake: &slack::Fake) -> Value {
     click
 }
 
+/// Delivers over a socket, again where it is not acknowledged, as Slack does: on a busy disk what is
+/// not durable within the bot's patience is not. Gives how long the last try took.
+async fn delivered(fake: &slack::Fake, kind: &str, payload: &Value) -> Duration {
+    for _ in 0..TRIES {
+        if let Some(ack) = fake.deliver(kind, payload.clone()).await {
+            return ack.after;
+        }
+    }
+    panic!("not acknowledged in {TRIES} tries: {payload}");
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_click_and_a_command_over_a_socket_outlive_a_kill() {
     install_tls();
@@ -81,15 +94,15 @@ async fn a_click_and_a_command_over_a_socket_outlive_a_kill() {
         for _ in 0..2 {
             fake.trouble("users.info", slack::Trouble::Late(SLOW));
         }
-        let ack = fake.deliver(kind, payload.clone()).await.expect("it is acknowledged");
-        assert!(ack.after < PROMPT, "{:?}", ack.after);
+        let after = delivered(&fake, kind, payload).await;
+        assert!(after < PROMPT, "{after:?}");
         bot.kill();
         bot.again().await;
         eventually("connections", PATIENCE, async || fake.n_sockets() == 2).await;
     }
     // Slack may send both again.
-    assert!(fake.deliver("interactive", click).await.is_some());
-    assert!(fake.deliver("slash_commands", note).await.is_some());
+    delivered(&fake, "interactive", &click).await;
+    delivered(&fake, "slash_commands", &note).await;
     once(&bot, &["ann has it", "the cache is cold"]).await;
 }
 
@@ -110,11 +123,18 @@ async fn a_click_and_a_command_by_http_outlive_a_kill() {
         let hook = hook(door, body, SECRET);
         let headers: Vec<(&str, &str)> =
             hook.headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
-        let started = std::time::Instant::now();
-        let (status, said) =
-            bot.post(&format!("/hooks/slack/{door}"), &headers, body.to_owned()).await;
-        assert_eq!((status, said.as_str()), (200, ""), "it is acknowledged");
-        assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
+        for left in (0..TRIES).rev() {
+            let started = std::time::Instant::now();
+            let (status, said) =
+                bot.post(&format!("/hooks/slack/{door}"), &headers, body.to_owned()).await;
+            // What a busy disk has not taken in time is to be sent again, and says so.
+            if status == 503 && left > 0 {
+                continue;
+            }
+            assert_eq!((status, said.as_str()), (200, ""), "it is acknowledged");
+            assert!(started.elapsed() < PROMPT, "{:?}", started.elapsed());
+            return;
+        }
     };
     for (door, body) in &calls {
         for _ in 0..2 {

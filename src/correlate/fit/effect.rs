@@ -254,4 +254,22 @@ mod tests {
             assert!(n_explained >= 8, "{n}: {n_explained} of the fault's ten");
         }
     }
+
+    #[test]
+    fn what_a_revision_keeps_in_mind_is_bounded_and_reckoned_anew_beyond() {
+        let fit = fit(20);
+        let fault = &fit.faults[*fit.live.first().expect("the fault is found") as usize];
+        let mut memo = Memo::default();
+        let first = fit.effect(&mut memo, fault.at, fault.kind, &[], 0.004);
+        assert!(!first.told.is_empty());
+        for n in 1..10_000 {
+            let at = At { since: fault.at.since + n, ..fault.at };
+            let effect = fit.effect(&mut memo, at, fault.kind, &[], 0.004);
+            assert!(Arc::ptr_eq(&effect, &fit.effect(&mut memo, at, fault.kind, &[], 0.004)));
+            assert!(memo.effects.len() <= MOST_KEPT);
+        }
+        let scores = |e: &Effect| e.told.iter().map(|t| t.score.to_bits()).collect::<Vec<_>>();
+        let again = fit.effect(&mut memo, fault.at, fault.kind, &[], 0.004);
+        assert_eq!(scores(&again), scores(&first));
+    }
 }

@@ -228,6 +228,27 @@ mod tests {
     }
 
     #[test]
+    fn labels_that_were_kept_among_the_faults_before_they_had_a_list_go_to_it() {
+        let mut live = fit();
+        let (from, to) = (live.places.id("report"), live.places.id("db"));
+        live.reach.learn(from, to, By::Faults);
+        for n in 0..3_u64 {
+            let (place, on) = (format!("pod-{n}"), ["host.name=node-1".to_owned()]);
+            let at_ms = n as i64 * 1_000;
+            let onset =
+                Onset { condition: n, scope: "", place: &place, name: "Slow", on: &on, at_ms };
+            live.begin(&onset);
+        }
+        let now = live.learned();
+        assert_eq!((now.edges.len(), now.stands.len()), (1, 3));
+        let mut before = now.clone();
+        before.edges.append(&mut before.stands);
+        let mut again = fit();
+        again.restore(&before);
+        assert_eq!(again.learned(), now);
+    }
+
+    #[test]
     fn what_is_gone_through_again_after_a_start_is_not_counted_twice() {
         let mut live = fit();
         stream(&mut live, 0, 6);
