@@ -5,6 +5,7 @@
 //! minutes over eight hours, where a rise is plain (a Mann-Kendall test gates it). Both draw futures
 //! from the same bank of trends (`filter`).
 
+mod changes;
 mod codes;
 mod expiry;
 mod filter;
@@ -217,6 +218,7 @@ impl Forecast {
             horizon: horizon_h as usize,
             step_h: 1.0,
             first: self.memory.first(),
+            least: SILENT,
         };
         let least = if self.slow.is_some() { SILENT } else { SPEAKS };
         let warns = |o: &Outlook| o.chance >= least && o.rises >= RISES && o.expected_h.is_some();
@@ -248,7 +250,7 @@ impl Forecast {
         // Residuals hold no rhythm; what is to come does.
         let first = -(rest.len() as i64);
         let known = |h: f64| if h < 0.0 { 0.0 } else { usual(h) };
-        let question = Question { limit, horizon, step_h, first };
+        let question = Question { limit, horizon, step_h, first, least: PLAIN };
         let habit = self.memory.refills(limit);
         let now = rest.last().copied().filter(|r| r.is_finite()).map(|r| r + usual(0.0));
         if now.is_some_and(|v| habit.ends_before(limit, v)) {

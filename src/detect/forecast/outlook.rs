@@ -3,22 +3,15 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::changes::Changes;
 use super::filter::{Opinion, opinions, past_error};
 use super::refill::{End, Refills, falls, joined};
 use super::season::Season;
 use crate::stats::Draws;
 
-/// Share of the futures beyond each end of the interval: of those that hold changes, and of those
-/// that do not. The mixture is wider than it need be on clean trends: with these edges nine of ten
-/// intervals hold the truth (benches/forecast).
-const EDGE: (f64, f64) = (0.14, 0.11);
-/// How much of the futures ignores which idea the past speaks for: as if it were that of so many hours
-/// of it, and never more than half. What was learned from one week is another's sooner than what
-/// was learned from three.
-const ANY: f64 = 90.0;
-const MOST_ANY: f64 = 0.5;
-/// A change of level is as far as so many standard deviations of what so many steps changed so far.
-const CHANGE: (f64, usize) = (3.0, 72);
+/// What is out of the reach of all that the past did is less likely than this: changes and ideas that it does
+/// not speak for alone get there.
+const SELDOM: f64 = 0.25;
 /// Futures drawn.
 const FUTURES: usize = 400;
 /// Least standard deviation of noise as a share of the limit: counters of bytes and connections
@@ -42,6 +35,9 @@ pub struct Question {
     pub step_h: f64,
     /// Step of the first value, counted from an epoch at midnight on a Monday.
     pub first: i64,
+    /// Chances below this, 0 to 1, are of no interest. From a quarter on, limits out of the reach of what
+    /// the past did are not looked at any closer.
+    pub least: f64,
 }
 
 /// What is to come.
@@ -98,11 +94,11 @@ pub fn outlook(
         }
     };
     let rest: Vec<f64> = whole.iter().enumerate().map(|(i, v)| v - at(i)).collect();
-    if out_of_reach(&rest, &at, question) {
+    let changes = Changes::of(&rest, &at, rhythm);
+    if question.least >= SELDOM && out_of_reach(&rest, &at, question) {
         return None;
     }
     let floor = (LEAST_NOISE * limit).powi(2);
-    let changes = Changes::of(&rest, rhythm);
     let all = opinions(&rest, floor, changes.any);
     let first = all.first()?;
     let spread = past_error(first, &rest).unwrap_or(1.0).clamp(SPREAD.0, SPREAD.1);
@@ -163,49 +159,6 @@ fn out_of_reach(rest: &[f64], season: &dyn Fn(usize) -> f64, question: &Question
     ahead < question.limit
 }
 
-/// What happens in a future besides what the past did all along: faults and new levels, which are most
-/// of what lies outside an interval days ahead.
-struct Changes {
-    /// Share of the futures that ignores which idea the past speaks for.
-    any: f64,
-    /// Steps between two changes of the level on average; infinite: there are none.
-    every: f64,
-    /// Standard deviation of one.
-    sigma: f64,
-    /// Share of the futures beyond each end of the interval.
-    edge: f64,
-}
-
-impl Changes {
-    /// One change is expected in as long a time as was seen, whether it held one or not. Values whose
-    /// rhythm is known are those of some hours, in which something rises plainly: what is asked of
-    /// them is whether just that goes on.
-    fn of(rest: &[f64], rhythm: &Rhythm<'_>) -> Self {
-        if matches!(rhythm, Rhythm::Known(_)) {
-            return Self { any: 0.0, every: f64::INFINITY, sigma: 0.0, edge: EDGE.1 };
-        }
-        let (times, lag) = CHANGE;
-        let later = rest.iter().skip(lag);
-        let moved = rest.iter().zip(later).map(|(from, to)| to - from).filter(|v| v.is_finite());
-        let (sum, squares, n) =
-            moved.fold((0.0, 0.0, 0.0), |(sum, squares, n), v| (sum + v, squares + v * v, n + 1.0));
-        let n = f64::max(n, 1.0);
-        let variance = squares / n - (sum / n).powi(2);
-        let every = rest.len().max(1) as f64;
-        Self {
-            any: (ANY / every).min(MOST_ANY),
-            every,
-            sigma: times * variance.max(0.0).sqrt(),
-            edge: EDGE.0,
-        }
-    }
-
-    /// Steps until the next one.
-    fn next(&self, draws: &mut Draws) -> f64 {
-        if self.every.is_finite() { self.every * draws.exponential() } else { f64::INFINITY }
-    }
-}
-
 /// By how much the scale of one future differs from that of the past: the root of an inverse
 /// gamma variable, which makes the errors of all futures together those of Student's distribution
 /// with four degrees of freedom (West and Harrison 1997, "Bayesian Forecasting and Dynamic Models",
@@ -242,13 +195,19 @@ fn futures(
             let mut walker = all[opinion].walker(spread, || draws.normal());
             let mut end = refills.next(draws.uniform());
             let mut gone = 0.0;
+            let height = changes.height(&mut draws, another_scale);
             let mut change = changes.next(&mut draws);
+            let mut peak = changes.next_peak(&mut draws);
             for (i, rhythm) in ahead.iter().enumerate() {
                 while change <= (i + 1) as f64 {
-                    walker.fall(changes.sigma * draws.normal());
+                    walker.fall(changes.fall(&mut draws));
                     change += changes.next(&mut draws);
                 }
-                let value = walker.step(|| draws.normal()) + rhythm;
+                let mut value = walker.step(|| draws.normal()) + height * rhythm;
+                while peak <= (i + 1) as f64 {
+                    value += changes.peak(&mut draws);
+                    peak += changes.next_peak(&mut draws);
+                }
                 gone += question.step_h;
                 let by = match end {
                     End::Never => None,
@@ -257,6 +216,10 @@ fn futures(
                     }
                     End::After(hours, by) => (gone >= hours).then_some(by),
                 };
+                // What rises past a refill's height and the limit at once has touched it.
+                if value >= question.limit {
+                    return (i + 1) as f64;
+                }
                 if let Some(by) = by {
                     walker.fall(by);
                     gone = 0.0;
@@ -264,8 +227,6 @@ fn futures(
                         End::After(_, by) => End::After(refills.span(draws.uniform()), by),
                         other => other,
                     };
-                } else if value >= question.limit {
-                    return (i + 1) as f64;
                 }
             }
             f64::INFINITY

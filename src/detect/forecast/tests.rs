@@ -202,7 +202,7 @@ fn noise_that_is_wide_on_some_days_only_is_within_the_chances_told() {
         let values = restless(seed, PAST + 24);
         let most = values[PAST..].iter().copied().fold(0.0, f64::max);
         let chance = |limit| {
-            let question = Question { limit, horizon: 24, step_h: 1.0, first: 0 };
+            let question = Question { limit, horizon: 24, step_h: 1.0, first: 0, least: 0.0 };
             outlook(&values[..PAST], &question, &Rhythm::Found, None).map_or(0.0, |o| o.chance)
         };
         // The highest value that came is one whose chance was neither nothing nor certainty.
@@ -218,7 +218,7 @@ fn one_calm_week_is_no_promise_for_three_days() {
     let mut draws = crate::stats::Draws::new(7);
     let values: Vec<f64> = (0..464).map(|_| 1.5 + 0.01 * draws.normal()).collect();
     let chance = |past: &[f64]| {
-        let question = Question { limit: 1.6, horizon: 72, step_h: 1.0, first: 0 };
+        let question = Question { limit: 1.6, horizon: 72, step_h: 1.0, first: 0, least: 0.0 };
         outlook(past, &question, &Rhythm::Found, None).map_or(0.0, |o| o.chance)
     };
     // Ten standard deviations of the noise above what it ever was.

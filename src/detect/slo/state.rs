@@ -188,6 +188,7 @@ impl State {
             horizon: HORIZON_H.min(ends).max(1) as usize,
             step_h: 1.0,
             first: -(past as i64),
+            least: LIKELY,
         };
         self.outlook = outlook(&values, &question, &Rhythm::Known(&known), None)
             .filter(|o| o.chance >= LIKELY && o.expected_h.is_some());
