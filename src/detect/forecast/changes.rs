@@ -160,7 +160,7 @@ mod tests {
         let mut draws = Draws::new(3);
         let noise: Vec<f64> = (0..408).map(|_| 0.3 * draws.normal()).collect();
         let even = swell(&noise, &rhythm);
-        let wide = |i: usize| if i / DAY % 2 == 0 { 0.4 } else { -0.4 };
+        let wide = |i: usize| if (i / DAY).is_multiple_of(2) { 0.4 } else { -0.4 };
         let rest: Vec<f64> =
             noise.iter().enumerate().map(|(i, v)| v + wide(i) * rhythm(i)).collect();
         let uneven = swell(&rest, &rhythm);
