@@ -28,10 +28,11 @@ const SOURCE: &str = "shop";
 /// Speed while history is read: event time all but stands still.
 const STILL: f64 = 0.001;
 /// Event time by which the clock may be ahead of the newest poll: less than what counts as
-/// silence, more than two polls.
-const LEASH_MS: i64 = 100 * SECOND_MS;
+/// silence and than the minutes that signs of one fault are apart, so that a busy machine tells no
+/// other story than an idle one; more than two polls.
+const LEASH_MS: i64 = 45 * SECOND_MS;
 /// Batches that may wait to be judged before time waits for them.
-const WAITING: u64 = 12;
+const WAITING: u64 = 6;
 
 /// How the demo is run.
 #[derive(Clone, Debug)]
