@@ -27,9 +27,9 @@ function block(b, version) {
 /** The parts of a card; `version` changes when its charts have to be read again. */
 export const blocks = (c, version) => c.blocks.flatMap((b) => block(b, version));
 
-/** Buttons in a row. */
-export const row = (buttons, press, more) => (buttons.length || more ? el("div", { class: "buttons" },
-  buttons.map((b) => button(b.label, () => press(b), { class: b.style, "data-verb": b.verb })), more) : null);
+/** Buttons in a row. Each is known by what it does, so that the focus never comes to lie on another. */
+export const row = (buttons, press, more) => (buttons.length || more ? el("div", { class: "buttons", "data-key": "buttons" },
+  buttons.map((b) => button(b.label, () => press(b), { class: b.style, "data-verb": b.verb, "data-key": `${b.verb} ${b.subject}` })), more) : null);
 
 /** What else can be asked for; Tab reaches it, Enter opens it. It closes once something is chosen. */
 export const menu = (choices, press) => (choices?.length ? el("details", { class: "menu" }, el("summary", {}, "More…"),

@@ -47,6 +47,9 @@ export function morph(old, fresh) {
 
 /** The same for all children of an element. Children with `data-key` are matched by it. */
 export function morphChildren(parent, fresh) {
+  // What went is taken out first: what stands behind it would be made anew, and lose the focus.
+  const wanted = new Set(fresh.map(keyOf));
+  for (const node of [...parent.childNodes]) if (keyOf(node) && !wanted.has(keyOf(node))) node.remove();
   const keyed = new Map([...parent.childNodes].filter(keyOf).map((n) => [keyOf(n), n]));
   let at = parent.firstChild;
   for (const node of fresh) {

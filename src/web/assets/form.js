@@ -85,4 +85,5 @@ export function values(made) {
   return found;
 }
 
-addEventListener("DOMContentLoaded", () => dialog().addEventListener("close", () => returnTo?.focus?.()));
+// What it came from may be gone meanwhile: then to the page, not to nowhere.
+addEventListener("DOMContentLoaded", () => dialog().addEventListener("close", () => (returnTo?.isConnected ? returnTo : document.querySelector("main"))?.focus?.()));

@@ -12,7 +12,7 @@ export function offer(p, buttons, press) {
       p.past ? badge(p.past) : null,
       p.requires.n_approvals > 1 ? badge(`${have} of ${p.requires.n_approvals} approvals`) : null,
       p.rollback_of ? badge("the way back") : null, el("span", { class: "soft" }, ` open until ${minute(p.expires_at)} UTC`)),
-    el("div", { class: "buttons" }, buttons.map((b) => button(label(b), () => press(b), { class: b.style, "data-verb": b.verb }))));
+    el("div", { class: "buttons" }, buttons.map((b) => button(label(b), () => press(b), { class: b.style, "data-verb": b.verb, "data-key": `${b.verb} ${b.subject}` }))));
 }
 
 /** One proposal of the past: what was decided by whom. */
