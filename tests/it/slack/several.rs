@@ -76,7 +76,8 @@ async fn an_incident_stands_in_two_workspaces_and_a_click_in_one_updates_both() 
     assert_eq!(by_hand(&bank), 0);
     bank.look().revoked = false;
     eventually("the card in the other", PATIENCE * 2, async || by_hand(&bank) == 1).await;
-    assert_eq!(cards(&shop).len(), cards(&bank).len());
+    let same = async || cards(&shop).len() == cards(&bank).len();
+    eventually("every card in both", PATIENCE, same).await;
 }
 
 /// One app in two workspaces: both have its signing secret, and a call is taken by the workspace
