@@ -40,6 +40,11 @@ const OPTIONS: usize = 100;
 const OVERFLOW: usize = 5;
 /// Characters of a button's address.
 const URL: usize = 3_000;
+/// Characters of all buttons of one message and of its menu, names of types and codes included: a
+/// card has some 2,500 of both, and beside the longest of all other lines and the longest address
+/// they must leave the message within [`CHARACTERS`].
+const PRESSED: usize = 2_800;
+const CHOSEN: usize = 3_200;
 /// Cards of somebody's home.
 const HOME_CARDS: usize = 20;
 /// What every part after one that is too long keeps for itself.
@@ -115,14 +120,14 @@ fn card_blocks(card: &Card, room: Room) -> Vec<Value> {
     if !title.trim().is_empty() {
         blocks.push(json!({ "type": "header", "text": plain(title.trim(), 150) }));
     }
-    blocks.extend((!card.context.is_empty()).then(|| context(&escape(&card.context))));
+    blocks.extend(line(&card.context));
     let mut end: Vec<Value> = Vec::new();
     let (elements, missing) = elements(card);
     end.extend((!elements.is_empty()).then(|| json!({ "type": "actions", "elements": elements })));
     if missing > 0 {
         end.push(context(&format!("… {missing} more buttons in the console")));
     }
-    end.extend((!card.footer.is_empty()).then(|| context(&escape(&card.footer))));
+    end.extend(line(&card.footer));
     let used = weight(&blocks) + weight(&end);
     let left = Room {
         // One less: the note beneath fields that are cut.
@@ -159,9 +164,8 @@ impl Part {
 
     fn of(block: &Block) -> Self {
         let bold = |h: &Option<String>| {
-            h.as_ref()
-                .filter(|h| !h.trim().is_empty())
-                .map(|h| format!("*{}*", cut(&escape(h).replace(['*', '\n'], " "), 150).trim()))
+            let said = |h| cut(escape(h).replace(['*', '\n'], " ").trim(), 150);
+            h.as_deref().map(said).filter(|h| !h.is_empty()).map(|h| format!("*{h}*"))
         };
         match block {
             Block::Text { heading, text, .. } => {
@@ -316,24 +320,38 @@ fn fields(heading: Option<&str>, lines: &[String], room: Room) -> Vec<Value> {
 
 /// Buttons, menu and link of a card, and how many buttons have no place.
 fn elements(card: &Card) -> (Vec<Value>, usize) {
-    let mut after: Vec<Value> = menu(&card.menu).into_iter().collect();
+    let options = within(card.menu.iter().take(OPTIONS).map(option), CHOSEN);
+    let unlisted = card.menu.len() - options.len();
+    let mut after: Vec<Value> = menu(options).into_iter().collect();
     let url = card.url.as_deref().filter(|url| length(url) <= URL);
     after.extend(url.map(|url| {
         let text = plain("Open in console", 75);
         json!({ "type": "button", "action_id": "nightjar:console", "text": text, "url": url })
     }));
     let most = BUTTONS - after.len();
-    let shown = card.buttons.iter().take(most).enumerate().map(|(i, b)| button(i, b));
-    (shown.chain(after).collect(), card.buttons.len().saturating_sub(most))
+    let drawn = card.buttons.iter().take(most).enumerate().map(|(i, b)| button(i, b));
+    let shown = within(drawn, PRESSED);
+    let missing = unlisted + card.buttons.len() - shown.len();
+    (shown.into_iter().chain(after).collect(), missing)
+}
+
+/// The first of them that have room together.
+fn within(all: impl Iterator<Item = Value>, most: usize) -> Vec<Value> {
+    let mut used = 0;
+    all.take_while(|one| {
+        used += weight(std::slice::from_ref(one));
+        used <= most
+    })
+    .collect()
+}
+
+fn option(button: &Button) -> Value {
+    let label = if button.label.trim().is_empty() { button.verb.as_str() } else { &button.label };
+    json!({ "text": plain(label, 75), "value": button.code() })
 }
 
 /// A menu of what each opens a form: the one that keeps no choice, where it takes so many.
-fn menu(choices: &[Button]) -> Option<Value> {
-    let option = |b: &Button| {
-        let label = if b.label.trim().is_empty() { b.verb.as_str() } else { &b.label };
-        json!({ "text": plain(label, 75), "value": b.code() })
-    };
-    let options: Vec<Value> = choices.iter().take(OPTIONS).map(option).collect();
+fn menu(options: Vec<Value>) -> Option<Value> {
     let id = "nightjar:more";
     match options.len() {
         0 => None,
@@ -380,6 +398,12 @@ fn plain(text: &str, most: usize) -> Value {
 
 fn marked(escaped: &str) -> Value {
     json!({ "type": "mrkdwn", "text": escaped, "verbatim": true })
+}
+
+/// A line above or beneath a card, where it says something once what can't be shown is gone.
+fn line(text: &str) -> Option<Value> {
+    let escaped = escape(text);
+    (!escaped.trim().is_empty()).then(|| context(&escaped))
 }
 
 fn context(escaped: &str) -> Value {

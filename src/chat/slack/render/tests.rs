@@ -304,6 +304,48 @@ fn a_notification_says_something_though_its_words_can_t_be_shown() {
     assert_eq!(super::fallback(" ", "\u{7f}"), "nightjar");
 }
 
+#[test]
+fn a_line_of_which_nothing_can_be_shown_is_left_out() {
+    for nothing in ["\u{7f}", " \u{202e}\n\u{0}", "\t"] {
+        let text = || nothing.to_owned();
+        let heading = || Some(text());
+        let field = Field { label: text(), value: text() };
+        let blocks = vec![
+            Block::Text { heading: heading(), text: text(), evidence: Vec::new() },
+            Block::Fields { heading: heading(), fields: vec![field] },
+            Block::List { heading: heading(), items: vec![Item::plain(nothing)] },
+        ];
+        let lines = Card { context: text(), footer: text(), blocks, ..sample() };
+        let rendered = content(&Content::card(lines));
+        checked(&rendered);
+        let kinds: Vec<&str> = rendered.blocks.iter().filter_map(|b| b["type"].as_str()).collect();
+        assert_eq!(kinds, ["header", "section", "section", "actions"], "{nothing:?}");
+        let only = Card { context: text(), footer: text(), ..Card::words(nothing, nothing) };
+        checked(&content(&Content::card(only)));
+        assert_eq!(view_faults(&home(&[Card { context: text(), ..sample() }])), [""; 0]);
+    }
+}
+
+#[test]
+fn the_longest_of_everything_together_is_within_the_limits() {
+    let long = "\u{1d518}".repeat(4_000);
+    let buttons = vec![press(Verb::EndSilence, &long, Style::Danger); 60];
+    let menu = vec![press(Verb::Note, &long, Style::Plain); 120];
+    let url = Some(format!("https://nightjar.example/{}", "y".repeat(2_970)));
+    let text =
+        Block::Text { heading: Some(long.clone()), text: long.clone(), evidence: Vec::new() };
+    let [title, context, footer, fallback] = [(); 4].map(|()| long.clone());
+    let blocks = vec![text; 60];
+    let mark = Mark::Open;
+    let card = Card { mark, title, context, blocks, buttons, menu, url, footer, fallback };
+    let rendered = content(&Content::card(card.clone()));
+    checked(&rendered);
+    let all = short(&rendered.blocks);
+    assert!(all.contains("more buttons in the console"), "{all}");
+    assert!(all.contains("[Open in console]"), "{all}");
+    assert_eq!(view_faults(&home(&vec![card; 3])), [""; 0]);
+}
+
 fn any_card() -> impl Strategy<Value = Card> {
     let buttons = proptest::collection::vec((anything(), 0_usize..Verb::ALL.len(), 0..3), 0..60);
     let words = (anything(), anything(), anything(), anything());
