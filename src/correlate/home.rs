@@ -75,7 +75,9 @@ impl Correlator {
         let link = here.and_then(|here| self.related(alert, here, group));
         let told = link.filter(|l| l.kind != Kind::NearInTime).map(|l| l.reason);
         let told = told.or_else(|| self.evidence.said(kin));
-        Some((id, told.unwrap_or_else(|| "the same condition is in it".to_owned())))
+        let told = told.unwrap_or_else(|| "the same condition is in it".to_owned());
+        let parts = self.evidence.accounted(alert.id).map(|parts| format!(" ({parts})"));
+        Some((id, told + &parts.unwrap_or_default()))
     }
 
     /// Why people would not have an alert in the incident of the fault that explains it.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::config::Config;
-use super::fit::{Fit, Kin, Knobs, Learned, Onset};
+use super::fit::{Fit, Kin, Knobs, Learned, Onset, Via};
 use crate::model::alert::{Condition, LOOKS_BACK};
 use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
 use crate::model::{
@@ -276,11 +276,45 @@ impl Evidence {
     /// In words: where the fault is taken to be and since when.
     pub(super) fn said(&self, kin: Kin) -> Option<String> {
         let (root, since) = self.fit.root(kin)?;
-        let name = root.parse::<EntityRef>().map_or_else(|_| root.to_owned(), |e| e.name().into());
         Some(format!(
-            "a fault of {name} since {} UTC explains it best",
+            "a fault of {} since {} UTC explains it best",
+            name_of(root),
             Time::from_ms(since).clock_text()
         ))
+    }
+
+    /// In words: by which path its fault came to an alert, and how many times likelier that makes
+    /// it than that the alert began by itself, in parts.
+    pub(super) fn accounted(&self, alert: AlertId) -> Option<String> {
+        let account = self.fit.account(*self.signs.get(&alert)?)?;
+        let clock = |ms: i64| Time::from_ms(ms).clock_text();
+        let via = match account.via {
+            Via::None => "near in time, by no known path".to_owned(),
+            Via::Root => "at its root".to_owned(),
+            Via::Place(since) => format!("where it is felt since {}", clock(since)),
+            Via::Below(place, since) => {
+                let name = name_of(place);
+                format!(
+                    "behind {name}, which it depends on and which feels it since {}",
+                    clock(since)
+                )
+            }
+            Via::Called => "called by its root".to_owned(),
+            Via::Repeat(since) => format!("again what began at {}", clock(since)),
+        };
+        let mut parts = vec![format!("place and time {}", times(account.near))];
+        let more = [(account.word, "its name"), (account.less, "said already or of another kind")];
+        for (factor, what) in more.into_iter().filter(|(factor, _)| (factor - 1.0).abs() >= 0.05) {
+            parts.push(format!("{what} {}", times(factor)));
+        }
+        if account.share < 0.95 {
+            parts.push(format!(
+                "one of many said there at once, to the power of {:.2}",
+                account.share
+            ));
+        }
+        let all = times(account.all());
+        Some(format!("{via}; {}: {all} against beginning by itself", parts.join(", ")))
     }
 
     /// The node that an alert's labels name, and the zone: what its place runs on, as far as it says.
@@ -340,5 +374,20 @@ fn system_of(alert: &Alert) -> Option<String> {
     match &alert.source {
         AlertSource::External { system } => Some(system.clone()),
         AlertSource::Detector { .. } => None,
+    }
+}
+
+/// The name of a place, which the search knows as an entity.
+fn name_of(place: &str) -> String {
+    place.parse::<EntityRef>().map_or_else(|_| place.to_owned(), |e| e.name().into())
+}
+
+/// A factor for people: what is far beyond doubt needs no figure.
+fn times(factor: f64) -> String {
+    match factor {
+        f if f >= 10_000.0 => "×10,000 and more".to_owned(),
+        f if f >= 9.95 => format!("×{f:.0}"),
+        f if f >= 0.095 => format!("×{f:.1}"),
+        f => format!("×{f:.3}"),
     }
 }

@@ -204,9 +204,9 @@ impl Detect {
         let mut anomalies: Vec<Anomaly> = Vec::new();
         let mut alerts: Vec<Alert> = Vec::new();
         let mut made = Vec::new();
-        {
-            let mut shard = self.shard.shard.write().unwrap_or_else(PoisonError::into_inner);
-            for journaled in &batches {
+        for journaled in &batches {
+            {
+                let mut shard = self.shard.shard.write().unwrap_or_else(PoisonError::into_inner);
                 let span = tracing::info_span!("stage", name = Self::NAME, seq = journaled.seq);
                 let found = span.in_scope(|| shard.observe(&journaled.batch));
                 made.extend(shard.take_made());
@@ -217,6 +217,9 @@ impl Detect {
                 let external = journaled.batch.alerts.iter();
                 alerts.extend(external.map(|a| shard.alert_of_external(a, now)));
             }
+            // Whoever reads of a detector blocks its thread until the lock is free: for one batch,
+            // not for all that were read at once.
+            tokio::task::yield_now().await;
         }
         metrics::histogram!("nightjar_detect_batch_seconds")
             .record(started.elapsed().as_secs_f64() / batches.len() as f64);

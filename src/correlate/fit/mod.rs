@@ -32,6 +32,7 @@ mod lag;
 mod learned;
 mod moves;
 mod names;
+mod near;
 mod reach;
 mod recent;
 mod score;
@@ -52,6 +53,7 @@ use shelf::Shelf;
 use words::{Class, Family, Words};
 
 pub use learned::Learned;
+pub(crate) use near::Via;
 pub(crate) use score::Knobs;
 
 /// One beginning of an alert, as told.

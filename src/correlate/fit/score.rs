@@ -1,8 +1,8 @@
 //! How well a fault explains a sign: a log likelihood ratio against "it began by itself".
 
-use super::lag::{Lags, Shape};
+use super::lag::Shape;
 use super::words::{Class, Family, Stand};
-use super::{Fit, Home, Sign};
+use super::{Fit, Home, Sign, near};
 
 /// A place in a scope since a time (ms): where a fault may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -116,9 +116,9 @@ impl Default for Knobs {
 }
 
 /// So many first signs of a place tell its root from who feels it; more tell nothing new.
-const FIRST: u32 = 4;
+pub(super) const FIRST: u32 = 4;
 /// So many signs of one place at about one time count in full; more share that weight.
-const CROWD: u32 = 6;
+pub(super) const CROWD: u32 = 6;
 /// A change so long (ms) before a fault may have made it.
 const CHANGE_MS: i64 = 900_000;
 /// Farthest distance in hops at which a fault is still felt.
@@ -126,7 +126,7 @@ const MOST_HOPS: usize = 6;
 /// Longest lag (s) behind a fault's beginning, over all hops.
 const LONGEST_S: f64 = 1_500.0;
 /// Longest lag that the tail covers, in seconds, and the earliest.
-const TAIL: (f64, f64) = (-90.0, 600.0);
+pub(super) const TAIL: (f64, f64) = (-90.0, 600.0);
 /// A caller speaks up at most this much (ms) before what it calls, and this much after, unless
 /// later ones were seen.
 pub(super) const SPREAD_MS: (i64, i64) = (-45_000, 200_000);
@@ -147,7 +147,7 @@ pub(super) struct Cascade {
 
 impl Cascade {
     /// Since when a place feels it.
-    fn at(&self, place: u32) -> Option<Felt> {
+    pub(super) fn at(&self, place: u32) -> Option<Felt> {
         let found = self.felt.binary_search_by_key(&place, |(place, _)| *place);
         found.ok().map(|i| self.felt[i].1)
     }
@@ -194,12 +194,12 @@ impl Board {
 #[derive(Debug, Default)]
 pub(super) struct Standing {
     is_root: bool,
-    felt: Option<Felt>,
-    grafted: bool,
+    pub(super) felt: Option<Felt>,
+    pub(super) grafted: bool,
     /// What it depends on that feels the fault: since when, and how many signs are expected here.
-    below: Vec<(u32, i64, f64)>,
+    pub(super) below: Vec<(u32, i64, f64)>,
     /// Among how many places that the root calls it is, if it is.
-    called: Option<f64>,
+    pub(super) called: Option<f64>,
 }
 
 impl Fit {
@@ -311,7 +311,7 @@ impl Fit {
     }
 
     /// Where a sign stands to a fault.
-    fn stand_at(&self, sign: &Sign, place: &Standing) -> Stand {
+    pub(super) fn stand_at(&self, sign: &Sign, place: &Standing) -> Stand {
         if place.is_root {
             Stand::Root
         } else if place.felt.is_some()
@@ -338,44 +338,9 @@ impl Fit {
         rate: f64,
         place: &Standing,
     ) -> f64 {
-        let k = &self.knobs;
         let n = self.n_places();
         let stand = self.stand_at(sign, place);
-        let flat = k.tail / (TAIL.1 - TAIL.0);
-        let density = |at: i64, lags: &Lags| {
-            let lag = (sign.at - at) as f64 / 1000.0;
-            let flat = if (TAIL.0..=TAIL.1).contains(&lag) { flat } else { 0.0 };
-            (1.0 - k.tail) * lags.density(lag) + flat
-        };
-        let other = density(since, &self.lags[3]);
-        let mut most = k.unknown / n * other;
-        match stand {
-            Stand::Root if sign.rank < FIRST => {
-                most = most.max(k.at_root * density(since, &self.lags[0]));
-            }
-            Stand::Root => {
-                most = most.max(k.at_place * density(since, &self.lags[1]));
-            }
-            Stand::Above => {
-                for (callee, from, weight) in &place.below {
-                    if self.may_feel(sign, *callee) {
-                        most = most.max(weight * density(*from, &self.lags[2]));
-                    }
-                }
-                if let Some((first, false)) = place.felt
-                    && (first < sign.at || place.grafted)
-                {
-                    most = most.max(k.at_place * density(first, &self.lags[1]));
-                }
-            }
-            Stand::Beside => {
-                if let Some(n) = place.called {
-                    let idle = self.words.class(sign.name) == Class::Idle;
-                    let below = if idle { k.below * 3.0 } else { k.below };
-                    most = most.max(below / n * other);
-                }
-            }
-        }
+        let most = self.nearest(sign, since, stand, place).0;
         let (ratio, word) = (most * n / rate, self.words.weight(sign.name, stand));
         // Most are not of the fault. A logarithm is at most its argument less one, which tells that
         // sooner; the margin is for rounding.
@@ -383,23 +348,20 @@ impl Fit {
             return f64::NEG_INFINITY;
         }
         let again = self.again(sign);
-        let family = self.words.family(sign.name);
-        let foreign = stand == Stand::Root && kind.is_some() && family.is_some() && family != kind;
-        let foreign = if foreign { k.foreign } else { 0.0 };
-        let told = ratio.ln() + word - again - foreign;
+        let told = ratio.ln() + word - again - self.foreign(sign, kind, stand);
         // Twenty things that one place says at one time are no twenty witnesses.
-        told * (f64::from(CROWD) / f64::from(sign.crowd.max(CROWD)))
+        told * near::crowded(sign)
     }
 
     /// What a repeat is worth less, the sooner it comes the more.
-    fn again(&self, sign: &Sign) -> f64 {
+    pub(super) fn again(&self, sign: &Sign) -> f64 {
         let Some(before) = sign.before else { return 0.0 };
         let gap = ((sign.at - self.signs[before as usize].last) as f64 / 1000.0).abs();
         self.knobs.again * (1.0 - gap / self.knobs.repeat_s as f64).max(0.0)
     }
 
     /// Places that there are.
-    fn n_places(&self) -> f64 {
+    pub(super) fn n_places(&self) -> f64 {
         (self.places.len() as f64).max(20.0)
     }
 
