@@ -34,6 +34,11 @@ const LONGEST: Duration = Duration::from_millis(600);
 /// After a decision there is a rest so many times as long: a storm leaves the others their share.
 const REST: u32 = 3;
 
+/// Once all that fires took longer to read than this, it is not read again for [`SELDOM`] times as
+/// long: bells tell of each alert anyway, and a storm leaves the others their share.
+const LONG: Duration = Duration::from_millis(400);
+const SELDOM: u32 = 10;
+
 /// The correlate stage.
 pub struct Correlate {
     store: Store,
@@ -50,6 +55,8 @@ pub struct Correlate {
     gathered: Option<(Instant, Instant)>,
     /// Not before.
     rested: Instant,
+    /// All that fires is not read again before.
+    read_again: Instant,
     /// When something urgent that waits is looked at again.
     again: Option<Instant>,
 }
@@ -70,6 +77,7 @@ impl Correlate {
             heard: Vec::new(),
             gathered: None,
             rested: Instant::now(),
+            read_again: Instant::now(),
             again: None,
         }
     }
@@ -232,7 +240,12 @@ impl Stage for Correlate {
 
     async fn sweep(&mut self) -> Result<(), Fault> {
         let now = self.clock.now();
+        let was_loaded = self.loaded;
         self.learn(now).await?;
+        let started = Instant::now();
+        if was_loaded && started < self.read_again {
+            return self.decide(now).await;
+        }
         let firing = self.store.read(|r| r.list::<Alert>(&Filter::states(["firing"]))).await?;
         // An end whose doorbell was lost: believed to fire, and the store says otherwise.
         let fire: BTreeSet<_> = firing.iter().map(|a| a.id).collect();
@@ -246,6 +259,9 @@ impl Stage for Correlate {
         for alert in ended.await?.iter().chain(&firing) {
             self.correlator.take(alert, now);
         }
+        let took = started.elapsed();
+        let rest = if took > LONG { SELDOM * took } else { Duration::ZERO };
+        self.read_again = Instant::now() + rest;
         self.decide(now).await
     }
 

@@ -146,15 +146,78 @@ impl Rows<'_> {
     /// # Errors
     /// The database failed.
     pub fn stamp<R: Record>(&self, parent: impl ToString) -> Result<(u64, u64), Fault> {
-        const SQL: &str = "SELECT count(*), coalesce(sum(revision), 0) FROM record \
-                           WHERE kind = ? AND parent = ?";
+        // The kind stands in the text so that an index of one kind alone can serve.
+        let sql = format!(
+            "SELECT count(*), coalesce(sum(revision), 0) FROM record \
+             WHERE kind = '{}' AND parent = ?",
+            R::KIND
+        );
         self.conn
-            .prepare_cached(SQL)
+            .prepare_cached(&sql)
             .and_then(|mut s| {
-                s.query_row(params![R::KIND, parent.to_string()], |r| {
+                s.query_row(params![parent.to_string()], |r| {
                     Ok((r.get::<_, i64>(0)?.unsigned_abs(), r.get::<_, i64>(1)?.unsigned_abs()))
                 })
             })
             .map_err(|e| fault("counting records", e))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{Alert, Incident};
+    use crate::store::Store;
+
+    /// How a statement with so many values is carried out.
+    fn plan(rows: &Rows<'_>, sql: &str, n: usize) -> Result<String, Fault> {
+        let run = || -> rusqlite::Result<Vec<String>> {
+            let mut s = rows.conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+            let steps = s.query_map(params_from_iter(vec!["x"; n]), |r| r.get("detail"))?;
+            steps.collect()
+        };
+        run().map(|steps| steps.join(", ")).map_err(|e| fault("explaining", e))
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_for_is_found_by_an_index_and_not_among_all_of_its_kind() {
+        let folder = tempfile::tempdir().expect("a scratch folder");
+        let store = Store::open(&folder.path().join("a.sqlite")).expect("opens");
+        let plans = store.read(|rows| {
+            let mut plans = Vec::new();
+            let stamp = "SELECT count(*), coalesce(sum(revision), 0) FROM record";
+            for kind in [Alert::KIND, Incident::KIND] {
+                plans.push(plan(
+                    rows,
+                    &format!("{stamp} WHERE kind = '{kind}' AND parent = ?"),
+                    1,
+                )?);
+            }
+            let of_one = || Filter::states(["firing"]);
+            let filters = [
+                Filter::parent("x"),
+                Filter::subject("x"),
+                of_one(),
+                Filter { parent: Some("x".into()), ..of_one() },
+                Filter { subject: Some("x".into()), ..of_one() },
+                Filter { limit: 200, ..of_one() },
+            ];
+            for filter in &filters {
+                for columns in ["body", "id, revision", "count(*)"] {
+                    let (sql, values) = query(columns, Alert::KIND, filter);
+                    plans.push(plan(rows, &sql, values.len())?);
+                }
+            }
+            plans.push(plan(rows, "DELETE FROM record WHERE parent = ?", 1)?);
+            Ok(plans)
+        });
+        let plans = plans.await.expect("reads");
+        assert!(plans[0].contains("COVERING INDEX record_alerts"), "{plans:?}");
+        for plan in &plans {
+            let by = ["INDEX record_alerts", "INDEX record_parent", "INDEX record_subject"];
+            let found = by.iter().any(|index| plan.contains(index))
+                || plan.contains("INDEX record_state (kind=? AND state=?)");
+            assert!(found && !plan.contains("SCAN"), "{plans:#?}");
+        }
     }
 }
