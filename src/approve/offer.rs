@@ -102,7 +102,8 @@ impl<'a> Offer<'a> {
 /// Who authored the change that a hypothesis names.
 pub(super) fn author(diagnosis: &Diagnosis, hypothesis: &Hypothesis) -> Option<String> {
     let id = hypothesis.change?;
-    diagnosis.changes.iter().find(|c| c.id == id).and_then(|c| c.author.clone())
+    let ours = diagnosis.changes.iter().find(|c| c.id == id && c.kind.is_ours());
+    ours.and_then(|c| c.author.clone())
 }
 
 /// Runbook and action as runs and lessons name them.

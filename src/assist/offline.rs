@@ -336,10 +336,9 @@ impl Scene<'_> {
             _ => String::new(),
         };
         let fact = format!(
-            "{} {}: {} ({}{version}{who})",
+            "{} {} ({}{version}{who})",
             change.at.minute_text(),
-            change.entity.name(),
-            change.title,
+            change.line(),
             change.status
         );
         let finding = Finding::Change { change: change.clone() };

@@ -181,13 +181,12 @@ fn cause(out: &mut String, diagnosis: &Diagnosis) {
         }
     }
     for change in &diagnosis.changes {
-        let _ = writeln!(
-            out,
-            "Changed {}: {} on {}",
-            change.at.minute_text(),
-            change.title,
-            change.entity.name()
-        );
+        let (at, name) = (change.at.minute_text(), change.entity.name());
+        let _ = if change.kind.is_ours() {
+            writeln!(out, "Changed {at}: {} on {name}", change.title)
+        } else {
+            writeln!(out, "Reported {at}: {}", change.line())
+        };
     }
     for gap in &diagnosis.gaps {
         let _ = writeln!(out, "Not known: {} ({}).", gap.what, gap.why);

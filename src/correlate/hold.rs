@@ -148,6 +148,8 @@ impl Correlator {
             let lead = alert.starts_at.ms_since(c.at);
             (-MINUTE_MS..=CHANGE_MS).contains(&lead)
                 && now.ms_since(c.at) < tolerance_ms
+                // What a provider reports does not pass by itself like the restarts of a deploy.
+                && c.kind.is_ours()
                 && c.entity == alert.entity
         })
     }

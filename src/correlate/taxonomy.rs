@@ -39,6 +39,7 @@ fn word(kind: ChangeKind) -> &'static str {
         ChangeKind::Flag => "flag",
         ChangeKind::Migration => "migration",
         ChangeKind::Schema => "schema",
+        ChangeKind::Provider => "external",
         ChangeKind::Other => "change",
     }
 }
@@ -72,7 +73,7 @@ fn set_off<'a>(group: &Group, graph: &Graph, changes: &'a [Change]) -> Option<&'
     };
     changes
         .iter()
-        .filter(|c| (-MINUTE_MS..=BEFORE_MS).contains(&onset.ms_since(c.at)))
+        .filter(|c| (-c.kind.late_ms()..=BEFORE_MS).contains(&onset.ms_since(c.at)))
         .filter(|c| touches(&c.entity))
         .min_by_key(|c| (onset.ms_since(c.at).abs(), c.id))
 }
@@ -146,11 +147,14 @@ mod tests {
 
     #[test]
     fn kinds_of_change_and_patterns_are_words_of_one_vocabulary() {
-        use ChangeKind::{Config, Deploy, Flag, Migration, NetworkPolicy, Other, Scale, Schema};
-        let kinds = [Deploy, Config, NetworkPolicy, Scale, Flag, Migration, Schema, Other];
+        use ChangeKind::{
+            Config, Deploy, Flag, Migration, NetworkPolicy, Other, Provider, Scale, Schema,
+        };
+        let kinds =
+            [Deploy, Config, NetworkPolicy, Scale, Flag, Migration, Schema, Provider, Other];
         let mut known: Vec<&str> = kinds.into_iter().map(word).chain(PATTERNS).collect();
-        // Only people can know these.
-        known.extend(["external", "planned", UNKNOWN]);
+        // Only people can know the first.
+        known.extend(["planned", UNKNOWN]);
         assert!(known.iter().all(|w| TRIGGERS.contains(w)), "{known:?}");
         assert!(TRIGGERS.iter().all(|w| known.contains(w)), "{known:?}");
     }

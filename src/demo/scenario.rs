@@ -75,7 +75,7 @@ const DAYS: [&str; 7] = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"];
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ChangePlan {
-    /// `deploy`, `config`, `network_policy`, `scale`, `flag`, `migration`, `schema`, `other`.
+    /// `deploy`, `config`, `network_policy`, `scale`, `flag`, `migration`, `schema`, `provider`, `other`.
     pub kind: String,
     /// The service that was changed.
     pub service: Option<String>,

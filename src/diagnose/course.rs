@@ -89,7 +89,7 @@ pub(super) fn steps(
         found.push(CourseStep {
             at: change.at,
             entity: change.entity.clone(),
-            text: format!("{}: {}{by}", change.entity.name(), change.title),
+            text: format!("{}{by}", change.line()),
             evidence: input.proofs.changes.get(&change.id).copied().into_iter().collect(),
         });
     }

@@ -28,6 +28,8 @@ pub(super) struct Scene<'a> {
     pub graph: &'a Graph,
     /// Entities with a change shortly before the incident.
     pub changed: &'a BTreeSet<EntityRef>,
+    /// Those of them in trouble outside, as their providers report, which nothing here measures.
+    pub reported: &'a BTreeSet<EntityRef>,
     /// What became of the calls along edges, where spans tell.
     pub calls: &'a CallsByEdge,
     /// What request rates did.
@@ -51,6 +53,7 @@ impl Scene<'_> {
     /// How strongly (0 to 1) trouble of `cause` hurts those who depend on it.
     fn hurts(&self, cause: &EntityRef) -> f64 {
         match self.troubles.get(cause) {
+            _ if self.reported.contains(cause) => 1.0,
             Some(t) if t.fails => 1.0,
             // Hosts have no other way to fail than to be short of something.
             Some(t) if t.short && cause.is_host() => 1.0,

@@ -12,7 +12,7 @@ use super::input::{Input, LogSign, Onset, Proofs, Separation};
 use super::{calls, faces, lines, past, requests, signals, weighed};
 use crate::detect::SharedShard;
 use crate::model::diagnosis::{Finding, Similar};
-use crate::model::time::{HOUR_MS, MINUTE_MS};
+use crate::model::time::HOUR_MS;
 use crate::model::{
     Alert, Change, EntityRef, EntryKind, Evidence, EvidenceId, Fault, Gap, Graph, Incident, Time,
     TimelineEntry,
@@ -315,7 +315,7 @@ fn suspects(Base { incident, alerts, changes, graph, .. }: &Base) -> Vec<EntityR
     let mut changed: BTreeSet<&EntityRef> = BTreeSet::new();
     for change in changes {
         let lead = incident.onset_at.ms_since(change.at);
-        let near = (-MINUTE_MS..=2 * HOUR_MS).contains(&lead);
+        let near = (-change.kind.late_ms()..=2 * HOUR_MS).contains(&lead);
         let is_new = !troubled.contains(&change.entity) && !changed.contains(&change.entity);
         if near && is_new && touches(&change.entity) {
             changed.insert(&change.entity);
@@ -374,6 +374,10 @@ fn change_text(change: &Change) -> String {
     let told = change.attributes.iter().filter(|(k, v)| *k != COMMIT && !v.is_empty());
     more.extend(told.take(MOST_ATTRIBUTES).map(|(k, v)| format!("{k} {v}")));
     let (at, name) = (change.at.clock_text(), change.entity.name());
+    if !change.kind.is_ours() {
+        more.push(format!("status {}", change.status));
+        return format!("{at} UTC {} ({})", change.line(), more.join(", "));
+    }
     let on = if change.title.contains(name) { String::new() } else { format!(" on {name}") };
     let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
     format!("{at} UTC {}{on}{more}", change.title)

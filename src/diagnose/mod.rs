@@ -18,7 +18,7 @@
 //! | `graph` | −1.2 when something it depends on is in trouble that it does not explain |
 //! | `graph` | down to −1.0 when a caller that changed, or that is asked for more itself, accounts for it: it is an effect |
 //! | `onset` | +1.0 among the first, falling to 0 over three minutes |
-//! | `change` | +2.2 right before its onset, halved with every quarter of an hour |
+//! | `change` | +2.2 right before its onset, halved with every quarter of an hour; for what a provider reports, with every hour, and full when reported up to an hour late |
 //! | `resource` | +0.8 for a shortage of its own, +0.3 for mere use, half when it is an effect or hurts nobody |
 //! | `graph` | −1.0 when the calls of all its callers in trouble take no longer than before |
 //! | `logs` | +0.7 for a new or bursting error template near its onset, +0.5 for a warning |
@@ -27,6 +27,10 @@
 //! | `similar` | up to +0.8 when it was the cause of an incident that looks alike |
 //! | `telemetry` | up to +1.0 by the chance that the telemetry around the onset gives it ([`weigh`](mod@weigh)), a fifth of that when a node below it is in trouble |
 //! | `severity` | up to +0.5 by the greatest score, on a logarithmic scale |
+//!
+//! Of what is outside nothing may be measured but its callers. What its provider reports then stands
+//! for trouble of its own: it hurts all who call it, and they don't explain it, unless their calls
+//! take as long as ever.
 //!
 //! Trouble travels up to callers when something fails, and down when more is asked (`explain.rs`).
 //! One curve with two constants makes chances of the scores, with one more hypothesis: none of them

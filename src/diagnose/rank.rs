@@ -18,8 +18,6 @@ use crate::model::{Change, ChangeKind, EntityRef, EvidenceId, Time};
 const SAME_MS: i64 = 30 * SECOND_MS;
 /// A later onset adds nothing from here on (ms).
 const LATE_MS: i64 = 3 * MINUTE_MS;
-/// A change may be noted this much (ms) after what it caused: clocks differ.
-const CLOCKS_MS: i64 = MINUTE_MS;
 /// Weight of a change made right before the onset.
 const CHANGE: f64 = 2.2;
 /// Weight of the chance that the telemetry gives.
@@ -68,7 +66,19 @@ pub fn rank(input: &Input) -> Ranked {
         best.iter().filter(|(_, (w, _))| *w >= CHANGED).map(|(e, _)| e.clone()).collect();
     let (graph, calls) = (&input.graph, &input.calls);
     let demands = &input.demands;
-    let scene = Scene { troubles: &troubles, graph, changed: &changed, calls, demands };
+    // What is measured and well is not in trouble here, whatever is reported of it.
+    let well = |e: &EntityRef| input.measured.contains(e) && !troubles.contains_key(e);
+    let reports = |e: &EntityRef| best.get(e).is_some_and(|(_, c)| !c.kind.is_ours());
+    let reported: BTreeSet<EntityRef> =
+        changed.iter().filter(|e| reports(e) && !well(e)).cloned().collect();
+    let scene = Scene {
+        troubles: &troubles,
+        graph,
+        changed: &changed,
+        reported: &reported,
+        calls,
+        demands,
+    };
     let mut names: BTreeSet<&EntityRef> = troubles.keys().chain(&changed).collect();
     // Where a rise of requests begins may itself be well.
     names.extend(demands.keys().filter(|e| asks_more(&scene, e).is_some()));
@@ -90,7 +100,10 @@ pub fn rank(input: &Input) -> Ranked {
     let mut changes: Vec<Change> = input
         .changes
         .iter()
-        .filter(|c| (-5 * MINUTE_MS..=2 * HOUR_MS).contains(&first.ms_since(c.at)))
+        .filter(|c| {
+            let after_ms = c.kind.late_ms().max(5 * MINUTE_MS);
+            (-after_ms..=2 * HOUR_MS).contains(&first.ms_since(c.at))
+        })
         .cloned()
         .collect();
     changes.sort_by_key(|c| (first.ms_since(c.at).abs(), c.id));
@@ -126,10 +139,13 @@ fn weight_of(change: &Change, trouble: Option<&Trouble<'_>>, first: Time) -> f64
     let onset = trouble.map_or(first, |t| t.onset);
     let creeping = trouble.is_some_and(|t| t.alerts.first().is_some_and(|a| is_forecast(a)));
     // What creeps has no sharp onset, so a change counts for longer, and also shortly after.
-    let (after_ms, half_ms, most_ms) = if creeping {
+    // An incident of a provider lasts for hours, and is felt here when it comes to be used.
+    let (after_ms, half_ms, most_ms) = if change.kind == ChangeKind::Provider {
+        (change.kind.late_ms(), HOUR_MS, 6 * HOUR_MS)
+    } else if creeping {
         (20 * MINUTE_MS, HOUR_MS, 6 * HOUR_MS)
     } else {
-        (CLOCKS_MS, 15 * MINUTE_MS, 2 * HOUR_MS)
+        (change.kind.late_ms(), 15 * MINUTE_MS, 2 * HOUR_MS)
     };
     let lead_ms = onset.ms_since(change.at);
     if !(-after_ms..=most_ms).contains(&lead_ms) {
@@ -201,7 +217,7 @@ fn judge<'a>(
     }
     if let Some(trouble) = trouble {
         parts.extend(when(trouble, first, signals(entity)));
-    } else if asks_more(scene, entity).is_none() {
+    } else if asks_more(scene, entity).is_none() && !scene.reported.contains(entity) {
         let (weight, why) = if input.measured.contains(entity) {
             (-0.9, "none of its signals is out of the ordinary")
         } else {
@@ -211,10 +227,15 @@ fn judge<'a>(
     }
     if let Some((weight, change)) = change {
         let lead = onset.ms_since(change.at);
-        let why = if lead >= 0 {
-            format!("{}, {} before its onset", change.title, duration_text(lead))
-        } else {
-            format!("{}, at its onset", change.title)
+        let (ours, title) = (change.kind.is_ours(), &change.title);
+        let lasts = duration_text(lead.abs());
+        let why = match (ours, lead >= 0) {
+            (true, true) => format!("{title}, {lasts} before its onset"),
+            (true, false) => format!("{title}, at its onset"),
+            (false, true) => format!("its provider reports \"{title}\", {lasts} before the onset"),
+            (false, false) => {
+                format!("its provider reports \"{title}\", {lasts} after the onset; such come late")
+            }
         };
         let proof = input.proofs.changes.get(&change.id).copied().into_iter().collect();
         parts.push(part("change", weight, why, proof));
@@ -266,13 +287,15 @@ fn position(
         .dependencies(entity)
         .map(|(e, _)| e)
         .filter(|e| {
-            scene.troubles.get(*e).is_some_and(|t| {
+            let fails = scene.troubles.get(*e).is_some_and(|t| {
                 t.strong()
                     && scene
                         .troubles
                         .get(entity)
                         .is_none_or(|own| t.onset.ms_since(own.onset) <= SLACK_MS)
-            }) && scene.passes(entity, e) >= 1.0
+            });
+            (fails || scene.reported.contains(*e))
+                && scene.passes(entity, e) >= 1.0
                 && explained.get(*e).is_none_or(|s| *s < 0.5)
         })
         .collect();

@@ -307,7 +307,7 @@ fn entries(id: IncidentId, diagnosis: &Diagnosis) -> Vec<TimelineEntry> {
     let changes = diagnosis.changes.iter().filter(named);
     let entry = |c: &Change| {
         let by = c.author.as_ref().map_or_else(String::new, |a| format!(" by {a}"));
-        let text = format!("{}: {}{by}", c.entity.name(), c.title);
+        let text = format!("{}{by}", c.line());
         TimelineEntry::by_bot(id, c.at, EntryKind::Change, text, Some(c.id.to_string()))
     };
     changes.map(entry).collect()

@@ -5,6 +5,7 @@ mod chance;
 mod faults;
 mod looks;
 pub(super) mod made;
+mod provider;
 mod sweeps;
 mod whole;
 

@@ -128,7 +128,12 @@ fn pieces(input: &Input, ranked: &Ranked) -> Vec<Lacking> {
     named.dedup();
     for id in named {
         let Some(change) = input.changes.iter().find(|c| c.id == id) else { continue };
-        let what = format!("the change at {} UTC ({})", change.at.clock_text(), change.title);
+        let at = change.at.clock_text();
+        let what = if change.kind.is_ours() {
+            format!("the change at {at} UTC ({})", change.title)
+        } else {
+            format!("the report at {at} UTC ({})", change.line())
+        };
         let proofs = input.proofs.changes.get(&id).copied().into_iter().collect();
         add(what, "change", proofs, Left::Change(id));
     }

@@ -24,6 +24,7 @@ pub(super) fn hypothesis(
     let name = c.entity.name();
     let after = c.change.as_ref().map_or_else(String::new, |c| format!(" after {}", c.title));
     let cause = match (pattern, &c.change) {
+        (_, Some(change)) if !change.kind.is_ours() => change.line(),
         ("saturation", _) => format!("{name} ran out of a resource{after}"),
         ("slow_queries", _) => {
             let to = store.as_ref().map_or_else(String::new, |e| format!(" to {}", e.name()));
@@ -66,10 +67,15 @@ pub(super) fn hypothesis(
     }
 }
 
+/// Whether a change of this kind may have made queries slow.
+const fn made_queries(kind: ChangeKind) -> bool {
+    kind.is_ours() && !matches!(kind, ChangeKind::NetworkPolicy)
+}
+
 /// The store whose calls from the candidate became slow, where the candidate and not the store is
 /// to blame: it changed, and what it calls calls nothing further.
 fn slow_store(input: &Input, c: &Candidate<'_>) -> Option<EntityRef> {
-    let changed = c.change.as_ref().is_some_and(|c| c.kind != ChangeKind::NetworkPolicy);
+    let changed = c.change.as_ref().is_some_and(|c| made_queries(c.kind));
     let calls =
         |e: &EntityRef| input.graph.dependencies(e).any(|(_, kind)| kind == EdgeKind::Calls);
     let slow = input.calls.iter().filter(|((from, to), made)| {
@@ -85,7 +91,7 @@ fn slow_store(input: &Input, c: &Candidate<'_>) -> Option<EntityRef> {
 /// Whether the candidate changed and measures its own queries as slow (OpenTelemetry's metric of a
 /// database client, <https://opentelemetry.io/docs/specs/semconv/database/database-metrics/>).
 fn slow_queries(c: &Candidate<'_>) -> bool {
-    let changed = c.change.as_ref().is_some_and(|c| c.kind != ChangeKind::NetworkPolicy);
+    let changed = c.change.as_ref().is_some_and(|c| made_queries(c.kind));
     let measured = |a: &Alert| {
         let metric = a.labels.get("metric").unwrap_or_default();
         a.indicator == Some(Indicator::Duration)
@@ -104,6 +110,7 @@ fn pattern_of(c: &Candidate<'_>) -> &'static str {
         return match kind {
             None if surges => "traffic",
             Some(ChangeKind::NetworkPolicy) => "network_policy",
+            Some(ChangeKind::Provider) => "dependency",
             Some(ChangeKind::Deploy) => "deploy",
             _ => "change",
         };
@@ -112,6 +119,7 @@ fn pattern_of(c: &Candidate<'_>) -> &'static str {
     let indicator = resource.and_then(|a| a.indicator);
     match (indicator, kind) {
         (_, Some(ChangeKind::NetworkPolicy)) => "network_policy",
+        (_, Some(ChangeKind::Provider)) => "dependency",
         (_, None) if surges || (trouble.asked && c.explains.len() > 1) => "traffic",
         (Some(_), _) if leaks(trouble) => "resource_leak",
         (Some(Indicator::Saturation | Indicator::Utilization), _) if c.entity.is_host() => {

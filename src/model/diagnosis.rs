@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 pub use super::past::{LikenessPart, Tried};
+use super::time::{HOUR_MS, MINUTE_MS};
 use super::{
     Band, ChangeId, EntityRef, EvidenceId, HypothesisId, IncidentId, Labels, LogLine, Point,
     Series, Time,
@@ -41,11 +42,34 @@ pub enum ChangeKind {
     Migration,
     /// Database schema.
     Schema,
+    /// What a cloud or SaaS provider reports of itself: nobody here made it, and nobody here can take
+    /// it back.
+    Provider,
     /// Anything else.
     Other,
 }
 
-/// Something that people or machines changed.
+impl ChangeKind {
+    /// Whether it was made here, so that there is something to take back.
+    #[must_use]
+    pub const fn is_ours(self) -> bool {
+        !matches!(self, Self::Provider)
+    }
+
+    /// How long (ms) after what it caused it may be noted and still be its cause. What was made here
+    /// is noted when it is made, up to clocks that differ. Providers report late: people confirm and
+    /// word it first, which takes them a quarter of an hour to the better part of one. That a report on
+    /// the very thing whose callers fail comes within the hour by chance is rare.
+    #[must_use]
+    pub const fn late_ms(self) -> i64 {
+        match self {
+            Self::Provider => HOUR_MS,
+            _ => MINUTE_MS,
+        }
+    }
+}
+
+/// Something that people or machines changed, or a provider reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Change {
     /// Derived from source, entity, time and title.
@@ -72,6 +96,18 @@ pub struct Change {
     pub status: String,
     /// Other attributes.
     pub attributes: Labels,
+}
+
+impl Change {
+    /// Where, and what was made there or is reported of it.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let (name, title) = (self.entity.name(), &self.title);
+        match self.kind {
+            ChangeKind::Provider => format!("{name}: its provider reports \"{title}\""),
+            _ => format!("{name}: {title}"),
+        }
+    }
 }
 
 /// What kind of evidence, and its stored result.

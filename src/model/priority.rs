@@ -96,7 +96,7 @@ pub const CATEGORIES: [&str; 10] = [
 ];
 
 /// What may have set it off: a kind of change, a pattern of diagnosis, or, where only people can know
-/// it, `external` or `planned`. Rules and classifier have these words in common.
+/// it, `planned`; `external` is what a provider reports or people say. Rules and classifier have these words in common.
 pub const TRIGGERS: [&str; 17] = [
     "deploy",
     "config",

@@ -225,12 +225,7 @@ fn what_changed(facts: &Facts) -> Option<Block> {
                 format!("{} after the onset", duration_text(before))
             };
             let author = c.author.as_ref().map(|a| format!(", by {a}")).unwrap_or_default();
-            Item::plain(format!(
-                "{} UTC {}: {} ({when}{author})",
-                c.at.clock_text(),
-                c.entity.name(),
-                c.title
-            ))
+            Item::plain(format!("{} UTC {} ({when}{author})", c.at.clock_text(), c.line()))
         })
         .collect();
     list("What changed", items)

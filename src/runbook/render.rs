@@ -92,7 +92,8 @@ fn context(
             json!({ "entity": entity(&h.entity), "pattern": h.pattern, "statement": h.statement }),
         );
     }
-    if let Some(change) = &situation.change {
+    // What a provider reports can't be undone: no action may be drawn from it.
+    if let Some(change) = situation.change.as_ref().filter(|c| c.kind.is_ours()) {
         let mut map = serde_json::Map::new();
         map.insert("kind".into(), json!(change.kind));
         map.insert("entity".into(), entity(&change.entity));

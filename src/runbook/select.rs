@@ -7,7 +7,7 @@ use regex::Regex;
 use super::Runbook;
 use super::schema::Condition;
 use crate::model::diagnosis::Finding;
-use crate::model::{Alert, Change, EntityRef, Evidence, Hypothesis, Incident};
+use crate::model::{Alert, Change, ChangeKind, EntityRef, Evidence, Hypothesis, Incident};
 
 /// What is known when a runbook is looked for or an action is filled in.
 #[derive(Clone, Debug, Default)]
@@ -146,11 +146,12 @@ fn holds(condition: &Condition, s: &Situation) -> Option<String> {
             .iter()
             .find(|a| matcher.matches(&a.labels))
             .map(|a| format!("the alert {} matches {matcher}", a.name())),
-        Condition::Change(kind) => s
-            .change
-            .as_ref()
-            .filter(|c| c.kind == *kind)
-            .map(|c| format!("the change \"{}\" came before", c.title)),
+        Condition::Change(kind) => {
+            s.change.as_ref().filter(|c| c.kind == *kind).map(|c| match c.kind {
+                ChangeKind::Provider => format!("of {}", c.line()),
+                _ => format!("the change \"{}\" came before", c.title),
+            })
+        }
         Condition::Indicator(indicator) => s
             .alerts
             .iter()

@@ -77,7 +77,9 @@ pub(super) fn routes() -> Vec<Route> {
         Route::post("/hooks/deploy", Access::Signed, "Takes a change from anywhere", deploy_door)
             .takes_other(
                 JSON,
-                "A change, signed in X-Nightjar-Signature over X-Nightjar-Timestamp and body.",
+                "A change, signed in X-Nightjar-Signature over X-Nightjar-Timestamp and body: kind \
+                 (deploy, config, network_policy, scale, flag, migration, schema, provider, other), \
+                 service or entity, title, at, version, previous, author, url, status, attributes.",
             )
             .gives::<Accepted>(),
     ]

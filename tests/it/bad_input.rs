@@ -394,6 +394,10 @@ async fn changes_are_believed_when_signed_and_told_once_whatever_is_replayed() {
     assert_eq!(hook(&bot, seconds - 600, &plain).await.0, 401);
     for (body, says) in [
         (r#"{"kind":"party","service":"a","title":"b"}"#, "/kind: expected deploy"),
+        (
+            r#"{"kind":"provider","service":"a","title":"b","previous":"1"}"#,
+            "/previous: leave it out",
+        ),
         (r#"{"kind":"deploy","title":"b"}"#, "either /service or /entity"),
         (r#"{"kind":"deploy","entity":"node-2","title":"b"}"#, "/entity"),
         (r#"{"kind":"deploy","service":"a"}"#, "/title: missing"),

@@ -6,7 +6,8 @@ use std::process::{Command, Output};
 
 use serde_json::Value;
 
-use crate::support::installed;
+use crate::bot::{Bot, HOOK_SECRET};
+use crate::support::{free_port, installed};
 
 fn deploy(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy").join(path)
@@ -193,4 +194,36 @@ fn the_manifests_fit_together_and_their_configuration_is_right() {
         let addr = config.web.bind.parse().expect("an address");
         assert_eq!(nightjar::web::check_bind(addr, &config.web), Ok(()));
     }
+}
+
+#[tokio::test]
+async fn whoever_relays_a_status_page_tells_of_it_with_the_shipped_script() {
+    let (Some(_), Some(_)) = (installed("curl"), installed("openssl")) else { return };
+    let bot = Bot::on(free_port(), "").await;
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let body = folder.path().join("event.json");
+    // What the head of the script shows.
+    let script = text("connect/announce-change.sh");
+    let example = script.split("<<END\n").nth(1).and_then(|s| s.split("#   END").next());
+    let example = example.expect("an example").replace("\n#", "\n").replace("#   {", "{");
+    std::fs::write(&body, example).expect("written");
+    let (url, script) = (bot.url(""), deploy("connect/announce-change.sh"));
+    let sent = tokio::task::spawn_blocking(move || announce(&script, &url, &body)).await;
+    let output = sent.expect("it ends");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let changes = bot.list("changes").await;
+    assert_eq!(changes[0]["kind"], "provider", "{changes:?}");
+    assert_eq!(changes[0]["entity"], "server.address=api.stripe.com");
+    assert_eq!(changes[0]["status"], "investigating");
+}
+
+#[expect(clippy::disallowed_methods, reason = "the shipped script is what is tested")]
+fn announce(script: &Path, url: &str, body: &Path) -> Output {
+    let body = std::fs::File::open(body).expect("opens");
+    Command::new("sh")
+        .args([script.as_os_str(), url.as_ref()])
+        .stdin(body)
+        .env("NIGHTJAR_HOOK_SECRET", HOOK_SECRET)
+        .output()
+        .expect("it starts")
 }

@@ -378,3 +378,43 @@ async fn causes_stay_as_found_while_it_recovers_and_are_looked_at_again_when_it_
     let (again, _) = diagnosed(&mut house, id).await;
     assert_ne!(again.hypotheses, found.hypotheses);
 }
+
+#[tokio::test]
+async fn what_a_provider_reports_is_the_cause_with_its_evidence_and_step() {
+    let mut house = house();
+    let event = super::provider::told("server.address=api.example.com", -300);
+    let (id, told) = (event.id, event.clone());
+    let put = move |tx: &Tx<'_>| {
+        let pay = service("pay");
+        let outside = EntityRef::new("server.address", "api.example.com");
+        for (from, to) in [(service("shop"), pay.clone()), (pay.clone(), outside)] {
+            tx.put(&Edge {
+                from,
+                to,
+                kind: EdgeKind::Calls,
+                first_seen: at(-9_000),
+                last_seen: at(0),
+                declared: false,
+            })?;
+        }
+        let mut made = signal(tx, &pay, ("errors", Indicator::Errors), (0.1, 4.5), (0, 60))?;
+        let incident = input(Graph::default(), vec![made.clone()], Vec::new()).incident;
+        made.incident = Some(incident.id);
+        tx.put(&made)?;
+        tx.put(&told)?;
+        tx.put(&incident)?;
+        Ok(incident.id)
+    };
+    let incident = house.store.write(put).await.expect("writes");
+    let (diagnosis, evidence) = diagnosed(&mut house, incident).await;
+    let first = &diagnosis.hypotheses[0];
+    assert_eq!((first.entity.name(), first.change), ("api.example.com", Some(id)), "{first:?}");
+    let said = "its provider reports \"Elevated API errors\"";
+    assert!(first.statement.contains(said), "{}", first.statement);
+    let proof = evidence.iter().find(|e| first.evidence.contains(&e.id)).expect("it has proof");
+    assert_eq!(proof.summary, format!("02:55:00 UTC api.example.com: {said} (status open)"));
+    assert!(diagnosis.steps[0].text.contains(said), "{:?}", diagnosis.steps);
+    assert_eq!(diagnosis.runbooks.first().map(|r| r.0.as_str()), Some("dependency-unavailable"));
+    let without = &diagnosis.counterfactuals;
+    assert!(without.iter().any(|c| c.without.starts_with("the report at 02:55:00")), "{without:?}");
+}

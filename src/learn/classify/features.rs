@@ -269,7 +269,7 @@ fn cause(moment: &Moment<'_>, found: &mut Features) {
 /// What the rules made of it by then.
 fn kind(moment: &Moment<'_>, found: &mut Features) {
     let Some(kind) = &moment.incident.taxonomy else { return };
-    // Of the others only people can know.
+    // Of the others people tell, or a provider, which is a change of no other kind above.
     let triggers = TRIGGERS.into_iter().filter(|t| !["external", "planned"].contains(t));
     for category in CATEGORIES {
         put(found, &format!("category_{category}"), yes(kind.category == category));

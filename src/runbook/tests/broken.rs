@@ -161,7 +161,7 @@ fn every_mistake_is_said_with_its_line() {
 
     a.md:5: an entry of `matchers` must have one key; start each with `- `
 
-    a.md:5: `change`: unknown variant `deployment`, expected one of `deploy`, `config`, `network_policy`, `scale`, `flag`, `migration`, `schema`, `other`
+    a.md:5: `change`: unknown variant `deployment`, expected one of `deploy`, `config`, `network_policy`, `scale`, `flag`, `migration`, `schema`, `provider`, `other`
 
     a.md:5: `alert`: `(` is not a regular expression: unclosed group
 

@@ -324,3 +324,32 @@ fn every_shipped_runbook_is_one_that_can_be_followed_at_night() {
         }
     }
 }
+
+#[test]
+fn what_a_provider_reports_offers_no_button_whatever_else_stands_out() {
+    let outside = "server.address=api.example.com";
+    let trouble = || Trouble {
+        cause: outside,
+        pattern: "dependency",
+        change: Some((ChangeKind::Provider, outside)),
+        alerts: vec![
+            metric("service.name=a", Indicator::Errors, "http.server.request errors"),
+            metric("service.name=a", Indicator::Availability, "k8s.container.restarts"),
+            metric(
+                "service.name=a",
+                Indicator::Saturation,
+                "db.client.connections.pending_requests",
+            ),
+        ],
+        logs: &["panic: connection refused", "could not get a connection within <*> ms"],
+    };
+    first(trouble(), "dependency-unavailable");
+    let (library, situation) = (shipped(), trouble().situation());
+    for found in library.matching(&situation) {
+        assert!(found.runbook.front.actions.is_empty(), "{}", found.runbook.front.id);
+    }
+    // Nor does an action of a runbook of one's own that goes by the change.
+    let runbook = library.get("deploy-rollback").expect("shipped");
+    let refused = target(&runbook.front.actions[0], &situation).expect_err("nothing to undo");
+    assert!(refused.to_string().contains("not known here"), "{refused}");
+}

@@ -58,8 +58,8 @@ fn read(body: &[u8], stamp: &str, now: Time) -> Result<Change, Rejected> {
     }
     let kind: ChangeKind = serde_json::from_value(need("kind")?.into()).map_err(|_| {
         Rejected::invalid(
-            "/kind: expected deploy, config, network_policy, scale, flag, migration, schema or \
-             other",
+            "/kind: expected deploy, config, network_policy, scale, flag, migration, schema, \
+             provider or other",
         )
     })?;
     let entity = match (get("service")?, get("entity")?) {
@@ -78,6 +78,10 @@ fn read(body: &[u8], stamp: &str, now: Time) -> Result<Change, Rejected> {
         Some(map) => serde_json::from_value(map.clone())
             .map_err(|e| Rejected::invalid(format!("/attributes: expected texts by name: {e}")))?,
     };
+    let status = get("status")?;
+    if !kind.is_ours() {
+        of_provider(&get, told, status.as_deref())?;
+    }
     let title = need("title")?;
     // Without a time of its own a change is known again by the time that was signed.
     let named = entity.to_string();
@@ -97,7 +101,34 @@ fn read(body: &[u8], stamp: &str, now: Time) -> Result<Change, Rejected> {
         author: get("author")?,
         url: get("url")?,
         source: "webhook".to_owned(),
-        status: get("status")?.unwrap_or_else(|| "success".to_owned()),
+        status: status
+            .unwrap_or_else(|| (if kind.is_ours() { "success" } else { "open" }).to_owned()),
         attributes,
     })
+}
+
+/// States of a provider's incident or maintenance that is over, as Statuspage names them.
+const OVER: [&str; 3] = ["resolved", "completed", "postmortem"];
+
+/// What of the fields makes no sense for a provider's event: nothing of it can be put back, and the
+/// time at which its end was told is not when it began.
+fn of_provider(
+    get: &dyn Fn(&str) -> Result<Option<String>, Rejected>,
+    told: Option<Time>,
+    status: Option<&str>,
+) -> Result<(), Rejected> {
+    for key in ["version", "previous"] {
+        if get(key)?.is_some() {
+            return Err(Rejected::invalid(format!(
+                "/{key}: leave it out, a provider's event has none to go back to"
+            )));
+        }
+    }
+    let over = status.is_some_and(|s| OVER.iter().any(|word| s.eq_ignore_ascii_case(word)));
+    if over && told.is_none() {
+        return Err(Rejected::invalid(
+            "/at: missing; of a provider's event that is over, say when it began",
+        ));
+    }
+    Ok(())
 }

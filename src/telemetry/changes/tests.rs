@@ -58,3 +58,37 @@ fn the_plain_webhook_checks_time_signature_and_repetition() {
     assert_eq!(send(seconds - 301, &seen).expect_err("stale").status, 401);
     assert_eq!(send(i64::MIN, &seen).expect_err("absurd").status, 401);
 }
+
+#[test]
+fn what_a_provider_reports_is_a_change_that_nobody_can_take_back() {
+    let send = |body: &str| {
+        let stamp = (NOW.ms() / 1_000).to_string();
+        let signature = sign(SECRET, &[stamp.as_bytes(), b".", body.as_bytes()]);
+        let headers = PlainHeaders { timestamp: Some(&stamp), signature: Some(&signature) };
+        decode_plain(headers, body.as_bytes(), (NOW, NOW), SECRET, &Seen::default())
+    };
+    let with = |more: &str| {
+        send(&format!(
+            r#"{{"kind":"provider","entity":"server.address=api.example.com","title":"Elevated errors"{more}}}"#
+        ))
+    };
+    let change = with("").expect("taken").changes.remove(0);
+    assert!(change.kind == ChangeKind::Provider && !change.kind.is_ours());
+    assert_eq!((change.status.as_str(), change.at), ("open", NOW), "when it was told");
+    assert_eq!(change.line(), "api.example.com: its provider reports \"Elevated errors\"");
+    // Its updates are the same event, known by when it began.
+    let at = r#","at":"2027-01-15T07:00:00Z""#;
+    let ids = ["investigating", "resolved"].map(|status| {
+        let sent = with(&format!(r#"{at},"status":"{status}""#));
+        sent.expect("taken").changes[0].id
+    });
+    assert_eq!(ids[0], ids[1]);
+    for (more, says) in [
+        (r#","status":"Resolved""#, "/at: missing"),
+        (r#","previous":"1""#, "/previous: leave it out"),
+        (r#","version":"2""#, "/version: leave it out"),
+    ] {
+        let refused = with(more).expect_err(more);
+        assert!(refused.status == 400 && refused.to_string().contains(says), "{refused}");
+    }
+}
