@@ -24,7 +24,7 @@ pub struct Pace {
     /// How many more an hour may come that are critical or a page: their own lane. At least 1 wherever
     /// there is a limit.
     pub reserved_per_hour: u32,
-    /// Hours in which tickets wait.
+    /// Hours in which tickets wait that are not critical.
     pub quiet: Vec<QuietHours>,
 }
 
@@ -45,7 +45,8 @@ pub struct QuietHours {
     /// Time zone of `from`, `until` and `days`.
     #[serde(default = "utc")]
     pub time_zone: String,
-    /// Least severity of a page that is told all the same. Tickets wait whatever they are.
+    /// Least severity of a page that is told all the same. Tickets wait unless they are critical: a
+    /// critical incident is told at any hour.
     #[serde(default = "any")]
     pub severity: Severity,
 }
@@ -122,23 +123,25 @@ pub(super) fn waits(
     now: Time,
 ) -> Option<Suppression> {
     let pages = pages(incident);
+    // It is a ticket only because no user is known to reach it, and that may be wrong.
+    let critical = incident.severity == Severity::Critical;
     for hours in &pace.quiet {
         let Some(until) = hours.running_until(now) else { continue };
-        if pages && incident.severity >= hours.severity {
+        if critical || pages && incident.severity >= hours.severity {
             continue;
         }
         let what = if pages { "less severe than these hours let through" } else { "a ticket" };
         let reason = format!(
             "Not told in chats until {}: it is {what}, and the quiet hours \"{}\" run. It is told \
-             at once if it becomes a page.",
+             at once if it becomes {}.",
             until.minute_text(),
-            hours.name
+            hours.name,
+            if pages { "more severe" } else { "a page or critical" }
         );
         let by = format!("quiet-hours {}", hours.name);
         return Some(Suppression { by, reason, until: Some(until) });
     }
-    let critical = pages || incident.severity == Severity::Critical;
-    let lane = if critical { pace.reserved_per_hour } else { 0 };
+    let lane = if pages || critical { pace.reserved_per_hour } else { 0 };
     let most = pace.per_hour.saturating_add(lane);
     if pace.per_hour == 0 || n_told < most {
         return None;
@@ -204,7 +207,27 @@ mod tests {
         let night = at("2026-11-20T23:00:00Z");
         let page = |severity| waits(&pace, &incident(severity, Attention::Page), 0, night);
         assert_eq!(page(Severity::Critical), None);
-        assert!(page(Severity::Warning).is_some_and(|w| w.reason.contains("less severe")));
+        let why = page(Severity::Warning).expect("it waits").reason;
+        assert_eq!(
+            why,
+            "Not told in chats until 2026-11-21 06:00 UTC: it is less severe than these hours let \
+             through, and the quiet hours \"night\" run. It is told at once if it becomes more severe."
+        );
+    }
+
+    #[test]
+    fn a_critical_incident_never_waits_for_the_morning() {
+        let night = at("2026-11-20T23:00:00Z");
+        for hours in [NIGHT.to_owned(), NIGHT.replace("severity = \"critical\"", "")] {
+            let pace = pace(&hours);
+            let held = |severity, attention| {
+                waits(&pace, &incident(severity, attention), 0, night).is_some()
+            };
+            assert!(!held(Severity::Critical, Attention::Ticket), "no user is known to feel it");
+            assert!(!held(Severity::Critical, Attention::Page));
+            assert!(held(Severity::Warning, Attention::Ticket));
+            assert!(held(Severity::Info, Attention::Ticket));
+        }
     }
 
     #[test]

@@ -94,3 +94,28 @@ async fn a_ticket_that_becomes_a_page_is_told_at_once_and_so_is_a_page() {
     notify.handle(Event::Incident(id)).await.expect("tells");
     assert_eq!(cards(&world).await, ["slack"]);
 }
+
+#[tokio::test]
+async fn what_is_critical_is_told_at_night_though_it_is_a_ticket() {
+    let world = World::new();
+    world.clock.set(t0());
+    let ticket = of(Attention::Ticket);
+    let id = ticket.id;
+    let critical = Incident { severity: Severity::Critical, ..ticket.clone() };
+    world.put(vec![ticket]).await;
+    let pace: Pace = toml::from_str(NIGHT).expect("settings");
+    let mut notify = world.notify(vec![platform("slack", "#incidents")]).with_pace(pace);
+    notify.handle(Event::Incident(id)).await.expect("tells");
+    assert!(cards(&world).await.is_empty());
+    let held = world.store.read(move |r| r.get::<Incident>(id)).await.expect("reads");
+    assert_eq!(
+        held.expect("it is there").untold.expect("it waits").reason,
+        "Not told in chats until 2026-11-20 07:00 UTC: it is a ticket, and the quiet hours \
+         \"night\" run. It is told at once if it becomes a page or critical."
+    );
+    world.put(vec![critical]).await;
+    notify.handle(Event::Incident(id)).await.expect("tells");
+    assert_eq!(cards(&world).await, ["slack"], "an alert of it has become critical");
+    let told = world.store.read(move |r| r.get::<Incident>(id)).await.expect("reads");
+    assert_eq!(told.expect("it is there").untold, None);
+}
