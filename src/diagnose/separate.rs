@@ -6,7 +6,7 @@
 //! log-likelihood ratio of the table (G-test, Sokal and Rohlf 1981, one degree of freedom) is so large
 //! that, with as many values as were tried (Bonferroni), it comes about by chance in less than one
 //! case in a hundred; and the lower bound of the ratio of the two shares (Katz et al. 1978, 95 %,
-//! corrected in the same way) is at least [`LIFT`].
+//! corrected in the same way) is at least [`LIFT`]. No value of an id has enough requests.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,8 +16,8 @@ pub(super) const LIFT: f64 = 2.0;
 const FEWEST: u64 = 20;
 /// Bad ones needed with the value.
 const FEWEST_BAD: u64 = 8;
-/// Values of one attribute that are tried; an attribute with more is an id.
-const MOST_VALUES: usize = 40;
+/// Values that are told.
+const MOST_TOLD: usize = 4;
 /// The chance of an error, over all values tried.
 const CHANCE: f64 = 0.01;
 
@@ -45,8 +45,10 @@ pub(super) struct Separates {
     pub lift: f64,
 }
 
-/// The values that separate bad from good requests, the surest first; of several that stand for the
-/// same requests the first by name is told.
+/// The values that separate bad from good requests, the surest first, the first few. Of several that
+/// stand for the same requests the first by name is told. What only goes with a value that is told (a
+/// node of a bad zone, the zone of a bad node) is not: it has to separate among the requests with that
+/// value, or among those without it.
 pub(super) fn separating(requests: &[Request]) -> Vec<Separates> {
     let all = requests.len() as u64;
     let all_bad = requests.iter().filter(|r| r.bad).count() as u64;
@@ -59,17 +61,17 @@ pub(super) fn separating(requests: &[Request]) -> Vec<Separates> {
             *cell = (cell.0 + u64::from(request.bad), cell.1 + 1);
         }
     }
-    tables.retain(|_, values| values.len() <= MOST_VALUES);
     let enough = |with: (u64, u64)| with.1 >= FEWEST && all - with.1 >= FEWEST;
     let cells =
         || tables.iter().flat_map(|(a, values)| values.iter().map(move |(v, c)| (*a, *v, *c)));
     let tried = cells().filter(|c| enough(c.2)).count().max(1) as f64;
+    let z = normal_bound(0.025 / tried);
     let mut found: Vec<Separates> = cells()
         .filter(|(_, _, with)| enough(*with) && with.0 >= FEWEST_BAD)
         .filter_map(|(attribute, value, with)| {
             let others = (all_bad - with.0, all - with.1);
             let chance = (tail(g_statistic(with, others)) * tried).min(1.0);
-            let lift = lower_ratio(with, others, normal_bound(0.025 / tried));
+            let lift = lower_ratio(with, others, z);
             let (attribute, value) = (attribute.to_owned(), value.to_owned());
             (chance < CHANCE && lift >= LIFT).then_some(Separates {
                 attribute,
@@ -86,13 +88,37 @@ pub(super) fn separating(requests: &[Request]) -> Vec<Separates> {
             .total_cmp(&a.lift)
             .then_with(|| (&a.attribute, &a.value).cmp(&(&b.attribute, &b.value)))
     });
-    let mut told: Vec<(u64, u64)> = Vec::new();
-    found.retain(|s| {
-        let new = !told.contains(&s.with);
-        told.push(s.with);
-        new
-    });
-    found
+    let mut told: Vec<Separates> = Vec::new();
+    for value in found {
+        if told.iter().all(|known| known.leaves(&value, requests, z)) {
+            told.push(value);
+        }
+        if told.len() == MOST_TOLD {
+            break;
+        }
+    }
+    told
+}
+
+impl Request {
+    fn has(&self, value: &Separates) -> bool {
+        self.attributes.iter().any(|(a, v)| *a == value.attribute && *v == value.value)
+    }
+}
+
+impl Separates {
+    /// Whether another value still separates among the requests that have this one, or among those
+    /// that do not.
+    fn leaves(&self, other: &Self, requests: &[Request], z: f64) -> bool {
+        [true, false].into_iter().any(|has| {
+            let (mut with, mut rest) = ((0, 0), (0, 0));
+            for request in requests.iter().filter(|r| r.has(self) == has) {
+                let cell: &mut (u64, u64) = if request.has(other) { &mut with } else { &mut rest };
+                *cell = (cell.0 + u64::from(request.bad), cell.1 + 1);
+            }
+            with.1 >= FEWEST && rest.1 >= FEWEST && lower_ratio(with, rest, z) >= LIFT
+        })
+    }
 }
 
 /// Twice the log-likelihood ratio of a table against independence.

@@ -6,6 +6,7 @@ mod faults;
 mod looks;
 pub(super) mod made;
 mod provider;
+mod separate;
 mod sweeps;
 mod whole;
 
