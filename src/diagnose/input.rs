@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::asked::Demands;
 use super::calls::CallsByEdge;
+use super::lines::Cut;
 use super::weighed::Standings;
 use crate::model::{
     Alert, Change, ChangeId, EntityRef, EvidenceId, Graph, Hypothesis, Incident, IncidentId, Time,
@@ -55,10 +56,12 @@ pub struct LogSign {
     pub n: u64,
     /// Lines in as long a time before.
     pub n_before: u64,
-    /// Its first line since the onset.
+    /// Its first line since the onset, of those that were read.
     pub first_at: Time,
     /// Counted until then.
     pub until: Time,
+    /// Whether there are more lines than were read.
+    pub cut: Cut,
     /// Whether it is an error, not a warning.
     pub is_error: bool,
     /// The evidence that holds it.

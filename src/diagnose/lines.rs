@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::gather::evidence_id;
 use super::input::LogSign;
 use crate::model::diagnosis::Finding;
+use crate::model::figure::count_text;
 use crate::model::time::{MINUTE_MS, SECOND_MS};
 use crate::model::{EntityRef, Evidence, Fault, Incident, Level, LogLine, Time};
 use crate::store::{LogFilter, Rows};
@@ -14,7 +15,7 @@ use crate::templates::{Miner, record};
 const LENGTH_MS: (i64, i64) = (2 * MINUTE_MS, 10 * MINUTE_MS);
 /// A line may be written this much (ms) before its effect is seen in a sampled signal.
 const LEAD_MS: i64 = 45 * SECOND_MS;
-/// Lines read on each side of the onset.
+/// Lines read on each side of the onset, the newest; where there are more, that is said.
 const LINES: usize = 1_500;
 /// Templates told apart in one entity's lines.
 const TEMPLATES: u32 = 64;
@@ -68,6 +69,32 @@ impl Counted {
     }
 }
 
+/// Whether there were more lines than were read, before the onset and since.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// Before the onset.
+    pub before: bool,
+    /// Since.
+    pub since: bool,
+}
+
+impl Cut {
+    /// How often a template was written since the onset, in words.
+    pub(super) fn times(self, n: u64) -> String {
+        let least = if self.since { "at least " } else { "" };
+        format!("{least}{n} times")
+    }
+
+    /// How often it was written before, in words.
+    pub(super) fn before(self, n: u64) -> String {
+        if self.before {
+            format!("{} in the {} lines before", never(n), count_text(LINES as u64))
+        } else {
+            format!("{} in as long before", never(n))
+        }
+    }
+}
+
 /// New and bursting templates of warnings and errors, most telling first: errors before warnings,
 /// then the most frequent. Each with its evidence.
 pub(super) fn signs(
@@ -80,7 +107,7 @@ pub(super) fn signs(
     let since = onset.plus_ms(-LEAD_MS);
     let length = now.ms_since(since).clamp(LENGTH_MS.0, LENGTH_MS.1);
     let window = (since, since.plus_ms(length), now);
-    let counted = count_around(rows, entity, Level::Warn, window)?;
+    let (counted, cut) = count_around(rows, entity, Level::Warn, window)?;
     let mut found: Vec<(String, Counted)> =
         counted.into_iter().filter(|(_, c)| c.n >= FEWEST && c.n >= BURST * c.n_before).collect();
     found.sort_by(|(a, x), (b, y)| {
@@ -88,7 +115,7 @@ pub(super) fn signs(
         errs(y).cmp(&errs(x)).then(y.n.cmp(&x.n)).then_with(|| a.cmp(b))
     });
     found.truncate(MOST);
-    Ok(found.into_iter().map(|(t, c)| sign(incident, entity, t, c, window)).collect())
+    Ok(found.into_iter().map(|(t, c)| sign(incident, entity, t, (c, cut), window)).collect())
 }
 
 /// The template below a warning that is new since the onset and most frequent: worth a look, and
@@ -103,8 +130,9 @@ pub(super) fn news(
     let since = onset.plus_ms(-LEAD_MS);
     let length = now.ms_since(since).clamp(LENGTH_MS.0, LENGTH_MS.1);
     let window = (since, since.plus_ms(length), now);
-    let counted = count_around(rows, entity, Level::Info, window)?;
-    Ok(newcomer(counted).map(|(template, c)| sign(incident, entity, template, c, window).1))
+    let (counted, cut) = count_around(rows, entity, Level::Info, window)?;
+    let found = newcomer(counted);
+    Ok(found.map(|(template, c)| sign(incident, entity, template, (c, cut), window).1))
 }
 
 fn newcomer(counted: BTreeMap<String, Counted>) -> Option<(String, Counted)> {
@@ -123,23 +151,26 @@ fn count_around(
     entity: &EntityRef,
     level: Level,
     (since, until, _): (Time, Time, Time),
-) -> Result<BTreeMap<String, Counted>, Fault> {
-    let read = |from: Time, to: Time| {
-        rows.logs(&LogFilter {
+) -> Result<(BTreeMap<String, Counted>, Cut), Fault> {
+    let read = |from: Time, to: Time| -> Result<(Vec<LogLine>, bool), Fault> {
+        let mut lines = rows.logs(&LogFilter {
             entity: Some(entity.clone()),
             level: Some(level),
             text: None,
             since: Some(from),
             until: Some(to),
-            limit: LINES,
-        })
+            limit: LINES + 1,
+        })?;
+        let more = lines.len() > LINES;
+        lines.truncate(LINES);
+        Ok((lines, more))
     };
-    let after = read(since, until)?;
+    let (after, cut_since) = read(since, until)?;
     if after.is_empty() {
-        return Ok(BTreeMap::new());
+        return Ok(Default::default());
     }
-    let before = read(since.plus_ms(-until.ms_since(since)), since)?;
-    Ok(count(&before, &after))
+    let (before, cut_before) = read(since.plus_ms(-until.ms_since(since)), since)?;
+    Ok((count(&before, &after), Cut { before: cut_before, since: cut_since }))
 }
 
 /// Lines by template, on both sides of the onset. Lines come newest first.
@@ -167,7 +198,7 @@ fn sign(
     incident: &Incident,
     entity: &EntityRef,
     template: String,
-    c: Counted,
+    (c, cut): (Counted, Cut),
     (since, until, now): (Time, Time, Time),
 ) -> (LogSign, Evidence) {
     let id = evidence_id(incident, &format!("logs {entity} {template}"));
@@ -184,13 +215,14 @@ fn sign(
         incident: Some(incident.id),
         at: now,
         summary: format!(
-            "{} wrote this line {} times from {} to {} UTC, first at {}, {} in as long before: {shown}",
+            "{} wrote this line {} from {} to {} UTC, first at {}{}, {}: {shown}",
             entity.name(),
-            c.n,
+            cut.times(c.n),
             since.clock_text(),
             now.min(until).clock_text(),
             c.first_at.clock_text(),
-            never(c.n_before)
+            if cut.since { " or sooner" } else { "" },
+            cut.before(c.n_before)
         ),
         source: "store".into(),
         query: format!("log lines of {entity} at {worst} or worse like \"{template}\""),
@@ -206,11 +238,11 @@ fn sign(
     let is_error = c.level >= Level::Error;
     let (n, n_before, first_at) = (c.n, c.n_before, c.first_at);
     let until = now.min(until);
-    (LogSign { template, n, n_before, first_at, until, is_error, evidence: id }, evidence)
+    (LogSign { template, n, n_before, first_at, until, cut, is_error, evidence: id }, evidence)
 }
 
 /// How often, in words.
-pub(super) fn never(n: u64) -> String {
+fn never(n: u64) -> String {
     if n == 0 { "never".to_owned() } else { format!("{n} times") }
 }
 

@@ -77,6 +77,7 @@ pub use asked::{Demand, Demands};
 pub use belief::CALIBRATION;
 pub use calls::{Calls, CallsByEdge};
 pub use input::{Input, LogSign, Onset, Past, Proofs, Ranked, Separation};
+pub use lines::Cut;
 pub use rank::rank;
 pub use stage::Diagnose;
 pub use weighed::{Standing, Standings};

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::belief;
 use super::explain::{SLACK_MS, Scene};
 use super::input::{Input, Ranked, Separation};
-use super::lines::never;
 use super::symptom::{Trouble, is_forecast, is_log, troubles};
 use super::words;
 use crate::model::diagnosis::ScorePart;
@@ -353,11 +352,11 @@ fn resource(trouble: &Trouble<'_>, effect: bool, proofs: Vec<EvidenceId>) -> Opt
 fn logs(input: &Input, entity: &EntityRef, trouble: &Trouble<'_>) -> Option<ScorePart> {
     if let Some(sign) = input.logs.get(entity).and_then(|signs| signs.first()) {
         let why = format!(
-            "its log says {} times from {} to {} UTC, {} in as long before: {}",
-            sign.n,
+            "its log says {} from {} to {} UTC, {}: {}",
+            sign.cut.times(sign.n),
             sign.first_at.clock_text(),
             sign.until.clock_text(),
-            never(sign.n_before),
+            sign.cut.before(sign.n_before),
             sign.template
         );
         let weight = if sign.is_error { 0.7 } else { 0.5 };

@@ -311,6 +311,7 @@ fn logs_and_earlier_incidents_add_their_share_with_their_evidence() {
         n_before: 0,
         first_at: at(0),
         until: at(60),
+        cut: Cut::default(),
         is_error: true,
         evidence: log,
     };

@@ -1,5 +1,7 @@
 //! The stage over a real store: from signals, lines, calls and changes to a stored diagnosis.
 
+mod told;
+
 use std::sync::Arc;
 
 use super::*;

@@ -262,6 +262,7 @@ fn logs(
             n_before: 0,
             first_at: at(c.onset.min(300.0) as i64),
             until: at(360),
+            cut: Cut::default(),
             is_error: dice.chance(70),
             evidence: EvidenceId::derive(at(0), &[s.names[place].name()]),
         };
