@@ -8,6 +8,9 @@
 //! own, fitted in the same way on what is there five seconds after the first alert of the same faults:
 //! of what stands first so early half is wrong, and it is shown as such.
 
+/// Log odds for each unit of score, some minutes after the onset.
+pub(super) const SHARPNESS: f64 = 1.15;
+
 /// A curve from scores to chances.
 struct Curve {
     /// Log odds for each unit of score.
@@ -18,7 +21,7 @@ struct Curve {
 }
 
 /// With what is known some minutes after the onset.
-const WHOLE: Curve = Curve { sharpness: 1.15, none: 3.0 };
+const WHOLE: Curve = Curve { sharpness: SHARPNESS, none: 3.0 };
 /// At a first look. Who is known to be in trouble then is so among the first and explains all the trouble
 /// that is known, whether it caused it or not, and the cause has often not been told of yet: none of
 /// the candidates has so much more to say for itself.

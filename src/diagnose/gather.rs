@@ -9,8 +9,9 @@ use super::calls::CallsByEdge;
 use super::early::is_early;
 use super::faces::Face;
 use super::input::{Input, LogSign, Onset, Proofs, Separation};
-use super::{calls, faces, lines, past, requests, signals, weighed};
+use super::{calls, faces, lines, past, prior, requests, signals, weighed};
 use crate::detect::SharedShard;
+use crate::learn::KeptCauses;
 use crate::model::diagnosis::{Finding, Similar};
 use crate::model::time::HOUR_MS;
 use crate::model::{
@@ -79,7 +80,7 @@ struct Begun {
 pub(super) async fn gather(
     store: &Store,
     incident: Incident,
-    (shard, user_facing): (&SharedShard, Vec<String>),
+    (shard, user_facing, kept): (&SharedShard, Vec<String>, &KeptCauses),
     (now, most): (Time, Duration),
 ) -> Result<Gathered, Fault> {
     let base =
@@ -99,9 +100,10 @@ pub(super) async fn gather(
         onsets,
     });
     let [b1, b2, b3, b4, b5, b6, b7] = std::array::from_fn(|_| begun.clone());
-    let mut late: [Vec<Gap>; 7] = Default::default();
-    let [g1, g2, g3, g4, g5, g6, g7] = &mut late;
-    let (lines, calls, past, weighed, known, separates, felt) = tokio::join!(
+    let mut late: [Vec<Gap>; 8] = Default::default();
+    let [g1, g2, g3, g4, g5, g6, g7, g8] = &mut late;
+    let kept = kept.clone();
+    let (lines, calls, past, weighed, known, separates, felt, causes) = tokio::join!(
         in_time("log lines", most, store.read(move |rows| lines_of(rows, &b1)), g1),
         in_time("calls between services", most, store.read(move |rows| calls_of(rows, &b2)), g2),
         in_time(
@@ -135,6 +137,12 @@ pub(super) async fn gather(
             g6
         ),
         in_time("what users feel", most, store.read(move |rows| felt(rows, &b7)), g7),
+        in_time(
+            "which kinds of change were the cause before",
+            most,
+            store.read(move |rows| kept.read(rows)),
+            g8
+        ),
     );
     let mut all = Vec::new();
     let mut proofs = Proofs::default();
@@ -179,6 +187,12 @@ pub(super) async fn gather(
         proofs.changes.insert(change.id, evidence.id);
         all.push(evidence);
     }
+    let causes = causes.unwrap_or_default();
+    for (kind, evidence) in prior::evidence(&begun.base.incident, &begun.base.changes, &causes, now)
+    {
+        proofs.kinds.insert(kind, evidence.id);
+        all.push(evidence);
+    }
     let past = past.unwrap_or_default();
     all.extend(past.evidence);
     let (measured, missing) = known.unwrap_or_default();
@@ -198,6 +212,7 @@ pub(super) async fn gather(
         demands,
         separates: separations,
         similar: past.past,
+        causes,
         measured,
         early: is_early(&base.incident, &base.alerts, now),
         proofs,

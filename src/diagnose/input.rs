@@ -6,8 +6,10 @@ use super::asked::Demands;
 use super::calls::CallsByEdge;
 use super::lines::Cut;
 use super::weighed::Standings;
+use crate::learn::Causes;
 use crate::model::{
-    Alert, Change, ChangeId, EntityRef, EvidenceId, Graph, Hypothesis, Incident, IncidentId, Time,
+    Alert, Change, ChangeId, ChangeKind, EntityRef, EvidenceId, Graph, Hypothesis, Incident,
+    IncidentId, Time,
 };
 
 /// When an entity's trouble began, as its own series say.
@@ -38,6 +40,8 @@ pub struct Input {
     pub separates: BTreeMap<EntityRef, Vec<Separation>>,
     /// Earlier incidents that look alike, most alike first.
     pub similar: Vec<Past>,
+    /// How often which kind of change was the cause before.
+    pub causes: Causes,
     /// Entities of which any signal is stored.
     pub measured: BTreeSet<EntityRef>,
     /// Whether this is a first look: the others who are in trouble, and what is measured of it, are on
@@ -109,6 +113,8 @@ pub struct Proofs {
     pub signals: BTreeMap<EntityRef, Vec<EvidenceId>>,
     /// Of changes.
     pub changes: BTreeMap<ChangeId, EvidenceId>,
+    /// Of what earlier incidents say of a kind of change.
+    pub kinds: BTreeMap<ChangeKind, EvidenceId>,
     /// Of calls along an edge, by caller and callee.
     pub edges: BTreeMap<(EntityRef, EntityRef), EvidenceId>,
 }

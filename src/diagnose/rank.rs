@@ -8,10 +8,10 @@ use super::belief;
 use super::explain::{SLACK_MS, Scene};
 use super::input::{Input, Ranked, Separation};
 use super::symptom::{Trouble, is_forecast, is_log, troubles};
-use super::words;
+use super::{prior, words};
 use crate::model::diagnosis::ScorePart;
 use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS, duration_text};
-use crate::model::{Change, ChangeKind, EntityRef, EvidenceId, Time};
+use crate::model::{Change, ChangeId, ChangeKind, EntityRef, EvidenceId, Time};
 
 /// Onsets this near (ms) are the same: signals come every 15 to 30 s and are smoothed.
 const SAME_MS: i64 = 30 * SECOND_MS;
@@ -46,28 +46,48 @@ impl Candidate<'_> {
     }
 }
 
+/// A change as it speaks for one entity.
+#[derive(Clone, Copy)]
+struct Made<'a> {
+    change: &'a Change,
+    /// How much by its nearness.
+    weight: f64,
+    /// How much more or less by its kind.
+    learned: f64,
+}
+
+impl Made<'_> {
+    fn order(&self) -> (f64, ChangeId) {
+        (self.weight + self.learned, self.change.id)
+    }
+}
+
 /// Ranks the possible causes.
 #[must_use]
 pub fn rank(input: &Input) -> Ranked {
     let troubles = troubles(&input.alerts, &input.onsets);
     let first = troubles.values().map(|t| t.onset).min().unwrap_or(input.incident.onset_at);
-    let mut best: BTreeMap<EntityRef, (f64, &Change)> = BTreeMap::new();
+    let mut best: BTreeMap<EntityRef, Made<'_>> = BTreeMap::new();
+    // What was learned of kinds of change does not make one younger.
+    let mut changed: BTreeSet<EntityRef> = BTreeSet::new();
     for change in &input.changes {
         for entity in concerned(change, input, &troubles) {
             let weight = weight_of(change, troubles.get(&entity), first);
-            let known = best.get(&entity).is_none_or(|(w, c)| (*w, c.id) < (weight, change.id));
-            if weight > 0.0 && known {
-                best.insert(entity, (weight, change));
+            let learned = prior::weight(&input.causes, change.kind, weight / CHANGE);
+            let made = Made { change, weight, learned };
+            if weight >= CHANGED {
+                changed.insert(entity.clone());
+            }
+            if weight > 0.0 && best.get(&entity).is_none_or(|b| b.order() < made.order()) {
+                best.insert(entity, made);
             }
         }
     }
-    let changed: BTreeSet<EntityRef> =
-        best.iter().filter(|(_, (w, _))| *w >= CHANGED).map(|(e, _)| e.clone()).collect();
     let (graph, calls) = (&input.graph, &input.calls);
     let demands = &input.demands;
     // What is measured and well is not in trouble here, whatever is reported of it.
     let well = |e: &EntityRef| input.measured.contains(e) && !troubles.contains_key(e);
-    let reports = |e: &EntityRef| best.get(e).is_some_and(|(_, c)| !c.kind.is_ours());
+    let reports = |e: &EntityRef| best.get(e).is_some_and(|m| !m.change.kind.is_ours());
     let reported: BTreeSet<EntityRef> =
         changed.iter().filter(|e| reports(e) && !well(e)).cloned().collect();
     let scene = Scene {
@@ -107,7 +127,7 @@ pub fn rank(input: &Input) -> Ranked {
         .collect();
     changes.sort_by_key(|c| (first.ms_since(c.at).abs(), c.id));
     // A change that a hypothesis names is shown, however long before the onset it was.
-    for (_, change) in best.values() {
+    for Made { change, .. } in best.values() {
         if !changes.iter().any(|c| c.id == change.id) {
             changes.push((*change).clone());
         }
@@ -185,7 +205,7 @@ fn judge<'a>(
     scene: &Scene<'a>,
     entity: &EntityRef,
     first: Time,
-    change: Option<(f64, &Change)>,
+    made: Option<Made<'_>>,
 ) -> Option<Candidate<'a>> {
     let explained = scene.explained_by(entity);
     if explained.is_empty() {
@@ -224,7 +244,8 @@ fn judge<'a>(
         };
         parts.push(part("graph", weight, why.to_owned(), Vec::new()));
     }
-    if let Some((weight, change)) = change {
+    let change = made.map(|m| m.change);
+    if let Some(Made { change, weight, learned }) = made {
         let lead = onset.ms_since(change.at);
         let (ours, title) = (change.kind.is_ours(), &change.title);
         let lasts = duration_text(lead.abs());
@@ -238,6 +259,7 @@ fn judge<'a>(
         };
         let proof = input.proofs.changes.get(&change.id).copied().into_iter().collect();
         parts.push(part("change", weight, why, proof));
+        parts.extend(prior::part(input, change.kind, learned));
     }
     if let Some(trouble) = trouble {
         parts.extend(resource(trouble, caused.is_some() || cleared.is_some(), signals(entity)));
@@ -253,7 +275,7 @@ fn judge<'a>(
     if let Some(why) = asks_more(scene, entity).filter(|_| caused.is_none()) {
         parts.push(part("traffic", TRAFFIC, why, signals(entity)));
     }
-    parts.extend(separated(input, entity, change.map(|(_, c)| c)));
+    parts.extend(separated(input, entity, change));
     parts.extend(telemetry(input, scene, entity, signals(entity)));
     parts.extend(similar(input, entity));
     let mut explains: Vec<(EntityRef, f64)> = explained.into_iter().collect();
@@ -262,7 +284,7 @@ fn judge<'a>(
         entity: entity.clone(),
         parts,
         trouble,
-        change: change.map(|(_, c)| c.clone()),
+        change: change.cloned(),
         onset,
         explains: explains.into_iter().map(|(e, _)| e).collect(),
     })

@@ -17,7 +17,7 @@ use super::turns::Turns;
 use super::without::without;
 use crate::bus::{Bus, Event};
 use crate::detect::SharedShard;
-use crate::learn::Ledger;
+use crate::learn::{KeptCauses, Ledger};
 use crate::model::diagnosis::Counterfactual;
 use crate::model::figure::{count_text, n_of};
 use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
@@ -97,6 +97,8 @@ pub struct Diagnose {
     user_facing: Vec<String>,
     /// What the last revision of each incident saw: only news makes another one.
     seen: BTreeMap<IncidentId, Seen>,
+    /// Which kinds of change were the cause before.
+    causes: KeptCauses,
     /// Which are active.
     active: Active,
     /// Who waits for a look.
@@ -123,6 +125,7 @@ impl Diagnose {
             library,
             user_facing: Vec::new(),
             seen: BTreeMap::new(),
+            causes: KeptCauses::default(),
             active: Active::default(),
             turns: Turns::default(),
             due: None,
@@ -151,8 +154,13 @@ impl Diagnose {
         let (n_alerts, state) = (incident.alerts.len(), incident.state);
         let seen = Seen { n_alerts, state, at: now, stale: false };
         let standings = shard.standings();
-        let gathered =
-            gather(&self.store, incident, (&shard, self.user_facing.clone()), (now, most)).await?;
+        let gathered = gather(
+            &self.store,
+            incident,
+            (&shard, self.user_facing.clone(), &self.causes),
+            (now, most),
+        )
+        .await?;
         let (before, ledger) =
             self.store.read(move |r| Ok((r.get::<Diagnosis>(id)?, Ledger::read(r)?))).await?;
         let kept = before.as_ref().filter(|_| seen.state == IncidentState::Monitoring);

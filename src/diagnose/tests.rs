@@ -5,6 +5,7 @@ mod chance;
 mod faults;
 mod looks;
 pub(super) mod made;
+mod priors;
 mod provider;
 mod separate;
 mod sweeps;
@@ -145,6 +146,7 @@ pub(super) fn input(graph: Graph, alerts: Vec<Alert>, changes: Vec<Change>) -> I
         logs: BTreeMap::new(),
         calls: CallsByEdge::new(),
         similar: Vec::new(),
+        causes: crate::learn::Causes::default(),
         weighed: Standings::new(),
         demands: Demands::new(),
         early: false,

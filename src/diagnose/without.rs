@@ -26,6 +26,7 @@ enum Left {
     Separates,
     Calls,
     Graph,
+    Causes,
     Past(IncidentId),
 }
 
@@ -44,6 +45,7 @@ impl Left {
             Self::Separates => rest.separates.clear(),
             Self::Calls => rest.calls.clear(),
             Self::Graph => rest.graph = crate::model::Graph::default(),
+            Self::Causes => rest.causes = crate::learn::Causes::default(),
             Self::Past(id) => rest.similar.retain(|p| p.incident != *id),
         }
         rest
@@ -167,6 +169,11 @@ fn pieces(input: &Input, ranked: &Ranked) -> Vec<Lacking> {
         let proofs = input.separates.values().flatten().map(|s| s.evidence).collect();
         let what = "what separates bad requests from good ones".into();
         add(what, "requests", proofs, Left::Separates);
+    }
+    if rests_on("learned") {
+        let proofs = input.proofs.kinds.values().copied().collect();
+        let what = "what earlier incidents say of kinds of change".into();
+        add(what, "learned", proofs, Left::Causes);
     }
     if !input.calls.is_empty() {
         let proofs = input.proofs.edges.values().copied().collect();

@@ -6,9 +6,11 @@
 //! was taught is kept as [`Lesson`]s, one for each run and one for each false alarm, with ids
 //! derived from them: a handler that runs twice teaches once, and a reopened incident takes its
 //! lesson back. Guarantees: a dry run and a run that could not be measured teach nothing; the same
-//! lessons give the same order, whatever order they came in. What people's judgements mean for
+//! lessons give the same order, whatever order they came in. [`Causes`] tells the ranking which kinds
+//! of change were the cause before. What people's judgements mean for
 //! detection is [`tune`], and for alerts that nobody had to heed [`harmless`].
 
+mod causes;
 pub mod classify;
 mod config;
 pub mod harmless;
@@ -20,6 +22,7 @@ mod stage;
 mod tests;
 pub mod tune;
 
+pub use causes::{Causes, Confirmed, KeptCauses, Tally, confirmed};
 pub use config::{Config, Patterns};
 pub use harmless::Hush;
 pub use ledger::{Counts, Ledger, Posterior};

@@ -258,7 +258,7 @@ pub struct Gap {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ScorePart {
     /// Which kind of evidence: `graph`, `onset`, `change`, `logs`, `similar`, `severity`,
-    /// `telemetry`, `learned`.
+    /// `telemetry`, `learned` (by the kind of its change).
     pub name: String,
     /// How much it adds.
     pub contribution: f64,

@@ -13,7 +13,7 @@ const CASES: (u64, u64) = (1_200, 400);
 const BINS: usize = 10;
 
 /// One hypothesis as shown: its chance, and whether it is the cause.
-type Shown = (f64, bool);
+pub(super) type Shown = (f64, bool);
 
 /// What was found of one fault.
 struct Found {
@@ -64,7 +64,7 @@ fn found(family: &Family, n: u64, seen: fn(&Made) -> Input) -> Vec<Found> {
 
 /// Expected calibration error over even bins (Naeini, Cooper, Hauskrecht 2015), Brier score (Brier
 /// 1950), and the Brier score of whoever always tells the base rate.
-fn judged(shown: &[Shown]) -> (f64, f64, f64) {
+pub(super) fn judged(shown: &[Shown]) -> (f64, f64, f64) {
     let n = shown.len() as f64;
     let y = |right: bool| f64::from(u8::from(right));
     let mut bins = [(0.0, 0.0); BINS];

@@ -21,14 +21,14 @@ use crate::runbook::Library;
 use crate::stage::Stage as _;
 use crate::store::{Filter, Store, Tx};
 
-struct House {
-    store: Store,
+pub(super) struct House {
+    pub(super) store: Store,
     clock: Arc<ManualClock>,
-    stage: Diagnose,
+    pub(super) stage: Diagnose,
     _folder: tempfile::TempDir,
 }
 
-fn house() -> House {
+pub(super) fn house() -> House {
     let folder = tempfile::tempdir().expect("a folder");
     let store = Store::open(&folder.path().join("nightjar.sqlite")).expect("opens");
     let clock = ManualClock::new(at(150));
@@ -91,7 +91,7 @@ fn lines(
 }
 
 /// The pool of `stock` to `store` is exhausted after a deploy: everything that a shop would send.
-fn trouble(tx: &Tx<'_>) -> Result<Incident, Fault> {
+pub(super) fn trouble(tx: &Tx<'_>) -> Result<Incident, Fault> {
     use Indicator::{Duration, Saturation};
     let (shop, stock, store) = (service("shop"), service("stock"), service("store"));
     for (from, to) in [("web", "shop"), ("shop", "stock"), ("stock", "store")] {
@@ -169,7 +169,7 @@ fn yesterday(tx: &Tx<'_>, today: &Incident) -> Result<IncidentId, Fault> {
     Ok(old.id)
 }
 
-async fn diagnosed(house: &mut House, id: IncidentId) -> (Diagnosis, Vec<Evidence>) {
+pub(super) async fn diagnosed(house: &mut House, id: IncidentId) -> (Diagnosis, Vec<Evidence>) {
     house.stage.handle(Event::Incident(id)).await.expect("hears");
     house.stage.wake().await.expect("diagnoses");
     let found = house.store.read(move |r| {

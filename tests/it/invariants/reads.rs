@@ -128,6 +128,7 @@ fn i06_ranking_is_deterministic() {
             demands: nightjar::diagnose::Demands::new(),
             separates: std::collections::BTreeMap::new(),
             similar: vec![],
+            causes: nightjar::learn::Causes::default(),
             early: false,
             measured: std::collections::BTreeSet::new(),
             proofs: nightjar::diagnose::Proofs::default(),
