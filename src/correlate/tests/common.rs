@@ -138,3 +138,50 @@ fn a_node_is_known_by_the_name_that_labels_give_it_and_told_nodes_count_beside_u
     // A name that nobody else gives it is no reason to take it for another node.
     assert_eq!(found(&nodes(), "other-1", "other-2"), together);
 }
+
+#[test]
+fn what_calls_the_one_thing_that_was_just_changed_is_one_incident_though_that_is_silent() {
+    let found = |changed: Option<(&str, i64)>| -> Vec<Vec<String>> {
+        let mut graph = unknown();
+        for service in ["billing", "images", "mail"] {
+            graph.add(EntityRef::service(service), EntityRef::service("pricing"), EdgeKind::Calls);
+        }
+        let change = changed.map(|(service, second)| Change {
+            id: ChangeId::derive(at(second), &["c"]),
+            kind: ChangeKind::Deploy,
+            entity: EntityRef::service(service),
+            at: at(second),
+            title: "deploy 2.0.1".into(),
+            version: None,
+            previous: None,
+            author: None,
+            url: None,
+            source: "test".into(),
+            status: "success".into(),
+            attributes: Labels::default(),
+        });
+        let mut c = Correlator::new(Config::default());
+        c.learn(graph, change.into_iter().collect(), Vec::new());
+        let alerts = [("billing", 0), ("mail", 9), ("images", 18)];
+        let made = alerts
+            .map(|(name, second)| (20 + second, alert(name, "HighErrorRate", "critical", second)));
+        let book = play(&mut c, made.into(), 400);
+        let names = |i: &Incident| i.entities.iter().map(|e| e.name().to_owned()).collect();
+        let mut found: Vec<Vec<String>> = book
+            .standing()
+            .iter()
+            .map(|i| {
+                let mut all: Vec<String> = names(i);
+                all.sort();
+                all
+            })
+            .collect();
+        found.sort();
+        found
+    };
+    let apart = [["billing"], ["images"], ["mail"]];
+    assert_eq!(found(Some(("pricing", -20))), [["billing", "images", "mail"]]);
+    assert_eq!(found(None), apart, "nothing was changed");
+    assert_eq!(found(Some(("theme", -20))), apart, "something else was changed");
+    assert_eq!(found(Some(("pricing", -7_200))), apart, "that was two hours ago");
+}
