@@ -203,11 +203,12 @@ impl Wanted {
     fn put(self, tx: &Tx<'_>) -> Result<(u64, Option<Time>), Fault> {
         let id = self.incident.id;
         let key = card_key(id);
-        let (mut n, mut untold) = (0, None);
+        let (mut n, mut untold, mut lapsed) = (0, None, false);
         for platform in &self.platforms {
             let name = platform.name.as_str();
             let before = tx.get::<Post>(Post::row(name, &key))?;
             if before.is_none() && self.is_past {
+                lapsed |= name != CONSOLE;
                 continue;
             }
             if before.is_none()
@@ -237,7 +238,7 @@ impl Wanted {
             }
         }
         let again = untold.as_ref().and_then(|why| why.until);
-        self.note(tx, untold)?;
+        self.note(tx, untold, lapsed)?;
         Ok((n, again))
     }
 
@@ -253,8 +254,9 @@ impl Wanted {
         Ok(waits(&self.pace, &self.incident, n_told, self.now))
     }
 
-    /// Writes down that the incident waits to be told, or no longer does.
-    fn note(&self, tx: &Tx<'_>, untold: Option<Suppression>) -> Result<(), Fault> {
+    /// Writes down that the incident waits to be told, or no longer does: it is told, or was over before
+    /// it could be, and `lapsed`.
+    fn note(&self, tx: &Tx<'_>, untold: Option<Suppression>, lapsed: bool) -> Result<(), Fault> {
         let by = |why: &Option<Suppression>| why.as_ref().map(|w| w.by.clone());
         let Some(stored) = tx.get::<Incident>(self.incident.id)? else { return Ok(()) };
         if by(&stored.untold) == by(&untold) {
@@ -271,6 +273,12 @@ impl Wanted {
         let (id, bot) = (stored.id, Actor::nightjar());
         let (what, text) = match &untold {
             Some(why) => ("incident.hold", why.reason.clone()),
+            None if lapsed => (
+                "incident.lapse",
+                "Not told in chats where it was not yet: it was over for an hour by the time that \
+                 nothing held it back any more. It stands in the console."
+                    .to_owned(),
+            ),
             None => ("incident.tell", "Told in chats: nothing holds it back any more.".to_owned()),
         };
         tx.audit(self.now, &bot, what, &id.to_string(), &json!({ "text": text }))?;

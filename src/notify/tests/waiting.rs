@@ -119,3 +119,42 @@ async fn what_is_critical_is_told_at_night_though_it_is_a_ticket() {
     let told = world.store.read(move |r| r.get::<Incident>(id)).await.expect("reads");
     assert_eq!(told.expect("it is there").untold, None);
 }
+
+#[tokio::test]
+async fn what_is_over_long_before_the_morning_is_not_said_to_be_told() {
+    let world = World::new();
+    world.clock.set(t0());
+    let ticket = of(Attention::Ticket);
+    let id = ticket.id;
+    world.put(vec![ticket]).await;
+    let platforms = vec![platform("console", "incidents"), platform("slack", "#incidents")];
+    let pace: Pace = toml::from_str(NIGHT).expect("settings");
+    let mut notify = world.notify(platforms).with_pace(pace);
+    notify.handle(Event::Incident(id)).await.expect("tells");
+    let over = t0().plus_ms(1_800_000);
+    let held = world.store.read(move |r| r.get::<Incident>(id)).await.expect("reads");
+    let held = held.expect("it is there");
+    assert!(held.untold.is_some());
+    let state = IncidentState::Resolved;
+    world.put(vec![Incident { state, resolved_at: Some(over), updated_at: over, ..held }]).await;
+    world.clock.set(over);
+    notify.handle(Event::Incident(id)).await.expect("tells");
+    world.clock.set(t0().plus_ms(4 * 3_600_000));
+    notify.sweep().await.expect("tells");
+    assert_eq!(cards(&world).await, ["console"]);
+    let after = world.store.read(move |r| r.get::<Incident>(id)).await.expect("reads");
+    assert_eq!(after.expect("it is there").untold, None);
+    let about = AuditFilter { subject: Some(id.to_string()), limit: 9, ..AuditFilter::default() };
+    let audited = world.store.read(move |r| r.audit_records(&about)).await.expect("reads");
+    let said: Vec<&str> = audited.iter().rev().map(|a| a.action.as_str()).collect();
+    assert_eq!(said, ["incident.hold", "incident.lapse"]);
+    let filter = Filter::parent(id);
+    let story = world.store.read(move |r| r.list::<crate::model::TimelineEntry>(&filter));
+    let story = story.await.expect("reads");
+    let last = story.iter().max_by_key(|e| e.at).expect("written");
+    assert_eq!(
+        last.text,
+        "Not told in chats where it was not yet: it was over for an hour by the time that nothing \
+         held it back any more. It stands in the console."
+    );
+}
