@@ -58,6 +58,7 @@ async fn seeded() -> (tempfile::TempDir, Store) {
         source: "webhook".into(),
         status: "success".into(),
         attributes: Labels::default(),
+        diff: Vec::new(),
     };
     let incident = Incident {
         id: IncidentId::derive(before(15), &["i"]),

@@ -311,6 +311,7 @@ pub(super) fn shown(citation: &Citation) -> String {
             text.push_str(&format!(" | {} at {}", change.title, change.at));
             text.extend(change.version.as_ref().map(|v| format!(", version {v}")));
             text.extend(change.previous.as_ref().map(|v| format!(", before it {v}")));
+            text.extend(change.diff.iter().map(|line| format!("\n  {line}")));
         }
         Finding::Runbook { id, excerpt, .. } => {
             text.push_str(&format!(" | runbook {id}:\n{excerpt}"));

@@ -278,6 +278,7 @@ fn changes_of(path: &Path) -> anyhow::Result<Vec<Change>> {
                 source: "file".to_owned(),
                 status: "success".to_owned(),
                 attributes,
+                diff: Vec::new(),
             });
         }
     }

@@ -302,6 +302,7 @@ fn silence_deploy_tolerance_and_weak_alerts_keep_quiet_and_say_why() {
         source: "test".into(),
         status: "success".into(),
         attributes: Labels::default(),
+        diff: Vec::new(),
     };
     c.learn(shop(), vec![change], vec![silence]);
     let silenced = alert("pricing", "HighErrorRate", "critical", 0);

@@ -32,6 +32,8 @@ pub(super) const MOST_TIME: Duration = Duration::from_secs(2);
 pub(super) const MOST_FIRST: Duration = Duration::from_secs(1);
 /// Attributes of a change that are told in its sentence.
 const MOST_ATTRIBUTES: usize = 5;
+/// Lines of what it turned into what that are told of a change in one line.
+const MOST_DIFFERENCES: usize = 4;
 /// Gaps that are told.
 const MOST_GAPS: usize = 12;
 
@@ -395,7 +397,14 @@ fn change_text(change: &Change) -> String {
     }
     let on = if change.title.contains(name) { String::new() } else { format!(" on {name}") };
     let more = if more.is_empty() { String::new() } else { format!(" ({})", more.join(", ")) };
-    format!("{at} UTC {}{on}{more}", change.title)
+    let shown = change.diff.iter().take(MOST_DIFFERENCES).map(String::as_str);
+    let mut differs = shown.collect::<Vec<_>>().join("; ");
+    let left = change.diff.len().saturating_sub(MOST_DIFFERENCES);
+    if left > 0 {
+        differs.push_str(&format!("; and {left} more"));
+    }
+    let colon = if differs.is_empty() { "" } else { ": " };
+    format!("{at} UTC {}{on}{more}{colon}{differs}", change.title)
 }
 
 /// What the ranking would have looked at and could not.

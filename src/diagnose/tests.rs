@@ -91,6 +91,7 @@ pub(super) fn change(entity: &EntityRef, kind: ChangeKind, seconds: i64) -> Chan
         source: "webhook".into(),
         status: "success".into(),
         attributes: Labels::default(),
+        diff: Vec::new(),
     }
 }
 

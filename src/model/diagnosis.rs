@@ -96,6 +96,10 @@ pub struct Change {
     pub status: String,
     /// Other attributes.
     pub attributes: Labels,
+    /// What was turned into what: `key: old → new` by path, `- ` and `+ ` lines otherwise. Secrets
+    /// are masked, and what was cut is said last; empty where the source did not tell.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub diff: Vec<String>,
 }
 
 impl Change {

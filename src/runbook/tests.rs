@@ -30,6 +30,7 @@ fn situation() -> Situation {
         source: "webhook".into(),
         status: "success".into(),
         attributes: Labels::default(),
+        diff: Vec::new(),
     };
     Situation {
         hypothesis: Some(Hypothesis {

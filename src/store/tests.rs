@@ -26,6 +26,7 @@ fn change(n: i64) -> Change {
         source: "test".into(),
         status: "success".into(),
         attributes: Labels::default(),
+        diff: Vec::new(),
     }
 }
 

@@ -1,6 +1,7 @@
 //! Changes told by webhook: GitHub's, and a plain signed one. Both are checked by HMAC-SHA256 in
 //! constant time before a byte of the body is believed.
 
+mod diff;
 mod github;
 mod plain;
 

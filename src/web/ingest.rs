@@ -79,7 +79,8 @@ pub(super) fn routes() -> Vec<Route> {
                 JSON,
                 "A change, signed in X-Nightjar-Signature over X-Nightjar-Timestamp and body: kind \
                  (deploy, config, network_policy, scale, flag, migration, schema, provider, other), \
-                 service or entity, title, at, version, previous, author, url, status, attributes.",
+                 service or entity, title, at, version, previous, author, url, status, attributes; before and after, \
+                 texts or objects, whose differences are kept.",
             )
             .gives::<Accepted>(),
     ]

@@ -398,6 +398,10 @@ async fn changes_are_believed_when_signed_and_told_once_whatever_is_replayed() {
             r#"{"kind":"provider","service":"a","title":"b","previous":"1"}"#,
             "/previous: leave it out",
         ),
+        (
+            r#"{"kind":"config","service":"a","title":"b","before":"x","after":{"a":1}}"#,
+            "/after: expected an object where /before is one",
+        ),
         (r#"{"kind":"deploy","title":"b"}"#, "either /service or /entity"),
         (r#"{"kind":"deploy","entity":"node-2","title":"b"}"#, "/entity"),
         (r#"{"kind":"deploy","service":"a"}"#, "/title: missing"),

@@ -158,6 +158,7 @@ impl Facts {
             Finding::Change { change } => {
                 subjects.push(change.entity.name().to_owned());
                 texts.push(change.title.clone());
+                texts.extend(change.diff.iter().cloned());
                 texts.extend(change.version.clone());
                 texts.extend(change.previous.clone());
                 texts.extend(change.author.clone());

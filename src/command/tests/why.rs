@@ -219,6 +219,7 @@ async fn every_rule_that_keeps_an_alert_quiet_is_named_with_what_would_have_had_
         source: "webhook".into(),
         status: "success".into(),
         attributes: Labels::default(),
+        diff: Vec::new(),
     };
     let mut alerts: Vec<Alert> = cases.iter().map(|(alert, ..)| alert.clone()).collect();
     let opens = told("auth", "ClusterDown", "critical", t0());

@@ -159,6 +159,7 @@ fn what_calls_the_one_thing_that_was_just_changed_is_one_incident_though_that_is
             source: "test".into(),
             status: "success".into(),
             attributes: Labels::default(),
+            diff: Vec::new(),
         });
         let mut c = Correlator::new(Config::default());
         c.learn(graph, change.into_iter().collect(), Vec::new());

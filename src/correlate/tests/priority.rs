@@ -98,6 +98,7 @@ fn the_kind_follows_from_the_alerts_and_then_from_the_diagnosis() {
         source: "webhook".into(),
         status: "success".into(),
         attributes: Labels::default(),
+        diff: Vec::new(),
     };
     let deploy = change(ChangeKind::Deploy, "pricing", -120);
     let policy = change(ChangeKind::NetworkPolicy, "auth-db", -60);

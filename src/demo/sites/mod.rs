@@ -173,6 +173,7 @@ impl Site {
                 source: "simulated".into(),
                 status: "success".into(),
                 attributes: Labels::default(),
+                diff: Vec::new(),
             });
         };
         if let Some((of, chance)) = kind.change

@@ -420,3 +420,28 @@ async fn what_a_provider_reports_is_the_cause_with_its_evidence_and_step() {
     let without = &diagnosis.counterfactuals;
     assert!(without.iter().any(|c| c.without.starts_with("the report at 02:55:00")), "{without:?}");
 }
+
+#[tokio::test]
+async fn what_a_change_turned_into_what_stands_in_its_evidence() {
+    let mut house = house();
+    let put = |tx: &Tx<'_>| {
+        let incident = trouble(tx)?;
+        let mut made = change(&service("stock"), ChangeKind::Deploy, -40);
+        made.diff = (1..=6).map(|n| format!("pool.{n}: 24 → 48")).collect();
+        tx.put(&made)?;
+        Ok(incident.id)
+    };
+    let incident = house.store.write(put).await.expect("writes");
+    let (diagnosis, evidence) = diagnosed(&mut house, incident).await;
+    let first = &diagnosis.hypotheses[0];
+    let proof = evidence
+        .iter()
+        .find(|e| first.evidence.contains(&e.id) && matches!(e.finding, Finding::Change { .. }));
+    let said = &proof.expect("its change is among its evidence").summary;
+    assert!(
+        said.ends_with(
+            ": pool.1: 24 → 48; pool.2: 24 → 48; pool.3: 24 → 48; pool.4: 24 → 48; and 2 more"
+        ),
+        "{said}"
+    );
+}

@@ -26,6 +26,7 @@ fn change(kind: ChangeKind, entity: &str, seconds: i64) -> Change {
         source: "webhook".into(),
         status: "success".into(),
         attributes: Labels::default(),
+        diff: Vec::new(),
     }
 }
 

@@ -130,5 +130,6 @@ fn change(
         source: "github".to_owned(),
         status,
         attributes,
+        diff: Vec::new(),
     }))
 }

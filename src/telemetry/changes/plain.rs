@@ -1,6 +1,8 @@
 //! The plain signed webhook: one JSON object that any pipeline can send with `curl`.
 
-use super::{Seen, json, text, verify};
+use serde_json::Value;
+
+use super::{Seen, diff, json, text, verify};
 use crate::model::{Batch, Change, ChangeId, ChangeKind, EntityRef, Labels, Time};
 use crate::telemetry::Rejected;
 
@@ -80,9 +82,10 @@ fn read(body: &[u8], stamp: &str, now: Time) -> Result<Change, Rejected> {
     };
     let status = get("status")?;
     if !kind.is_ours() {
-        of_provider(&get, told, status.as_deref())?;
+        of_provider(&value, told, status.as_deref())?;
     }
     let title = need("title")?;
+    let diff = differs(&value, &title, &attributes)?;
     // Without a time of its own a change is known again by the time that was signed.
     let named = entity.to_string();
     let id = match told {
@@ -104,6 +107,7 @@ fn read(body: &[u8], stamp: &str, now: Time) -> Result<Change, Rejected> {
         status: status
             .unwrap_or_else(|| (if kind.is_ours() { "success" } else { "open" }).to_owned()),
         attributes,
+        diff,
     })
 }
 
@@ -112,13 +116,9 @@ const OVER: [&str; 3] = ["resolved", "completed", "postmortem"];
 
 /// What of the fields makes no sense for a provider's event: nothing of it can be put back, and the
 /// time at which its end was told is not when it began.
-fn of_provider(
-    get: &dyn Fn(&str) -> Result<Option<String>, Rejected>,
-    told: Option<Time>,
-    status: Option<&str>,
-) -> Result<(), Rejected> {
-    for key in ["version", "previous"] {
-        if get(key)?.is_some() {
+fn of_provider(value: &Value, told: Option<Time>, status: Option<&str>) -> Result<(), Rejected> {
+    for key in ["version", "previous", "before", "after"] {
+        if value.get(key).is_some_and(|v| !v.is_null()) {
             return Err(Rejected::invalid(format!(
                 "/{key}: leave it out, a provider's event has none to go back to"
             )));
@@ -131,4 +131,17 @@ fn of_provider(
         ));
     }
     Ok(())
+}
+
+/// What `before` and `after` (as Terraform's plans call them) tell of what was changed.
+fn differs(value: &Value, title: &str, attributes: &Labels) -> Result<Vec<String>, Rejected> {
+    let (before, after) = (value.get("before"), value.get("after"));
+    // A value without a name of its own is the one that the title or an attribute names.
+    let named = [before, after].into_iter().flatten().any(|v| v.is_object() || v.is_array());
+    let mut names: Vec<&str> = attributes.iter().map(|(_, value)| value).collect();
+    names.extend(attributes.iter().map(|(name, _)| name));
+    if !named {
+        names.extend(title.split(|c: char| c.is_whitespace() || ",;:=()\"'".contains(c)));
+    }
+    diff::lines(before, after, &names)
 }

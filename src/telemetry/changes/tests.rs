@@ -92,3 +92,34 @@ fn what_a_provider_reports_is_a_change_that_nobody_can_take_back() {
         assert!(refused.status == 400 && refused.to_string().contains(says), "{refused}");
     }
 }
+
+#[test]
+fn before_and_after_are_kept_as_what_differs() {
+    let send = |body: &str| {
+        let stamp = (NOW.ms() / 1_000).to_string();
+        let signature = sign(SECRET, &[stamp.as_bytes(), b".", body.as_bytes()]);
+        let headers = PlainHeaders { timestamp: Some(&stamp), signature: Some(&signature) };
+        decode_plain(headers, body.as_bytes(), (NOW, NOW), SECRET, &Seen::default())
+    };
+    let change = send(
+        r#"{"kind":"config","service":"orders","title":"orders settings",
+            "before":{"worker_concurrency":24,"db":{"password":"old-fake"}},
+            "after":{"worker_concurrency":48,"db":{"password":"new-fake"}}}"#,
+    );
+    let change = change.expect("taken").changes.remove(0);
+    assert_eq!(change.diff, ["db.password: changed, not shown", "worker_concurrency: 24 → 48"]);
+    let named = send(
+        r#"{"kind":"flag","service":"orders","title":"rotate db_password","before":"a","after":"b"}"#,
+    );
+    assert_eq!(named.expect("taken").changes[0].diff, ["changed, not shown"]);
+    let refused = send(r#"{"kind":"flag","service":"a","title":"b","before":"x","after":{}}"#);
+    assert_eq!(refused.expect_err("mixed").status, 400);
+    let refused =
+        send(r#"{"kind":"provider","entity":"server.address=a.example","title":"b","after":"x"}"#);
+    assert_eq!(refused.expect_err("nobody here changed it").status, 400);
+    // What was stored before there were any is read as without.
+    let plain = crate::model::Change { diff: Vec::new(), ..change };
+    let stored = serde_json::to_value(&plain).expect("JSON");
+    assert!(stored.get("diff").is_none());
+    assert_eq!(serde_json::from_value::<crate::model::Change>(stored).expect("reads"), plain);
+}

@@ -16,7 +16,7 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use crate::model::{Batch, EntityRef, Labels};
-use rules::{Rule, SENSITIVE_NAME, rules};
+use rules::{Rule, SECRET_SETTING, SENSITIVE_NAME, rules};
 
 /// How many times longer than its input a redacted text can be: the shortest secret that is
 /// recognised with its surroundings has five characters (`pwd=x`), the longest marker 24.
@@ -68,6 +68,12 @@ pub fn redact_attribute<'a>(name: &str, value: &'a str) -> Cow<'a, str> {
     redact(value)
 }
 
+/// Whether a setting or attribute of this name holds a secret, whatever its value looks like.
+#[must_use]
+pub fn names_secret(name: &str) -> bool {
+    SECRET_SETTING.is_match(name)
+}
+
 /// Masks secrets in every text of a batch that comes from outside: log bodies, names of spans and
 /// entities, changes, attributes, annotations, labels, queries and gaps. A query with a masked
 /// label value can't be asked again; that is the price. Names of authors stay, because
@@ -92,6 +98,7 @@ pub fn redact_batch(batch: &mut Batch) {
         n += entity(&mut change.entity) + string(&mut change.status);
         let more = [&mut change.version, &mut change.previous, &mut change.url];
         n += more.into_iter().flatten().map(string).sum::<u64>();
+        n += change.diff.iter_mut().map(string).sum::<u64>();
     }
     for alert in &mut batch.alerts {
         n += labels(&mut alert.labels) + labels(&mut alert.annotations);

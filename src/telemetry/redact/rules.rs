@@ -42,6 +42,14 @@ const WEAK: &str = r"token|(?:\b|_)(?:pass|credentials?)";
 pub(super) static SENSITIVE_NAME: LazyLock<Regex> =
     LazyLock::new(|| compile(&format!(r"(?i)(?:{STRONG}|authorization|cookie|\btoken)$")));
 
+/// Names of settings whose value is never shown. Where a value has a name of its own, too much is
+/// better masked than too little: `secretName`, `SLACK_BOT_TOKEN` and `max_tokens` are as well.
+pub(super) static SECRET_SETTING: LazyLock<Regex> = LazyLock::new(|| {
+    compile(&format!(
+        r"(?i)(?:{STRONG}|authorization|cookie|credential|token|(?:^|[^a-z])(?:pass|creds?)$)"
+    ))
+});
+
 fn build() -> Rules {
     let any = |_: &str, _: usize, _: &str| true;
     let has_digit = |_: &str, _: usize, v: &str| v.bytes().any(|b| b.is_ascii_digit());

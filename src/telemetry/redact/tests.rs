@@ -146,6 +146,7 @@ fn a_batch_is_masked_where_it_is_text_and_authors_stay() {
         source: "test".into(),
         status: "success".into(),
         attributes: Labels::default(),
+        diff: Vec::new(),
     });
     redact_batch(&mut batch);
     assert_eq!(batch.logs[0].body, "password=[redacted:password]");
@@ -215,6 +216,7 @@ fn no_text_of_a_batch_keeps_a_secret() {
         source: "test".into(),
         status: text(),
         attributes: labels(),
+        diff: Vec::new(),
     });
     batch.alerts.push(ExternalAlert {
         system: "alertmanager".into(),
