@@ -314,7 +314,11 @@ impl Evidence {
             ));
         }
         let all = times(account.all());
-        Some(format!("{via}; {}: {all} against beginning by itself", parts.join(", ")))
+        let parts = match &parts[..] {
+            [_] => String::new(),
+            more => format!("{}: ", more.join(", ")),
+        };
+        Some(format!("{via}; {parts}{all} against beginning by itself"))
     }
 
     /// The node that an alert's labels name, and the zone: what its place runs on, as far as it says.

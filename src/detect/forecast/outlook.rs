@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
 use super::filter::{Opinion, opinions, past_error};
-use super::refill::{End, Refills, falls, joined};
+use super::refill::{End, Fall, Refills, falls, joined};
 use super::season::Season;
 use crate::stats::Draws;
 
@@ -23,6 +23,14 @@ const SPREAD: (f64, f64) = (1.0, 2.0);
 /// Beyond the horizon it is looked no further ahead than this many times the past, and no further
 /// than a second horizon.
 const REACH: f64 = 1.5;
+
+/// Behind a fall a rise is given so many values and hours to go on before it is said to have ended,
+/// and has gone on at this share of its slope; what it should have risen by must be so many usual
+/// steps.
+const LEAST_SINCE: usize = 3;
+const SINCE_H: f64 = 3.0;
+const GOES_ON: f64 = 0.25;
+const PLAINLY: f64 = 4.0;
 
 /// What is asked.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -53,7 +61,7 @@ pub struct Outlook {
     pub latest_h: Option<f64>,
     /// Rise beyond its rhythm, an hour.
     pub slope_h: f64,
-    /// Chance that it rises at all, 0 to 1.
+    /// Chance that it rises at all, 0 to 1; none where the rise ended with its last fall.
     pub rises: f64,
     /// Hours of the past since which the trend has been as it is.
     pub hours: f64,
@@ -114,7 +122,9 @@ pub fn outlook(
         steps.is_finite().then_some(steps * question.step_h)
     };
     let mean = |f: fn(&Opinion) -> f64| all.iter().map(|o| o.weight * f(o)).sum::<f64>();
-    let rises = mean(|o| normal_share(o.slope() / o.slope_sigma().max(1e-12)));
+    let over = fallen.last().is_some_and(|f| ended_with(f, &rest, mean(Opinion::slope), question));
+    let rising = |o: &Opinion| normal_share(o.slope() / o.slope_sigma().max(1e-12));
+    let rises = if over { 0.0 } else { all.iter().map(|o| o.weight * rising(o)).sum::<f64>() };
     let began = mean(|o| if o.began() > 0 { o.began() as f64 } else { f64::from(u16::MAX) });
     Some(Outlook {
         chance: within(question.horizon as f64),
@@ -167,6 +177,34 @@ fn out_of_reach(rest: &[f64], season: &dyn Fn(usize) -> f64, question: &Question
 fn another_scale(draws: &mut Draws) -> f64 {
     // Half of a chi-square variable of four degrees is the sum of two exponential ones.
     (2.0 / (draws.exponential() + draws.exponential()).max(1e-6)).sqrt()
+}
+
+/// Whether a rise ended with its last fall: it was no refill, behind which the rise goes on, but the
+/// end of something that passed. For some hours since then the values rose by less than a quarter
+/// of what such a slope would have them rise, and that is plainly more than their noise.
+fn ended_with(fall: &Fall, rest: &[f64], slope: f64, question: &Question) -> bool {
+    let since: Vec<(f64, f64)> = rest[fall.at..]
+        .iter()
+        .enumerate()
+        .filter(|(_, v)| v.is_finite())
+        .map(|(i, v)| (i as f64, *v))
+        .collect();
+    if since.len() < LEAST_SINCE || since.len() as f64 * question.step_h < SINCE_H {
+        return false;
+    }
+    let part = since.len().div_ceil(3);
+    let mean = |part: &[(f64, f64)]| {
+        let (x, y) = part.iter().fold((0.0, 0.0), |(x, y), (i, v)| (x + i, y + v));
+        (x / part.len() as f64, y / part.len() as f64)
+    };
+    let ((x0, y0), (x1, y1)) = (mean(&since[..part]), mean(&since[since.len() - part..]));
+    let mut steps: Vec<f64> =
+        rest.windows(2).map(|w| (w[1] - w[0]).abs()).filter(|s| s.is_finite()).collect();
+    steps.sort_unstable_by(f64::total_cmp);
+    let usual =
+        steps.get(steps.len() / 2).copied().unwrap_or(0.0).max(LEAST_NOISE * question.limit);
+    let due = slope * (x1 - x0);
+    due > PLAINLY * usual && y1 - y0 < GOES_ON * due
 }
 
 /// Steps until each future touches the limit; infinite where it does not.

@@ -226,3 +226,27 @@ fn one_calm_week_is_no_promise_for_three_days() {
     assert!((0.03..0.3).contains(&week), "{week}");
     assert!(weeks < week, "{weeks} after nearly three weeks, {week} after one");
 }
+
+#[test]
+fn what_rose_in_an_incident_and_fell_at_its_end_is_no_leak_that_was_refilled() {
+    let mut draws = crate::stats::Draws::new(11);
+    let noise: Vec<f64> = (0..400).map(|_| 0.002 * draws.normal().abs()).collect();
+    let question = Question { limit: 1.0, horizon: 72, step_h: 1.0, first: 0, least: 0.0 };
+    let ask = |values: &[f64]| outlook(values, &question, &Rhythm::Found, None);
+    let day = |from: usize, rise: f64, back: usize| -> Vec<f64> {
+        let at = |h: usize| {
+            let risen = rise * h.saturating_sub(from) as f64;
+            if h < from + 8 { risen } else { risen - 8.0 * rise * f64::from(u8::from(back > 0)) }
+        };
+        (0..from + 8 + back).map(|h| noise[h] + at(h)).collect()
+    };
+    // Errors rise for eight hours, and are gone for three: nothing of it goes on.
+    let mut over = day(340, 0.07, 0);
+    let before = ask(&over).expect("while it rises it may go on");
+    assert!(before.chance > 0.75 && before.rises > 0.9, "{before:?}");
+    over.extend(&noise[..3]);
+    assert_eq!(ask(&over).map(|o| o.rises), Some(0.0));
+    // A leak that a restart emptied rises behind it as it did.
+    let leak = ask(&day(340, 0.07, 4)).expect("it goes on behind the restart");
+    assert!(leak.chance > 0.5 && leak.rises > 0.9 && leak.n_refills == 1, "{leak:?}");
+}

@@ -137,18 +137,15 @@ fn side(field: &str, value: Option<&Value>, secret: bool) -> Result<Option<Side>
             .or_else(|| serde_saphyr::from_str(text).ok()),
         other => Some(other.clone()),
     };
-    let side = match parsed.filter(is_tree) {
-        Some(tree) => {
-            let mut found = BTreeMap::new();
-            flatten(&tree, "", secret, &mut found);
-            large(found.len(), MOST_READ, "values")?;
-            Side::Tree(found)
-        }
-        None => {
-            let found = pieces(&text, secret);
-            large(found.len(), MOST_READ, "lines")?;
-            Side::Lines(found)
-        }
+    let side = if let Some(tree) = parsed.filter(is_tree) {
+        let mut found = BTreeMap::new();
+        flatten(&tree, "", secret, &mut found);
+        large(found.len(), MOST_READ, "values")?;
+        Side::Tree(found)
+    } else {
+        let found = pieces(&text, secret);
+        large(found.len(), MOST_READ, "lines")?;
+        Side::Lines(found)
     };
     Ok(Some(side))
 }
@@ -341,11 +338,14 @@ mod tests {
         assert!(lines(None, Some(&Value::Null), &[]).expect("nothing").is_empty());
     }
 
+    /// What is sent, with a secret in it, and what is told of it.
+    type Case<'a> = (&'a dyn Fn(&str) -> Value, &'a str);
+
     #[test]
     fn a_secret_is_told_to_have_changed_and_never_what_it_was_or_is() {
         let (old, new) = ("hunter2old", "Tr0ub4dor&3new");
         let of = |f: &dyn Fn(&str) -> Value| told(&f(old), &f(new));
-        let cases: [(&dyn Fn(&str) -> Value, &str); 11] = [
+        let cases: [Case<'_>; 11] = [
             (&|s| json!({ "db": { "password": s } }), "db.password: changed"),
             (&|s| json!({ "db": { "password": { "value": s } } }), "db.password.value: changed"),
             (&|s| json!({ "api_token": [s, "x"] }), "api_token[0]: changed"),
@@ -381,7 +381,7 @@ mod tests {
 
     #[test]
     fn it_is_bounded_and_what_is_cut_is_said() {
-        let many = |c: &str| (0..500).map(|n| format!("{c} {n}\n")).collect::<String>();
+        let many = |c: &str| (0..500).map(|n| format!("{c} {n}\n")).collect::<Vec<_>>().concat();
         let said = told(&json!(many("a")), &json!(many("b")));
         assert_eq!((said.len(), said[20].as_str()), (21, "… and 980 more"));
         let long = told(&json!({ "a": "x" }), &json!({ "a": "é".repeat(1_000) }));
