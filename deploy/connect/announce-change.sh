@@ -14,8 +14,8 @@ body=$(cat)
 now=$(date +%s)
 signature=$(printf '%s.%s' "$now" "$body" |
   openssl dgst -sha256 -hmac "$NIGHTJAR_HOOK_SECRET" | sed 's/^.*= *//')
-curl --fail-with-body --silent --show-error --max-time 10 "$url/hooks/deploy" \
+printf '%s' "$body" | curl --fail-with-body --silent --show-error --max-time 10 "$url/hooks/deploy" \
   -H 'Content-Type: application/json' \
   -H "X-Nightjar-Timestamp: $now" \
   -H "X-Nightjar-Signature: sha256=$signature" \
-  --data-binary "$body"
+  --data-binary @-

@@ -136,7 +136,11 @@ fn above<'a>(
     members: impl Iterator<Item = &'a EntityRef>,
     graph: &'a Graph,
 ) -> BTreeMap<&'a EntityRef, usize> {
-    let mut found: BTreeMap<&EntityRef, usize> = members.map(|e| (e, 0)).collect();
+    // One by one: thousands of members are of a few entities, and gathering sorts them all.
+    let mut found: BTreeMap<&EntityRef, usize> = BTreeMap::new();
+    for member in members {
+        found.insert(member, 0);
+    }
     let mut edge: Vec<&EntityRef> = found.keys().copied().collect();
     for hops in 1..=MOST_HOPS {
         let mut next = Vec::new();
@@ -198,12 +202,13 @@ fn radius(above: &BTreeMap<&EntityRef, usize>, land: &Land) -> Option<PriorityPa
 }
 
 fn confidence(members: &[&Member]) -> Option<PriorityPart> {
-    let heard = members.iter().filter(|m| m.severity > Severity::Info);
-    let signals: BTreeSet<(&EntityRef, Option<Indicator>, &str)> = heard
-        .clone()
-        .map(|m| (&m.entity, m.indicator, if m.indicator.is_some() { "" } else { &m.weighs.name }))
-        .collect();
-    let systems: BTreeSet<Option<&str>> = heard.map(|m| m.system.as_deref()).collect();
+    let mut signals: BTreeSet<(&EntityRef, Option<Indicator>, &str)> = BTreeSet::new();
+    let mut systems: BTreeSet<Option<&str>> = BTreeSet::new();
+    for m in members.iter().filter(|m| m.severity > Severity::Info) {
+        let name = if m.indicator.is_some() { "" } else { &m.weighs.name };
+        signals.insert((&m.entity, m.indicator, name));
+        systems.insert(m.system.as_deref());
+    }
     match (signals.len(), systems.len()) {
         (n, 2..) => {
             let n = n_of(n as u64, "signal");

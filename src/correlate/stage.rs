@@ -35,9 +35,10 @@ const LONGEST: Duration = Duration::from_millis(600);
 const REST: u32 = 3;
 
 /// Once all that fires took longer to read than this, it is not read again for [`SELDOM`] times as
-/// long: bells tell of each alert anyway, and a storm leaves the others their share.
+/// long, at most [`LATEST`]: bells tell of nearly every alert, and a storm leaves the others their share.
 const LONG: Duration = Duration::from_millis(400);
 const SELDOM: u32 = 10;
+const LATEST: Duration = Duration::from_secs(20);
 
 /// The correlate stage.
 pub struct Correlate {
@@ -260,7 +261,7 @@ impl Stage for Correlate {
             self.correlator.take(alert, now);
         }
         let took = started.elapsed();
-        let rest = if took > LONG { SELDOM * took } else { Duration::ZERO };
+        let rest = if took > LONG { (SELDOM * took).min(LATEST) } else { Duration::ZERO };
         self.read_again = Instant::now() + rest;
         self.decide(now).await
     }

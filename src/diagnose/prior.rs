@@ -41,7 +41,7 @@ fn said(causes: &Causes, kind: ChangeKind) -> Option<String> {
     let (near, cause) = causes.all();
     let count = |n: u32| count_text(u64::from(n));
     Some(format!(
-        "{} here were the cause in {} of {} confirmed incidents, all kinds of change together in {} of {}",
+        "{} here were the cause in {} of {} confirmed incidents with one, of all kinds of change {} of {}",
         plural(kind),
         count(tally.cause),
         count(tally.near),

@@ -9,7 +9,7 @@ use super::explain::{SLACK_MS, Scene};
 use super::input::{Input, Ranked, Separation};
 use super::symptom::{Trouble, is_forecast, is_log, troubles};
 use super::{prior, words};
-use crate::model::diagnosis::ScorePart;
+use crate::model::diagnosis::{Hypothesis, ScorePart};
 use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS, duration_text};
 use crate::model::{Change, ChangeId, ChangeKind, EntityRef, EvidenceId, Time};
 
@@ -26,8 +26,9 @@ const ON_NODE: f64 = 0.2;
 /// A change that weighs less than this (13 minutes before) is too old to turn the direction of a
 /// fault.
 const CHANGED: f64 = 1.2;
-/// Hypotheses that are kept.
+/// Hypotheses that are kept, and changes that are shown.
 const MOST: usize = 5;
+const MOST_CHANGES: usize = 8;
 
 /// One possible cause, judged.
 pub(super) struct Candidate<'a> {
@@ -110,7 +111,7 @@ pub fn rank(input: &Input) -> Ranked {
     let scores: Vec<f64> = candidates.iter().map(Candidate::score).collect();
     let chances = belief::chances(&scores, input.early);
     let conclusive = chances.conclusive;
-    let hypotheses = candidates
+    let hypotheses: Vec<Hypothesis> = candidates
         .into_iter()
         .zip(chances.each)
         .take(MOST)
@@ -132,7 +133,14 @@ pub fn rank(input: &Input) -> Ranked {
             changes.push((*change).clone());
         }
     }
-    changes.truncate(8);
+    // Where there are too many, those go that no hypothesis that is kept names, the farthest first.
+    let named: BTreeSet<ChangeId> = hypotheses.iter().filter_map(|h| h.change).collect();
+    let mut free = MOST_CHANGES.saturating_sub(named.len());
+    changes.retain(|c| {
+        let kept = named.contains(&c.id) || free > 0;
+        free -= usize::from(kept && !named.contains(&c.id));
+        kept
+    });
     Ranked { hypotheses, conclusive, changes }
 }
 

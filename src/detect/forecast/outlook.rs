@@ -26,8 +26,9 @@ const REACH: f64 = 1.5;
 
 /// Behind a fall a rise is given so many values and hours to go on before it is said to have ended,
 /// and has gone on at this share of its slope; what it should have risen by must be so many usual
-/// steps.
+/// steps. So many of the newest values are looked at.
 const LEAST_SINCE: usize = 3;
+const MOST_SINCE: usize = 12;
 const SINCE_H: f64 = 3.0;
 const GOES_ON: f64 = 0.25;
 const PLAINLY: f64 = 4.0;
@@ -192,6 +193,8 @@ fn ended_with(fall: &Fall, rest: &[f64], slope: f64, question: &Question) -> boo
     if since.len() < LEAST_SINCE || since.len() as f64 * question.step_h < SINCE_H {
         return false;
     }
+    // The newest only: a leak may begin long after a fall.
+    let since = &since[since.len().saturating_sub(MOST_SINCE)..];
     let part = since.len().div_ceil(3);
     let mean = |part: &[(f64, f64)]| {
         let (x, y) = part.iter().fold((0.0, 0.0), |(x, y), (i, v)| (x + i, y + v));

@@ -249,4 +249,10 @@ fn what_rose_in_an_incident_and_fell_at_its_end_is_no_leak_that_was_refilled() {
     // A leak that a restart emptied rises behind it as it did.
     let leak = ask(&day(340, 0.07, 4)).expect("it goes on behind the restart");
     assert!(leak.chance > 0.5 && leak.rises > 0.9 && leak.n_refills == 1, "{leak:?}");
+    // So does one that begins long after something fell.
+    let late = |h: usize| 0.5 + 0.004 * h.saturating_sub(330) as f64;
+    let late: Vec<f64> =
+        (0..370).map(|h| if h < 30 { 0.6 } else { late(h) } + 0.1 * noise[h]).collect();
+    let leak = ask(&late).expect("it rises");
+    assert!(leak.rises > 0.9 && leak.n_refills == 1, "{leak:?}");
 }

@@ -63,11 +63,11 @@ fn a_kind_that_was_often_the_cause_counts_more_and_one_that_never_was_less() {
     assert!(more.contribution > 0.4 && less.contribution < -0.4, "{more:?} {less:?}");
     insta::assert_snapshot!(
         more.why,
-        @"deploys here were the cause in 7 of 9 confirmed incidents, all kinds of change together in 8 of 20"
+        @"deploys here were the cause in 7 of 9 confirmed incidents with one, of all kinds of change 8 of 20"
     );
     insta::assert_snapshot!(
         less.why,
-        @"changes of configuration here were the cause in 1 of 11 confirmed incidents, all kinds of change together in 8 of 20"
+        @"changes of configuration here were the cause in 1 of 11 confirmed incidents with one, of all kinds of change 8 of 20"
     );
     let ranked = rank(&with);
     assert_eq!(ranked.hypotheses[0].entity, a);
@@ -182,12 +182,12 @@ async fn what_closed_incidents_confirmed_is_a_part_of_the_next_diagnosis() {
     assert!(found.contribution > 0.3 && found.contribution <= 0.7, "{found:?}");
     insta::assert_snapshot!(
         found.why,
-        @"deploys here were the cause in 7 of 7 confirmed incidents, all kinds of change together in 7 of 13"
+        @"deploys here were the cause in 7 of 7 confirmed incidents with one, of all kinds of change 7 of 13"
     );
     let shown = evidence.iter().find(|e| found.evidence == [e.id]).expect("it is kept");
     insta::assert_snapshot!(
         shown.summary,
-        @"deploys here were the cause in 7 of 7 confirmed incidents, all kinds of change together in 7 of 13; the last were #7, #6, #5, #4, #3"
+        @"deploys here were the cause in 7 of 7 confirmed incidents with one, of all kinds of change 7 of 13; the last were #7, #6, #5, #4, #3"
     );
     assert!(matches!(shown.finding, Finding::Record { .. }));
     let order = |d: &Diagnosis| d.hypotheses.iter().map(|h| h.entity.clone()).collect::<Vec<_>>();

@@ -2,8 +2,9 @@
 //!
 //! An incident counts once its cause is confirmed: a measured fix helped, which was offered for a
 //! hypothesis, or a person said at its end that the cause was outside ([`confirmed`]). What people
-//! called no incident counts nowhere, and what a provider reports is no change made here. Of each kind of change it is counted in how many of those one
-//! was made near the onset, whatever was changed, and in how many of these it was the cause.
+//! called no incident counts nowhere, and what a provider reports is no change made here. Of each
+//! kind of change it is counted in how many of those one was made near the onset, whatever was
+//! changed, and in how many of these it was the cause.
 //!
 //! Kinds are few and incidents with a confirmed cause fewer, so the share of each kind is drawn
 //! towards that of all kinds together: with `n` incidents, `c` of them caused by it, and the pooled
@@ -70,9 +71,11 @@ pub fn confirmed(
     let near = diagnosis.changes.iter().filter(is_near).map(|c| c.kind).collect();
     let (number, onset_at) = (incident.number, incident.onset_at);
     let mut found = Confirmed { number, onset_at, near, cause: None };
-    let Some(lesson) = helped else {
-        return is_external(incident).then_some(found);
-    };
+    // A person's word counts before what a run seemed to do.
+    if is_external(incident) {
+        return Some(found);
+    }
+    let lesson = helped?;
     let mut fits: Vec<&Hypothesis> =
         diagnosis.hypotheses.iter().filter(|h| h.pattern == lesson.pattern).collect();
     // What was acted on is as a rule, and not always, where the fault was.

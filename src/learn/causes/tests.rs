@@ -78,6 +78,8 @@ fn a_cause_is_confirmed_by_what_helped_or_by_a_person_who_says_it_was_outside() 
     assert_eq!(none, Some((vec![Deploy, Config], None)), "what was fixed names no change");
     let outside = said(&over(Some("external")), None, &blamed);
     assert_eq!(outside, Some((vec![Deploy, Config], None)));
+    let outside = said(&over(Some("external")), Some(&lesson), &blamed);
+    assert_eq!(outside, Some((vec![Deploy, Config], None)), "whatever a restart did");
 
     // What a provider reports is outside, whoever says so.
     let mut reported = near();

@@ -326,7 +326,7 @@ fn every_shipped_runbook_is_one_that_can_be_followed_at_night() {
 }
 
 #[test]
-fn what_a_provider_reports_offers_no_button_whatever_else_stands_out() {
+fn what_a_provider_reports_offers_no_button_though_a_pool_and_a_heap_stand_out() {
     let outside = "server.address=api.example.com";
     let trouble = || Trouble {
         cause: outside,

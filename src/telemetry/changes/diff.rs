@@ -2,10 +2,12 @@
 //!
 //! Objects (JSON, or a text that is JSON or YAML) are compared by path, other texts line by line.
 //! Secrets are masked before anything is compared: a value under a name such as `password` is told
-//! to have changed, and never what it was or is. Guarantees: at most [`MOST_SHOWN`] lines and one
+//! to have changed, and never what it was or is. A text that is or names a secret anywhere shows keys
+//! and plain numbers only: what stands for what in it can't be told for sure. Guarantees: at most [`MOST_SHOWN`] lines and one
 //! that says how many are left out, each of at most [`MOST_CHARS`] characters.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use serde_json::Value;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
@@ -21,6 +23,8 @@ const MOST_CHARS: usize = 160;
 const MOST_BYTES: usize = 256 * 1_024;
 /// Lines or values that are compared of each side: the comparison of lines takes at worst the product.
 const MOST_READ: usize = 4_000;
+/// Bytes of the paths of all values of a side.
+const MOST_PATHS: usize = 1_024 * 1_024;
 /// What stands for a value that may not be shown.
 const MASK: &str = "[redacted:password]";
 /// What is said of it.
@@ -30,23 +34,34 @@ const HIDDEN: &str = "changed, not shown";
 struct Piece {
     shown: String,
     raw: String,
+    /// It stands under a name of a secret.
+    is_secret: bool,
 }
 
 impl Piece {
     fn of(raw: &str, secret: bool) -> Self {
-        let shown = if secret && !raw.is_empty() {
+        let shown = if raw.is_empty() {
+            String::new()
+        } else if secret || (raw.contains(char::is_whitespace) && holds_secret(raw)) {
             MASK.to_owned()
-        } else if raw.contains('\n') {
-            pieces(raw, false).into_iter().map(|p| p.shown).collect::<Vec<_>>().join(" ")
         } else {
-            redact(raw).into_owned()
+            redact(&raw.replace('\n', " ")).into_owned()
         };
-        Self { shown, raw: raw.to_owned() }
+        Self { shown, raw: raw.to_owned(), is_secret: secret }
+    }
+
+    /// Another one of the same path.
+    fn join(&mut self, other: Self) {
+        for (text, more) in [(&mut self.shown, other.shown), (&mut self.raw, other.raw)] {
+            text.push_str(", ");
+            text.push_str(&more);
+        }
+        self.is_secret |= other.is_secret;
     }
 
     /// Whether it has lines of its own, not too many to compare, that may be looked at.
     fn is_file(&self) -> bool {
-        (2..=MOST_READ).contains(&self.raw.lines().count()) && self.shown != MASK
+        self.raw.lines().count() > 1 && !self.is_secret
     }
 }
 
@@ -74,7 +89,13 @@ pub(super) fn lines(
         return Ok(Vec::new());
     }
     let secret = names.iter().any(|name| names_secret(name));
-    let sides = (side("/before", before, secret)?, side("/after", after, secret)?);
+    let texts = before.is_some_and(Value::is_string) && after.is_some_and(Value::is_string);
+    let mut sides = (side("/before", before, secret, true)?, side("/after", after, secret, true)?);
+    let differ = |a: &Side, b: &Side| matches!(a, Side::Tree(_)) != matches!(b, Side::Tree(_));
+    if texts && matches!(&sides, (Some(a), Some(b)) if differ(a, b)) {
+        // One of two texts can't be read as the other: a broken file is what changed.
+        sides = (side("/before", before, secret, false)?, side("/after", after, secret, false)?);
+    }
     let all = match sides {
         (None, None) => Vec::new(),
         (Some(Side::Tree(old)), None) => by_path(&old, &BTreeMap::new()),
@@ -92,13 +113,15 @@ pub(super) fn lines(
             ));
         }
     };
+    if all.is_empty() {
+        let same = before == after;
+        let said = if same { "before and after are the same" } else { "only how it is written" };
+        return Ok(vec![said.to_owned()]);
+    }
     Ok(bounded(&all))
 }
 
 fn bounded(all: &[String]) -> Vec<String> {
-    if all.is_empty() {
-        return vec!["before and after are the same".to_owned()];
-    }
     let cut = |line: &String| {
         let line = line.replace(char::is_control, " ");
         match line.char_indices().nth(MOST_CHARS - 1) {
@@ -114,7 +137,12 @@ fn bounded(all: &[String]) -> Vec<String> {
     shown
 }
 
-fn side(field: &str, value: Option<&Value>, secret: bool) -> Result<Option<Side>, Rejected> {
+fn side(
+    field: &str,
+    value: Option<&Value>,
+    secret: bool,
+    read: bool,
+) -> Result<Option<Side>, Rejected> {
     let large = |n: usize, most: usize, what: &str| {
         if n <= most {
             return Ok(());
@@ -131,17 +159,16 @@ fn side(field: &str, value: Option<&Value>, secret: bool) -> Result<Option<Side>
     large(text.len(), MOST_BYTES, "bytes")?;
     let is_tree = |v: &Value| v.is_object() || v.is_array();
     let parsed = match value {
-        Value::String(text) => serde_json::from_str(text)
-            .ok()
-            .filter(is_tree)
-            .or_else(|| serde_saphyr::from_str(text).ok()),
+        Value::String(text) if read => tree_of(text),
+        Value::String(_) => None,
         other => Some(other.clone()),
     };
     let side = if let Some(tree) = parsed.filter(is_tree) {
-        let mut found = BTreeMap::new();
-        flatten(&tree, "", secret, &mut found);
-        large(found.len(), MOST_READ, "values")?;
-        Side::Tree(found)
+        let mut tree_of = Tree::default();
+        tree_of.flatten(&tree, "", secret);
+        large(tree_of.n_lines, MOST_READ, "values and lines")?;
+        large(tree_of.n_bytes, MOST_PATHS, "bytes of paths")?;
+        Side::Tree(tree_of.found)
     } else {
         let found = pieces(&text, secret);
         large(found.len(), MOST_READ, "lines")?;
@@ -150,38 +177,94 @@ fn side(field: &str, value: Option<&Value>, secret: bool) -> Result<Option<Side>
     Ok(Some(side))
 }
 
-/// Every value of a tree by its path. What stands below a name of a secret is one, and so is what
-/// stands beside it where a list has pairs of name and value, as environments of containers do; of a
-/// Kubernetes Secret all is.
-fn flatten(value: &Value, path: &str, secret: bool, found: &mut BTreeMap<String, Piece>) {
-    match value {
-        Value::Object(map) if !map.is_empty() => {
-            let text = |key: &str| map.get(key).and_then(Value::as_str);
-            let beside =
-                ["name", "key", "id"].into_iter().find(|k| text(k).is_some_and(names_secret));
-            let kept = text("kind") == Some("Secret");
-            for (key, value) in map {
-                let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
-                let is_secret = secret
-                    || names_secret(key)
-                    || (beside.is_some() && beside != Some(key.as_str()))
-                    || (kept && ["data", "stringData"].contains(&key.as_str()));
-                flatten(value, &below, is_secret, found);
-            }
+/// An object or list that a text is, as JSON or YAML.
+fn tree_of(text: &str) -> Option<Value> {
+    let is_tree = |v: &Value| v.is_object() || v.is_array();
+    let json = serde_json::from_str(text).ok().filter(is_tree);
+    json.or_else(|| serde_saphyr::from_str(text).ok()).filter(is_tree)
+}
+
+/// Whether a text is or names a secret anywhere.
+fn holds_secret(text: &str) -> bool {
+    names_secret(text) || text.split(NOT_NAMES).any(names_secret) || redact(text) != text
+}
+
+/// What parts names in a text.
+const NOT_NAMES: [char; 20] = [
+    ' ', '\t', '\n', '\r', '"', '\'', '`', '=', ':', ',', ';', '(', ')', '{', '}', '[', ']', '<',
+    '>', '|',
+];
+
+/// Every value of a tree by its path.
+#[derive(Default)]
+struct Tree {
+    found: BTreeMap<String, Piece>,
+    /// Lines of all values, one at least each, and bytes of all paths.
+    n_lines: usize,
+    n_bytes: usize,
+}
+
+impl Tree {
+    /// What stands below a name of a secret is one, and so is what stands beside one where names
+    /// are values, as in environments of containers and in arguments; of a Kubernetes Secret all is
+    /// but what it is and is called. Stops where there is too much.
+    fn flatten(&mut self, value: &Value, path: &str, secret: bool) {
+        if self.n_lines > MOST_READ || self.n_bytes > MOST_PATHS {
+            return;
         }
-        Value::Array(all) if !all.is_empty() => {
-            for (n, value) in all.iter().enumerate() {
-                flatten(value, &format!("{path}[{n}]"), secret, found);
+        match value {
+            // Names within a secret may be secrets themselves: it is one piece.
+            Value::Object(_) | Value::Array(_) if secret => {
+                self.put(path, &value.to_string(), true);
             }
-        }
-        leaf => {
-            let raw = match leaf {
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
-            found.insert(redact(path).into_owned(), Piece::of(raw.trim_end(), secret));
+            Value::Object(map) if !map.is_empty() => {
+                let text = |key: &str| map.get(key).and_then(Value::as_str);
+                let beside = map.values().any(is_name_of_secret);
+                let kept = text("kind").is_some_and(|kind| kind.eq_ignore_ascii_case("secret"));
+                for (key, value) in map {
+                    let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+                    let open = ["apiVersion", "kind", "type"].contains(&key.as_str());
+                    let is_secret = names_secret(key)
+                        || (beside && !is_name_of_secret(value))
+                        || (kept && !open);
+                    self.flatten(value, &below, is_secret);
+                }
+            }
+            Value::Array(all) if !all.is_empty() => {
+                let beside = all.iter().any(is_name_of_secret);
+                for (n, value) in all.iter().enumerate() {
+                    let is_secret = beside && value.is_string() && !is_name_of_secret(value);
+                    self.flatten(value, &format!("{path}[{n}]"), is_secret);
+                }
+            }
+            Value::String(text) if text.trim_start().starts_with(['{', '[']) => {
+                match tree_of(text) {
+                    Some(tree) => self.flatten(&tree, path, secret),
+                    None => self.put(path, text, secret || holds_secret(text)),
+                }
+            }
+            Value::String(text) => self.put(path, text, secret),
+            leaf => self.put(path, &leaf.to_string(), secret),
         }
     }
+
+    fn put(&mut self, path: &str, raw: &str, secret: bool) {
+        self.n_lines += raw.lines().count().max(1);
+        self.n_bytes += path.len();
+        let path = if path.is_empty() { "all".into() } else { redact(path) };
+        let piece = Piece::of(raw.trim_end(), secret);
+        match self.found.entry(path.into_owned()) {
+            Entry::Vacant(new) => drop(new.insert(piece)),
+            // `a.b` may be a key, and `b` one below `a`.
+            Entry::Occupied(known) => known.into_mut().join(piece),
+        }
+    }
+}
+
+/// Whether a value is itself the name of a secret, as `DB_PASSWORD` or `--password` is.
+fn is_name_of_secret(value: &Value) -> bool {
+    let name = |text: &str| text.len() <= 80 && !text.contains(char::is_whitespace);
+    value.as_str().is_some_and(|text| name(text) && names_secret(text))
 }
 
 /// What became of one value, if anything.
@@ -227,47 +310,53 @@ fn by_line(old: &[Piece], new: &[Piece]) -> Vec<String> {
     found
 }
 
-/// The lines of a text. A secret over several lines, such as a private key, is one line.
+/// The lines of a text.
 fn pieces(text: &str, secret: bool) -> Vec<Piece> {
-    let masked = redact(text);
-    let (shown, raw): (Vec<&str>, Vec<&str>) = (masked.lines().collect(), text.lines().collect());
+    let raw: Vec<&str> = text.lines().collect();
     if secret {
         return raw.into_iter().map(|line| Piece::of(line, true)).collect();
     }
-    let hidden = secrets(&raw);
-    if shown.len() == raw.len() {
-        let each = shown.into_iter().zip(raw).zip(hidden);
-        return each
-            .map(|((shown, raw), hides)| {
-                let shown = if hides { without_value(raw) } else { shown.to_owned() };
-                Piece { shown, raw: raw.to_owned() }
-            })
-            .collect();
-    }
-    // Lines can't be paired any more: what goes for lines alone is told on what is left.
-    let hidden = secrets(&shown);
-    let mut all: Vec<Piece> = shown
-        .into_iter()
-        .zip(hidden)
-        .map(|(line, hides)| Piece {
-            shown: if hides { without_value(line) } else { line.to_owned() },
-            raw: line.to_owned(),
-        })
-        .collect();
-    // Whether what is masked changed is told by a piece of its own, equal to look at.
-    all.push(Piece { shown: "secrets over several lines".to_owned(), raw: text.to_owned() });
-    all
+    let (careful, hidden) = (holds_secret(text), secrets(&raw));
+    let of_secrets = text.to_lowercase().contains("kind: secret");
+    let each = raw.into_iter().zip(hidden);
+    each.map(|(line, hides)| {
+        let shows = !careful || line.trim().is_empty() || (!hides && !of_secrets && is_plain(line));
+        let shown = if shows { line.to_owned() } else { without_value(line) };
+        Piece { shown, raw: line.to_owned(), is_secret: false }
+    })
+    .collect()
+}
+
+/// Whether a line sets a number that is too short for a secret, or turns something on or off.
+fn is_plain(line: &str) -> bool {
+    let Some((key, value)) = pair(line) else { return false };
+    let digits = value.bytes().filter(u8::is_ascii_digit).count();
+    let number = value.trim_start_matches('-');
+    let (number, unit) = number
+        .split_at(number.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(number.len()));
+    let units =
+        ["", "ms", "s", "m", "h", "d", "k", "m", "g", "kb", "mb", "gb", "ki", "mi", "gi", "%"];
+    let is_number =
+        !number.is_empty() && digits <= 5 && units.contains(&&*unit.to_ascii_lowercase());
+    let switch =
+        ["true", "false", "on", "off", "yes", "no"].contains(&&*value.to_ascii_lowercase());
+    is_bare(key) && !names_secret(key) && (is_number || switch)
+}
+
+/// Whether something can be a key: short and without spaces.
+fn is_bare(key: &str) -> bool {
+    !key.is_empty() && key.len() < 80 && !key.contains(char::is_whitespace)
 }
 
 /// Key and value of a line `key = value`, `key: value` or `- key: value`.
 fn pair(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.split_once(['=', ':'])?;
-    let bare = |c: char| c.is_whitespace() || "\"'`-,;".contains(c);
+    let bare = |c: char| c.is_whitespace() || "\"'`-,;{}[]".contains(c);
     Some((key.trim_matches(bare), value.trim_matches(bare)))
 }
 
 fn without_value(line: &str) -> String {
-    let at = line.find(['=', ':']).filter(|_| pair(line).is_some_and(|(key, _)| key.len() < 80));
+    let at = line.find(['=', ':']).filter(|_| pair(line).is_some_and(|(key, _)| is_bare(key)));
     let lead = line.len() - line.trim_start().len();
     let kept = at.map_or(&line[..lead], |at| &line[..=at]);
     let space = if at.is_some() { " " } else { "" };
@@ -306,90 +395,4 @@ fn secrets(lines: &[&str]) -> Vec<bool> {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    fn told(before: &Value, after: &Value) -> Vec<String> {
-        lines(Some(before), Some(after), &["worker_concurrency", "key"]).expect("is compared")
-    }
-
-    #[test]
-    fn values_are_told_by_path_and_texts_by_line() {
-        let old = json!({ "pool": { "max": 24, "hosts": ["a", "b"] }, "debug": false, "gone": 1 });
-        let new = json!({ "pool": { "max": 48, "hosts": ["a", "c"] }, "debug": false, "new": "x" });
-        let expected = ["- gone: 1", "pool.hosts[1]: b → c", "pool.max: 24 → 48", "+ new: x"];
-        assert_eq!(told(&old, &new), expected);
-        assert_eq!(told(&json!(old.to_string()), &json!(new.to_string())), expected);
-        assert_eq!(
-            told(&json!("pool:\n  max: 24\n"), &json!("pool:\n  max: 48")),
-            ["pool.max: 24 → 48"]
-        );
-        assert_eq!(told(&json!(24), &json!(48)), ["24 → 48"]);
-        assert_eq!(
-            told(&json!("allow a\nallow b\ndeny all"), &json!("allow a\ndeny all\nlog")),
-            ["- allow b", "+ log"]
-        );
-        let file = |n: u8| json!({ "app.ini": format!("[db]\nhost = a\npool = {n}\n") });
-        assert_eq!(told(&file(1), &file(2)), ["app.ini: - pool = 1", "app.ini: + pool = 2"]);
-        assert_eq!(told(&json!("a"), &Value::Null), ["- a"]);
-        assert_eq!(told(&old, &old), ["before and after are the same"]);
-        assert!(lines(None, Some(&Value::Null), &[]).expect("nothing").is_empty());
-    }
-
-    /// What is sent, with a secret in it, and what is told of it.
-    type Case<'a> = (&'a dyn Fn(&str) -> Value, &'a str);
-
-    #[test]
-    fn a_secret_is_told_to_have_changed_and_never_what_it_was_or_is() {
-        let (old, new) = ("hunter2old", "Tr0ub4dor&3new");
-        let of = |f: &dyn Fn(&str) -> Value| told(&f(old), &f(new));
-        let cases: [Case<'_>; 11] = [
-            (&|s| json!({ "db": { "password": s } }), "db.password: changed"),
-            (&|s| json!({ "db": { "password": { "value": s } } }), "db.password.value: changed"),
-            (&|s| json!({ "api_token": [s, "x"] }), "api_token[0]: changed"),
-            (
-                &|s| json!({ "env": [{ "name": "DB_PASSWORD", "value": s }] }),
-                "env[0].value: changed",
-            ),
-            (&|s| json!({ "kind": "Secret", "data": { "a": s } }), "data.a: changed"),
-            (&|s| json!({ "url": format!("postgres://u:{s}@db/a") }), "url: changed"),
-            (&|s| json!({ "f": format!("a = 1\ndb.password = {s}\n") }), "f: db.password"),
-            (&|s| json!(format!("a: 1\npassword:\n  - {s}\n")), "password[0]: changed"),
-            (&|s| json!(format!("[db]\npassword = \"{s}\"\n")), "password"),
-            (&|s| json!(format!("set {{\n name = \"db.password\"\n value = \"{s}\"\n}}")), "value"),
-            (
-                &|s| {
-                    json!(format!("a\n-----BEGIN PRIVATE KEY-----\n{s}\n-----END PRIVATE KEY-----"))
-                },
-                "secrets over several lines: changed",
-            ),
-        ];
-        for (n, (made, says)) in cases.into_iter().enumerate() {
-            let said = of(made).join("\n");
-            assert!(said.contains(says) && said.contains("changed, not shown"), "{n}: {said}");
-            let all = [said, lines(None, Some(&made(new)), &[]).expect("added").join("\n")];
-            for shown in all {
-                assert!(!shown.contains(old) && !shown.contains("Tr0ub"), "{n}: {shown}");
-            }
-        }
-        // The name may stand beside it.
-        let beside = lines(Some(&json!(old)), Some(&json!(new)), &["db_password"]).expect("told");
-        assert_eq!(beside, ["changed, not shown"]);
-    }
-
-    #[test]
-    fn it_is_bounded_and_what_is_cut_is_said() {
-        let many = |c: &str| (0..500).map(|n| format!("{c} {n}\n")).collect::<Vec<_>>().concat();
-        let said = told(&json!(many("a")), &json!(many("b")));
-        assert_eq!((said.len(), said[20].as_str()), (21, "… and 980 more"));
-        let long = told(&json!({ "a": "x" }), &json!({ "a": "é".repeat(1_000) }));
-        assert_eq!((long[0].chars().count(), long[0].ends_with('…')), (MOST_CHARS, true));
-        let refused = |v: Value| lines(None, Some(&v), &[]).expect_err("too large").to_string();
-        assert!(refused(json!("x".repeat(MOST_BYTES + 1))).contains("/after: 262145 bytes"));
-        assert!(refused(json!("x\n".repeat(MOST_READ + 1))).contains("4001 lines"));
-        let mixed = lines(Some(&json!("a b")), Some(&json!({ "a": 1 })), &[]).expect_err("mixed");
-        assert!(mixed.to_string().contains("/after: expected an object where /before is one"));
-    }
-}
+mod tests;

@@ -45,9 +45,9 @@ pub(super) static SENSITIVE_NAME: LazyLock<Regex> =
 /// Names of settings whose value is never shown. Where a value has a name of its own, too much is
 /// better masked than too little: `secretName`, `SLACK_BOT_TOKEN` and `max_tokens` are as well.
 pub(super) static SECRET_SETTING: LazyLock<Regex> = LazyLock::new(|| {
-    compile(&format!(
-        r"(?i)(?:{STRONG}|authorization|cookie|credential|token|(?:^|[^a-z])(?:pass|creds?)$)"
-    ))
+    let more = "requirepass|auth_pass|id_(?:rsa|dsa|ecdsa|ed25519)|dockerconfig|hmac|\
+        (?:app|master|tls|ssl|host|server|client)[_.-]?key$|(?:pass|passcode|creds?)$";
+    compile(&format!(r"(?i)(?:{STRONG}|authorization|cookie|credential|token|{more})"))
 });
 
 fn build() -> Rules {
