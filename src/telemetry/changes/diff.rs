@@ -2,9 +2,10 @@
 //!
 //! Objects (JSON, or a text that is JSON or YAML) are compared by path, other texts line by line.
 //! Secrets are masked before anything is compared: a value under a name such as `password` is told
-//! to have changed, and never what it was or is. A text that is or names a secret anywhere shows keys
-//! and plain numbers only: what stands for what in it can't be told for sure. Guarantees: at most [`MOST_SHOWN`] lines and one
-//! that says how many are left out, each of at most [`MOST_CHARS`] characters.
+//! to have changed, and never what it was or is. A text that is or names a secret anywhere shows
+//! keys, short numbers and switches only: what stands for what in it can't be told for sure.
+//! Guarantees: at most [`MOST_SHOWN`] lines and one that says how many are left out, each of at most
+//! [`MOST_CHARS`] characters.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -224,16 +225,17 @@ impl Tree {
                 for (key, value) in map {
                     let below = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
                     let open = ["apiVersion", "kind", "type"].contains(&key.as_str());
-                    let is_secret = names_secret(key)
-                        || (beside && !is_name_of_secret(value))
-                        || (kept && !open);
+                    // By its key, not by its look: a secret may well hold the word.
+                    let is_secret =
+                        names_secret(key) || (beside && !holds_names(key)) || (kept && !open);
                     self.flatten(value, &below, is_secret);
                 }
             }
             Value::Array(all) if !all.is_empty() => {
                 let beside = all.iter().any(is_name_of_secret);
                 for (n, value) in all.iter().enumerate() {
-                    let is_secret = beside && value.is_string() && !is_name_of_secret(value);
+                    let is_flag = value.as_str().is_some_and(|text| text.starts_with('-'));
+                    let is_secret = beside && value.is_string() && !is_flag;
                     self.flatten(value, &format!("{path}[{n}]"), is_secret);
                 }
             }
@@ -261,9 +263,16 @@ impl Tree {
     }
 }
 
+/// Whether names stand under a key, as under `name`, `Key`, `ParameterKey` and `header`.
+fn holds_names(key: &str) -> bool {
+    let key = key.to_ascii_lowercase();
+    key == "id" || ["name", "key", "header"].iter().any(|end| key.ends_with(end))
+}
+
 /// Whether a value is itself the name of a secret, as `DB_PASSWORD` or `--password` is.
 fn is_name_of_secret(value: &Value) -> bool {
-    let name = |text: &str| text.len() <= 80 && !text.contains(char::is_whitespace);
+    let part = |c: char| c.is_alphanumeric() || "_.-/".contains(c);
+    let name = |text: &str| text.len() <= 80 && text.chars().all(part);
     value.as_str().is_some_and(|text| name(text) && names_secret(text))
 }
 

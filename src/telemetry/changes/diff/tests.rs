@@ -84,6 +84,15 @@ fn a_secret_is_told_to_have_changed_and_never_what_it_was_or_is() {
             assert!(!shown.contains(old) && !shown.contains("Tr0ub"), "{n}: {shown}");
         }
     }
+    // A secret may hold the very words that name one.
+    let worded = |n: u8| {
+        json!([
+            { "name": "DB_PASSWORD", "value": format!("my-secret-token{n}") },
+            { "args": ["--password", format!("secretpass{n}"), "--port=1"] },
+        ])
+    };
+    let said = told(&worded(1), &worded(2));
+    assert_eq!(said, ["[0].value: changed, not shown", "[1].args[1]: changed, not shown"]);
     // The name may stand beside it.
     let beside = lines(Some(&json!(old)), Some(&json!(new)), &["db_password"]).expect("told");
     assert_eq!(beside, ["changed, not shown"]);
