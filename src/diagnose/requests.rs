@@ -25,7 +25,7 @@ const FEWEST: usize = 10;
 const SLOW: f64 = 1.5;
 /// Attributes that are tried, of the span and its resource. None names a person: what separates is
 /// told in chats.
-const ATTRIBUTES: [&str; 14] = [
+const ATTRIBUTES: [&str; 19] = [
     "service.version",
     "service.instance.id",
     "deployment.environment.name",
@@ -33,11 +33,17 @@ const ATTRIBUTES: [&str; 14] = [
     "k8s.node.name",
     "k8s.pod.name",
     "k8s.namespace.name",
+    "k8s.cluster.name",
     "cloud.region",
     "cloud.availability_zone",
     "http.route",
     "http.request.method",
+    // No convention names a tenant: these are the usual ways.
     "tenant.id",
+    "tenant.name",
+    "tenant_id",
+    "tenant",
+    "organization.id",
     "server.address",
     "feature_flag.variant",
 ];

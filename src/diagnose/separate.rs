@@ -46,7 +46,8 @@ pub(super) struct Separates {
 }
 
 /// The values that separate bad from good requests, the surest first, the first few. Of several that
-/// stand for the same requests the first by name is told. What only goes with a value that is told (a
+/// stand for the same requests the first by name is told, and one instance only where nothing wider
+/// names it: whose instance it is, or where, says more than its own name. What only goes with a value that is told (a
 /// node of a bad zone, the zone of a bad node) is not: it has to separate among the requests with that
 /// value, or among those without it.
 pub(super) fn separating(requests: &[Request]) -> Vec<Separates> {
@@ -86,6 +87,7 @@ pub(super) fn separating(requests: &[Request]) -> Vec<Separates> {
     found.sort_by(|a, b| {
         b.lift
             .total_cmp(&a.lift)
+            .then_with(|| is_instance(a).cmp(&is_instance(b)))
             .then_with(|| (&a.attribute, &a.value).cmp(&(&b.attribute, &b.value)))
     });
     let mut told: Vec<Separates> = Vec::new();
@@ -98,6 +100,10 @@ pub(super) fn separating(requests: &[Request]) -> Vec<Separates> {
         }
     }
     told
+}
+
+fn is_instance(found: &Separates) -> bool {
+    matches!(found.attribute.as_str(), "service.instance.id" | "k8s.pod.name")
 }
 
 impl Request {

@@ -139,6 +139,22 @@ async fn one_tenant_of_hundreds_is_named() {
 }
 
 #[tokio::test]
+async fn a_tenant_that_only_the_resource_names_is_told_before_its_instance() {
+    // Instances of their own for each tenant: the SDK says whose they are once, for all requests.
+    for name in ["tenant.id", "tenant", "tenant_id", "tenant.name", "organization.id"] {
+        let with = |i: usize| {
+            let mut asked = usual(i);
+            let (_, tenant) = asked.span.pop().expect("the last is its tenant");
+            asked.resource.push(("k8s.pod.name", format!("orders-{tenant}-0")));
+            asked.resource.push((name, tenant.clone()));
+            Asked { failed: tenant == "tenant-4", ..asked }
+        };
+        let (figures, _) = told((0..504).map(with).collect()).await;
+        assert_eq!(figures, [(name.into(), "tenant-4".into(), [41, 41, 0, 463])]);
+    }
+}
+
+#[tokio::test]
 async fn two_tenants_with_the_same_counts_are_two() {
     let bad =
         |_: usize, a: &Asked| ["tenant-5", "tenant-10"].contains(&of(a, "tenant.id").as_str());

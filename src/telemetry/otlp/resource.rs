@@ -12,7 +12,7 @@ const MOST_ATTRIBUTES: usize = 64;
 const LONGEST_VALUE: usize = 2_048;
 
 /// Resource attributes that stay beside every log line and span of the resource.
-const KEPT: [&str; 12] = [
+const KEPT: [&str; 18] = [
     "host.name",
     "service.version",
     "service.namespace",
@@ -25,6 +25,13 @@ const KEPT: [&str; 12] = [
     "container.id",
     "cloud.region",
     "cloud.availability_zone",
+    // Where each tenant has instances of its own, only the resource says whose they are.
+    "tenant.id",
+    "tenant.name",
+    "tenant_id",
+    "tenant",
+    "organization.id",
+    "k8s.cluster.name",
 ];
 
 /// A resource: what its signals are about.
