@@ -18,7 +18,7 @@
 //! | `graph` | −1.2 when something it depends on is in trouble that it does not explain |
 //! | `graph` | down to −1.0 when a caller that changed, or that is asked for more itself, accounts for it: it is an effect |
 //! | `onset` | +1.0 among the first, falling to 0 over three minutes |
-//! | `change` | +2.2 right before its onset, halved with every quarter of an hour; for what a provider reports, with every hour, and full when reported up to an hour late |
+//! | `change` | +2.2 right before its onset, halved with every quarter of an hour; for what a provider reports, with every hour, and full when reported up to an hour late; of what was over before the onset with every quarter of an hour since |
 //! | `learned` | up to ±0.7, as near as its change is, by how often changes of that kind were the cause of earlier incidents here (`prior.rs`); nothing while there are fewer than five to go by |
 //! | `resource` | +0.8 for a shortage of its own, +0.3 for mere use, half when it is an effect or hurts nobody |
 //! | `graph` | −1.0 when the calls of all its callers in trouble take no longer than before |

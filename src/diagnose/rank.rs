@@ -161,6 +161,9 @@ fn concerned(
     found
 }
 
+/// In so much time (ms) after its end what a provider reported counts half.
+const OVER_HALF_MS: i64 = 15 * MINUTE_MS;
+
 /// How much a change speaks for an entity with this trouble.
 fn weight_of(change: &Change, trouble: Option<&Trouble<'_>>, first: Time) -> f64 {
     let onset = trouble.map_or(first, |t| t.onset);
@@ -179,7 +182,11 @@ fn weight_of(change: &Change, trouble: Option<&Trouble<'_>>, first: Time) -> f64
         return 0.0;
     }
     let likely = if change.kind == ChangeKind::Other { 0.9 } else { 1.0 };
-    CHANGE * likely * 0.5_f64.powf(lead_ms.max(0) as f64 / half_ms as f64)
+    // What was over before says less the longer it was over; some minutes more or less are how late
+    // a provider says so.
+    let over_ms = change.ended_at().map_or(0, |ended| onset.ms_since(ended).max(0));
+    let over = 0.5_f64.powf(over_ms as f64 / OVER_HALF_MS as f64);
+    CHANGE * likely * over * 0.5_f64.powf(lead_ms.max(0) as f64 / half_ms as f64)
 }
 
 /// Weight of being what separates bad requests from good ones.
@@ -260,7 +267,15 @@ fn judge<'a>(
         let why = match (ours, lead >= 0) {
             (true, true) => format!("{title}, {lasts} before its onset"),
             (true, false) => format!("{title}, at its onset"),
-            (false, true) => format!("its provider reports \"{title}\", {lasts} before the onset"),
+            (false, true) => {
+                let over = change.ended_at().map_or(0, |ended| onset.ms_since(ended));
+                let over = if over > 0 {
+                    format!(", and that it was over {} before it", duration_text(over))
+                } else {
+                    String::new()
+                };
+                format!("its provider reports \"{title}\", {lasts} before the onset{over}")
+            }
             (false, false) => {
                 format!("its provider reports \"{title}\", {lasts} after the onset; such come late")
             }

@@ -103,6 +103,16 @@ pub struct Change {
 }
 
 impl Change {
+    /// Attribute of a provider's event that is over: when it ended, or was said to have.
+    pub const ENDED_AT: &'static str = "ended_at";
+
+    /// When a provider's event ended, as far as told.
+    #[must_use]
+    pub fn ended_at(&self) -> Option<Time> {
+        let told = self.attributes.get(Self::ENDED_AT).filter(|_| !self.kind.is_ours());
+        told.and_then(|at| Time::parse(at).ok())
+    }
+
     /// Where, and what was made there or is reported of it.
     #[must_use]
     pub fn line(&self) -> String {

@@ -69,6 +69,28 @@ fn its_report_makes_what_is_outside_the_first_suspect() {
 }
 
 #[test]
+fn what_was_over_before_the_onset_says_the_less_the_longer_it_was() {
+    let weight = |ended: Option<i64>| {
+        let mut event = told("server.address=api.example.com", -1_200);
+        if let Some(seconds) = ended {
+            event.attributes.set(Change::ENDED_AT, at(seconds).to_string());
+        }
+        let ranked = rank(&scene(vec![event]));
+        let of = ranked.hypotheses.into_iter().find(|h| h.entity == outside());
+        let part = of.and_then(|h| h.parts.into_iter().find(|p| p.name == "change"));
+        part.map_or((0.0, String::new()), |p| (p.contribution, p.why))
+    };
+    let (goes_on, said) = weight(None);
+    assert!(goes_on > 0.0 && said.ends_with("before the onset"), "{goes_on} {said}");
+    assert_eq!(weight(Some(600)), (goes_on, said), "it ended with the trouble");
+    let (over, said) = weight(Some(-180));
+    // Half for every quarter of an hour.
+    assert!((over - goes_on * 0.5_f64.powf(0.2)).abs() < 1e-9, "{over} of {goes_on}");
+    assert!(said.ends_with("before the onset, and that it was over 3 min before it"), "{said}");
+    assert_eq!(weight(Some(-1_100)).0, 0.0, "over for long, it makes what is outside no suspect");
+}
+
+#[test]
 fn it_counts_for_nothing_long_after_elsewhere_or_where_calls_go_on_as_ever() {
     let late = told("server.address=api.example.com", 2 * 3_600);
     let ranked = rank(&scene(vec![late]));

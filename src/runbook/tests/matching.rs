@@ -326,7 +326,7 @@ fn every_shipped_runbook_is_one_that_can_be_followed_at_night() {
 }
 
 #[test]
-fn what_a_provider_reports_offers_no_button_though_a_pool_and_a_heap_stand_out() {
+fn what_a_provider_reports_offers_no_button_whatever_else_stands_out() {
     let outside = "server.address=api.example.com";
     let trouble = || Trouble {
         cause: outside,
@@ -340,6 +340,8 @@ fn what_a_provider_reports_offers_no_button_though_a_pool_and_a_heap_stand_out()
                 Indicator::Saturation,
                 "db.client.connections.pending_requests",
             ),
+            metric("service.name=a", Indicator::Saturation, "messaging.consumer.lag"),
+            metric("host.name=n", Indicator::Utilization, "system.load_per_core"),
         ],
         logs: &["panic: connection refused", "could not get a connection within <*> ms"],
     };

@@ -75,14 +75,19 @@ fn read(body: &[u8], stamp: &str, now: Time) -> Result<Change, Rejected> {
         Some(at) => Some(Time::parse(&at).map_err(|e| Rejected::invalid(format!("/at: {e}")))?),
         None => None,
     };
-    let attributes: Labels = match value.get("attributes") {
+    let mut attributes: Labels = match value.get("attributes") {
         None | Some(serde_json::Value::Null) => Labels::default(),
         Some(map) => serde_json::from_value(map.clone())
             .map_err(|e| Rejected::invalid(format!("/attributes: expected texts by name: {e}")))?,
     };
     let status = get("status")?;
-    if !kind.is_ours() {
-        of_provider(&value, told, status.as_deref())?;
+    if !kind.is_ours() && of_provider(&value, told, status.as_deref())? {
+        let ended = match attributes.get(Change::ENDED_AT) {
+            Some(at) => Time::parse(at)
+                .map_err(|e| Rejected::invalid(format!("/attributes/{}: {e}", Change::ENDED_AT)))?,
+            None => now,
+        };
+        attributes.set(Change::ENDED_AT, ended.min(now).to_string());
     }
     let title = need("title")?;
     let diff = differs(&value, &title, &attributes)?;
@@ -114,9 +119,9 @@ fn read(body: &[u8], stamp: &str, now: Time) -> Result<Change, Rejected> {
 /// States of a provider's incident or maintenance that is over, as Statuspage names them.
 const OVER: [&str; 3] = ["resolved", "completed", "postmortem"];
 
-/// What of the fields makes no sense for a provider's event: nothing of it can be put back, and the
-/// time at which its end was told is not when it began.
-fn of_provider(value: &Value, told: Option<Time>, status: Option<&str>) -> Result<(), Rejected> {
+/// Whether a provider's event is over, and what of the fields makes no sense for one: nothing of it can
+/// be put back, and the time at which its end was told is not when it began.
+fn of_provider(value: &Value, told: Option<Time>, status: Option<&str>) -> Result<bool, Rejected> {
     for key in ["version", "previous", "before", "after"] {
         if value.get(key).is_some_and(|v| !v.is_null()) {
             return Err(Rejected::invalid(format!(
@@ -130,7 +135,7 @@ fn of_provider(value: &Value, told: Option<Time>, status: Option<&str>) -> Resul
             "/at: missing; of a provider's event that is over, say when it began",
         ));
     }
-    Ok(())
+    Ok(over)
 }
 
 /// What `before` and `after` (as Terraform's plans call them) tell of what was changed.

@@ -83,7 +83,18 @@ fn what_a_provider_reports_is_a_change_that_nobody_can_take_back() {
         sent.expect("taken").changes[0].id
     });
     assert_eq!(ids[0], ids[1]);
+    let ended = |more: &str| with(&format!("{at}{more}")).expect("taken").changes[0].ended_at();
+    assert_eq!(ended(r#","status":"investigating""#), None);
+    assert_eq!(ended(r#","status":"Resolved""#), Some(NOW), "when its end was told");
+    assert_eq!(
+        ended(r#","status":"resolved","attributes":{"ended_at":"2027-01-15T07:30:00Z"}"#),
+        Some(Time::parse("2027-01-15T07:30:00Z").expect("valid")),
+    );
     for (more, says) in [
+        (
+            r#","at":"2027-01-15T07:00:00Z","status":"resolved","attributes":{"ended_at":"late"}"#,
+            "/attributes/ended_at: ",
+        ),
         (r#","status":"Resolved""#, "/at: missing"),
         (r#","previous":"1""#, "/previous: leave it out"),
         (r#","version":"2""#, "/version: leave it out"),
