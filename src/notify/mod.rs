@@ -12,6 +12,7 @@ mod charts;
 mod course;
 mod deliver;
 pub mod figures;
+mod morning;
 mod news;
 mod pace;
 mod picture;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::card::{Facts, incident_card};
+use super::morning::{Held, QUIET};
 use super::news::{Delta, Heart, deltas, urgency};
 use super::pace::{Pace, WINDOW_MS, waits};
 use super::rooms;
@@ -50,7 +51,7 @@ impl Platform {
 }
 
 /// The platform that wakes nobody: what is told there never waits.
-const CONSOLE: &str = "console";
+pub(super) const CONSOLE: &str = "console";
 
 /// The notify stage.
 pub struct Notify {
@@ -65,6 +66,8 @@ pub struct Notify {
     /// What was wanted last for each incident. Only saves work: after a start everything is wanted
     /// again under the same keys, which changes nothing.
     told: BTreeMap<IncidentId, Told>,
+    /// When quiet hours end next that hold something back: nothing is summed up before.
+    ends: Time,
 }
 
 struct Told {
@@ -102,7 +105,7 @@ impl Notify {
     #[must_use]
     pub fn new(store: Store, bus: Bus, clock: SharedClock, platforms: Vec<Platform>) -> Self {
         let (pace, console, told) = (Pace::default(), None, BTreeMap::new());
-        Self { store, bus, clock, platforms, pace, console, told }
+        Self { store, bus, clock, platforms, pace, console, told, ends: Time::MIN }
     }
 
     /// The same, with quiet hours and a limit.
@@ -124,8 +127,7 @@ impl Notify {
     }
 
     /// Wants an incident's card and thread on every platform, in one transaction.
-    async fn tell(&mut self, id: IncidentId) -> Result<(), Fault> {
-        let now = self.clock.now();
+    async fn tell(&mut self, id: IncidentId, now: Time) -> Result<(), Fault> {
         let known = self.told.get(&id);
         let stamp = known.filter(|t| t.until.is_none_or(|at| now < at)).map(|t| t.stamp.clone());
         let told: BTreeSet<EntryId> = known.map(|t| t.entries.clone()).unwrap_or_default();
@@ -145,6 +147,7 @@ impl Notify {
             now,
         };
         let (n_wanted, again) = self.store.write(move |tx| wanted.put(tx)).await?;
+        self.ends = again.into_iter().chain([self.ends]).min().unwrap_or(self.ends);
         // What waits is looked at again when it may be told.
         let until = heart.until().into_iter().chain(again).min();
         if n_wanted > 0 {
@@ -156,6 +159,27 @@ impl Notify {
         let told = self.told.entry(id).or_insert_with(empty);
         (told.stamp, told.until, told.heart) = (stamp, until, heart);
         told.entries.extend(fresh);
+        Ok(())
+    }
+
+    /// Sums up what quiet hours held back, once they are over and before any of it is told.
+    async fn sum_up(&mut self, now: Time) -> Result<(), Fault> {
+        if now < self.ends {
+            return Ok(());
+        }
+        let (pace, platforms) = (self.pace.clone(), self.platforms.clone());
+        let console = self.console.clone();
+        let held = self.store.read(move |r| Held::read(r, &pace, now)).await?;
+        let next = held.next.unwrap_or(Time::MAX);
+        if !held.is_empty() {
+            let want = move |tx: &Tx<'_>| held.want(tx, &platforms, console.as_deref(), now);
+            let n_wanted = self.store.write(want).await?;
+            if n_wanted > 0 {
+                metrics::counter!("nightjar_notify_wanted_total").increment(n_wanted);
+                self.bus.publish(Event::Outbox);
+            }
+        }
+        self.ends = next;
         Ok(())
     }
 
@@ -207,15 +231,23 @@ impl Wanted {
         for platform in &self.platforms {
             let name = platform.name.as_str();
             let before = tx.get::<Post>(Post::row(name, &key))?;
-            if before.is_none() && self.is_past {
-                lapsed |= name != CONSOLE;
-                continue;
+            if before.is_none() && name != CONSOLE {
+                let why = self.waits(tx, name)?;
+                // What quiet hours held is over meanwhile: their summary tells of it.
+                let is_held = || {
+                    let held = self.incident.untold.as_ref().filter(|h| h.by.starts_with(QUIET));
+                    held.is_some_and(|h| why.as_ref().is_some_and(|w| w.by == h.by))
+                };
+                if self.is_past && !is_held() {
+                    lapsed = true;
+                    continue;
+                }
+                if let Some(why) = why {
+                    untold = Some(why);
+                    continue;
+                }
             }
-            if before.is_none()
-                && name != CONSOLE
-                && let Some(why) = self.waits(tx, name)?
-            {
-                untold = Some(why);
+            if before.is_none() && self.is_past {
                 continue;
             }
             // Where its card is to stand is where it stays, whatever the routes say today.
@@ -273,6 +305,12 @@ impl Wanted {
         let (id, bot) = (stored.id, Actor::nightjar());
         let (what, text) = match &untold {
             Some(why) => ("incident.hold", why.reason.clone()),
+            None if lapsed && Held::is_summed_up(&stored, self.now) => (
+                "incident.lapse",
+                "Told in chats only in the summary of the quiet hours: it was over for an hour when \
+                 they ended. It stands in the console."
+                    .to_owned(),
+            ),
             None if lapsed => (
                 "incident.lapse",
                 "Not told in chats where it was not yet: it was over for an hour by the time that \
@@ -348,14 +386,19 @@ fn read(
 }
 
 /// The incidents that are looked at: all that are active, and the newest that changed lately.
-pub(super) fn due(rows: &Rows<'_>, now: Time) -> Result<Vec<IncidentId>, Fault> {
+pub(super) fn listed(rows: &Rows<'_>, now: Time) -> Result<Vec<Incident>, Fault> {
     use IncidentState::{Acknowledged, Mitigating, Monitoring, Open};
     let since = now.plus_ms(-2 * DAY_MS);
     let active = [Open, Acknowledged, Mitigating, Monitoring].map(IncidentState::as_str);
     let mut due = rows.list::<Incident>(&Filter::states(active))?;
     let newest = rows.list::<Incident>(&Filter::all().newest(NEWEST))?;
     due.extend(newest.into_iter().filter(|i| !i.state.is_active() && i.updated_at > since));
-    Ok(due.into_iter().map(|i| i.id).collect())
+    Ok(due)
+}
+
+/// The ids of those that are looked at.
+pub(super) fn due(rows: &Rows<'_>, now: Time) -> Result<Vec<IncidentId>, Fault> {
+    Ok(listed(rows, now)?.into_iter().map(|i| i.id).collect())
 }
 
 impl Stage for Notify {
@@ -371,19 +414,20 @@ impl Stage for Notify {
 
     async fn sweep(&mut self) -> Result<(), Fault> {
         let now = self.clock.now();
+        self.sum_up(now).await?;
         let ids = self.store.read(move |r| due(r, now)).await?;
         self.told.retain(|id, _| ids.contains(id));
         let mut failed = None;
         for id in ids {
-            failed = self.tell(id).await.err().or(failed);
+            failed = self.tell(id, now).await.err().or(failed);
         }
         failed.map_or(Ok(()), Err)
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), Fault> {
-        match self.incident_of(event).await? {
-            Some(id) => self.tell(id).await,
-            None => Ok(()),
-        }
+        let Some(id) = self.incident_of(event).await? else { return Ok(()) };
+        let now = self.clock.now();
+        self.sum_up(now).await?;
+        self.tell(id, now).await
     }
 }

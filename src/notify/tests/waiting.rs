@@ -148,13 +148,101 @@ async fn what_is_over_long_before_the_morning_is_not_said_to_be_told() {
     let audited = world.store.read(move |r| r.audit_records(&about)).await.expect("reads");
     let said: Vec<&str> = audited.iter().rev().map(|a| a.action.as_str()).collect();
     assert_eq!(said, ["incident.hold", "incident.lapse"]);
+    let summaries = summaries(&world).await;
+    assert_eq!(summaries.len(), 1, "{summaries:?}");
+    assert!(summaries[0].contains("1 incident waited for the end"), "{summaries:?}");
     let filter = Filter::parent(id);
     let story = world.store.read(move |r| r.list::<crate::model::TimelineEntry>(&filter));
     let story = story.await.expect("reads");
     let last = story.iter().max_by_key(|e| e.at).expect("written");
     assert_eq!(
         last.text,
-        "Not told in chats where it was not yet: it was over for an hour by the time that nothing \
-         held it back any more. It stands in the console."
+        "Told in chats only in the summary of the quiet hours: it was over for an hour when they \
+         ended. It stands in the console."
     );
+}
+
+/// What is wanted beside the incidents' own messages.
+async fn summaries(world: &World) -> Vec<String> {
+    let posts = world.store.read(|r| r.list::<Post>(&Filter::all())).await.expect("reads");
+    let of = |p: &Post| match &p.content {
+        crate::chat::Content::Card { card } if p.key.starts_with("quiet-hours/") => {
+            Some(format!("{} {}: {}", p.platform, p.channel, card.text()))
+        }
+        _ => None,
+    };
+    posts.iter().filter_map(of).collect()
+}
+
+#[tokio::test]
+async fn at_the_end_of_the_night_one_message_says_what_waited_and_what_of_it_is_over() {
+    let world = World::new();
+    world.clock.set(t0());
+    let night = |n: u64, state: IncidentState, minutes: i64| {
+        let onset = t0().plus_ms(minutes * 60_000);
+        let over = (!state.is_active()).then(|| onset.plus_ms(14 * 60_000));
+        Incident {
+            id: IncidentId::derive(onset, &["night"]),
+            number: n,
+            title: format!("Errors of service {n}"),
+            state,
+            onset_at: onset,
+            resolved_at: over,
+            updated_at: over.unwrap_or(onset),
+            category: over.map(|_| "not_seen_to_recover".into()),
+            ..of(Attention::Ticket)
+        }
+    };
+    use IncidentState::{Merged, Open, Resolved};
+    world.put(vec![night(1, Resolved, 0), night(2, Open, 5), night(3, Merged, 6)]).await;
+    let platforms = || vec![platform("console", "incidents"), platform("slack", "#incidents")];
+    let pace: Pace = toml::from_str(NIGHT).expect("settings");
+    let mut notify = world.notify(platforms()).with_pace(pace.clone());
+    world.clock.set(t0().plus_ms(20 * 60_000));
+    notify.sweep().await.expect("tells");
+    // Over for long, it waits on for the summary; a start in between forgets nothing.
+    world.clock.set(t0().plus_ms(3 * 3_600_000));
+    notify.sweep().await.expect("tells");
+    assert!(summaries(&world).await.is_empty());
+    let mut notify = world
+        .notify(platforms())
+        .with_pace(pace)
+        .with_console(Some("https://nightjar.example.com"));
+    world.clock.set(t0().plus_ms(4 * 3_600_000));
+    for _ in 0..2 {
+        notify.sweep().await.expect("tells");
+    }
+    let said = summaries(&world).await;
+    assert_eq!(said.len(), 1, "{said:?}");
+    insta::assert_snapshot!(said[0], @r#"
+    slack #incidents: 2 incidents waited for the end of the quiet hours "night"
+    until 2026-11-20 07:00 UTC
+
+    Still going on:
+    - #2 Errors of service 2 (warning, 3 h 55 min since 2026-11-20 03:05 UTC)
+
+    Over by now:
+    - #1 Errors of service 1 (warning, 14 min since 2026-11-20 03:00 UTC, not seen to recover)
+    What goes on, or ended within the last hour, has a message of its own.
+    "#);
+    let on = ["console", "console", "console", "slack"];
+    assert_eq!(cards(&world).await, on, "what goes on has its own");
+    world.clock.set(t0().plus_ms(5 * 3_600_000));
+    notify.handle(Event::Incident(night(2, Open, 5).id)).await.expect("tells");
+    assert_eq!(summaries(&world).await, said, "once");
+}
+
+#[tokio::test]
+async fn one_ticket_that_goes_on_needs_no_summary() {
+    let world = World::new();
+    world.clock.set(t0());
+    world.put(vec![of(Attention::Ticket)]).await;
+    let pace: Pace = toml::from_str(NIGHT).expect("settings");
+    let mut notify = world.notify(vec![platform("slack", "#incidents")]).with_pace(pace);
+    notify.sweep().await.expect("tells");
+    assert!(cards(&world).await.is_empty());
+    world.clock.set(t0().plus_ms(4 * 3_600_000));
+    notify.sweep().await.expect("tells");
+    assert_eq!(cards(&world).await, ["slack"]);
+    assert!(summaries(&world).await.is_empty());
 }
