@@ -18,6 +18,7 @@ use super::when::Range;
 use super::{Answer, Config, Question, look};
 
 mod advice;
+mod ahead;
 mod paging;
 mod wanted;
 
@@ -167,7 +168,7 @@ impl Scene<'_> {
             Intent::Runbook => self.runbooks()?,
             Intent::Paged => self.paged()?,
             Intent::Silenced => self.silenced()?,
-            Intent::Graph => self.neighbours(),
+            Intent::Graph => self.neighbours()?,
             Intent::Deploy => self.deploy()?,
             Intent::Help => self.help("You can ask:"),
             Intent::Unknown => self.unknown()?,
@@ -301,8 +302,8 @@ impl Scene<'_> {
             self.draft.gap(format!("diagnosis of #{}", i.number), "none is stored yet");
             return Ok(());
         };
-        for gap in d.gaps {
-            self.draft.gap(gap.what, gap.why);
+        for gap in &d.gaps {
+            self.draft.gap(gap.what.clone(), gap.why.clone());
         }
         if !d.conclusive {
             self.draft.line("The evidence is inconclusive; the candidates in order:");
@@ -322,6 +323,7 @@ impl Scene<'_> {
                 self.draft.line(format!("  Impact: {}.", names.join(" → ")));
             }
         }
+        self.ahead(&i, &d, None);
         if is_past && !self.plan.entities.is_empty() {
             look::health(self)?;
         }

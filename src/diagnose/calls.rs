@@ -78,26 +78,59 @@ impl Calls {
 /// Calls by caller and callee.
 pub type CallsByEdge = BTreeMap<(EntityRef, EntityRef), Calls>;
 
-/// Calls made by any of these entities, around the onset.
-pub(super) fn read(
-    rows: &Rows<'_>,
-    callers: &BTreeSet<EntityRef>,
-    onset: Time,
-    now: Time,
-) -> Result<CallsByEdge, Fault> {
+/// Calls along all edges around the onset, and how many requests each answered before it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Flows {
+    /// Along each edge with enough calls before and since.
+    pub(super) by_edge: CallsByEdge,
+    /// Calls along each edge before.
+    before: BTreeMap<(EntityRef, EntityRef), u64>,
+    /// Calls that each answered before, and that each made.
+    answered: BTreeMap<EntityRef, u64>,
+    made: BTreeMap<EntityRef, u64>,
+}
+
+impl Flows {
+    /// Counts the calls before the onset; those of which enough are known since are `by_edge`.
+    pub(super) fn of(stats: impl IntoIterator<Item = EdgeStats>, by_edge: CallsByEdge) -> Self {
+        let mut flows = Self { by_edge, ..Self::default() };
+        for stats in stats {
+            *flows.made.entry(stats.from.clone()).or_default() += stats.n;
+            *flows.answered.entry(stats.to.clone()).or_default() += stats.n;
+            flows.before.insert((stats.from, stats.to), stats.n);
+        }
+        flows
+    }
+
+    /// What became of the calls along an edge.
+    pub(super) fn calls(&self, from: &EntityRef, to: &EntityRef) -> Option<&Calls> {
+        self.by_edge.get(&(from.clone(), to.clone()))
+    }
+
+    /// The share (0 to 1) of the requests to `from` with which it called `to` before the onset; of whom
+    /// no calls are counted, the share of the calls that it made. `None` where too few are known.
+    pub(super) fn share(&self, from: &EntityRef, to: &EntityRef) -> Option<f64> {
+        let n = *self.before.get(&(from.clone(), to.clone()))?;
+        let known = |of: &BTreeMap<EntityRef, u64>| of.get(from).copied().filter(|n| *n >= FEWEST);
+        let of = known(&self.answered).or_else(|| known(&self.made))?;
+        Some((n as f64 / of as f64).min(1.0))
+    }
+}
+
+/// Calls along all edges, around the onset.
+pub(super) fn read(rows: &Rows<'_>, onset: Time, now: Time) -> Result<Flows, Fault> {
     // Counted by minute: the minute of the onset belongs to neither side.
     let minute = Time::from_ms(onset.ms().div_euclid(MINUTE_MS) * MINUTE_MS);
     let after = (minute.plus_ms(MINUTE_MS), now.min(minute.plus_ms(AFTER_MS)));
     if after.1 <= after.0 {
-        return Ok(CallsByEdge::new());
+        return Ok(Flows::default());
     }
     let before = rows.edge_stats(minute.plus_ms(-BEFORE_MS), minute)?;
-    let before: BTreeMap<(EntityRef, EntityRef), EdgeStats> =
-        before.into_iter().map(|s| ((s.from.clone(), s.to.clone()), s)).collect();
+    let old_of: BTreeMap<(&EntityRef, &EntityRef), &EdgeStats> =
+        before.iter().map(|s| ((&s.from, &s.to), s)).collect();
     let mut found = CallsByEdge::new();
     for stats in rows.edge_stats(after.0, after.1)? {
-        let edge = (stats.from, stats.to);
-        let Some(old) = before.get(&edge).filter(|_| callers.contains(&edge.0)) else { continue };
+        let Some(old) = old_of.get(&(&stats.from, &stats.to)) else { continue };
         if stats.n >= FEWEST && old.n >= FEWEST {
             let calls = Calls {
                 n: stats.n,
@@ -107,10 +140,10 @@ pub(super) fn read(
                 n_failed_before: old.n_failed,
                 mean_before_ms: old.mean_ms,
             };
-            found.insert(edge, calls);
+            found.insert((stats.from, stats.to), calls);
         }
     }
-    Ok(found)
+    Ok(Flows::of(before, found))
 }
 
 /// Evidence for the edges that say something: first those that fail or got slow, then those that

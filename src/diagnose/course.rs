@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::faces::Face;
 use super::gather::evidence_id;
 use super::input::Input;
+use super::spread::{self, Known, Scene};
 use super::symptom::{Trouble, is_forecast, is_log, is_low, troubles};
 use crate::detect::slo::Standing;
 use crate::model::diagnosis::{CourseStep, Reach};
@@ -17,14 +18,13 @@ use crate::model::{Alert, EntityRef, EvidenceId, Hypothesis, Indicator, Time};
 const MOST_SINGLE: usize = 2;
 /// Services named in one sentence.
 const MOST_NAMED: usize = 4;
-/// Hops over which trouble may follow.
-const HOPS: usize = 3;
 /// Alerts that begin this long (ms) after an entity's first one belong to the same step.
 const WITH_MS: i64 = 3 * MINUTE_MS;
 /// Least share of requests that fail to be told of users.
 const NOTED: f64 = 0.002;
 
-fn names(all: &[&EntityRef]) -> String {
+/// Names of entities in a sentence, the first of many.
+pub(super) fn names(all: &[&EntityRef]) -> String {
     let shown: Vec<&str> = all.iter().take(MOST_NAMED).map(|e| e.name()).collect();
     match (shown.as_slice(), all.len().saturating_sub(MOST_NAMED)) {
         ([one], 0) => (*one).to_owned(),
@@ -155,7 +155,7 @@ pub(super) fn steps(
 pub(super) fn reach(
     input: &Input,
     hypotheses: &[Hypothesis],
-    (faces, standings): (&[Face], &[Standing]),
+    (faces, standings, known): (&[Face], &[Standing], &Known),
     business: Vec<String>,
     now: Time,
 ) -> Reach {
@@ -179,10 +179,18 @@ pub(super) fn reach(
     if asked > 0.0 {
         (reach.failed_ratio, reach.n_failed) = (Some((failed / asked).min(1.0)), Some(failed));
     }
-    if let Some(cause) = hypotheses.first() {
-        reach.may_follow = followers(input, &troubles, &cause.entity);
-    }
+    let cause = hypotheses.first().map(|h| &h.entity);
+    let hops = cause.map(|c| spread::reached(&input.graph, c, |e| troubles.contains_key(e)));
+    let hops = hops.unwrap_or_default();
+    reach.may_follow = hops.iter().map(|(e, _)| e.clone()).collect();
     reach.forecasts = ahead(input, &reach.may_follow, standings, now);
+    if let Some(cause) = cause.filter(|_| input.incident.state.is_active()) {
+        let mut troubled: BTreeMap<EntityRef, Time> =
+            troubles.iter().map(|(e, t)| (e.clone(), t.onset)).collect();
+        troubled.entry(cause.clone()).or_insert(first);
+        let scene = Scene { graph: &input.graph, cause, troubled: &troubled, known, now };
+        spread::tell(&mut reach, &scene, &hops, faces);
+    }
     reach
 }
 
@@ -217,32 +225,6 @@ fn felt(entity: &EntityRef, face: &Face, seconds: f64) -> Vec<String> {
     found
 }
 
-/// Those that depend on the cause, over some hops, and show no trouble yet.
-fn followers(
-    input: &Input,
-    troubles: &BTreeMap<EntityRef, Trouble<'_>>,
-    cause: &EntityRef,
-) -> Vec<EntityRef> {
-    let mut found = Vec::new();
-    let mut seen: BTreeSet<EntityRef> = [cause.clone()].into();
-    let mut level = vec![cause.clone()];
-    for _ in 0..HOPS {
-        let mut next = Vec::new();
-        for at in &level {
-            for (above, _) in input.graph.dependents(at) {
-                if seen.insert(above.clone()) {
-                    if !troubles.contains_key(above) {
-                        found.push(above.clone());
-                    }
-                    next.push(above.clone());
-                }
-            }
-        }
-        level = next;
-    }
-    found
-}
-
 fn ahead(
     input: &Input,
     may_follow: &[EntityRef],
@@ -255,7 +237,7 @@ fn ahead(
     }
     for standing in standings {
         let of = |e: &EntityRef| e.name() == standing.service;
-        let touched = input.incident.entities.iter().any(of);
+        let touched = input.incident.entities.iter().chain(may_follow).any(of);
         let at = standing.exhausted_at.filter(|at| touched && *at > now);
         if let Some(at) = at.filter(|at| at.ms_since(now) < DAY_MS) {
             found.push(format!(
@@ -272,14 +254,6 @@ fn ahead(
             Some(format!("{}.", a.annotations.get("summary")?.trim_end_matches('.')))
         }),
     );
-    if !may_follow.is_empty() {
-        let all: Vec<&EntityRef> = may_follow.iter().collect();
-        let (depend, show) = if all.len() == 1 { ("depends", "shows") } else { ("depend", "show") };
-        found.push(format!(
-            "{} {depend} on the likely cause and {show} no trouble yet: next to follow if it goes on.",
-            names(&all)
-        ));
-    }
     found
 }
 
@@ -351,7 +325,8 @@ mod tests {
             rate: Some((50.0, 50.0)),
             duration: Some((0.2, 1.4, "duration p95".into(), "s".into())),
         };
-        let reach = reach(&with, &hypotheses, (&[face], &[]), Vec::new(), at(100));
+        let reach =
+            reach(&with, &hypotheses, (&[face], &[], &Known::default()), Vec::new(), at(100));
         assert_eq!(reach.felt_at, [service("web")]);
         assert!((reach.n_failed.expect("measured") - 1_000.0).abs() < 1e-6);
         assert!((reach.failed_ratio.expect("measured") - 0.2).abs() < 1e-9);
@@ -359,7 +334,7 @@ mod tests {
         insta::assert_snapshot!([reach.users, reach.forecasts].concat().join("\n"), @"
         Since the onset 20.1 % of the requests to web failed, 0.1 % before: about 1,000 more than usual.
         duration p95 of web is 1.4 s on average since the onset, 200 ms before.
-        mail depends on the likely cause and shows no trouble yet: next to follow if it goes on.
+        mail depends on the likely cause and shows no trouble yet; how likely it is to follow is not known.
         ");
     }
 }

@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::calls::CallsByEdge;
+use super::calls::{CallsByEdge, Flows};
 use super::early::is_early;
 use super::faces::Face;
 use super::input::{Input, LogSign, Onset, Proofs, Separation};
+use super::spread::{KeptHistory, Known};
 use super::{calls, faces, lines, past, prior, requests, signals, weighed};
 use crate::detect::SharedShard;
 use crate::learn::KeptCauses;
@@ -50,6 +51,17 @@ pub(super) struct Gathered {
     pub faces: Vec<Face>,
     /// What declared business series did, as it was told.
     pub business: Vec<String>,
+    /// What is known of how trouble spreads.
+    pub known: Known,
+}
+
+/// What was read before, of which only what is new is read.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Kept {
+    /// Which kinds of change were the cause.
+    pub causes: KeptCauses,
+    /// Who was in trouble.
+    pub history: KeptHistory,
 }
 
 /// What everything else starts from.
@@ -82,7 +94,7 @@ struct Begun {
 pub(super) async fn gather(
     store: &Store,
     incident: Incident,
-    (shard, user_facing, kept): (&SharedShard, Vec<String>, &KeptCauses),
+    (shard, user_facing, kept): (&SharedShard, Vec<String>, &Kept),
     (now, most): (Time, Duration),
 ) -> Result<Gathered, Fault> {
     let base =
@@ -101,11 +113,11 @@ pub(super) async fn gather(
         base,
         onsets,
     });
-    let [b1, b2, b3, b4, b5, b6, b7] = std::array::from_fn(|_| begun.clone());
-    let mut late: [Vec<Gap>; 8] = Default::default();
-    let [g1, g2, g3, g4, g5, g6, g7, g8] = &mut late;
-    let kept = kept.clone();
-    let (lines, calls, past, weighed, known, separates, felt, causes) = tokio::join!(
+    let [b1, b2, b3, b4, b5, b6, b7, b8] = std::array::from_fn(|_| begun.clone());
+    let mut late: [Vec<Gap>; 9] = Default::default();
+    let [g1, g2, g3, g4, g5, g6, g7, g8, g9] = &mut late;
+    let Kept { causes, history } = kept.clone();
+    let (lines, calls, past, weighed, known, separates, felt, causes, history) = tokio::join!(
         in_time("log lines", most, store.read(move |rows| lines_of(rows, &b1)), g1),
         in_time("calls between services", most, store.read(move |rows| calls_of(rows, &b2)), g2),
         in_time(
@@ -142,8 +154,14 @@ pub(super) async fn gather(
         in_time(
             "which kinds of change were the cause before",
             most,
-            store.read(move |rows| kept.read(rows)),
+            store.read(move |rows| causes.read(rows)),
             g8
+        ),
+        in_time(
+            "who followed whom in earlier incidents",
+            most,
+            store.read(move |rows| history.read(rows, &b8.base.incident)),
+            g9
         ),
     );
     let mut all = Vec::new();
@@ -162,7 +180,7 @@ pub(super) async fn gather(
         all.push(evidence);
     }
     all.extend(news);
-    let (calls, edges) = calls.unwrap_or_default();
+    let (calls, edges, flows) = calls.unwrap_or_default();
     for evidence in edges {
         if let Finding::Edge { from, to, .. } = &evidence.finding {
             proofs.edges.insert((from.clone(), to.clone()), evidence.id);
@@ -222,7 +240,8 @@ pub(super) async fn gather(
     let (faces, business) = felt.unwrap_or_default();
     let similar = past.similar;
     let entries = base.entries.clone();
-    Ok(Gathered { input, entries, evidence: all, charts, gaps, similar, faces, business })
+    let known = Known { history: history.unwrap_or_default(), flows };
+    Ok(Gathered { input, entries, evidence: all, charts, gaps, similar, faces, business, known })
 }
 
 /// Waits for a part of the evidence as long as it may take; what does not come is a gap.
@@ -280,13 +299,18 @@ fn lines_of(rows: &Rows<'_>, begun: &Begun) -> Result<Lines, Fault> {
     Ok((signs, news))
 }
 
-fn calls_of(rows: &Rows<'_>, begun: &Begun) -> Result<(CallsByEdge, Vec<Evidence>), Fault> {
+/// Calls of the suspects with their evidence, and those of all.
+type Called = (CallsByEdge, Vec<Evidence>, Flows);
+
+fn calls_of(rows: &Rows<'_>, begun: &Begun) -> Result<Called, Fault> {
     let base = &begun.base;
-    let callers: BTreeSet<EntityRef> = begun.suspects.iter().cloned().collect();
-    let calls = calls::read(rows, &callers, begun.first, base.now)?;
+    let callers: BTreeSet<&EntityRef> = begun.suspects.iter().collect();
+    let flows = calls::read(rows, begun.first, base.now)?;
+    let made = flows.by_edge.iter().filter(|((from, _), _)| callers.contains(from));
+    let calls = made.map(|(edge, calls)| (edge.clone(), *calls)).collect();
     let troubled: BTreeSet<EntityRef> = base.alerts.iter().map(|a| a.entity.clone()).collect();
     let evidence = calls::evidence(&base.incident, &calls, &troubled, base.now);
-    Ok((calls, evidence))
+    Ok((calls, evidence, flows))
 }
 
 /// Which suspects are measured at all, and what is missing.

@@ -65,6 +65,7 @@ mod rank;
 mod requests;
 mod separate;
 mod signals;
+mod spread;
 mod stage;
 mod symptom;
 #[cfg(test)]

@@ -10,14 +10,15 @@ use tokio::time::Instant;
 
 use super::active::{Active, Brief, Page};
 use super::course;
-use super::gather::{Gathered, MOST_FIRST, MOST_TIME, gather};
+use super::gather::{Gathered, Kept, MOST_FIRST, MOST_TIME, gather};
 use super::input::Ranked;
 use super::rank::rank;
 use super::turns::Turns;
 use super::without::without;
 use crate::bus::{Bus, Event};
 use crate::detect::SharedShard;
-use crate::learn::{KeptCauses, Ledger};
+use crate::detect::slo::Standing;
+use crate::learn::Ledger;
 use crate::model::diagnosis::Counterfactual;
 use crate::model::figure::{count_text, n_of};
 use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
@@ -97,8 +98,8 @@ pub struct Diagnose {
     user_facing: Vec<String>,
     /// What the last revision of each incident saw: only news makes another one.
     seen: BTreeMap<IncidentId, Seen>,
-    /// Which kinds of change were the cause before.
-    causes: KeptCauses,
+    /// What was read of earlier incidents.
+    kept: Kept,
     /// Which are active.
     active: Active,
     /// Who waits for a look.
@@ -125,7 +126,7 @@ impl Diagnose {
             library,
             user_facing: Vec::new(),
             seen: BTreeMap::new(),
-            causes: KeptCauses::default(),
+            kept: Kept::default(),
             active: Active::default(),
             turns: Turns::default(),
             due: None,
@@ -157,7 +158,7 @@ impl Diagnose {
         let gathered = gather(
             &self.store,
             incident,
-            (&shard, self.user_facing.clone(), &self.causes),
+            (&shard, self.user_facing.clone(), &self.kept),
             (now, most),
         )
         .await?;
@@ -179,11 +180,7 @@ impl Diagnose {
         let mut diagnosis = self.compose(&gathered, ranked, before.as_ref(), now);
         diagnosis.counterfactuals = counterfactuals;
         diagnosis.gaps.extend(untried);
-        let ahead = (gathered.faces.as_slice(), standings.as_slice());
-        diagnosis.steps = course::steps(&gathered.input, &diagnosis.hypotheses, &gathered.entries);
-        let business = gathered.business.clone();
-        diagnosis.reach =
-            course::reach(&gathered.input, &diagnosis.hypotheses, ahead, business, now);
+        let (gathered, mut diagnosis) = coursed(gathered, diagnosis, standings, now).await?;
         // What people said of incidents like this one belongs to what is going on.
         let first = diagnosis.hypotheses.first();
         if let Some(doubt) = first.and_then(|h| ledger.doubt(&h.pattern, &h.entity)) {
@@ -307,6 +304,26 @@ async fn judged(gathered: Gathered, again: bool) -> Result<(Gathered, Ranked, Tr
     tokio::task::spawn_blocking(work)
         .await
         .map_err(|e| Fault::permanent("an incident's causes can't be ranked", e))
+}
+
+/// Adds how it came about, whom it touches and who may follow, not on a thread that others' requests wait
+/// for: with a large graph and many earlier incidents there is much to count.
+async fn coursed(
+    gathered: Gathered,
+    mut diagnosis: Diagnosis,
+    standings: Vec<Standing>,
+    now: Time,
+) -> Result<(Gathered, Diagnosis), Fault> {
+    let work = move || {
+        let (input, causes) = (&gathered.input, &diagnosis.hypotheses);
+        diagnosis.steps = course::steps(input, causes, &gathered.entries);
+        let ahead = (gathered.faces.as_slice(), standings.as_slice(), &gathered.known);
+        diagnosis.reach = course::reach(input, causes, ahead, gathered.business.clone(), now);
+        (gathered, diagnosis)
+    };
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Fault::permanent("what follows of an incident can't be worked out", e))
 }
 
 /// Changes that hypotheses name, for the timeline, at the time they were made.

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+pub use super::follower::{Expected, FollowBasis, FollowLag, Follower, LagBasis};
 pub use super::past::{LikenessPart, Tried};
 use super::time::{HOUR_MS, MINUTE_MS};
 use super::{
@@ -386,8 +387,15 @@ pub struct Reach {
     pub failed_ratio: Option<f64>,
     /// About how many requests failed since the onset, beyond what usually does.
     pub n_failed: Option<f64>,
-    /// Those that depend on the likely cause and show no trouble yet, the nearest first.
+    /// Those that depend on the likely cause and show no trouble yet, the nearest first; up to 500.
     pub may_follow: Vec<EntityRef>,
+    /// How likely they are to follow if it goes on, and when: the likeliest first, up to 40.
+    #[serde(default)]
+    pub followers: Vec<Follower>,
+    /// Requests a second of users that it may touch besides: those of who may follow, times the
+    /// chance.
+    #[serde(default)]
+    pub requests_ahead: Option<Expected>,
     /// What users feel, in one sentence each.
     pub users: Vec<String>,
     /// What declared business series did, in one sentence each.

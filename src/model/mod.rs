@@ -8,6 +8,7 @@ pub mod day;
 pub mod diagnosis;
 pub mod fault;
 pub mod figure;
+pub mod follower;
 pub mod harmless;
 pub mod id;
 pub mod incident;

@@ -8,6 +8,8 @@ use crate::model::diagnosis::CourseStep;
 
 /// Steps and sentences of each list on a card.
 const MOST_LINES: usize = 5;
+/// Of these, for what is ahead if there is anything: it is the part that somebody can still prevent.
+const LEAST_AHEAD: usize = 2;
 
 /// How it came about, where a likely cause is told.
 pub(super) fn came_about(facts: &Facts) -> Option<Block> {
@@ -19,8 +21,10 @@ pub(super) fn came_about(facts: &Facts) -> Option<Block> {
 /// Whom it touches and what is ahead.
 pub(super) fn touched(facts: &Facts) -> Option<Block> {
     let reach = &facts.diagnosis.as_ref()?.reach;
-    let all = reach.users.iter().chain(&reach.business).chain(&reach.forecasts);
-    list("Whom it touches", all.take(MOST_LINES).map(Item::plain).collect())
+    let now = reach.users.iter().chain(&reach.business);
+    let ahead = reach.forecasts.len().min(LEAST_AHEAD);
+    let all = now.take(MOST_LINES - ahead).chain(&reach.forecasts).take(MOST_LINES);
+    list("Whom it touches", all.map(Item::plain).collect())
 }
 
 /// The parts of a score, each kind once, greatest first.

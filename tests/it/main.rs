@@ -21,6 +21,7 @@ mod durability;
 mod ending;
 mod features;
 mod first_diagnosis;
+mod follow;
 mod invariants;
 mod kept;
 mod llm;

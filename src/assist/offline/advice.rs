@@ -184,10 +184,10 @@ impl Scene<'_> {
         Ok(())
     }
 
-    pub(super) fn neighbours(&mut self) {
+    pub(super) fn neighbours(&mut self) -> Result<(), Fault> {
         let Some(e) = self.plan.entity().cloned() else {
             self.draft.line("Name a service, such as: which services depend on orders?");
-            return;
+            return Ok(());
         };
         let names = |of: Vec<&EntityRef>| {
             let list = of.iter().map(|n| n.name()).collect::<Vec<_>>().join(", ");
@@ -198,6 +198,7 @@ impl Scene<'_> {
         let fact = format!("{} depends on: {down}. Depending on it: {up}.", e.name());
         let mark = self.draft.record(format!("graph {e}"), fact.clone());
         self.draft.line(format!("{fact} {mark}"));
+        self.ahead_of(&e)
     }
 
     pub(super) fn deploy(&mut self) -> Result<(), Fault> {
@@ -249,7 +250,7 @@ impl Scene<'_> {
         );
         let mark = self.draft.record(format!("change history {e}"), fact.clone());
         self.draft.line(format!("{fact} {mark}"));
-        self.neighbours();
+        self.neighbours()?;
         self.silenced()?;
         look::health(self)
     }

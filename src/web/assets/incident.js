@@ -31,11 +31,26 @@ const before = (s) => el("li", {}, el("a", { href: `#/incidents/${s.incident}` }
     el("p", { class: "soft small" }, s.parts.map((p) => `${p.name} ${Math.round(p.likeness * 100)} %`).join(", ")),
     el("ul", {}, s.tried.map((t) => el("li", {}, `${t.action} on ${entity(t.target)}: ${went(t)}`)))));
 
+const hour = (text) => text.slice(11, 16);
+
+const percent = (share) => `${Math.round(share * 100)} %`;
+
+/** Who may follow if it goes on: how likely, when, and what backs it. */
+function follows(all) {
+  const when = (f) => (f.overdue ? "would have by now" : f.expected_at && f.expected_between
+    ? [`about ${hour(f.expected_at)} UTC`, el("div", { class: "soft small" }, `${hour(f.expected_between[0])} to ${hour(f.expected_between[1])}`)] : "not known");
+  const rows = all.map((f) => [entity(f.entity),
+    f.chance ? el("div", {}, percent(f.chance.mean), el("span", { class: "soft small" }, ` (${percent(f.chance.low)} to ${percent(f.chance.high)})`), bar(f.chance.mean, `chance ${percent(f.chance.mean)}`)) : "not known",
+    el("div", {}, when(f)), f.text]);
+  return [el("h2", {}, "Who may follow"), table("Who may follow if it goes on", ["Service", "Chance (80 % interval)", "When", "What backs it"], rows, "")];
+}
+
 /** Whom it touches and what is ahead. */
 function reached(r) {
   const groups = [["Users", r?.users], ["Business", r?.business], ["If it goes on", r?.forecasts]].filter(([, all]) => all?.length);
   return groups.length ? el("section", { class: "panel" }, el("h1", {}, "Whom it touches"),
-    groups.map(([name, all]) => [el("h2", {}, name), el("ul", {}, all.map((text) => el("li", { "data-key": text }, text)))]).flat()) : null;
+    groups.map(([name, all]) => [el("h2", {}, name), el("ul", {}, all.map((text) => el("li", { "data-key": text }, text)))]).flat(),
+    r.followers?.length ? follows(r.followers) : null) : null;
 }
 
 const parts = {

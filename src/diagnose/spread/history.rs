@@ -1,0 +1,253 @@
+//! Who was in trouble in earlier incidents, since when and until when: each incident is read once.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::diagnose::symptom::{is_forecast, troubles};
+use crate::model::time::SECOND_MS;
+use crate::model::{
+    Alert, EntityRef, EntryKind, Fault, Graph, Incident, IncidentState, Severity, Time,
+    TimelineEntry,
+};
+use crate::store::{Filter, Rows};
+
+/// Earlier incidents that are looked at, the newest.
+const MOST: usize = 300;
+/// Alerts read of each, the first ones.
+const MOST_ALERTS: usize = 1_000;
+/// Entities kept of each, those first in trouble.
+const MOST_ENTITIES: usize = 200;
+/// Times that count for one service, the newest: what was long ago is another system.
+const MOST_TIMES: usize = 40;
+/// Incidents of which all who may have followed are counted together, the newest.
+const MOST_TOGETHER: usize = 100;
+/// Who is seen in trouble at most this long (ms) before the other followed it all the same: they are
+/// seen by series with a step.
+const SLACK_MS: i64 = 30 * SECOND_MS;
+
+/// One earlier incident.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Earlier {
+    /// From when until when each was in trouble.
+    pub(super) troubles: BTreeMap<EntityRef, (Time, Time)>,
+    /// Whether not all who were in trouble are known, so that who isn't there may have been.
+    pub(super) cut: bool,
+    /// Business series that followed: subject and what was told.
+    pub(super) business: Vec<(String, String)>,
+}
+
+/// What was read before. Cheap to clone; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(in crate::diagnose) struct KeptHistory {
+    kept: Arc<Mutex<BTreeMap<String, Kept>>>,
+}
+
+/// How often an incident was written, and what was found of it if it counts.
+type Kept = (u64, Option<Arc<Earlier>>);
+
+impl KeptHistory {
+    /// The newest incidents that are over but `current`, newest first. Those that people called no
+    /// incident don't count.
+    ///
+    /// # Errors
+    /// The store failed.
+    pub(in crate::diagnose) fn read(
+        &self,
+        rows: &Rows<'_>,
+        current: &Incident,
+    ) -> Result<History, Fault> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let over = [IncidentState::Resolved.as_str(), IncidentState::Reviewed.as_str()];
+        let over = rows.revisions::<Incident>(&Filter::states(over).newest(MOST))?;
+        let mut before = std::mem::take(&mut *kept);
+        let own = current.id.to_string();
+        let mut found = Vec::new();
+        for (id, revision) in over {
+            let known = match before.remove(&id) {
+                Some(known) if known.0 == revision => known,
+                _ => (revision, earlier(rows, &id)?.map(Arc::new)),
+            };
+            found.extend(known.1.clone().filter(|_| id != own));
+            kept.insert(id, known);
+        }
+        Ok(History { all: found })
+    }
+}
+
+fn earlier(rows: &Rows<'_>, id: &str) -> Result<Option<Earlier>, Fault> {
+    let Some(incident) = rows.get::<Incident>(id)? else { return Ok(None) };
+    if incident.category.as_deref() == Some("not_an_incident") {
+        return Ok(None);
+    }
+    let filter = Filter { limit: MOST_ALERTS, ..Filter::parent(id) };
+    let alerts = rows.list::<Alert>(&filter)?;
+    let told = Filter { limit: MOST_ALERTS, ..Filter::parent(id) };
+    let told = Filter { states: vec!["impact".into()], ..told };
+    let story = rows.list::<TimelineEntry>(&told)?;
+    Ok(Some(Earlier::of(&incident, alerts, story)))
+}
+
+impl Earlier {
+    /// What is kept of an incident; forecasts and what is only noted are no trouble.
+    fn of(incident: &Incident, mut alerts: Vec<Alert>, story: Vec<TimelineEntry>) -> Self {
+        let mut cut = alerts.len() >= MOST_ALERTS;
+        alerts.retain(|a| a.severity != Severity::Info && !is_forecast(a));
+        let over = incident.resolved_at.unwrap_or(incident.updated_at);
+        let found = troubles(&alerts, &BTreeMap::new());
+        let mut all: Vec<(Time, Time, EntityRef)> = found
+            .into_iter()
+            .map(|(entity, trouble)| {
+                let ends = trouble.alerts.iter().map(|a| a.ends_at.unwrap_or(over).min(over));
+                (trouble.onset, ends.max().unwrap_or(over).max(trouble.onset), entity)
+            })
+            .collect();
+        all.sort();
+        cut |= all.len() > MOST_ENTITIES;
+        all.truncate(MOST_ENTITIES);
+        let impacts = story.into_iter().filter(|e| e.kind == EntryKind::Impact);
+        Self {
+            troubles: all.into_iter().map(|(from, until, e)| (e, (from, until))).collect(),
+            cut,
+            business: impacts.filter_map(|e| Some((e.subject?, e.text))).collect(),
+        }
+    }
+}
+
+/// How a service did after another got into trouble.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Counted {
+    /// How long (ms) after the other it followed, each time.
+    pub(super) lags: Vec<i64>,
+    /// For how long (ms) the other was in trouble each time that it did not follow.
+    pub(super) spared: Vec<i64>,
+}
+
+impl Counted {
+    /// How often it followed, of the times that count: where it did not follow and the other was back
+    /// before half of those that follow do, it could not have.
+    pub(super) fn times(&self, median_ms: Option<f64>) -> (u32, u32) {
+        let long = |ms: &&i64| median_ms.is_none_or(|median| **ms as f64 >= median);
+        let k = self.lags.len();
+        (k as u32, (k + self.spared.iter().filter(long).count()) as u32)
+    }
+}
+
+/// Earlier incidents, newest first.
+#[derive(Clone, Debug, Default)]
+pub(in crate::diagnose) struct History {
+    pub(super) all: Vec<Arc<Earlier>>,
+}
+
+impl History {
+    /// How `who` did each time that `other` was in trouble. Where `who` was in trouble first it
+    /// followed something else, and the time does not count.
+    pub(super) fn after(&self, who: &EntityRef, other: &EntityRef) -> Counted {
+        let mut found = Counted::default();
+        for one in &self.all {
+            if found.lags.len() + found.spared.len() >= MOST_TIMES {
+                break;
+            }
+            count(one, who, other, &mut found);
+        }
+        found
+    }
+
+    /// How all who depend on something directly did after it got into trouble.
+    pub(super) fn together(&self, graph: &Graph) -> Counted {
+        let mut found = Counted::default();
+        for one in self.all.iter().take(MOST_TOGETHER) {
+            for other in one.troubles.keys() {
+                for (who, _) in graph.dependents(other).take(MOST_TIMES) {
+                    count(one, who, other, &mut found);
+                }
+            }
+        }
+        found
+    }
+}
+
+fn count(one: &Earlier, who: &EntityRef, other: &EntityRef, found: &mut Counted) {
+    let Some((from, until)) = one.troubles.get(other) else { return };
+    match one.troubles.get(who) {
+        Some((at, _)) if at.ms_since(*from) >= -SLACK_MS => {
+            found.lags.push(at.ms_since(*from).max(0));
+        }
+        None if !one.cut => found.spared.push(until.ms_since(*from)),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::diagnose::tests::{alert, at, input, service};
+    use crate::model::time::MINUTE_MS;
+    use crate::model::{IncidentId, Indicator};
+    use crate::store::Store;
+
+    fn one(troubles: &[(&str, i64, i64)], cut: bool) -> Arc<Earlier> {
+        let trouble =
+            |(name, from, until): &(&str, i64, i64)| (service(name), (at(*from), at(*until)));
+        let troubles = troubles.iter().map(trouble).collect();
+        Arc::new(Earlier { troubles, cut, business: Vec::new() })
+    }
+
+    #[test]
+    fn only_times_in_which_it_could_follow_are_counted() {
+        let all = vec![
+            one(&[("shop", 0, 900), ("web", 120, 900)], false),
+            one(&[("shop", 0, 900), ("web", 240, 900)], false),
+            one(&[("shop", 0, 900)], false),
+            // Over too soon; not all are known; web was first; shop was spared.
+            one(&[("shop", 0, 60)], false),
+            one(&[("shop", 0, 900)], true),
+            one(&[("shop", 100, 900), ("web", 0, 900)], false),
+            one(&[("web", 0, 900)], false),
+        ];
+        let history = History { all };
+        let counted = history.after(&service("web"), &service("shop"));
+        assert_eq!(counted.lags, [2 * MINUTE_MS, 4 * MINUTE_MS]);
+        assert_eq!(counted.times(Some(180_000.0)), (2, 3));
+        assert_eq!(counted.times(None), (2, 4));
+        assert_eq!(history.after(&service("shop"), &service("mail")), Counted::default());
+    }
+
+    #[tokio::test]
+    async fn an_incident_is_read_again_only_after_it_was_written() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let store = Store::open(&folder.path().join("n.sqlite")).expect("opens");
+        let (web, shop) = (service("web"), service("shop"));
+        let mut alerts =
+            vec![alert(&shop, Indicator::Errors, 9.0, 0), alert(&web, Indicator::Errors, 9.0, 90)];
+        alerts.push(alert(&service("mail"), Indicator::Errors, 9.0, 30));
+        alerts[2].severity = Severity::Info;
+        let mut old = input(Graph::default(), alerts.clone(), Vec::new()).incident;
+        (old.state, old.resolved_at) = (IncidentState::Resolved, Some(at(3_000)));
+        let mut now = old.clone();
+        now.id = IncidentId::derive(at(9_000), &["now"]);
+        let kept = KeptHistory::default();
+        let put = old.clone();
+        store
+            .write(move |tx| {
+                for mut alert in alerts {
+                    alert.incident = Some(put.id);
+                    tx.put(&alert)?;
+                }
+                tx.put(&put)
+            })
+            .await
+            .expect("written");
+        let read = async || {
+            let (kept, now) = (kept.clone(), now.clone());
+            store.read(move |r| kept.read(r, &now)).await.expect("read")
+        };
+        let first = read().await;
+        assert_eq!(first.after(&web, &shop).lags, [90_000]);
+        assert!(!first.all[0].troubles.contains_key(&service("mail")), "only noted");
+        assert_eq!(first.all[0].troubles[&shop].1, at(3_000));
+        assert!(Arc::ptr_eq(&first.all[0], &read().await.all[0]), "kept");
+        old.category = Some("not_an_incident".into());
+        store.write(move |tx| tx.put(&old)).await.expect("written");
+        assert!(read().await.all.is_empty());
+    }
+}
