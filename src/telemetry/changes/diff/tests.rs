@@ -93,6 +93,22 @@ fn a_secret_is_told_to_have_changed_and_never_what_it_was_or_is() {
     };
     let said = told(&worded(1), &worded(2));
     assert_eq!(said, ["[0].value: changed, not shown", "[1].args[1]: changed, not shown"]);
+    // Nothing may name it at all.
+    let drawn = |n: u8| json!({ "peer": format!("q7Xw2LmP{n}vTz9KdRb4Hs"), "dsn": format!("a Zk3{n}pQ8w-Lr5Tn0XcB_7mVd") });
+    assert_eq!(told(&drawn(1), &drawn(2)), ["dsn: changed, not shown", "peer: changed, not shown"]);
+    // What has capitals and digits as names have them, or is a digest, is none.
+    let names = |n: u8| {
+        json!({
+            "class": format!("com.example.MyConnectionPool{n}Settings"),
+            "host": format!("ip-10-0-1-2{n}.eu-central-1.compute.internal"),
+            "image": format!("shop@sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a{n}8"),
+        })
+    };
+    let said = told(&names(1), &names(2));
+    assert!(
+        said.len() == 3 && said.iter().all(|l| l.contains("1") && l.contains(" → ")),
+        "{said:?}"
+    );
     // The name may stand beside it.
     let beside = lines(Some(&json!(old)), Some(&json!(new)), &["db_password"]).expect("told");
     assert_eq!(beside, ["changed, not shown"]);
