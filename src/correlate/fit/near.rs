@@ -220,4 +220,27 @@ mod tests {
         }
         assert_eq!(fit.account(u32::MAX), None);
     }
+
+    #[test]
+    fn a_fault_shows_at_what_its_root_calls_but_not_at_what_that_runs_on() {
+        let mut fit = Fit::new(Knobs::default());
+        for (from, to) in [("search", "catalog"), ("search", "host.name=node-3")] {
+            fit.depends(from, to);
+        }
+        let told = [
+            ("search", "HighLatency", 0),
+            ("search", "HighErrorRate", 5_000),
+            ("search", "SaturationHigh", 10_000),
+            ("catalog", "UsageUnusual", 90_000),
+            ("host.name=node-3", "UsageUnusual", 90_000),
+        ];
+        let begin = |(n, (place, name, after)): (usize, &(&str, &str, i64))| {
+            let at_ms = 1_000_000 + after;
+            fit.begin(&Onset { condition: n as u64, scope: "", place, name, on: &[], at_ms })
+        };
+        let ids: Vec<u32> = told.iter().enumerate().map(begin).collect();
+        fit.revise(1_120_000);
+        let via = |n: usize| fit.account(ids[n]).map(|account| account.via);
+        assert_eq!([via(2), via(3), via(4)], [Some(Via::Root), Some(Via::Called), None]);
+    }
 }

@@ -198,7 +198,7 @@ pub(super) struct Standing {
     pub(super) grafted: bool,
     /// What it depends on that feels the fault: since when, and how many signs are expected here.
     pub(super) below: Vec<(u32, i64, f64)>,
-    /// Among how many places that the root calls it is, if it is.
+    /// Among how many places that the root calls it is, if it is and is no node or zone.
     pub(super) called: Option<f64>,
 }
 
@@ -301,12 +301,14 @@ impl Fit {
             let weight = if ghost && !ground { k.ghost } else { 1.0 };
             Some((callee, from, each * weight))
         });
+        // What it runs on is not called: who moves to another node to be mended is heard of there too.
+        let calls = self.reach.calls(root, place) && !self.is_ground(place);
         Standing {
             is_root: false,
             felt: felt(place),
             grafted: c.grafted.contains(&place),
             below: below.collect(),
-            called: self.reach.calls(root, place).then(|| self.reach.n_callees(root) as f64),
+            called: calls.then(|| self.reach.n_callees(root) as f64),
         }
     }
 
