@@ -6,6 +6,7 @@ mod common;
 mod declared;
 mod ends;
 mod haste;
+mod pairs;
 mod part;
 mod priority;
 mod quiet;

@@ -3,12 +3,15 @@
 //!
 //! Lags within one fault are not independent: all alerts of a rule that waits for a minute come a
 //! minute later, and all of one detector at once. The search may then explain two bursts best by
-//! two faults at one root, each with lags of its own. Who is on call has one.
+//! two faults at one root, each with lags of its own, or by two at once of which one calls the
+//! other: each then speaks up where it is likeliest to. Who is on call has one.
 
 use super::{Fault, Fit, Kin};
 
 /// A later wave begins at most this much (ms) after the first one.
 const WAVE_MS: i64 = 180_000;
+/// Two that call one another and begin this near (ms) fail of one cause.
+const WITH_MS: i64 = 45_000;
 
 impl Fit {
     /// Which signs belong together, waves of one fault as one.
@@ -35,11 +38,12 @@ impl Fit {
             let fault = &self.faults[id as usize];
             let wave_of = if fault.fixed {
                 let still = |f: &u32| {
-                    self.faults.get(*f).is_none_or(|first| first.fixed || is_wave(fault, first))
+                    let first = self.faults.get(*f);
+                    first.is_none_or(|first| first.fixed || self.is_one(fault, first))
                 };
                 fault.wave_of.filter(still)
             } else {
-                firsts.iter().copied().find(|f| is_wave(fault, &self.faults[*f as usize]))
+                firsts.iter().copied().find(|f| self.is_one(fault, &self.faults[*f as usize]))
             };
             if wave_of.is_none() {
                 firsts.push(id);
@@ -47,19 +51,35 @@ impl Fit {
             self.faults[id as usize].wave_of = wave_of;
         }
     }
+
+    /// Whether two faults, the earlier one given last, are one to whoever is on call.
+    fn is_one(&self, later: &Fault, first: &Fault) -> bool {
+        is_wave(later, first) || self.begins_with(later, first)
+    }
+
+    /// Whether a fault begins with another at what it calls, or at who calls it: which of the two is
+    /// at fault the lags alone may not tell, and both at once by chance is rarer than either.
+    fn begins_with(&self, later: &Fault, first: &Fault) -> bool {
+        let (a, b) = (later.at.root, first.at.root);
+        let calls = self.reach.calls(a, b) || self.reach.calls(b, a);
+        calls && same_scope(later, first, WITH_MS)
+    }
+}
+
+/// Whether one fault begins in a scope of both at most this much (ms) after another.
+fn same_scope(later: &Fault, first: &Fault, within: i64) -> bool {
+    let mut scopes = later.scopes.keys().copied().chain([later.at.scope]);
+    scopes.any(|scope| {
+        (scope == first.at.scope || first.scopes.contains_key(&scope))
+            && (0..=within).contains(&(later.at_in(scope).since - first.at_in(scope).since))
+    })
 }
 
 /// Whether a fault may be a later wave of another: the same root in a scope of both, not much
 /// later, and no other kind of cause.
 fn is_wave(later: &Fault, first: &Fault) -> bool {
     let alike = later.kind.is_none() || first.kind.is_none() || later.kind == first.kind;
-    let mut scopes = later.scopes.keys().copied().chain([later.at.scope]);
-    later.at.root == first.at.root
-        && alike
-        && scopes.any(|scope| {
-            (scope == first.at.scope || first.scopes.contains_key(&scope))
-                && (0..=WAVE_MS).contains(&(later.at_in(scope).since - first.at_in(scope).since))
-        })
+    later.at.root == first.at.root && alike && same_scope(later, first, WAVE_MS)
 }
 
 #[cfg(test)]
@@ -85,14 +105,23 @@ mod tests {
         }
     }
 
+    fn at_root(root: u32, since_s: i64) -> Fault {
+        let mut fault = fault(since_s);
+        fault.at.root = root;
+        fault
+    }
+
     fn in_scope(scope: u32, since_s: i64) -> Fault {
         let mut fault = fault(since_s);
         fault.at.scope = scope;
         fault
     }
 
+    /// Place 1 calls place 0; place 2 stands alone.
     fn with(faults: Vec<Fault>) -> Fit {
         let mut fit = Fit::new(Knobs::default());
+        fit.reach.tell(1, 0);
+        fit.reach.grow(3);
         for fault in faults {
             fit.live.push(fit.faults.next());
             fit.faults.push(fault);
@@ -114,10 +143,24 @@ mod tests {
         // Waves are counted from the first, not from each other, whatever their numbers.
         assert_eq!(waves(vec![fault(600), fault(700), fault(800)]), [None, Some(0), None]);
         assert_eq!(waves(vec![fault(900), fault(800), fault(700)]), [None, Some(2), None]);
-        let elsewhere = Fault { at: At { root: 1, ..fault(600).at }, ..fault(600) };
-        assert_eq!(waves(vec![fault(600), elsewhere]), [None, None]);
+        assert_eq!(waves(vec![fault(600), at_root(2, 600)]), [None, None]);
         let fit = with(vec![fault(600), fault(700), fault(800)]);
         assert_eq!([0, 1, 2].map(|f| fit.first_wave(f)), [0, 0, 2]);
+    }
+
+    #[test]
+    fn who_begins_with_what_it_calls_has_the_same_fault_and_a_minute_later_its_own() {
+        // Whichever of the two is heard of first.
+        assert_eq!(waves(vec![fault(600), at_root(1, 600)]), [None, Some(0)]);
+        assert_eq!(waves(vec![fault(600), at_root(1, 645)]), [None, Some(0)]);
+        assert_eq!(waves(vec![fault(645), at_root(1, 600)]), [Some(1), None]);
+        assert_eq!(waves(vec![fault(600), at_root(1, 646)]), [None, None]);
+        assert_eq!(waves(vec![at_root(1, 600), at_root(2, 600)]), [None, None], "it calls not");
+        let other = Fault { at: At { scope: 1, ..at_root(1, 600).at }, ..fault(600) };
+        assert_eq!(waves(vec![fault(600), other]), [None, None], "in another scope");
+        // A fault has one first, however many begin with each other.
+        let fit = with(vec![at_root(1, 600), fault(630), at_root(1, 660)]);
+        assert_eq!([0, 1, 2].map(|f| fit.first_wave(f)), [0, 0, 0]);
     }
 
     #[test]
