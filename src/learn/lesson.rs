@@ -44,6 +44,10 @@ pub struct Lesson {
     pub run: Option<RunId>,
     /// What happened.
     pub taught: Taught,
+    /// Values that the run was given, by which it is told whether it put a change back; `None` where
+    /// nothing ran, or before they were kept.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given: Option<Vec<String>>,
 }
 
 impl Record for Lesson {
@@ -85,6 +89,7 @@ pub fn of_run(run: &Run, proposal: &Proposal) -> Option<Lesson> {
         incident: run.incident,
         run: Some(run.id),
         taught,
+        given: Some(proposal.plan.parameters.values().cloned().collect()),
     })
 }
 
@@ -124,5 +129,6 @@ pub fn of_incident(
         incident: incident.id,
         run: None,
         taught: Taught::FalseAlarm,
+        given: None,
     })
 }

@@ -13,6 +13,7 @@ use crate::store::{Filter, Store};
 
 fn lesson(n: usize, pattern: &str, action: &str, taught: Taught) -> Lesson {
     Lesson {
+        given: None,
         key: format!("{n}"),
         at: t0(),
         pattern: pattern.into(),

@@ -36,6 +36,7 @@ pub(crate) async fn past(store: &Store) {
                     incident: told.incident.id,
                     run: None,
                     taught: Taught::Helped,
+                    given: None,
                 })?;
             }
         }

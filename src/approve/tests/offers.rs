@@ -121,6 +121,7 @@ impl World {
 
     async fn teach(&self, n: u8, action: &str, taught: Taught) {
         let lesson = Lesson {
+            given: None,
             key: n.to_string(),
             at: t0(),
             pattern: "unknown".into(),

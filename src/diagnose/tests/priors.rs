@@ -142,6 +142,7 @@ fn closed(number: u64, kind: ChangeKind, fixed: bool) -> (Incident, Diagnosis, O
         ..sample::diagnosis("unknown")
     };
     let lesson = Lesson {
+        given: None,
         key: format!("RUN-{number}"),
         at: at(onset + 900),
         pattern,

@@ -1,7 +1,8 @@
 //! Which kinds of change were the cause of earlier incidents. Pure but for the reading (`kept`).
 //!
 //! An incident counts once its cause is confirmed: a measured fix helped, which was offered for a
-//! hypothesis, or a person said at its end that the cause was outside ([`confirmed`]). What people
+//! hypothesis and, for a change to be the cause, went by that change, or a person said at its end that
+//! the cause was outside ([`confirmed`]). What people
 //! called no incident counts nowhere, and what a provider reports is no change made here. Of each
 //! kind of change it is counted in how many of those one was made near the onset, whatever was
 //! changed, and in how many of these it was the cause.
@@ -86,7 +87,7 @@ pub fn confirmed(
         let carried = cause.parts.iter().filter(|p| p.name == "change").map(|p| p.contribution);
         if !change.kind.is_ours() {
             // Outside: none of what was changed here.
-        } else if carried.sum::<f64>() >= CARRIES {
+        } else if carried.sum::<f64>() >= CARRIES && undoes(lesson, change) {
             found.near.insert(change.kind);
             found.cause = Some(change.kind);
         } else {
@@ -94,6 +95,16 @@ pub fn confirmed(
         }
     }
     Some(found)
+}
+
+/// Whether what helped went by the change: it was given a value that the change names, such as the
+/// version before. A restart helps against much that no change brought. Unknown of runs before
+/// their values were kept, which count as they did.
+fn undoes(lesson: &Lesson, change: &Change) -> bool {
+    let Some(given) = &lesson.given else { return true };
+    let attributes = change.attributes.iter().map(|(_, value)| value);
+    let mut named = change.previous.as_deref().into_iter().chain(attributes);
+    named.any(|value| !value.is_empty() && given.iter().any(|g| g == value))
 }
 
 /// Whether a person said that its cause was outside.

@@ -25,7 +25,7 @@ fn change(kind: ChangeKind, entity: &str, seconds: i64) -> Change {
         url: None,
         source: "webhook".into(),
         status: "success".into(),
-        attributes: Labels::default(),
+        attributes: Labels::default().with("previous_worker_concurrency", "16"),
         diff: Vec::new(),
     }
 }
@@ -72,6 +72,11 @@ fn a_cause_is_confirmed_by_what_helped_or_by_a_person_who_says_it_was_outside() 
     let (blamed, lesson) = (diagnosed(near(), 2.0), helped());
     let by_fix = said(&over(Some("fixed")), Some(&lesson), &blamed);
     assert_eq!(by_fix, Some((vec![Deploy, Config], Some(Deploy))), "the flag was long before");
+    let restart = Lesson { given: Some(Vec::new()), ..lesson.clone() };
+    let by_restart = said(&over(Some("fixed")), Some(&restart), &blamed);
+    assert_eq!(by_restart, Some((vec![Config], None)), "a restart says nothing of the deploy");
+    let before = Lesson { given: None, ..lesson.clone() };
+    assert_eq!(said(&over(Some("fixed")), Some(&before), &blamed), by_fix, "as it counted then");
     let old = said(&over(Some("fixed")), Some(&lesson), &diagnosed(near(), 0.4));
     assert_eq!(old, Some((vec![Config], None)), "whether the deploy was it is not clear");
     let none = said(&over(Some("fixed")), Some(&lesson), &diagnosed(near(), 0.0));

@@ -16,6 +16,7 @@ pub(super) fn t0() -> Time {
 pub(super) fn lesson_of(told: &Told) -> Option<Lesson> {
     let (fix, _) = told.tried.iter().find(|(_, helped)| *helped)?;
     Some(Lesson {
+        given: None,
         key: format!("run of {}", told.incident.id),
         at: told.incident.resolved_at?,
         pattern: told.kind.pattern.into(),
@@ -189,6 +190,7 @@ fn what_the_rules_make_of_an_incident_is_known_in_their_words() {
     }
     // What a fix confirmed is said in the same words, and more closely where the rules know it.
     let lesson = |pattern: &str| Lesson {
+        given: None,
         key: "a run".into(),
         at: t0(),
         pattern: pattern.into(),

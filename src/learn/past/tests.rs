@@ -172,6 +172,7 @@ async fn what_is_kept_of_incidents_is_what_a_full_read_gives() {
     assert_eq!(look(&store, &past, t0()).await, 2, "both are others now");
     // A measured fix, a run, a merge and a split; the window moves on.
     let lesson = Lesson {
+        given: None,
         key: "a run".into(),
         at: t0().plus_ms(DAY_MS),
         pattern: "deploy".into(),

@@ -323,6 +323,7 @@ async fn what_could_be_learned_is_read_anew_only_when_something_was_said() {
     judged.incident.closed_by = Some(operator());
     let (one, other) = (judged.incident.clone(), all[1].incident.id);
     let lesson = Lesson {
+        given: None,
         key: "another run".into(),
         at: t0().plus_ms(400 * DAY_MS),
         pattern: "traffic".into(),
