@@ -13,6 +13,7 @@ use super::course;
 use super::gather::{Gathered, Kept, MOST_FIRST, MOST_TIME, gather};
 use super::input::Ranked;
 use super::rank::rank;
+use super::spread::likely;
 use super::turns::Turns;
 use super::without::without;
 use crate::bus::{Bus, Event};
@@ -186,7 +187,9 @@ impl Diagnose {
         if let Some(doubt) = first.and_then(|h| ledger.doubt(&h.pattern, &h.entity)) {
             diagnosis.summary = format!("{} {doubt}", diagnosis.summary);
         }
+        let ahead = likely(&diagnosis.reach.followers).filter(|_| diagnosis.conclusive);
         let text = told(&diagnosis, before.as_ref());
+        let text = text.map(|told| [told].into_iter().chain(ahead).collect::<Vec<_>>().join(" "));
         let changes = entries(id, &diagnosis);
         let evidence = gathered.evidence;
         let first = diagnosis.revision == 1;

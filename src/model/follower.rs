@@ -91,6 +91,9 @@ pub struct Follower {
     pub overdue: bool,
     /// Requests a second of users that it answers, times the chance.
     pub requests: Option<Expected>,
+    /// What backs chance and time, in a few words.
+    #[serde(default)]
+    pub because: String,
     /// All of it in one sentence.
     pub text: String,
 }

@@ -51,6 +51,13 @@ impl Lags {
         Some(Self { median_ms: mid.exp(), shape, n: logs.len() as u32, basis })
     }
 
+    /// The same over several hops, where they were seen from one to the next.
+    pub(super) fn over(self, hops: u32) -> Self {
+        let own = self.basis == LagBasis::History;
+        let hops = if own { 1.0 } else { f64::from(hops.max(1)) };
+        Self { median_ms: self.median_ms * hops, ..self }
+    }
+
     /// Half of those that follow do so sooner (ms).
     pub(super) fn median_ms(&self) -> f64 {
         self.median_ms
@@ -130,6 +137,10 @@ mod tests {
         assert!(many.high_ms - many.low_ms < one.high_ms - one.low_ms);
         assert!(Lags::of(&[0], LagBasis::Site).expect("seen").told().median_ms > 0);
         assert_eq!(Lags::of(&[], LagBasis::Site), None);
+        let over =
+            |basis| Lags::of(&[3 * MINUTE_MS], basis).expect("seen").over(2).told().median_ms;
+        assert_eq!(over(LagBasis::Site), 6 * MINUTE_MS);
+        assert_eq!(over(LagBasis::History), 3 * MINUTE_MS);
     }
 
     proptest! {

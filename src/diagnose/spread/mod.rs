@@ -22,6 +22,7 @@ mod words;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(super) use self::history::{History, KeptHistory};
+pub(super) use self::words::likely;
 
 use self::chance::{ByCalls, bounded, of_times};
 use self::lag::{Lags, still};
@@ -40,6 +41,8 @@ const MOST_JUDGED: usize = 200;
 const MOST_KEPT: usize = 40;
 /// Ways by which one is reached that are looked at.
 const MOST_WAYS: usize = 8;
+/// Hops from the likely cause that are counted for the time that trouble takes.
+const MOST_STEPS: usize = 4;
 /// Times after the likely cause itself from which on that counts.
 const FEWEST_DIRECT: u32 = 3;
 /// All times here from which on their share is a prior.
@@ -194,6 +197,7 @@ fn unknown(entity: EntityRef, through: EntityRef, n_hops: u32) -> Follower {
         expected_between: None,
         overdue: false,
         requests: None,
+        because: String::new(),
         text: String::new(),
     }
 }
@@ -311,7 +315,10 @@ fn judge(
         let direct = way(scene, common, (entity, scene.cause), None);
         let direct = direct.filter(|way| way.times.1 >= FEWEST_DIRECT);
         let since = scene.troubled.get(scene.cause);
-        if let Some((way, since)) = direct.zip(since) {
+        if let Some((mut way, since)) = direct.zip(since) {
+            // How fast trouble spreads from one to the next is told for each hop.
+            let steps = scene.graph.distance(entity, scene.cause, MOST_STEPS).unwrap_or(MOST_STEPS);
+            way.lags = way.lags.map(|lags| lags.over(steps as u32));
             let base = unknown(entity.clone(), scene.cause.clone(), hops);
             return after_troubled(base, way, *since, scene.now);
         }
@@ -346,6 +353,7 @@ pub(super) fn tell(
             all.high += requests.high;
             touched.push((follower.entity.clone(), rate));
         }
+        follower.because = words::backing(follower);
         follower.text = words::sentence(follower);
     }
     reach.requests_ahead = (!touched.is_empty()).then_some(all);

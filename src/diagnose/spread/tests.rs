@@ -69,6 +69,9 @@ fn told(graph: &Graph, known: &Known, more: &[(&str, i64)], now: i64) -> Vec<Fol
 fn a_caller_is_told_by_how_often_and_how_fast_it_followed_and_less_likely_with_time() {
     let known = Known { history: history(), flows: Flows::default() };
     let text = |now: i64| told(&chain(), &known, &[], now).remove(0).text;
+    let thread = |now: i64| words::likely(&told(&chain(), &known, &[], now));
+    let next = "Likely to follow if it goes on: web (65 %, about 03:03 UTC).";
+    assert_eq!((thread(30).as_deref(), thread(180)), (Some(next), None));
     insta::assert_snapshot!([30, 180, 1_380].map(text).join("\n"), @"
     web may follow shop: 65 % (it did 4 of 6 times), usually 3 min after it (74 s to 7 min), about 03:03 UTC.
     web may follow shop: 49 % (it did 4 of 6 times; 66 % at first), usually 3 min after it (74 s to 7 min), about 03:04 UTC.
@@ -171,6 +174,8 @@ fn users_and_business_are_told_where_numbers_back_them() {
     By these chances 34 of the 48 requests/s of users at web would be touched besides (24 to 42).
     orders of shop followed in 1 of 7 earlier incidents with shop in trouble; the last time it fell 12 min after shop p99 rose.
     ");
+    let because = "after shop: it did 5 of 7 times; usually 3 min after it (78 s to 6 min)";
+    assert_eq!(reach.followers[0].because, because);
     let all = reach.requests_ahead.expect("measured");
     assert!(all.low < all.mean && all.mean < all.high && all.high <= 48.0);
     // What was told already of this incident is not told again.

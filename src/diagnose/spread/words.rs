@@ -12,7 +12,9 @@ use crate::model::{EntityRef, Time};
 /// Followers that get a sentence of their own.
 const MOST_TOLD: usize = 3;
 /// Least chance to get one.
-const WORTH: f64 = 0.05;
+const WORTH: f64 = 0.1;
+/// Least chance to be told in the thread.
+const LIKELY: f64 = 0.5;
 /// Fewest requests a second that are told of.
 const LEAST_RATE: f64 = 0.05;
 /// Business series that are told.
@@ -71,6 +73,12 @@ fn because(f: &Follower) -> String {
         }
         FollowBasis::Unknown => "nothing tells how likely".to_owned(),
     }
+}
+
+/// What backs chance and time, where the other is named beside it.
+pub(super) fn backing(f: &Follower) -> String {
+    let after = f.lag.as_ref().map(|l| format!("; {}", lag(l))).unwrap_or_default();
+    format!("after {}: {}{after}", f.through.name(), because(f))
 }
 
 /// All that is told of one.
@@ -144,6 +152,17 @@ pub(super) fn told(followers: &[Follower], not_judged: usize) -> Vec<String> {
         ));
     }
     found
+}
+
+/// Who is more likely to follow than not, with the time, for the thread; those overdue are no news.
+pub(in crate::diagnose) fn likely(followers: &[Follower]) -> Option<String> {
+    let each = |f: &Follower| {
+        let chance = f.chance.filter(|c| c.mean >= LIKELY && !f.overdue)?;
+        let at = f.expected_at.map_or_else(String::new, |at| format!(", about {} UTC", minute(at)));
+        Some(format!("{} ({}{at})", f.entity.name(), percent(chance.mean)))
+    };
+    let all: Vec<String> = followers.iter().filter_map(each).take(MOST_TOLD).collect();
+    (!all.is_empty()).then(|| format!("Likely to follow if it goes on: {}.", all.join(", ")))
 }
 
 /// How many requests of users are touched besides, on average and within which bounds.

@@ -41,7 +41,7 @@ function follows(all) {
     ? [`about ${hour(f.expected_at)} UTC`, el("div", { class: "soft small" }, `${hour(f.expected_between[0])} to ${hour(f.expected_between[1])}`)] : "not known");
   const rows = all.map((f) => [entity(f.entity),
     f.chance ? el("div", {}, percent(f.chance.mean), el("span", { class: "soft small" }, ` (${percent(f.chance.low)} to ${percent(f.chance.high)})`), bar(f.chance.mean, `chance ${percent(f.chance.mean)}`)) : "not known",
-    el("div", {}, when(f)), f.text]);
+    el("div", {}, when(f)), f.because]);
   return [el("h2", {}, "Who may follow"), table("Who may follow if it goes on", ["Service", "Chance (80 % interval)", "When", "What backs it"], rows, "")];
 }
 

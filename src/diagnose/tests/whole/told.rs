@@ -178,3 +178,40 @@ async fn commit_and_author_of_a_deploy_stand_in_its_evidence_and_the_author_in_i
         ]
     );
 }
+
+#[tokio::test]
+async fn who_followed_before_is_told_in_the_thread_before_it_follows() {
+    let mut house = house();
+    let put = |tx: &Tx<'_>| {
+        let incident = trouble(tx)?;
+        let old = yesterday(tx, &incident)?;
+        let mut web = alert(&service("web"), Indicator::Duration, 50.0, -86_400 + 600);
+        web.incident = Some(old);
+        tx.put(&web)?;
+        Ok(incident.id)
+    };
+    let id = house.store.write(put).await.expect("writes");
+    let (diagnosis, _) = diagnosed(&mut house, id).await;
+    assert!(diagnosis.conclusive);
+    let web = &diagnosis.reach.followers[0];
+    assert_eq!((web.entity.name(), web.through.name()), ("web", "shop"));
+    assert_eq!((web.n_followed, web.n_times), (1, 1));
+    // Ten minutes after shop, as then.
+    let lag = web.lag.as_ref().expect("it followed once");
+    assert_eq!((lag.median_ms, web.since), (600_000, Some(at(15))));
+    assert!(web.expected_at.is_some_and(|t| t > at(615)), "{web:?}");
+    let told = house.store.read(move |r| r.list::<TimelineEntry>(&Filter::parent(id)));
+    let told = told.await.expect("reads");
+    let next = "Likely to follow if it goes on: web (";
+    assert!(
+        told.iter().any(|e| e.kind == EntryKind::Diagnosis && e.text.contains(next)),
+        "{told:?}"
+    );
+    // A diagnosis of before is still read.
+    let mut old = serde_json::to_value(&diagnosis).expect("written");
+    for name in ["followers", "requests_ahead"] {
+        old["reach"].as_object_mut().expect("a reach").remove(name);
+    }
+    let read: Diagnosis = serde_json::from_value(old).expect("read");
+    assert!(read.reach.followers.is_empty() && !read.reach.may_follow.is_empty());
+}
