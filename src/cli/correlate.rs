@@ -102,7 +102,7 @@ fn rows(args: &Args, config: &Config, mut give: impl FnMut(&str, &str)) -> anyho
     let mut arrivals = Arrivals::open(arrivals)?;
     let shown = args.alerts.display().to_string();
     let mut replay = Replay::new(config.clone(), graph, changes);
-    let mut alerts: HashMap<AlertId, Alert> = HashMap::new();
+    let mut alerts: HashMap<AlertId, Box<Alert>> = HashMap::new();
     let mut events: Vec<(String, AlertId)> = Vec::new();
     let mut latest = Time::MIN;
     for line in lines(&args.alerts)? {
@@ -122,11 +122,13 @@ fn rows(args: &Args, config: &Config, mut give: impl FnMut(&str, &str)) -> anyho
             let event = event_id(&external, &text, i);
             let alert = alert_from_external(external, latest);
             events.push((event, alert.id));
-            let Some((alert, news)) = told(alerts.remove(&alert.id), alert) else { continue };
+            let Some((alert, news)) = told(alerts.remove(&alert.id).map(|a| *a), alert) else {
+                continue;
+            };
             if news {
                 replay.take(&alert, latest);
             }
-            alerts.insert(alert.id, alert);
+            alerts.insert(alert.id, Box::new(alert));
         }
     }
     let homes: BTreeMap<AlertId, Told> = replay.finish();
@@ -140,6 +142,8 @@ fn rows(args: &Args, config: &Config, mut give: impl FnMut(&str, &str)) -> anyho
         };
         give(event, &word);
     }
+    // The command ends here: to take a storm apart alert by alert would only take time.
+    std::mem::forget(alerts);
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! What a person closed stays closed for the alerts that it had, as long as they fire.
 
+use std::sync::Arc;
+
 use super::config::Config;
 use super::correlator::Correlator;
 use super::group::{Group, Member};
@@ -42,9 +44,10 @@ impl Group {
         let alike = |m: &Member| {
             let same = m.fingerprint == told.fingerprint
                 || (m.indicator.is_some() && m.indicator == told.indicator);
-            m.entity == told.entity && same && m.severity >= told.severity
+            same && m.severity >= told.severity
         };
-        if !own && !self.members.values().any(|m| alike(m) && (flaps || m.ends_at.is_none())) {
+        let mut there = self.at(&told.entity);
+        if !own && !there.any(|(_, m)| alike(m) && (flaps || m.ends_at.is_none())) {
             return None;
         }
         let (verb, rest) = if is_none(incident) {
@@ -83,7 +86,7 @@ impl Correlator {
     }
 
     /// Puts a waiting alert into what a person closed, if that covers it.
-    pub(super) fn join_closed(&mut self, alert: &Alert, now: Time) -> bool {
+    pub(super) fn join_closed(&mut self, alert: &Arc<Alert>, now: Time) -> bool {
         let found =
             self.groups.iter().find_map(|(id, g)| Some((*id, g.shuts(alert, &self.config)?)));
         let Some((home, decision)) = found else { return false };

@@ -1,6 +1,7 @@
 //! The grouping itself: alerts in, decisions out, with the reason for each. Pure; `now` is a value.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::config::Config;
 use super::fit::Learned;
@@ -54,7 +55,7 @@ pub struct Decisions {
 /// An alert that belongs to no incident yet.
 #[derive(Clone, Debug)]
 pub(super) struct Waiting {
-    pub(super) alert: Alert,
+    pub(super) alert: Arc<Alert>,
     pub(super) since: Time,
     pub(super) said: String,
 }
@@ -227,10 +228,10 @@ impl Correlator {
             self.evidence.begin(alert);
         }
         match self.waiting.get_mut(&alert.id) {
-            Some(waiting) => waiting.alert = alert.clone(),
+            Some(waiting) => waiting.alert = Arc::new(alert.clone()),
             None if alert.is_firing() => {
-                let waiting = Waiting { alert: alert.clone(), since: now, said: String::new() };
-                self.waiting.insert(alert.id, waiting);
+                let (held, said) = (Arc::new(alert.clone()), String::new());
+                self.waiting.insert(alert.id, Waiting { alert: held, since: now, said });
             }
             None => {}
         }
@@ -452,9 +453,8 @@ impl Correlator {
     ) -> Waiting {
         if waiting.said != decision {
             waiting.said.clone_from(&decision);
-            waiting.alert.suppressed.clone_from(&suppressed);
-            let alert = waiting.alert.clone();
-            self.say(&alert, None, suppressed, decision);
+            Arc::make_mut(&mut waiting.alert).suppressed.clone_from(&suppressed);
+            self.say(&waiting.alert, None, suppressed, decision);
         }
         waiting
     }

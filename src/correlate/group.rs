@@ -3,9 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::config::Config;
+use super::kin::Evidence;
 use super::people::{Topic, Topics};
 use super::priority::{Land, Weighs};
 use super::relate::{self, Kind, Link};
+use super::sums::Sums;
 use super::taxonomy::Cause;
 use crate::model::alert::LOOKS_BACK;
 use crate::model::{
@@ -89,7 +91,12 @@ impl Member {
 #[derive(Clone, Debug)]
 pub(super) struct Group {
     pub(super) incident: Incident,
+    /// Changed by [`Group::put`] and [`Group::take_out`] alone, which keep `sums`.
     pub(super) members: BTreeMap<AlertId, Member>,
+    /// What the members come to.
+    pub(super) sums: Sums,
+    /// The members' signs as far as they were asked for, in the state of the evidence at that time.
+    signs: (u64, BTreeMap<AlertId, Option<u32>>),
     /// First onset per entity.
     pub(super) entities: BTreeMap<EntityRef, Time>,
     pub(super) explained: BTreeSet<EntityRef>,
@@ -153,6 +160,8 @@ impl Group {
             twins: BTreeSet::new(),
             listed,
             members: BTreeMap::new(),
+            sums: Sums::default(),
+            signs: Default::default(),
             entities: BTreeMap::new(),
             explained: BTreeSet::new(),
             topics: Topics::new(),
@@ -217,13 +226,10 @@ impl Group {
         if member.system.is_none() {
             // What others said of the same signal before is its witness.
             if let Some(signal) = signal.filter(|_| !member.looks_back) {
-                let before = self.members.iter().filter(|(_, m)| {
-                    m.system.is_some()
-                        && m.entity == member.entity
-                        && m.indicator == member.indicator
-                        && m.is_beside(member)
+                let before = self.at(&member.entity).filter(|(_, m)| {
+                    m.system.is_some() && m.indicator == member.indicator && m.is_beside(member)
                 });
-                let before: Vec<AlertId> = before.map(|(twin, _)| *twin).collect();
+                let before: Vec<AlertId> = before.map(|(twin, _)| twin).collect();
                 self.twins.extend(before);
                 self.own.entry(signal).or_insert(id);
             }
@@ -257,8 +263,13 @@ impl Group {
         }
         if !self.members.contains_key(&id) {
             self.note_twin(id, &member);
+            self.signs.1.insert(id, None);
         }
         *self.topics.entry(member.topic.clone()).or_default() += 1;
+        if let Some(before) = self.members.get(&id) {
+            self.sums.sub(id, before);
+        }
+        self.sums.add(id, &member);
         if let Some(before) = self.members.insert(id, member) {
             self.hush(&before.topic);
         }
@@ -283,10 +294,28 @@ impl Group {
         }
     }
 
+    /// The signs of its members, where they have one. Asked for at each revision of a storm: each
+    /// is looked up once, until some are forgotten.
+    pub(super) fn signs(&mut self, evidence: &Evidence) -> impl Iterator<Item = u32> {
+        let (seen, signs) = &mut self.signs;
+        if *seen != evidence.n_forgets() {
+            *seen = evidence.n_forgets();
+            signs.values_mut().for_each(|sign| *sign = None);
+        }
+        signs.iter_mut().filter_map(|(id, sign)| {
+            *sign = sign.or_else(|| evidence.sign(*id));
+            *sign
+        })
+    }
+
+    /// The members about an entity.
+    pub(super) fn at(&self, entity: &EntityRef) -> impl Iterator<Item = (AlertId, &Member)> {
+        self.sums.at(entity).filter_map(|id| Some((id, self.members.get(&id)?)))
+    }
+
     /// Whether an alert of the same condition was in it.
     pub(super) fn has_condition_of(&self, alert: &Alert) -> bool {
-        let mut members = self.members.values();
-        members.any(|m| m.entity == alert.entity && m.fingerprint == alert.fingerprint)
+        self.at(&alert.entity).any(|(_, m)| m.fingerprint == alert.fingerprint)
     }
 
     /// Takes members out that belong elsewhere.
@@ -298,7 +327,9 @@ impl Group {
     ) -> BTreeMap<AlertId, Member> {
         let gone: BTreeMap<AlertId, Member> =
             ids.iter().filter_map(|id| Some((*id, self.members.remove(id)?))).collect();
-        for member in gone.values() {
+        for (id, member) in &gone {
+            self.sums.sub(*id, member);
+            self.signs.1.remove(id);
             self.hush(&member.topic);
         }
         self.listed.retain(|id| !gone.contains_key(id));
@@ -308,11 +339,7 @@ impl Group {
         }
         self.told.retain(|_, id| !gone.contains_key(id));
         self.twins.retain(|id| !gone.contains_key(id));
-        self.entities.clear();
-        for member in self.members.values() {
-            let onset = self.entities.entry(member.entity.clone()).or_insert(member.starts_at);
-            *onset = member.starts_at.min(*onset);
-        }
+        self.entities = self.sums.onsets().map(|(e, onset)| (e.clone(), onset)).collect();
         self.explained = relate::explained(graph, config, &self.entities);
         self.dirty = true;
         gone
@@ -325,7 +352,7 @@ impl Group {
     }
 
     pub(super) fn is_quiet(&self) -> bool {
-        self.members.values().all(|m| m.ends_at.is_some() || m.looks_back)
+        self.sums.is_quiet()
     }
 
     /// When its last alert ended, if all have that speak of the present.
@@ -333,7 +360,7 @@ impl Group {
         if !self.is_quiet() {
             return None;
         }
-        self.members.values().filter_map(|m| m.ends_at).max()
+        self.sums.last_end()
     }
 
     /// Entities whose newest alert ended because nothing is heard of them any more. What was told
@@ -355,19 +382,12 @@ impl Group {
 
     /// Works out everything of the incident that follows from its alerts.
     pub(super) fn sum_up(&mut self, graph: &Graph, land: &mut Land, now: Time) {
-        let firing = self.members.values().any(|m| m.ends_at.is_none());
-        // Once per entity, not per alert: a storm has few of the one and many of the other.
-        let callers: BTreeMap<&EntityRef, i64> =
-            self.entities.keys().map(|e| (e, land.n_callers(graph, e))).collect();
-        let ranked = self.members.iter().map(|(id, member)| {
-            let callers = callers.get(&member.entity).copied().unwrap_or(0);
-            (rank(graph, member, callers), id, member)
-        });
-        let leading =
-            ranked.max_by(|(a, ..), (b, ..)| a.partial_cmp(b).unwrap_or(std::cmp::Ordering::Equal));
-        let Some((_, leading, member)) = leading else { return };
+        let firing = self.sums.fires();
+        let leading = self.sums.leading(graph, land);
+        let leading = leading.and_then(|id| Some((id, self.members.get(&id)?)));
+        let Some((leading, member)) = leading else { return };
         let incident = &mut self.incident;
-        incident.leading = Some(*leading);
+        incident.leading = Some(leading);
         // The title keeps saying how bad it was once it is over.
         let ours = incident.declared_by.is_none();
         if (ours && firing && incident.state.is_active()) || incident.title.is_empty() {
@@ -376,17 +396,11 @@ impl Group {
         let named = incident.entities.first().filter(|_| !ours);
         let first = named.unwrap_or(&member.entity).clone();
         let least = if ours { None } else { Some(incident.severity) };
-        incident.severity = self
-            .members
-            .values()
-            .map(|m| m.severity)
-            .chain(least)
-            .max()
-            .unwrap_or(incident.severity);
-        incident.onset_at =
-            self.members.values().map(|m| m.starts_at).min().unwrap_or(incident.onset_at);
+        incident.severity = self.sums.worst().max(least).unwrap_or(incident.severity);
+        let onset = self.sums.onsets().map(|(_, onset)| onset).min();
+        incident.onset_at = onset.unwrap_or(incident.onset_at);
         incident.n_conditions = (self.members.len() - self.twins.len()) as u64;
-        incident.n_reports = self.members.values().map(|m| m.n_reports).sum();
+        incident.n_reports = self.sums.n_reports;
         let mut rest: Vec<(&EntityRef, &Time)> =
             self.entities.iter().filter(|(e, _)| **e != first).collect();
         rest.sort_unstable_by_key(|(e, t)| (*t, *e));
@@ -394,12 +408,4 @@ impl Group {
             std::iter::once(first).chain(rest.into_iter().map(|(e, _)| e.clone())).collect();
         incident.updated_at = incident.updated_at.max(now);
     }
-}
-
-/// Order of what says best what users feel: user-facing signals before resources, measured by us
-/// before told by others, then severity, then nearness to the callers at the root of the graph
-/// (fewer callers above), then how far off it is.
-fn rank(graph: &Graph, member: &Member, callers: i64) -> (bool, bool, Severity, i64, f64) {
-    let served = graph.dependencies(&member.entity).next().is_some() || member.entity.is_service();
-    (member.user_facing() && served, member.measured, member.severity, -callers, member.score)
 }

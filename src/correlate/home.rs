@@ -106,7 +106,7 @@ impl Correlator {
             return false;
         }
         let (entity, onset) = (&alert.entity, alert.starts_at);
-        if group.members.iter().any(|(id, m)| *id != alert.id && m.entity == *entity) {
+        if group.sums.at(entity).any(|id| id != alert.id) {
             return true;
         }
         // What surrounds it is all that can be related to it, and is less than a storm has.

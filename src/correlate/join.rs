@@ -1,6 +1,7 @@
 //! An alert finds its incident: it opens one, joins one or reopens one.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use super::correlator::{Correlator, Verdict};
 use super::group::{Group, Member};
@@ -12,14 +13,14 @@ use crate::model::{
 impl Correlator {
     /// Opens an incident by an alert that belongs to none, or that people would have apart; `said`
     /// is what there is to say of its waiting.
-    pub(super) fn open(&mut self, alert: &Alert, said: &str, now: Time) {
+    pub(super) fn open(&mut self, alert: &Arc<Alert>, said: &str, now: Time) {
         let parted = self.owner_parted(alert);
         let why = parted.as_deref().unwrap_or("no active incident is related to it");
         self.open_as(alert, &format!("Opened the incident: {why}.{said}"), now);
     }
 
     /// Opens an incident by an alert; gives its id.
-    pub(super) fn open_as(&mut self, alert: &Alert, why: &str, now: Time) -> IncidentId {
+    pub(super) fn open_as(&mut self, alert: &Arc<Alert>, why: &str, now: Time) -> IncidentId {
         let mut group = Group::open(alert.id, &Member::of(alert), now);
         let mut id = group.incident.id;
         let over = [IncidentState::Resolved, IncidentState::Reviewed];
@@ -66,29 +67,25 @@ impl Correlator {
         self.revision.hand_over(from, into);
     }
 
-    pub(super) fn join(&mut self, home: IncidentId, alert: &Alert, decision: &str, now: Time) {
+    pub(super) fn join(&mut self, home: IncidentId, alert: &Arc<Alert>, decision: &str, now: Time) {
         let Some(group) = self.groups.get_mut(&home) else { return };
         let member = Member::of(alert);
         let twin = group.twin_of(alert.id, &member).map(|twin| (twin, group.told_as(twin)));
         // Another system may have spoken first: it is a witness of ours all the same.
         let earlier: BTreeSet<String> = match (&member.system, member.indicator) {
             (None, Some(indicator)) => group
-                .members
-                .values()
-                .filter(|m| {
-                    m.entity == member.entity
-                        && m.indicator == Some(indicator)
-                        && m.ends_at.is_none()
-                })
-                .filter_map(|m| m.system.clone())
+                .at(&member.entity)
+                .filter(|(_, m)| m.indicator == Some(indicator) && m.ends_at.is_none())
+                .filter_map(|(_, m)| m.system.clone())
                 .collect(),
             _ => BTreeSet::new(),
         };
+        let system = member.system.clone();
         let fresh = group.put(&self.graph, &self.config, alert.id, member);
         self.home.insert(alert.id, home);
         self.note(home, alert);
         let mut decision = decision.to_owned();
-        if let (Some((twin, told)), Some(system)) = (twin, Member::of(alert).system) {
+        if let (Some((twin, told)), Some(system)) = (twin, system) {
             decision = format!("{decision} Same condition as {told}: counted as its witness.");
             self.out.verdicts.push(Verdict {
                 alert: twin,
@@ -119,7 +116,7 @@ impl Correlator {
     }
 
     /// Notes whose kin an incident is now.
-    fn note(&mut self, home: IncidentId, alert: &Alert) {
+    fn note(&mut self, home: IncidentId, alert: &Arc<Alert>) {
         if let Some(kin) = self.evidence.kin(alert.id) {
             let groups = &self.groups;
             let active = |id| groups.get(&id).is_some_and(|g| g.incident.state.is_active());
@@ -132,7 +129,7 @@ impl Correlator {
         }
     }
 
-    pub(super) fn reopen(&mut self, home: IncidentId, alert: &Alert, reason: &str, now: Time) {
+    pub(super) fn reopen(&mut self, home: IncidentId, alert: &Arc<Alert>, reason: &str, now: Time) {
         let Some(group) = self.groups.get_mut(&home) else { return };
         let why = format!("{} within the reopen window; {reason}", name(alert));
         let moved = machine::transition(

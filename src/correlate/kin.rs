@@ -62,6 +62,7 @@ pub(super) struct Evidence {
     /// Until when faults were looked for.
     looked: Time,
     forgot: Time,
+    n_forgets: u64,
 }
 
 /// A system's word on a signal.
@@ -95,6 +96,7 @@ impl Evidence {
             unseen: false,
             looked: Time::MIN,
             forgot: Time::MIN,
+            n_forgets: 0,
         }
     }
 
@@ -232,6 +234,7 @@ impl Evidence {
             self.forgot = now;
             self.fit.forget(now.ms());
             let fit = &self.fit;
+            self.n_forgets += 1;
             self.signs.retain(|_, sign| fit.is_kept(*sign));
             self.spoken.retain(|_, said| {
                 said.retain(|s| fit.is_kept(s.sign));
@@ -247,9 +250,18 @@ impl Evidence {
         self.fit.is_judged(sign).then(|| self.fit.kin(sign))
     }
 
-    /// Of which kin an alert is, and whether that may change still.
-    pub(super) fn kin_that_may_move(&self, alert: AlertId) -> Option<(Kin, bool)> {
-        let sign = *self.signs.get(&alert)?;
+    /// The sign of an alert: it stays the same until some are forgotten.
+    pub(super) fn sign(&self, alert: AlertId) -> Option<u32> {
+        self.signs.get(&alert).copied()
+    }
+
+    /// How often signs were forgotten.
+    pub(super) fn n_forgets(&self) -> u64 {
+        self.n_forgets
+    }
+
+    /// Of which kin the alert of a sign is, and whether that may change still.
+    pub(super) fn kin_that_may_move(&self, sign: u32) -> Option<(Kin, bool)> {
         self.fit.is_judged(sign).then(|| (self.fit.kin(sign), !self.fit.is_settled(sign)))
     }
 
@@ -260,7 +272,12 @@ impl Evidence {
 
     /// Whether an alert's kin may change still.
     pub(super) fn may_move(&self, alert: AlertId) -> bool {
-        self.signs.get(&alert).is_some_and(|s| !self.fit.is_settled(*s))
+        self.sign(alert).is_some_and(|sign| self.sign_may_move(sign))
+    }
+
+    /// Whether the kin of a sign may change still.
+    pub(super) fn sign_may_move(&self, sign: u32) -> bool {
+        !self.fit.is_settled(sign)
     }
 
     /// Whether an alert stands by itself or at the root of its fault.

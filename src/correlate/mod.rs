@@ -26,6 +26,7 @@ mod relate;
 mod replay;
 mod settle;
 mod stage;
+mod sums;
 mod taxonomy;
 #[cfg(test)]
 mod tests;

@@ -5,10 +5,12 @@
 //! it is settled for good; and what people have taken in hand, or put where it is, stays.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::correlator::{Correlator, Verdict, Waiting};
 use super::fit::Kin;
 use super::group::Group;
+use super::kin::Evidence;
 use crate::model::time::{SECOND_MS, duration_text};
 use crate::model::{Alert, AlertId, EntryKind, IncidentId, IncidentState, Time, TimelineEntry};
 
@@ -16,6 +18,53 @@ use crate::model::{Alert, AlertId, EntryKind, IncidentId, IncidentState, Time, T
 const DOUBT_MS: i64 = 60 * SECOND_MS;
 /// An alert is moved so often while its fault may change still; then only once that is settled.
 const MOVES: u8 = 2;
+
+/// Alerts that a revision looks at. It goes through all of them and asks little of most, so what
+/// they are lies apart.
+#[derive(Clone, Debug, Default)]
+struct Recent {
+    /// Each with its sign, once that was asked for: a sign is forgotten only after the look at which
+    /// its alert leaves here.
+    alerts: BTreeMap<AlertId, (Arc<Alert>, Option<u32>)>,
+    /// Those that have ended, in a fixed order.
+    ended: BTreeSet<AlertId>,
+}
+
+impl Recent {
+    fn insert(&mut self, alert: Arc<Alert>) {
+        if alert.is_firing() {
+            self.ended.remove(&alert.id);
+        } else {
+            self.ended.insert(alert.id);
+        }
+        self.alerts.insert(alert.id, (alert, None));
+    }
+
+    fn get(&self, id: AlertId) -> Option<&Arc<Alert>> {
+        self.alerts.get(&id).map(|(alert, _)| alert)
+    }
+
+    fn contains(&self, id: AlertId) -> bool {
+        self.alerts.contains_key(&id)
+    }
+
+    fn ended(&self) -> impl Iterator<Item = &Arc<Alert>> {
+        self.ended.iter().filter_map(|id| self.get(*id))
+    }
+
+    /// Drops those whose fault can't change any more.
+    fn settle(&mut self, evidence: &Evidence) {
+        let ended = &mut self.ended;
+        self.alerts.retain(|id, (_, sign)| {
+            *sign = sign.or_else(|| evidence.sign(*id));
+            let stays = sign.is_some_and(|sign| evidence.sign_may_move(sign));
+            if !stays {
+                ended.remove(id);
+            }
+            stays
+        });
+    }
+}
 
 /// What is revised, and what stays as it is.
 #[derive(Clone, Debug, Default)]
@@ -30,7 +79,7 @@ pub(super) struct Revision {
     /// Incidents that people have done something about.
     touched: BTreeSet<IncidentId>,
     /// Alerts whose fault may change still.
-    recent: BTreeMap<AlertId, Alert>,
+    recent: Recent,
     /// Alerts of an earlier run that nobody has looked at since the start.
     loaded: BTreeMap<AlertId, Alert>,
     /// Since when the search has held that an alert is not of its incident's fault.
@@ -79,8 +128,8 @@ impl Revision {
     }
 
     /// An alert may have to move, or may find the incident that it ended without.
-    pub(super) fn keep(&mut self, alert: &Alert) {
-        self.recent.insert(alert.id, alert.clone());
+    pub(super) fn keep(&mut self, alert: &Arc<Alert>) {
+        self.recent.insert(Arc::clone(alert));
     }
 
     /// An alert of an earlier run. Why it is where it is, beside a fault, is not known any more: it
@@ -92,10 +141,11 @@ impl Revision {
 
     /// An alert changed.
     pub(super) fn renew(&mut self, alert: &Alert) {
-        for kept in [&mut self.recent, &mut self.loaded] {
-            if let Some(kept) = kept.get_mut(&alert.id) {
-                *kept = alert.clone();
-            }
+        if self.recent.contains(alert.id) {
+            self.recent.insert(Arc::new(alert.clone()));
+        }
+        if let Some(kept) = self.loaded.get_mut(&alert.id) {
+            *kept = alert.clone();
         }
     }
 
@@ -115,7 +165,7 @@ impl Revision {
         self.pinned.retain(|id| home.contains_key(id));
         self.bound.retain(|id| home.contains_key(id));
         let recent = &self.recent;
-        self.moved.retain(|id, _| recent.contains_key(id));
+        self.moved.retain(|id, _| recent.contains(*id));
     }
 }
 
@@ -130,8 +180,9 @@ impl Correlator {
     /// Brings incidents into line with what explains their alerts now.
     pub(super) fn reconcile(&mut self, now: Time) {
         let loaded = std::mem::take(&mut self.revision.loaded);
-        let open = loaded.into_iter().filter(|(id, _)| self.evidence.may_move(*id));
-        self.revision.recent.extend(open);
+        for (_, alert) in loaded.into_iter().filter(|(id, _)| self.evidence.may_move(*id)) {
+            self.revision.recent.insert(Arc::new(alert));
+        }
         let tallies = self.tallies();
         self.revision.owners = self.owners_of(&tallies);
         let merged = self.unite(&tallies, now);
@@ -140,21 +191,22 @@ impl Correlator {
             self.part(*id, tally, now);
         }
         self.adopt(now);
-        let evidence = &self.evidence;
-        self.revision.recent.retain(|id, _| evidence.may_move(*id));
+        self.revision.recent.settle(&self.evidence);
         let recent = &self.revision.recent;
-        self.revision.doubts.retain(|id, _| recent.contains_key(id));
+        self.revision.doubts.retain(|id, _| recent.contains(*id));
     }
 
-    fn tallies(&self) -> BTreeMap<IncidentId, Tally> {
+    fn tallies(&mut self) -> BTreeMap<IncidentId, Tally> {
         let mut tallies = BTreeMap::new();
-        for group in self.groups.values() {
+        let evidence = &self.evidence;
+        for group in self.groups.values_mut() {
             let mut tally = Tally::default();
             // Of several faults the one is its own whose alerts can't go any more: a new fault that
             // reopened it, however large, may leave.
             let mut stay: BTreeMap<Kin, usize> = BTreeMap::new();
-            let kins = group.members.keys().filter_map(|id| self.evidence.kin_that_may_move(*id));
-            for (kin, may_move) in kins {
+            for (kin, may_move) in
+                group.signs(evidence).filter_map(|s| evidence.kin_that_may_move(s))
+            {
                 *tally.kins.entry(kin).or_default() += 1;
                 if !may_move && matches!(kin, Kin::Fault(_)) {
                     *stay.entry(kin).or_default() += 1;
@@ -202,10 +254,12 @@ impl Correlator {
 
     /// Alerts that ended without an incident, and whose fault has one now, are put there.
     fn adopt(&mut self, now: Time) {
-        let strays = self.revision.recent.values().filter(|a| {
-            !self.home.contains_key(&a.id) && !self.waiting.contains_key(&a.id) && !a.is_firing()
-        });
-        let found: Vec<(Alert, IncidentId, String)> = strays
+        let strays = self
+            .revision
+            .recent
+            .ended()
+            .filter(|a| !self.home.contains_key(&a.id) && !self.waiting.contains_key(&a.id));
+        let found: Vec<(Arc<Alert>, IncidentId, String)> = strays
             .filter_map(|a| self.fault_home(a).map(|(home, why)| (a.clone(), home, why)))
             .collect();
         for (alert, home, reason) in found {
@@ -218,14 +272,21 @@ impl Correlator {
         let Some(group) = self.groups.get(&id) else { return };
         let Some(main) = tally.main else { return };
         let mut leave: BTreeMap<Kin, BTreeSet<AlertId>> = BTreeMap::new();
-        let may = tally.kins.len() > 1 && self.is_untouched(group);
-        // Mostly nothing may leave and nothing is in doubt.
-        if !may && self.revision.doubts.is_empty() {
+        // Mostly nothing may leave, and little is in doubt.
+        if tally.kins.len() <= 1 || !self.is_untouched(group) {
+            let doubts = &mut self.revision.doubts;
+            if doubts.len() < group.members.len() {
+                doubts.retain(|id, _| !group.members.contains_key(id));
+            } else {
+                for id in group.members.keys() {
+                    doubts.remove(id);
+                }
+            }
             return;
         }
         for alert in group.members.keys() {
-            let kin = if may { self.evidence.kin(*alert).filter(|k| *k != main) } else { None };
-            let said = kin.and_then(|kin| Some((kin, self.revision.recent.get(alert)?)));
+            let kin = self.evidence.kin(*alert).filter(|k| *k != main);
+            let said = kin.and_then(|kin| Some((kin, self.revision.recent.get(*alert)?)));
             let Some((kin, said)) = said else {
                 self.revision.doubts.remove(alert);
                 continue;
@@ -256,8 +317,8 @@ impl Correlator {
 
     /// Takes alerts of a kin out of an incident, each to where it belongs.
     fn leave(&mut self, from: IncidentId, kin: Kin, ids: &BTreeSet<AlertId>, now: Time) {
-        let alerts: Vec<Alert> =
-            ids.iter().filter_map(|id| self.revision.recent.get(id).cloned()).collect();
+        let alerts: Vec<Arc<Alert>> =
+            ids.iter().filter_map(|id| self.revision.recent.get(*id).cloned()).collect();
         let over = alerts.iter().all(|alert| !alert.is_firing());
         let owner = self.revision.owner(kin).filter(|o| *o != from);
         let into = owner
@@ -308,7 +369,7 @@ impl Correlator {
     fn stand_alone(
         &mut self,
         kin: Kin,
-        mut alerts: Vec<Alert>,
+        mut alerts: Vec<Arc<Alert>>,
         (number, reason): (u64, &str),
         now: Time,
     ) {

@@ -19,7 +19,7 @@ use super::group::{Group, Member};
 use super::relate;
 use crate::model::figure::n_of;
 use crate::model::priority::{Attention, Priority, PriorityPart};
-use crate::model::{Alert, EntityRef, Graph, Indicator, Severity};
+use crate::model::{Alert, EntityRef, Graph, Severity};
 
 /// Hops up the graph within which users are looked for, and calls count as the radius.
 const MOST_HOPS: usize = 6;
@@ -120,9 +120,51 @@ fn part(name: &str, points: i32, why: String) -> PriorityPart {
     PriorityPart { name: name.into(), points, why }
 }
 
-fn severity(members: &[&Member]) -> PriorityPart {
-    let most = members.iter().map(|m| m.severity).max().unwrap_or(Severity::Info);
-    let (points, word) = match most {
+/// What some alerts tell together.
+struct Tells<'a> {
+    worst: Severity,
+    /// Burn rates of objectives and declared series, each with how bad it is.
+    burns: Vec<&'a (String, f64, bool)>,
+    stakes: Vec<(Severity, &'a String)>,
+    /// Different signals beyond mere information, systems that tell of them, and whether ours does.
+    n_signals: usize,
+    n_systems: usize,
+    ours: bool,
+}
+
+impl<'a> Tells<'a> {
+    /// What one alert tells.
+    fn of_one(member: &'a Member) -> Self {
+        let n = usize::from(member.severity > Severity::Info);
+        Self {
+            worst: member.severity,
+            burns: member.weighs.burn.iter().collect(),
+            stakes: member.weighs.stake.iter().map(|stake| (member.severity, stake)).collect(),
+            n_signals: n,
+            n_systems: n,
+            ours: n > 0 && member.system.is_none(),
+        }
+    }
+
+    /// What all of an incident tell.
+    fn of_all(group: &'a Group) -> Self {
+        let weighty = || group.sums.weighty.iter().filter_map(|id| group.members.get(id));
+        let (n_systems, ours) = group.sums.systems();
+        Self {
+            worst: group.sums.worst().unwrap_or(Severity::Info),
+            burns: weighty().filter_map(|m| m.weighs.burn.as_ref()).collect(),
+            stakes: weighty()
+                .filter_map(|m| Some((m.severity, m.weighs.stake.as_ref()?)))
+                .collect(),
+            n_signals: group.sums.n_signals(),
+            n_systems,
+            ours,
+        }
+    }
+}
+
+fn severity(tells: &Tells<'_>) -> PriorityPart {
+    let (points, word) = match tells.worst {
         Severity::Critical => (3, "critical"),
         Severity::Warning => (1, "a warning"),
         Severity::Info => (0, "for information"),
@@ -172,19 +214,19 @@ fn users(above: &BTreeMap<&EntityRef, usize>, graph: &Graph, land: &Land) -> Pri
     }
 }
 
-fn objective(members: &[&Member]) -> Option<PriorityPart> {
-    let burns = members.iter().filter_map(|m| m.weighs.burn.as_ref());
+fn objective(tells: &Tells<'_>) -> Option<PriorityPart> {
+    let burns = tells.burns.iter();
     let (name, burn, page) =
         burns.max_by(|a, b| a.2.cmp(&b.2).then(a.1.total_cmp(&b.1)).then_with(|| b.0.cmp(&a.0)))?;
     let points = if *page { 4 } else { 1 };
     Some(part("objective", points, format!("{name} burns {burn:.0}×")))
 }
 
-fn business(members: &[&Member]) -> Option<PriorityPart> {
-    let staked = members.iter().filter_map(|m| Some((m.severity, m.weighs.stake.as_ref()?)));
+fn business(tells: &Tells<'_>) -> Option<PriorityPart> {
+    let staked = tells.stakes.iter();
     let (severity, stake) = staked.max_by(|a, b| a.0.cmp(&b.0).then_with(|| b.1.cmp(a.1)))?;
-    let points = if severity == Severity::Critical { 3 } else { 2 };
-    Some(part("business", points, stake.clone()))
+    let points = if *severity == Severity::Critical { 3 } else { 2 };
+    Some(part("business", points, (*stake).clone()))
 }
 
 fn radius(above: &BTreeMap<&EntityRef, usize>, land: &Land) -> Option<PriorityPart> {
@@ -201,23 +243,14 @@ fn radius(above: &BTreeMap<&EntityRef, usize>, land: &Land) -> Option<PriorityPa
     Some(part("radius", points, format!("{hit} of {} may feel it", n_of(all as u64, "service"))))
 }
 
-fn confidence(members: &[&Member]) -> Option<PriorityPart> {
-    let mut signals: BTreeSet<(&EntityRef, Option<Indicator>, &str)> = BTreeSet::new();
-    let mut systems: BTreeSet<Option<&str>> = BTreeSet::new();
-    for m in members.iter().filter(|m| m.severity > Severity::Info) {
-        let name = if m.indicator.is_some() { "" } else { &m.weighs.name };
-        signals.insert((&m.entity, m.indicator, name));
-        systems.insert(m.system.as_deref());
-    }
-    match (signals.len(), systems.len()) {
-        (n, 2..) => {
+fn confidence(tells: &Tells<'_>) -> Option<PriorityPart> {
+    match (tells.n_signals, tells.n_systems) {
+        (n, n_systems @ 2..) => {
             let n = n_of(n as u64, "signal");
-            Some(part("confidence", 1, format!("{n} of {} systems agree", systems.len())))
+            Some(part("confidence", 1, format!("{n} of {n_systems} systems agree")))
         }
         (n @ 3.., _) => Some(part("confidence", 1, format!("{n} signals agree"))),
-        (1, _) if systems.contains(&None) => {
-            Some(part("confidence", -1, "one signal alone says so".into()))
-        }
+        (1, _) if tells.ours => Some(part("confidence", -1, "one signal alone says so".into())),
         _ => None,
     }
 }
@@ -231,23 +264,23 @@ pub(super) fn points_of_place(entity: &EntityRef, graph: &Graph, land: &Land) ->
 
 /// The points of one alert by itself, without those of its place.
 pub(super) fn alone(member: &Member) -> i32 {
-    let members = [member];
-    let more = [objective(&members), business(&members), confidence(&members)];
-    severity(&members).points + more.into_iter().flatten().map(|p| p.points).sum::<i32>()
+    let tells = Tells::of_one(member);
+    let more = [objective(&tells), business(&tells), confidence(&tells)];
+    severity(&tells).points + more.into_iter().flatten().map(|p| p.points).sum::<i32>()
 }
 
-/// The priority of what some alerts tell.
-fn priority(members: &[&Member], (graph, land): (&Graph, &Land), rule: &Rule) -> Priority {
-    let above = above(members.iter().map(|m| &m.entity), graph);
-    let mut parts = vec![severity(members), users(&above, graph, land)];
-    parts.extend(objective(members));
-    parts.extend(business(members));
+/// The priority of what the alerts of an incident tell.
+fn priority(group: &Group, (graph, land): (&Graph, &Land), rule: &Rule) -> Priority {
+    let above = above(group.sums.entities(), graph);
+    let tells = Tells::of_all(group);
+    let mut parts = vec![severity(&tells), users(&above, graph, land)];
+    parts.extend(objective(&tells));
+    parts.extend(business(&tells));
     parts.extend(radius(&above, land));
-    parts.extend(confidence(members));
+    parts.extend(confidence(&tells));
     parts.sort_by_key(|p| -p.points);
     let points: i32 = parts.iter().map(|p| p.points).sum();
-    let worst = members.iter().map(|m| m.severity).max().unwrap_or(Severity::Info);
-    let pages = points >= rule.page_from && worst > Severity::Info;
+    let pages = points >= rule.page_from && tells.worst > Severity::Info;
     let level = match points {
         p if pages && p >= rule.page_from + 4 => 1,
         _ if pages => 2,
@@ -266,11 +299,10 @@ impl Group {
         config: &Config,
         changes: &[crate::model::Change],
     ) {
-        let members: Vec<&Member> = self.members.values().collect();
-        if members.is_empty() {
+        if self.members.is_empty() {
             return;
         }
-        let priority = priority(&members, (graph, land), &config.priority);
+        let priority = priority(self, (graph, land), &config.priority);
         let taxonomy = super::taxonomy::taxonomy(self, graph, changes);
         self.incident.priority = Some(priority);
         self.incident.taxonomy = Some(taxonomy);

@@ -47,12 +47,12 @@ fn word(kind: ChangeKind) -> &'static str {
 /// The kind of an incident.
 pub(super) fn taxonomy(group: &Group, graph: &Graph, changes: &[Change]) -> Taxonomy {
     let leading = group.incident.leading.and_then(|id| group.members.get(&id));
-    let earliest = group.members.values().min_by_key(|m| (m.starts_at, &m.entity));
+    let earliest = group.sums.onsets().min_by_key(|(entity, onset)| (*onset, *entity));
     let (trigger, place) = match &group.cause {
         Some(cause) => (cause.trigger.clone(), Some(&cause.entity)),
         None => (
             set_off(group, graph, changes).map_or(UNKNOWN, |c| word(c.kind)).to_owned(),
-            earliest.map(|m| &m.entity),
+            earliest.map(|(entity, _)| entity),
         ),
     };
     Taxonomy {

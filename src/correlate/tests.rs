@@ -10,6 +10,7 @@ mod pairs;
 mod part;
 mod priority;
 mod quiet;
+mod sums;
 mod told;
 mod walks;
 

@@ -282,15 +282,11 @@ impl Condition {
     /// make it: alerts that lack them are not one.
     #[must_use]
     pub fn of(&self, labels: &Labels) -> Fingerprint {
-        let part = |takes: &dyn Fn(&str) -> bool| -> Labels {
-            let kept = labels.iter().filter(|(name, _)| takes(name));
-            kept.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
-        };
-        let named = part(&|name| self.by.iter().any(|b| b == name));
-        if named.0.is_empty() {
-            part(&|name| !self.without.iter().any(|w| w == name)).fingerprint()
+        let is_named = |name: &str| self.by.iter().any(|b| b == name);
+        if labels.iter().any(|(name, _)| is_named(name)) {
+            labels.fingerprint_of(is_named)
         } else {
-            named.fingerprint()
+            labels.fingerprint_of(|name| !self.without.iter().any(|w| w == name))
         }
     }
 }

@@ -67,8 +67,14 @@ impl Labels {
     /// The set's identity: the first 8 bytes of SHA-256 over names and values.
     #[must_use]
     pub fn fingerprint(&self) -> Fingerprint {
+        self.fingerprint_of(|_| true)
+    }
+
+    /// The identity of the set of those labels whose names are taken.
+    #[must_use]
+    pub fn fingerprint_of(&self, takes: impl Fn(&str) -> bool) -> Fingerprint {
         let mut hash = Sha256::new();
-        for (name, value) in self.iter() {
+        for (name, value) in self.iter().filter(|(name, _)| takes(name)) {
             for text in [name, value] {
                 hash.update((text.len() as u64).to_le_bytes());
                 hash.update(text.as_bytes());

@@ -140,7 +140,7 @@ fn what_the_graph_relates_stays_and_the_rest_leaves_once_no_fault_explains_it() 
             witness: None,
         };
         c.rehome(alert.id, crate::correlate::group::Member::of(alert), incident.id, verdict);
-        c.revision.keep(alert);
+        c.revision.keep(&alert.clone().into());
     }
     let book = run(&mut c, 1_610, 1_800);
     for alert in [&there, &elsewhere] {
