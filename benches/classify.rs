@@ -30,6 +30,7 @@ fn case(site: &Site, told: &Told) -> Case {
         incident: told.incident.id,
         run: None,
         taught: Taught::Helped,
+        given: None,
     });
     let lessons: Vec<Lesson> = lesson.into_iter().collect();
     Case { snapshot: Snapshot::of(&moment, true), label: Label::of(&told.incident, &lessons) }

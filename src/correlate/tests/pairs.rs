@@ -46,9 +46,8 @@ fn told(row: &Row) -> Alert {
     made.indicator = Some(match name {
         "DurationHigh" | "HighRequestLatency" => Indicator::Duration,
         "UsageUnusual" => Indicator::Usage,
-        "UtilizationHigh" => Indicator::Utilization,
         "ShareUnusual" if metric == "error ratio" => Indicator::Errors,
-        "ShareUnusual" => Indicator::Utilization,
+        "ShareUnusual" | "UtilizationHigh" => Indicator::Utilization,
         _ => Indicator::Saturation,
     });
     if place.starts_with("node") {

@@ -176,6 +176,7 @@ async fn summaries(world: &World) -> Vec<String> {
 
 #[tokio::test]
 async fn at_the_end_of_the_night_one_message_says_what_waited_and_what_of_it_is_over() {
+    use IncidentState::{Merged, Open, Resolved};
     let world = World::new();
     world.clock.set(t0());
     let night = |n: u64, state: IncidentState, minutes: i64| {
@@ -193,7 +194,6 @@ async fn at_the_end_of_the_night_one_message_says_what_waited_and_what_of_it_is_
             ..of(Attention::Ticket)
         }
     };
-    use IncidentState::{Merged, Open, Resolved};
     world.put(vec![night(1, Resolved, 0), night(2, Open, 5), night(3, Merged, 6)]).await;
     let platforms = || vec![platform("console", "incidents"), platform("slack", "#incidents")];
     let pace: Pace = toml::from_str(NIGHT).expect("settings");

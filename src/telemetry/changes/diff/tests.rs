@@ -106,7 +106,7 @@ fn a_secret_is_told_to_have_changed_and_never_what_it_was_or_is() {
     };
     let said = told(&names(1), &names(2));
     assert!(
-        said.len() == 3 && said.iter().all(|l| l.contains("1") && l.contains(" → ")),
+        said.len() == 3 && said.iter().all(|l| l.contains('1') && l.contains(" → ")),
         "{said:?}"
     );
     // The name may stand beside it.
