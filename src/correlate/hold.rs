@@ -72,7 +72,7 @@ impl Correlator {
                 " \"{}\" changed {} {} before; a critical alert of another system is not held for \
                  that.",
                 change.title,
-                change.entity.name(),
+                changed(change, &alert.entity),
                 duration_text(alert.starts_at.ms_since(change.at))
             );
         }
@@ -137,9 +137,22 @@ impl Correlator {
         self.fresh.add(entity, near);
     }
 
-    /// The change of its entity shortly before an alert, if only that departs and not by much.
+    /// For how long (ms) after a change short departures of an entity are tolerated: of what was
+    /// changed as the settings say, of what the change only names half as long, else not at all.
+    fn tolerance_ms(&self, change: &Change, entity: &EntityRef) -> Option<i64> {
+        let full_ms = i64::from(self.config.deploy_tolerance_s) * SECOND_MS;
+        if change.entity == *entity {
+            Some(full_ms)
+        } else if change.names().any(|name| name == entity.name()) {
+            Some(full_ms / 2)
+        } else {
+            None
+        }
+    }
+
+    /// The change of its entity, or that names it, shortly before an alert, if only that departs and
+    /// not by much.
     fn change_before(&self, alert: &Alert, company: usize, now: Time) -> Option<&Change> {
-        let tolerance_ms = i64::from(self.config.deploy_tolerance_s) * SECOND_MS;
         if company > 0 || alert.score >= self.config.deploy_score {
             return None;
         }
@@ -147,10 +160,9 @@ impl Correlator {
         self.changes.iter().find(|c| {
             let lead = alert.starts_at.ms_since(c.at);
             (-MINUTE_MS..=CHANGE_MS).contains(&lead)
-                && now.ms_since(c.at) < tolerance_ms
+                && self.tolerance_ms(c, &alert.entity).is_some_and(|ms| now.ms_since(c.at) < ms)
                 // What a provider reports does not pass by itself like the restarts of a deploy.
                 && c.kind.is_ours()
-                && c.entity == alert.entity
         })
     }
 
@@ -164,14 +176,15 @@ impl Correlator {
         let ours = matches!(alert.source, AlertSource::Detector { .. });
         let tolerable = ours || alert.severity < Severity::Critical;
         if tolerable && let Some(change) = self.change_before(alert, company, now) {
-            let until = change.at.plus_ms(i64::from(config.deploy_tolerance_s) * SECOND_MS);
+            let tolerance_ms = self.tolerance_ms(change, &alert.entity).unwrap_or_default();
+            let until = change.at.plus_ms(tolerance_ms);
             let reason = format!(
                 "Held until {} UTC: \"{}\" changed {} {} before, and short departures right after a \
                  change are tolerated. It opens if it lasts longer, if what depends on it alerts \
                  too, or at a score of {:.0} (now {:.1}){}.",
                 until.clock_text(),
                 change.title,
-                change.entity.name(),
+                changed(change, &alert.entity),
                 duration_text(alert.starts_at.ms_since(change.at)),
                 config.deploy_score,
                 alert.score,
@@ -216,6 +229,12 @@ impl Correlator {
         }
         None
     }
+}
+
+/// What was changed, and that it names an entity where that is another.
+fn changed(change: &Change, entity: &EntityRef) -> String {
+    let name = change.entity.name();
+    if change.entity == *entity { name.into() } else { format!("{name} for {}", entity.name()) }
 }
 
 fn full_stop(text: &str) -> String {

@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::config::Config;
-use super::fit::{Fit, Kin, Knobs, Learned, Onset, Via};
+use super::fit::{Fit, Kin, Knobs, Learned, Onset, Saying, Via};
+use super::text::said;
 use crate::model::alert::{Condition, LOOKS_BACK};
 use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS};
 use crate::model::{
@@ -113,7 +114,10 @@ impl Evidence {
         for change in changes {
             let scope = self.scope_of(&change.attributes);
             let scope = Some(scope.as_str()).filter(|s| !s.is_empty());
-            self.fit.changed(&change.entity.to_string(), scope, change.at.ms());
+            self.fit.changed(&change.entity.to_string(), scope, change.at.ms(), false);
+            for named in change.names().filter_map(|name| self.known.get(name)) {
+                self.fit.changed(&named.to_string(), scope, change.at.ms(), true);
+            }
         }
         if news {
             self.fit.doubt();
@@ -147,9 +151,23 @@ impl Evidence {
                 at_ms: alert.starts_at.ms(),
             })
         });
+        if self.fit.wants_text(sign) {
+            let said = said(alert, &place.to_string(), &|name| self.known_as(name));
+            self.fit.says(sign, &said.phrases, &said.named);
+        }
         self.signs.insert(alert.id, sign);
         self.speaks(alert, scope, sign);
         self.unseen = true;
+    }
+
+    /// What a text means by a name: an entity of the graph, or a node that alerts name.
+    fn known_as(&self, name: &str) -> Option<String> {
+        if let Some(entity) = self.known.get(name) {
+            return Some(entity.to_string());
+        }
+        let is_node = name.contains(['-', '.']) || name.contains(|c: char| c.is_ascii_digit());
+        let node = is_node.then(|| format!("host.name={name}"))?;
+        self.fit.knows(&node).then_some(node)
     }
 
     /// The sign of what another system said of the same signal at about the same time: what two say
@@ -323,6 +341,21 @@ impl Evidence {
         let more = [(account.word, "its name"), (account.less, "said already or of another kind")];
         for (factor, what) in more.into_iter().filter(|(factor, _)| (factor - 1.0).abs() >= 0.05) {
             parts.push(format!("{what} {}", times(factor)));
+        }
+        if let Some(saying) = account.saying {
+            let what = match saying {
+                Saying::Names(place, true) => {
+                    format!("names {}, which the fault is at", name_of(place))
+                }
+                Saying::Names(place, false) => {
+                    format!("names {}, which feels the fault", name_of(place))
+                }
+                Saying::NamedByRoot => "is of what the text of its root names".to_owned(),
+                Saying::Shares(words, n, of) => format!(
+                    "shares the words \"{words}\" with its root, seen in {n} of {of} alerts here"
+                ),
+            };
+            parts.push(format!("its text {what}, {}", times(account.text)));
         }
         if account.share < 0.95 {
             parts.push(format!(

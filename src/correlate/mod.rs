@@ -30,6 +30,7 @@ mod sums;
 mod taxonomy;
 #[cfg(test)]
 mod tests;
+mod text;
 mod unite;
 
 pub use crate::model::Day;

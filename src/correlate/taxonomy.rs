@@ -62,7 +62,8 @@ pub(super) fn taxonomy(group: &Group, graph: &Graph, changes: &[Change]) -> Taxo
     }
 }
 
-/// The change nearest before the onset that touches a member or what a member calls.
+/// The change nearest before the onset that touches a member or what a member calls, or else names
+/// one.
 fn set_off<'a>(group: &Group, graph: &Graph, changes: &'a [Change]) -> Option<&'a Change> {
     let onset = group.incident.onset_at;
     let touches = |entity: &EntityRef| {
@@ -71,11 +72,22 @@ fn set_off<'a>(group: &Group, graph: &Graph, changes: &'a [Change]) -> Option<&'
             .keys()
             .any(|m| m == entity || graph.dependencies(m).any(|(e, _)| e == entity))
     };
+    let named = |name: &str| {
+        group
+            .entities
+            .keys()
+            .any(|m| m.name() == name || graph.dependencies(m).any(|(e, _)| e.name() == name))
+    };
     changes
         .iter()
         .filter(|c| (-c.kind.late_ms()..=BEFORE_MS).contains(&onset.ms_since(c.at)))
-        .filter(|c| touches(&c.entity))
-        .min_by_key(|c| (onset.ms_since(c.at).abs(), c.id))
+        .filter_map(|c| {
+            let is_named = !touches(&c.entity);
+            (!is_named || c.names().any(named)).then_some((is_named, c))
+        })
+        // What was changed itself goes before what a change only names.
+        .min_by_key(|(is_named, c)| (*is_named, onset.ms_since(c.at).abs(), c.id))
+        .map(|(_, c)| c)
 }
 
 fn category(member: &Member) -> &'static str {

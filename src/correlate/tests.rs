@@ -11,6 +11,7 @@ mod part;
 mod priority;
 mod quiet;
 mod sums;
+mod text;
 mod told;
 mod walks;
 

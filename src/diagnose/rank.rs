@@ -150,10 +150,8 @@ fn concerned(
     input: &Input,
     troubles: &BTreeMap<EntityRef, Trouble<'_>>,
 ) -> BTreeSet<EntityRef> {
-    const NAMING: [&str; 7] = ["service", "app", "from", "to", "source", "target", "destination"];
     let mut found: BTreeSet<EntityRef> = [change.entity.clone()].into();
-    let values: BTreeSet<&str> =
-        NAMING.iter().filter_map(|name| change.attributes.get(name)).collect();
+    let values: BTreeSet<&str> = change.names().collect();
     if !values.is_empty() {
         let all = input.graph.entities().chain(troubles.keys());
         found.extend(all.filter(|e| values.contains(e.name())).cloned());

@@ -103,6 +103,9 @@ pub struct Change {
     pub diff: Vec<String>,
 }
 
+/// Attributes of a change that name services beside what was changed.
+const NAMING: [&str; 7] = ["service", "app", "from", "to", "source", "target", "destination"];
+
 impl Change {
     /// Attribute of a provider's event that is over: when it ended, or was said to have.
     pub const ENDED_AT: &'static str = "ended_at";
@@ -112,6 +115,12 @@ impl Change {
     pub fn ended_at(&self) -> Option<Time> {
         let told = self.attributes.get(Self::ENDED_AT).filter(|_| !self.kind.is_ours());
         told.and_then(|at| Time::parse(at).ok())
+    }
+
+    /// Names that its attributes give of services: those that it concerns beside its entity.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        let names = NAMING.iter().filter_map(|name| self.attributes.get(name));
+        names.filter(|name| !name.is_empty() && *name != self.entity.name())
     }
 
     /// Where, and what was made there or is reported of it.

@@ -22,6 +22,7 @@ mod holes;
 mod json;
 mod kind;
 mod lex;
+mod mask;
 mod miner;
 mod pattern;
 pub mod record;
@@ -33,4 +34,5 @@ mod tests;
 mod tree;
 
 pub use fold::{Event, Folder};
+pub use mask::{Piece, masked};
 pub use miner::{Match, Merge, Miner, TemplateId};

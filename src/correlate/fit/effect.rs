@@ -184,7 +184,9 @@ impl Fit {
             if !at.may_show(sign.at) {
                 return f64::NEG_INFINITY;
             }
-            return self.score(sign, at, fault.kind, rate, &Standing::default());
+            let voice = effect.cascade.voice.clone();
+            let standing = Standing { voice, ..Standing::default() };
+            return self.score(sign, at, fault.kind, rate, &standing);
         }
         let found = effect.told.binary_search_by_key(&(sign.place, id), |t| (t.place, t.sign));
         found.map_or(f64::NEG_INFINITY, |i| effect.told[i].score)

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::Fit;
 use super::lag::BINS;
 use super::reach::{By, Mark};
+use super::texts::Kept;
 
 /// Names that are kept at most, those counted most.
 const MOST_NAMES: usize = 2_000;
@@ -40,6 +41,8 @@ pub struct Learned {
     heard_ms: i64,
     /// The newest beginning that was counted (ms).
     counted_ms: Option<i64>,
+    /// What texts said.
+    texts: Kept,
 }
 
 fn newest<'a>(marks: impl DoubleEndedIterator<Item = &'a Mark>) -> Vec<Mark> {
@@ -83,6 +86,7 @@ impl Fit {
             alone: self.n_alone,
             heard_ms,
             counted_ms: self.counted_ms.max(self.restored_ms),
+            texts: self.texts.kept(&self.names),
         }
     }
 
@@ -127,6 +131,7 @@ impl Fit {
             self.n_alone += learned.alone;
             self.past_ms += learned.heard_ms.max(0);
         }
+        self.restore_texts(&learned.texts);
         self.restored_ms = self.restored_ms.max(learned.counted_ms);
     }
 }

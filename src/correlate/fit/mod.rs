@@ -38,6 +38,7 @@ mod recent;
 mod score;
 mod search;
 mod shelf;
+mod texts;
 mod told;
 mod wave;
 mod words;
@@ -50,11 +51,13 @@ use names::Names;
 use reach::Reach;
 use score::At;
 use shelf::Shelf;
+use texts::{Text, Texts};
 use words::{Class, Family, Words};
 
 pub use learned::Learned;
 pub(crate) use near::Via;
 pub(crate) use score::Knobs;
+pub(crate) use texts::Saying;
 
 /// One beginning of an alert, as told.
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +108,8 @@ struct Sign {
     judged: bool,
     /// It moves no more: its kin, for good.
     settled: Option<Kin>,
+    /// What its text says.
+    text: Option<Arc<Text>>,
 }
 
 /// Where a sign belongs.
@@ -159,6 +164,7 @@ pub(super) struct Fit {
     names: Names,
     reach: Reach,
     words: Words,
+    texts: Texts,
     signs: Shelf<Sign>,
     faults: Shelf<Fault>,
     /// Signs that may still move, in order of coming.
@@ -171,8 +177,8 @@ pub(super) struct Fit {
     burst: BTreeMap<(u32, u32, u32, Option<i64>), u32>,
     /// Names of each minute at a place.
     crowd: BTreeMap<(i64, u32, u32), BTreeSet<u32>>,
-    /// Changes by place: in one scope or all, and when.
-    changes: BTreeMap<u32, Vec<(Option<u32>, i64)>>,
+    /// Changes by place: in one scope or all, when, and whether it is only named by the change.
+    changes: BTreeMap<u32, Vec<(Option<u32>, i64, bool)>>,
     /// Signs of the present revision.
     by_place: Index,
     first_ms: Option<i64>,
@@ -228,10 +234,10 @@ impl Fit {
         self.changes.clear();
     }
 
-    /// A place was changed, in one scope or in all.
-    pub(super) fn changed(&mut self, place: &str, scope: Option<&str>, at_ms: i64) {
+    /// A place was changed, in one scope or in all, or is only named by a change of another.
+    pub(super) fn changed(&mut self, place: &str, scope: Option<&str>, at_ms: i64, is_named: bool) {
         let (place, scope) = (self.place(place), scope.map(|s| self.scopes.id(s)));
-        self.changes.entry(place).or_default().push((scope, at_ms));
+        self.changes.entry(place).or_default().push((scope, at_ms, is_named));
     }
 
     /// Everything that may still move is to be looked at again: something was learned of the graph.
@@ -284,6 +290,7 @@ impl Fit {
             crowd: 1,
             judged: false,
             settled: None,
+            text: None,
         });
         self.open.push_back(id);
         self.series.insert(onset.condition, id);
@@ -326,6 +333,8 @@ impl Fit {
         self.reach.forget(until);
         self.forget_places();
         self.forget_names();
+        let signs = (self.signs.first()..self.signs.next()).map(|id| &self.signs[id as usize]);
+        self.texts.forget(signs.filter_map(|s| s.text.as_deref()));
     }
 
     /// Forgets names and scopes of which nothing was heard for long, where there are many: some
@@ -341,12 +350,13 @@ impl Fit {
             scopes.insert(fault.at.scope);
             scopes.extend(fault.scopes.keys());
         }
-        scopes.extend(self.changes.values().flatten().filter_map(|(scope, _)| *scope));
+        scopes.extend(self.changes.values().flatten().filter_map(|(scope, ..)| *scope));
         scopes.extend(self.burst.keys().map(|(scope, ..)| *scope));
         scopes.extend(self.crowd.keys().map(|(_, scope, _)| *scope));
         self.scopes.keep_latest(scopes, MOST_SCOPES);
         for id in self.names.keep_latest(names, MOST_NAMES) {
             self.words.forget(id);
+            self.texts.forget_rule(id);
         }
     }
 
@@ -361,6 +371,7 @@ impl Fit {
             used.extend(fault.grafts.iter().map(|g| g.root));
         }
         used.extend(signs().filter_map(|s| s.on));
+        used.extend(signs().filter_map(|s| s.text.as_ref()).flat_map(|t| t.named()));
         used.extend(self.changes.keys());
         used.extend(self.crowd.keys().map(|(_, _, place)| *place));
         used.extend(self.burst.keys().map(|(_, place, ..)| *place));

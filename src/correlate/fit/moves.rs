@@ -97,6 +97,9 @@ impl Fit {
                 continue;
             }
             put(sign.place, sign.scope, sign.at);
+            // What several places name may be what is faulty, though it is silent itself.
+            let named = sign.text.iter().flat_map(|text| text.named());
+            below.extend(named.map(|named| (named, sign.scope, sign.place, sign.at)));
             for callee in self.reach.callees(sign.place).filter(|c| self.may_feel(sign, *c)) {
                 below.push((callee, sign.scope, sign.place, sign.at));
                 // A zone may be what fails where its nodes say nothing.

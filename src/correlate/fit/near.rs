@@ -4,6 +4,7 @@
 use super::effect::Effect;
 use super::lag::Lags;
 use super::score::{CROWD, FIRST, Standing, TAIL};
+use super::texts::Saying;
 use super::words::{Class, Family, Stand};
 use super::{Fit, Home, Sign};
 
@@ -54,6 +55,9 @@ pub(crate) struct Account<'a> {
     pub near: f64,
     /// By what its name says.
     pub word: f64,
+    /// By what its text says, and the strongest of that; at most 20.
+    pub text: f64,
+    pub saying: Option<Saying<'a>>,
     /// As a repeat, or as a sign of another kind of cause than the fault's; at most 1.
     pub less: f64,
     /// 1, or less where its place says many things at one time.
@@ -63,7 +67,7 @@ pub(crate) struct Account<'a> {
 impl Account<'_> {
     /// How many times likelier the sign is under the fault than by itself.
     pub(crate) fn all(&self) -> f64 {
-        (self.near * self.word * self.less).powf(self.share)
+        (self.near * self.word * self.text * self.less).powf(self.share)
     }
 }
 
@@ -137,7 +141,15 @@ impl Fit {
                 let before = self.signs.get(sign.before?)?;
                 let near = self.follow(sign)?.exp();
                 let via = Via::Repeat(before.at);
-                return Some(Account { via, near, word: 1.0, less: 1.0, share: 1.0 });
+                return Some(Account {
+                    via,
+                    near,
+                    word: 1.0,
+                    text: 1.0,
+                    saying: None,
+                    less: 1.0,
+                    share: 1.0,
+                });
             }
             Home::Fault(fault) => self.faults.get(fault)?,
         };
@@ -153,10 +165,13 @@ impl Fit {
             Path::Below(callee, since) => Via::Below(&self.places.by_id[callee as usize], since),
             Path::Called => Via::Called,
         };
+        let (text, hint) = self.text(sign, &place);
         Some(Account {
             via,
             near: density * self.n_places() / self.rate(),
             word: self.words.weight(sign.name, stand).exp(),
+            text: text.exp(),
+            saying: hint.map(|hint| self.saying(hint, at.root)),
             less: (-self.again(sign) - self.foreign(sign, fault.kind, stand)).exp(),
             share: crowded(sign),
         })
@@ -193,6 +208,9 @@ mod tests {
                 at_ms: 1_000_000 + after,
             };
             ids.push(fit.begin(&onset));
+            let named = ["db".to_owned()];
+            let named = if name == "HighErrorRate" { &named[..] } else { &[] };
+            fit.says(ids[ids.len() - 1], &["pool exhausted".to_owned()], named);
         }
         fit.revise(1_060_000);
         let accounts: Vec<Account<'_>> = ids.iter().filter_map(|id| fit.account(*id)).collect();
@@ -208,6 +226,8 @@ mod tests {
                 Via::Root,
             ]
         );
+        assert_eq!(accounts[2].saying, Some(Saying::Names("db", true)));
+        assert!(accounts[2].text > 2.0 && accounts[3].text == 1.0, "{accounts:?}");
         for (id, account) in ids.iter().zip(&accounts) {
             let Home::Fault(fault) = fit.signs[*id as usize].home else { panic!("{account:?}") };
             let (sign, fault) = (&fit.signs[*id as usize], &fit.faults[fault as usize]);

@@ -1,6 +1,9 @@
 //! How well a fault explains a sign: a log likelihood ratio against "it began by itself".
 
+use std::sync::Arc;
+
 use super::lag::Shape;
+use super::texts::Voice;
 use super::words::{Class, Family, Stand};
 use super::{Fit, Home, Sign, near};
 
@@ -121,6 +124,8 @@ pub(super) const FIRST: u32 = 4;
 pub(super) const CROWD: u32 = 6;
 /// A change so long (ms) before a fault may have made it.
 const CHANGE_MS: i64 = 900_000;
+/// What is only named by a change counts for this share of what was changed (of nats).
+const NAMED: f64 = 0.5;
 /// Farthest distance in hops at which a fault is still felt.
 const MOST_HOPS: usize = 6;
 /// Longest lag (s) behind a fault's beginning, over all hops.
@@ -143,6 +148,8 @@ pub(super) struct Cascade {
     felt: Vec<(u32, Felt)>,
     /// Places that feel it though no known path leads there.
     grafted: Vec<u32>,
+    /// What its root says.
+    pub(super) voice: Option<Arc<Voice>>,
 }
 
 impl Cascade {
@@ -193,13 +200,15 @@ impl Board {
 /// How a place stands to a fault, whatever is said there.
 #[derive(Debug, Default)]
 pub(super) struct Standing {
-    is_root: bool,
+    pub(super) is_root: bool,
     pub(super) felt: Option<Felt>,
     pub(super) grafted: bool,
     /// What it depends on that feels the fault: since when, and how many signs are expected here.
     pub(super) below: Vec<(u32, i64, f64)>,
     /// Among how many places that the root calls it is, if it is and is no node or zone.
     pub(super) called: Option<f64>,
+    /// What the root says; of nothing at the root itself.
+    pub(super) voice: Option<Arc<Voice>>,
 }
 
 impl Fit {
@@ -254,7 +263,10 @@ impl Fit {
         }
         felt.sort_unstable();
         let felt = felt.into_iter().filter_map(|p| Some((p, board.felt(p)?))).collect();
-        Cascade { felt, grafted: grafts.iter().map(|g| g.0).collect() }
+        let grafted = grafts.iter().map(|g| g.0).collect();
+        let mut cascade = Cascade { felt, grafted, voice: None };
+        cascade.voice = self.voice(at, &cascade);
+        cascade
     }
 
     /// Since when a place feels what it depends on, as far as that is on the board.
@@ -309,6 +321,7 @@ impl Fit {
             grafted: c.grafted.contains(&place),
             below: below.collect(),
             called: calls.then(|| self.reach.n_callees(root) as f64),
+            voice: c.voice.clone(),
         }
     }
 
@@ -343,7 +356,8 @@ impl Fit {
         let n = self.n_places();
         let stand = self.stand_at(sign, place);
         let most = self.nearest(sign, since, stand, place).0;
-        let (ratio, word) = (most * n / rate, self.words.weight(sign.name, stand));
+        let ratio = most * n / rate;
+        let word = self.words.weight(sign.name, stand) + self.text(sign, place).0;
         // Most are not of the fault. A logarithm is at most its argument less one, which tells that
         // sooner; the margin is for rounding.
         if ratio - 1.0 + word < -1e-6 {
@@ -371,18 +385,18 @@ impl Fit {
     /// says nothing for it, and faults are rarer than alerts that begin by themselves.
     pub(super) fn cost(&self, at: At, kind: Option<Family>, speaks: bool, rate: f64) -> f64 {
         let k = &self.knobs;
-        let changed = self.changes.get(&at.root).is_some_and(|all| {
-            all.iter().any(|(only, when)| {
-                only.is_none_or(|o| o == at.scope)
-                    && (-60_000..=CHANGE_MS).contains(&(at.since - when))
-            })
+        let near = self.changes.get(&at.root).into_iter().flatten().filter(|(only, when, _)| {
+            only.is_none_or(|o| o == at.scope) && (-60_000..=CHANGE_MS).contains(&(at.since - when))
         });
+        // What a change only names is less likely to be what it broke.
+        let changed = near.map(|(.., is_named)| if *is_named { NAMED } else { 1.0 });
+        let changed = changed.fold(0.0, f64::max) * k.change;
         let first = k.at_root * self.lags[0].peak();
         (first * self.n_places() / rate).ln()
             + k.open
             + if kind.is_some() { 0.0 } else { k.mute }
             + if speaks { 0.0 } else { k.silent }
-            - if changed { k.change } else { 0.0 }
+            - changed
     }
 
     /// The lag of a sign in its fault, and of which kind: at the root, at a place that spoke

@@ -76,6 +76,7 @@ impl Fit {
         self.settle(now);
         self.words.weigh();
         self.index();
+        self.hear_texts();
         self.learn_lags();
         let mut work = Work { rate: self.rate(), ..Work::default() };
         for id in self.live.clone() {
@@ -217,6 +218,12 @@ impl Fit {
             self.signs[*id as usize].settled = Some(self.group(*id));
             let sign = self.signs[*id as usize].clone();
             self.counted_ms = self.counted_ms.max(Some(sign.at));
+            if let Some(text) = &sign.text {
+                if is_new {
+                    self.texts.count(text, sign.place);
+                }
+                self.signs[*id as usize].text = text.settled();
+            }
             match sign.home {
                 Home::Fault(of) if !is_new => self.faults[of as usize].fixed = true,
                 Home::Own | Home::Before if !is_new => {}
