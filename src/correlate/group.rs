@@ -300,7 +300,9 @@ impl Group {
         let (seen, signs) = &mut self.signs;
         if *seen != evidence.n_forgets() {
             *seen = evidence.n_forgets();
-            signs.values_mut().for_each(|sign| *sign = None);
+            for sign in signs.values_mut() {
+                *sign = None;
+            }
         }
         signs.iter_mut().filter_map(|(id, sign)| {
             *sign = sign.or_else(|| evidence.sign(*id));

@@ -101,12 +101,11 @@ impl Sums {
         if member.weighs.is_objective() || member.weighs.is_business() {
             self.weighty.insert(id);
         }
-        match member.ends_at {
-            Some(end) => *self.ends.entry(end).or_default() += 1,
-            None => {
-                self.n_firing += 1;
-                self.n_present += usize::from(!member.looks_back);
-            }
+        if let Some(end) = member.ends_at {
+            *self.ends.entry(end).or_default() += 1;
+        } else {
+            self.n_firing += 1;
+            self.n_present += usize::from(!member.looks_back);
         }
         self.n_reports = self.n_reports.wrapping_add(member.n_reports);
     }
@@ -130,12 +129,11 @@ impl Sums {
             less(&mut self.systems, &member.system);
         }
         self.weighty.remove(&id);
-        match member.ends_at {
-            Some(end) => less(&mut self.ends, &end),
-            None => {
-                self.n_firing -= 1;
-                self.n_present -= usize::from(!member.looks_back);
-            }
+        if let Some(end) = member.ends_at {
+            less(&mut self.ends, &end);
+        } else {
+            self.n_firing -= 1;
+            self.n_present -= usize::from(!member.looks_back);
         }
         self.n_reports = self.n_reports.wrapping_sub(member.n_reports);
     }

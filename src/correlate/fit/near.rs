@@ -165,7 +165,7 @@ impl Fit {
             Path::Below(callee, since) => Via::Below(&self.places.by_id[callee as usize], since),
             Path::Called => Via::Called,
         };
-        let (text, hint) = self.text(sign, &place);
+        let (text, hint) = Self::text(sign, &place);
         Some(Account {
             via,
             near: density * self.n_places() / self.rate(),

@@ -357,7 +357,7 @@ impl Fit {
         let stand = self.stand_at(sign, place);
         let most = self.nearest(sign, since, stand, place).0;
         let ratio = most * n / rate;
-        let word = self.words.weight(sign.name, stand) + self.text(sign, place).0;
+        let word = self.words.weight(sign.name, stand) + Self::text(sign, place).0;
         // Most are not of the fault. A logarithm is at most its argument less one, which tells that
         // sooner; the margin is for rounding.
         if ratio - 1.0 + word < -1e-6 {

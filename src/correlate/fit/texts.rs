@@ -136,7 +136,7 @@ pub(super) struct Texts {
     /// The same of a rule; of what names a place, only where it is another place than before.
     by_rule: BTreeMap<(u32, u32), u32>,
     rules: BTreeMap<u32, Rule>,
-    n_texts: u64,
+    n_said: u64,
     /// Whether a sign that may move names something.
     any_named: bool,
 }
@@ -150,7 +150,7 @@ pub(super) struct Kept {
     said: Vec<(String, String, u32)>,
     /// How many alerts, and at how many places one after the other.
     rules: Vec<(String, u32, u32)>,
-    n_texts: u64,
+    n_said: u64,
 }
 
 /// How much likelier (nats) a text says something under a fault under which a `share` of all do.
@@ -180,7 +180,7 @@ impl Texts {
         let heard = self.rules.get(&rule).map_or(0.0, |r| f64::from(r.n));
         let said = self.said(rule, phrase);
         // Before anything was heard all is taken for what everybody says.
-        let all = (f64::from(self.n[phrase as usize]) + 10.0) / (self.n_texts as f64 + 10.0);
+        let all = (f64::from(self.n[phrase as usize]) + 10.0) / (self.n_said as f64 + 10.0);
         let worth =
             |first: f64| told(QUOTES, (said + PRIOR * first) / (heard + PRIOR)).min(MOST_WORDS);
         let (other, same) = (worth(all.clamp(SAYS, 1.0)), worth(1.0));
@@ -193,13 +193,13 @@ impl Texts {
         let is_word = !name.contains(['-', '_', '.', '/', ':'])
             && !name.contains(|c: char| c.is_ascii_digit());
         let least = if is_word { NAMES_WORD } else { NAMES_THING };
-        let all = (f64::from(self.n[phrase as usize]) + 1.0) / (self.n_texts as f64 + 20.0);
+        let all = (f64::from(self.n[phrase as usize]) + 1.0) / (self.n_said as f64 + 20.0);
         (self.said(rule, phrase) + PRIOR * all.clamp(least, 1.0)) / (heard + PRIOR)
     }
 
     /// Counts what the alert of a rule at a place has said.
     pub(super) fn count(&mut self, text: &Text, place: u32) {
-        self.n_texts += 1;
+        self.n_said += 1;
         let rule = self.rules.entry(text.rule).or_default();
         rule.n += 1;
         let elsewhere = rule.last.replace(place) != Some(place);
@@ -260,7 +260,7 @@ impl Texts {
                 .collect(),
             phrases: phrases.into_iter().zip(ids).map(|(p, id)| (p, self.n[id as usize])).collect(),
             rules: heard.into_iter().map(|(id, r)| (rule(id), r.n, r.n_places)).collect(),
-            n_texts: self.n_texts,
+            n_said: self.n_said,
         }
     }
 }
@@ -330,7 +330,7 @@ impl Fit {
 
     /// What the text of a sign says for a fault (nats), and the strongest of it. What the root says
     /// of itself says nothing.
-    pub(super) fn text(&self, sign: &Sign, place: &Standing) -> (f64, Option<Hint>) {
+    pub(super) fn text(sign: &Sign, place: &Standing) -> (f64, Option<Hint>) {
         let Some(voice) = place.voice.as_deref() else { return (0.0, None) };
         let mut best = (0.0, None);
         let mut may = |worth: f64, hint: Hint| {
@@ -375,7 +375,7 @@ impl Fit {
             Hint::Shares(phrase) => Saying::Shares(
                 &self.texts.phrases.by_id[phrase as usize],
                 u64::from(self.texts.n[phrase as usize]),
-                self.texts.n_texts,
+                self.texts.n_said,
             ),
         }
     }
@@ -404,6 +404,6 @@ impl Fit {
                 *at = at.saturating_add(*n);
             }
         }
-        self.texts.n_texts = self.texts.n_texts.saturating_add(kept.n_texts);
+        self.texts.n_said = self.texts.n_said.saturating_add(kept.n_said);
     }
 }

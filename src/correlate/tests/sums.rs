@@ -53,7 +53,9 @@ fn check(group: &Group, graph: &Graph, land: &mut Land) {
     let all = &group.members;
     let (sums, members) = (&group.sums, || all.values());
     let mut anew = Sums::default();
-    all.iter().for_each(|(id, m)| anew.add(*id, m));
+    for (id, m) in all {
+        anew.add(*id, m);
+    }
     assert_eq!(*sums, anew);
     assert_eq!(sums.leading(graph, land), leads(graph, land, all));
     assert_eq!(sums.worst(), members().map(|m| m.severity).max());

@@ -84,7 +84,7 @@ fn rare_words_that_the_root_says_too_speak_and_boilerplate_does_not() {
         let at = fit.faults[*fault as usize].at;
         let felt = |place| effect.cascade.at(place);
         let standing = fit.standing(sign.place, at.root, &effect.cascade, &felt);
-        fit.text(sign, &standing)
+        Fit::text(sign, &standing)
     };
     let (worth, hint) = told(&mut rare, "ora-12541");
     assert!(worth > 1.0 && worth <= MOST_WORDS, "{worth}");
@@ -129,11 +129,11 @@ fn what_texts_said_survives_a_restart_and_stays_within_bounds() {
     let mut live = fit();
     history(&mut live, "SendsFail", 30, |i| (format!("see runbook, code c{i}"), "db".into()));
     let kept = live.texts.kept(&live.names);
-    assert_eq!(kept.n_texts, 30);
+    assert_eq!(kept.n_said, 30);
     let mut again = fit();
     again.restore_texts(&kept);
     let anew = again.texts.kept(&again.names);
-    assert_eq!((anew.rules, anew.n_texts), (kept.rules, kept.n_texts));
+    assert_eq!((anew.rules, anew.n_said), (kept.rules, kept.n_said));
     assert_eq!(anew.phrases, kept.phrases);
     for n in 0..60_000 {
         again.texts.phrase(&format!("word {n}"));
