@@ -157,13 +157,16 @@ impl Correlator {
             return None;
         }
         // Times first: of many changes few are of now, and it is asked of all that waits.
-        self.changes.iter().find(|c| {
+        let tolerated = |c: &&Change| {
             let lead = alert.starts_at.ms_since(c.at);
             (-MINUTE_MS..=CHANGE_MS).contains(&lead)
                 && self.tolerance_ms(c, &alert.entity).is_some_and(|ms| now.ms_since(c.at) < ms)
                 // What a provider reports does not pass by itself like the restarts of a deploy.
                 && c.kind.is_ours()
-        })
+        };
+        // What was changed itself is tolerated for longer than what the change names.
+        let own = |c: &&Change| c.entity == alert.entity && tolerated(c);
+        self.changes.iter().find(own).or_else(|| self.changes.iter().find(tolerated))
     }
 
     /// What keeps an alert quiet that is not only waiting for company.

@@ -352,7 +352,7 @@ impl Evidence {
                 }
                 Saying::NamedByRoot => "is of what the text of its root names".to_owned(),
                 Saying::Shares(words, n, of) => format!(
-                    "shares the words \"{words}\" with its root, seen in {n} of {of} alerts here"
+                    "shares the words \"{words}\" with its root, seen in {n} of {of} earlier alerts here"
                 ),
             };
             parts.push(format!("its text {what}, {}", times(account.text)));

@@ -23,8 +23,8 @@ const MOST_OF_ONE: usize = 2;
 const FEWEST: usize = 10;
 /// Slow is what takes longer than this many times the 95th percentile before the onset.
 const SLOW: f64 = 1.5;
-/// Attributes that are tried, of the span and its resource. None names a person: what separates is
-/// told in chats.
+/// Attributes that are tried, of the span and its resource. None is there to name a person: what
+/// separates is told in chats.
 const ATTRIBUTES: [&str; 19] = [
     "service.version",
     "service.instance.id",

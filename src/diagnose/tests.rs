@@ -5,6 +5,7 @@ mod chance;
 mod faults;
 mod looks;
 pub(super) mod made;
+mod named;
 mod priors;
 mod provider;
 mod separate;

@@ -120,7 +120,7 @@ impl Change {
     /// Names that its attributes give of services: those that it concerns beside its entity.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         let names = NAMING.iter().filter_map(|name| self.attributes.get(name));
-        names.filter(|name| !name.is_empty() && *name != self.entity.name())
+        names.filter(|name| !name.is_empty())
     }
 
     /// Where, and what was made there or is reported of it.

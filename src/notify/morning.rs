@@ -7,15 +7,18 @@
 use std::collections::BTreeMap;
 
 use super::pace::{Pace, waits};
-use super::stage::{CONSOLE, Platform, listed};
+use super::stage::{CONSOLE, Platform, card_key};
 use crate::chat::{Block, Card, Content, Item, Mark, Post, Urgency, Within};
 use crate::model::figure::n_of;
-use crate::model::time::duration_text;
-use crate::model::{Fault, Incident, IncidentState, Severity, Time};
-use crate::store::{Rows, Tx};
+use crate::model::time::{DAY_MS, duration_text};
+use crate::model::{Fault, Incident, IncidentId, IncidentState, Severity, Time};
+use crate::store::{Filter, Rows, Tx};
 
 /// What quiet hours say of themselves in [`Suppression::by`](crate::model::alert::Suppression::by).
 pub(super) const QUIET: &str = "quiet-hours ";
+/// Of what is over, what began so long ago at most (ms) is looked at, and so many of these.
+const LONGEST_MS: i64 = 8 * DAY_MS;
+const MOST_OVER: usize = 5_000;
 /// Incidents in one list of a summary.
 const MOST: usize = 20;
 /// Characters of a title.
@@ -34,7 +37,18 @@ impl Held {
     /// Reads it.
     pub(super) fn read(rows: &Rows<'_>, pace: &Pace, now: Time) -> Result<Self, Fault> {
         let mut held = Self::default();
-        for incident in listed(rows, now)? {
+        let states = [IncidentState::Resolved, IncidentState::Reviewed, IncidentState::Merged];
+        let over = Filter::states(states.map(IncidentState::as_str));
+        let over = over.since(now.plus_ms(-LONGEST_MS)).newest(MOST_OVER);
+        let active = [
+            IncidentState::Open,
+            IncidentState::Acknowledged,
+            IncidentState::Mitigating,
+            IncidentState::Monitoring,
+        ];
+        let mut all = rows.list::<Incident>(&Filter::states(active.map(IncidentState::as_str)))?;
+        all.extend(rows.list::<Incident>(&over)?);
+        for incident in all {
             let Some(why) = &incident.untold else { continue };
             let (Some(name), Some(until)) = (why.by.strip_prefix(QUIET), why.until) else {
                 continue;
@@ -59,9 +73,9 @@ impl Held {
             })
     }
 
-    /// Whether there is nothing to sum up.
-    pub(super) fn is_empty(&self) -> bool {
-        self.by_hours.is_empty()
+    /// The incidents that no quiet hours hold back any more.
+    pub(super) fn over(&self) -> Vec<IncidentId> {
+        self.by_hours.values().flatten().map(|i| i.id).collect()
     }
 
     /// Wants the summaries, each once; says how many are new.
@@ -77,6 +91,11 @@ impl Held {
             for platform in platforms.iter().filter(|p| p.name != CONSOLE) {
                 let mut by_channel: BTreeMap<&str, Vec<&Incident>> = BTreeMap::new();
                 for incident in incidents {
+                    // Told here before another platform was there to wait.
+                    if tx.get::<Post>(Post::row(&platform.name, &card_key(incident.id)))?.is_some()
+                    {
+                        continue;
+                    }
                     let channel = platform.routing.channel_of(incident);
                     by_channel.entry(channel).or_default().push(incident);
                 }

@@ -146,8 +146,11 @@ impl Notify {
             incident: facts.incident,
             now,
         };
-        let (n_wanted, again) = self.store.write(move |tx| wanted.put(tx)).await?;
-        self.ends = again.into_iter().chain([self.ends]).min().unwrap_or(self.ends);
+        let (n_wanted, untold) = self.store.write(move |tx| wanted.put(tx)).await?;
+        let again = untold.as_ref().and_then(|why| why.until);
+        if let Some(ends) = again.filter(|_| untold.is_some_and(|why| why.by.starts_with(QUIET))) {
+            self.ends = self.ends.min(ends);
+        }
         // What waits is looked at again when it may be told.
         let until = heart.until().into_iter().chain(again).min();
         if n_wanted > 0 {
@@ -170,8 +173,8 @@ impl Notify {
         let (pace, platforms) = (self.pace.clone(), self.platforms.clone());
         let console = self.console.clone();
         let held = self.store.read(move |r| Held::read(r, &pace, now)).await?;
-        let next = held.next.unwrap_or(Time::MAX);
-        if !held.is_empty() {
+        let (next, over) = (held.next.unwrap_or(Time::MAX), held.over());
+        if !over.is_empty() {
             let want = move |tx: &Tx<'_>| held.want(tx, &platforms, console.as_deref(), now);
             let n_wanted = self.store.write(want).await?;
             if n_wanted > 0 {
@@ -180,6 +183,10 @@ impl Notify {
             }
         }
         self.ends = next;
+        // Those that ended long ago are looked at by nothing else.
+        for id in over {
+            self.tell(id, now).await?;
+        }
         Ok(())
     }
 
@@ -223,8 +230,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    /// Wants all of it; says how many posts are new or changed, and when what waits may be told.
-    fn put(self, tx: &Tx<'_>) -> Result<(u64, Option<Time>), Fault> {
+    /// Wants all of it; says how many posts are new or changed, and why it waits where it does.
+    fn put(self, tx: &Tx<'_>) -> Result<(u64, Option<Suppression>), Fault> {
         let id = self.incident.id;
         let key = card_key(id);
         let (mut n, mut untold, mut lapsed) = (0, None, false);
@@ -236,7 +243,7 @@ impl Wanted {
                 // What quiet hours held is over meanwhile: their summary tells of it.
                 let is_held = || {
                     let held = self.incident.untold.as_ref().filter(|h| h.by.starts_with(QUIET));
-                    held.is_some_and(|h| why.as_ref().is_some_and(|w| w.by == h.by))
+                    held.is_some() && why.as_ref().is_some_and(|w| w.by.starts_with(QUIET))
                 };
                 if self.is_past && !is_held() {
                     lapsed = true;
@@ -269,9 +276,8 @@ impl Wanted {
                 n += u64::from(post.want(tx)?);
             }
         }
-        let again = untold.as_ref().and_then(|why| why.until);
-        self.note(tx, untold, lapsed)?;
-        Ok((n, again))
+        self.note(tx, untold.clone(), lapsed)?;
+        Ok((n, untold))
     }
 
     /// Why the first message of the incident waits on a platform, if it does.
@@ -386,19 +392,14 @@ fn read(
 }
 
 /// The incidents that are looked at: all that are active, and the newest that changed lately.
-pub(super) fn listed(rows: &Rows<'_>, now: Time) -> Result<Vec<Incident>, Fault> {
+pub(super) fn due(rows: &Rows<'_>, now: Time) -> Result<Vec<IncidentId>, Fault> {
     use IncidentState::{Acknowledged, Mitigating, Monitoring, Open};
     let since = now.plus_ms(-2 * DAY_MS);
     let active = [Open, Acknowledged, Mitigating, Monitoring].map(IncidentState::as_str);
     let mut due = rows.list::<Incident>(&Filter::states(active))?;
     let newest = rows.list::<Incident>(&Filter::all().newest(NEWEST))?;
     due.extend(newest.into_iter().filter(|i| !i.state.is_active() && i.updated_at > since));
-    Ok(due)
-}
-
-/// The ids of those that are looked at.
-pub(super) fn due(rows: &Rows<'_>, now: Time) -> Result<Vec<IncidentId>, Fault> {
-    Ok(listed(rows, now)?.into_iter().map(|i| i.id).collect())
+    Ok(due.into_iter().map(|i| i.id).collect())
 }
 
 impl Stage for Notify {
@@ -414,10 +415,10 @@ impl Stage for Notify {
 
     async fn sweep(&mut self) -> Result<(), Fault> {
         let now = self.clock.now();
-        self.sum_up(now).await?;
+        // A summary that can't be written holds up nobody who must be told.
+        let mut failed = self.sum_up(now).await.err();
         let ids = self.store.read(move |r| due(r, now)).await?;
         self.told.retain(|id, _| ids.contains(id));
-        let mut failed = None;
         for id in ids {
             failed = self.tell(id, now).await.err().or(failed);
         }
@@ -427,7 +428,8 @@ impl Stage for Notify {
     async fn handle(&mut self, event: Event) -> Result<(), Fault> {
         let Some(id) = self.incident_of(event).await? else { return Ok(()) };
         let now = self.clock.now();
-        self.sum_up(now).await?;
-        self.tell(id, now).await
+        let summed = self.sum_up(now).await;
+        self.tell(id, now).await?;
+        summed
     }
 }

@@ -75,11 +75,7 @@ impl Intake {
                     let old = tx.get::<Change>(change.id)?;
                     let mut change = change.clone();
                     if let Some(old) = &old {
-                        change.at = old.at;
-                        // Deliveries overtake each other: what went on does not wait again.
-                        if change.status == "pending" {
-                            change.status.clone_from(&old.status);
-                        }
+                        renew(&mut change, old);
                     }
                     if old.as_ref() != Some(&change) {
                         tx.put(&change)?;
@@ -112,5 +108,74 @@ impl Intake {
     #[must_use]
     pub fn backlog(&self) -> u64 {
         self.end.borrow().saturating_sub(self.judged.load(Ordering::Relaxed))
+    }
+}
+
+/// What a change that is told again keeps of what was told before.
+fn renew(change: &mut Change, old: &Change) {
+    change.at = old.at;
+    // Deliveries overtake each other: what went on does not wait again.
+    if change.status == "pending" {
+        change.status.clone_from(&old.status);
+    }
+    // It ended when that was told first.
+    if let Some(ended) = old.ended_at()
+        && change.ended_at().is_none_or(|again| again > ended)
+    {
+        change.attributes.set(Change::ENDED_AT, ended.to_string());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::{ChangeId, ChangeKind, EntityRef, Labels, Time};
+
+    fn at(seconds: i64) -> Time {
+        Time::from_ms(1_800_000_000_000 + seconds * 1_000)
+    }
+
+    fn change(kind: ChangeKind) -> Change {
+        Change {
+            id: ChangeId::derive(at(0), &["api"]),
+            kind,
+            entity: EntityRef::service("api"),
+            at: at(0),
+            title: "told".into(),
+            version: None,
+            previous: None,
+            author: None,
+            url: None,
+            source: "webhook".into(),
+            status: String::new(),
+            attributes: Labels::default(),
+            diff: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_is_told_again_goes_on_and_ended_when_that_was_told_first() {
+        let told = |kind, status: &str, ended: Option<i64>| {
+            let mut made = change(kind);
+            made.status = status.into();
+            if let Some(seconds) = ended {
+                made.attributes.set(Change::ENDED_AT, at(seconds).to_string());
+            }
+            made
+        };
+        let again = |old: &Change, mut new: Change| {
+            renew(&mut new, old);
+            (new.status.clone(), new.ended_at())
+        };
+        let over = told(ChangeKind::Provider, "resolved", Some(600));
+        for (new, ended) in [("postmortem", Some(9_000)), ("investigating", None)] {
+            let renewed = again(&over, told(ChangeKind::Provider, new, ended));
+            assert_eq!(renewed, (new.to_owned(), Some(at(600))), "{new}");
+        }
+        let sooner = again(&over, told(ChangeKind::Provider, "resolved", Some(300)));
+        assert_eq!(sooner.1, Some(at(300)), "the sender knows better now");
+        let done = told(ChangeKind::Deploy, "success", None);
+        let waits = again(&done, told(ChangeKind::Deploy, "pending", None));
+        assert_eq!(waits, ("success".into(), None));
     }
 }

@@ -218,7 +218,9 @@ impl Texts {
 
     /// Forgets what was not heard for longest, but what these signs' texts say.
     pub(super) fn forget<'a>(&mut self, used: impl Iterator<Item = &'a Text>) {
-        let used: BTreeSet<u32> = used.flat_map(|t| t.phrases.iter().copied()).collect();
+        let said = |t: &'a Text| t.phrases.iter().copied();
+        let telling = |t: &'a Text| t.telling.iter().map(|told| told.phrase);
+        let used: BTreeSet<u32> = used.flat_map(|t| said(t).chain(telling(t))).collect();
         for id in self.phrases.keep_latest(used, MOST_PHRASES) {
             self.n[id as usize] = 0;
         }
@@ -323,8 +325,11 @@ impl Fit {
         } else if voice.phrases.is_empty() && voice.named.is_empty() {
             return None;
         }
+        // What many alerts at the root say counts once.
         voice.phrases.sort_unstable();
+        voice.phrases.dedup();
         voice.named.sort_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
+        voice.named.dedup_by_key(|(place, _)| *place);
         Some(Arc::new(voice))
     }
 

@@ -42,6 +42,9 @@ pub(in crate::diagnose) struct KeptHistory {
     kept: Arc<Mutex<BTreeMap<String, Kept>>>,
 }
 
+/// Incidents that one look reads, the newest of those that were not read yet.
+const MOST_READ: usize = 60;
+
 /// How often an incident was written, and what was found of it if it counts.
 type Kept = (u64, Option<Arc<Earlier>>);
 
@@ -61,11 +64,16 @@ impl KeptHistory {
         let over = rows.revisions::<Incident>(&Filter::states(over).newest(MOST))?;
         let mut before = std::mem::take(&mut *kept);
         let own = current.id.to_string();
-        let mut found = Vec::new();
+        let (mut found, mut n_read) = (Vec::new(), 0);
         for (id, revision) in over {
             let known = match before.remove(&id) {
                 Some(known) if known.0 == revision => known,
-                _ => (revision, earlier(rows, &id)?.map(Arc::new)),
+                // The next look reads on: other looks wait for this one.
+                _ if n_read >= MOST_READ => continue,
+                _ => {
+                    n_read += 1;
+                    (revision, earlier(rows, &id)?.map(Arc::new))
+                }
             };
             found.extend(known.1.clone().filter(|_| id != own));
             kept.insert(id, known);

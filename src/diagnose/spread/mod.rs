@@ -285,13 +285,12 @@ fn judge(
     let mut best: Option<Follower> = None;
     let mut through: Option<&EntityRef> = None;
     let below = scene.graph.dependencies(entity).map(|(e, _)| e);
-    let ways = below.filter(|e| scene.troubled.contains_key(*e) || judged.contains_key(*e));
-    for other in ways.take(MOST_WAYS) {
+    let ways = below.filter_map(|other| {
         let since = scene.troubled.get(other).copied();
         let nearer = judged.get(other).filter(|f| f.n_hops < hops);
-        if since.is_none() && nearer.is_none() {
-            continue;
-        }
+        (since.is_some() || nearer.is_some()).then_some((other, since, nearer))
+    });
+    for (other, since, nearer) in ways.take(MOST_WAYS) {
         through = through.or(Some(other));
         let base = unknown(entity.clone(), other.clone(), hops);
         // Its own requests are hurt by as much as those that it makes are.

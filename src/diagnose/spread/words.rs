@@ -6,7 +6,7 @@ use super::history::History;
 use crate::diagnose::course::names;
 use crate::model::diagnosis::{Expected, FollowBasis, FollowLag, Follower, LagBasis};
 use crate::model::figure::{count_text, figure};
-use crate::model::time::duration_text;
+use crate::model::time::{HOUR_MS, duration_text};
 use crate::model::{EntityRef, Time};
 
 /// Followers that get a sentence of their own.
@@ -17,6 +17,8 @@ const WORTH: f64 = 0.1;
 const LIKELY: f64 = 0.5;
 /// Fewest requests a second that are told of.
 const LEAST_RATE: f64 = 0.05;
+/// Times that may be so far away (ms) are told with their day.
+const HALF_A_DAY_MS: i64 = 12 * HOUR_MS;
 /// Business series that are told.
 const MOST_BUSINESS: usize = 2;
 
@@ -38,8 +40,12 @@ fn range(low_ms: i64, high_ms: i64) -> String {
     }
 }
 
-fn minute(at: Time) -> String {
-    at.clock_text().get(..5).unwrap_or_default().to_owned()
+/// A time, with its day where it takes long.
+fn minute(at: Time, lag: Option<&FollowLag>) -> String {
+    if lag.is_some_and(|lag| lag.high_ms >= HALF_A_DAY_MS) {
+        return at.minute_text();
+    }
+    format!("{} UTC", at.clock_text().get(..5).unwrap_or_default())
 }
 
 fn lag(lag: &FollowLag) -> String {
@@ -102,7 +108,7 @@ pub(super) fn sentence(f: &Follower) -> String {
             text.push_str(&format!("; {}, {would} would have followed by now.", lag(told)));
         }
         (Some(told), Some(at)) => {
-            text.push_str(&format!(", {}, about {} UTC.", lag(told), minute(at)));
+            text.push_str(&format!(", {}, about {}.", lag(told), minute(at, Some(told))));
         }
         (Some(told), None) => text.push_str(&format!(", {}.", lag(told))),
         (None, _) => text.push_str("; when is not known."),
@@ -158,7 +164,8 @@ pub(super) fn told(followers: &[Follower], not_judged: usize) -> Vec<String> {
 pub(in crate::diagnose) fn likely(followers: &[Follower]) -> Option<String> {
     let each = |f: &Follower| {
         let chance = f.chance.filter(|c| c.mean >= LIKELY && !f.overdue)?;
-        let at = f.expected_at.map_or_else(String::new, |at| format!(", about {} UTC", minute(at)));
+        let about = |at| format!(", about {}", minute(at, f.lag.as_ref()));
+        let at = f.expected_at.map_or_else(String::new, about);
         Some(format!("{} ({}{at})", f.entity.name(), percent(chance.mean)))
     };
     let all: Vec<String> = followers.iter().filter_map(each).take(MOST_TOLD).collect();

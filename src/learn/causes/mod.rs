@@ -98,11 +98,14 @@ pub fn confirmed(
 }
 
 /// Whether what helped went by the change: it was given a value that the change names, such as the
-/// version before. A restart helps against much that no change brought. Unknown of runs before
-/// their values were kept, which count as they did.
+/// version before. A restart helps against much that no change brought; a roll-back that is given
+/// nothing looks like one, and says nothing. Unknown of runs before their values were kept, which
+/// count as they did.
 fn undoes(lesson: &Lesson, change: &Change) -> bool {
     let Some(given) = &lesson.given else { return true };
+    let services: Vec<&str> = change.names().collect();
     let attributes = change.attributes.iter().map(|(_, value)| value);
+    let attributes = attributes.filter(|value| !services.contains(value));
     let mut named = change.previous.as_deref().into_iter().chain(attributes);
     named.any(|value| !value.is_empty() && given.iter().any(|g| g == value))
 }

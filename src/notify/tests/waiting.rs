@@ -195,7 +195,8 @@ async fn at_the_end_of_the_night_one_message_says_what_waited_and_what_of_it_is_
         }
     };
     world.put(vec![night(1, Resolved, 0), night(2, Open, 5), night(3, Merged, 6)]).await;
-    let platforms = || vec![platform("console", "incidents"), platform("slack", "#incidents")];
+    let platforms =
+        || ["console", "slack", "discord"].map(|name| platform(name, "incidents")).to_vec();
     let pace: Pace = toml::from_str(NIGHT).expect("settings");
     let mut notify = world.notify(platforms()).with_pace(pace.clone());
     world.clock.set(t0().plus_ms(20 * 60_000));
@@ -213,9 +214,12 @@ async fn at_the_end_of_the_night_one_message_says_what_waited_and_what_of_it_is_
         notify.sweep().await.expect("tells");
     }
     let said = summaries(&world).await;
-    assert_eq!(said.len(), 1, "{said:?}");
-    insta::assert_snapshot!(said[0], @r#"
-    slack #incidents: 2 incidents waited for the end of the quiet hours "night"
+    assert_eq!(said.len(), 2, "{said:?}");
+    let on_discord = said.iter().find(|s| s.starts_with("discord ")).expect("there too");
+    let on_slack = said.iter().find(|s| s.starts_with("slack ")).expect("there too");
+    assert_eq!(on_discord.replace("discord ", "slack "), *on_slack);
+    insta::assert_snapshot!(on_slack, @r#"
+    slack incidents: 2 incidents waited for the end of the quiet hours "night"
     until 2026-11-20 07:00 UTC
 
     Still going on:
@@ -225,7 +229,7 @@ async fn at_the_end_of_the_night_one_message_says_what_waited_and_what_of_it_is_
     - #1 Errors of service 1 (warning, 14 min since 2026-11-20 03:00 UTC, not seen to recover)
     What goes on, or ended within the last hour, has a message of its own.
     "#);
-    let on = ["console", "console", "console", "slack"];
+    let on = ["console", "console", "console", "discord", "slack"];
     assert_eq!(cards(&world).await, on, "what goes on has its own");
     world.clock.set(t0().plus_ms(5 * 3_600_000));
     notify.handle(Event::Incident(night(2, Open, 5).id)).await.expect("tells");
@@ -245,4 +249,46 @@ async fn one_ticket_that_goes_on_needs_no_summary() {
     notify.sweep().await.expect("tells");
     assert_eq!(cards(&world).await, ["slack"]);
     assert!(summaries(&world).await.is_empty());
+}
+
+#[tokio::test]
+async fn quiet_hours_that_go_over_into_others_are_summed_up_at_the_end_of_the_last() {
+    let world = World::new();
+    world.clock.set(t0());
+    let ticket = of(Attention::Ticket);
+    let id = ticket.id;
+    let over = t0().plus_ms(1_800_000);
+    let state = IncidentState::Resolved;
+    let ticket = Incident { state, resolved_at: Some(over), updated_at: over, ..ticket };
+    // On a platform that was not there when it was told elsewhere it waits, and there alone.
+    let told = of(Attention::Page);
+    let told = Incident { id: IncidentId::derive(t0(), &["told"]), number: 2, ..told };
+    world.put(vec![ticket.clone(), told.clone()]).await;
+    let two = format!("{NIGHT}\n[[quiet]]\nname = \"day\"\nfrom = \"07:00\"\nuntil = \"10:00\"");
+    let pace: Pace = toml::from_str(&two).expect("settings");
+    let slack = || platform("slack", "#incidents");
+    let mut notify = world.notify(vec![slack()]).with_pace(pace.clone());
+    let hour = |n: i64| t0().plus_ms(n * 3_600_000);
+    for now in [t0(), over, hour(2)] {
+        world.clock.set(now);
+        notify.sweep().await.expect("tells");
+    }
+    let quieter = Incident { priority: ticket.priority.clone(), ..told };
+    world.put(vec![quieter]).await;
+    let both = vec![slack(), platform("discord", "incidents")];
+    let mut notify = world.notify(both).with_pace(pace);
+    for n in 3..7 {
+        world.clock.set(hour(n));
+        notify.sweep().await.expect("tells");
+        assert!(summaries(&world).await.is_empty(), "{n}");
+        let held = world.store.read(move |r| r.get::<Incident>(id)).await.expect("reads");
+        assert!(held.expect("it is there").untold.is_some(), "{n}");
+    }
+    world.clock.set(hour(7));
+    notify.sweep().await.expect("tells");
+    let said = summaries(&world).await;
+    assert_eq!(said.len(), 2, "{said:?}");
+    let of = |name: &str| said.iter().find(|s| s.starts_with(name)).expect("each has one");
+    assert!(of("slack").contains("1 incident waited for the end of the quiet hours \"day\""));
+    assert!(of("discord").contains("2 incidents waited"), "{said:?}");
 }

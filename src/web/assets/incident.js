@@ -31,14 +31,15 @@ const before = (s) => el("li", {}, el("a", { href: `#/incidents/${s.incident}` }
     el("p", { class: "soft small" }, s.parts.map((p) => `${p.name} ${Math.round(p.likeness * 100)} %`).join(", ")),
     el("ul", {}, s.tried.map((t) => el("li", {}, `${t.action} on ${entity(t.target)}: ${went(t)}`)))));
 
-const hour = (text) => text.slice(11, 16);
+/** A time, with its day where it takes long. */
+const hour = (text, lag) => (lag?.high_ms >= 43_200_000 ? `${text.slice(0, 10)} ${text.slice(11, 16)}` : text.slice(11, 16));
 
 const percent = (share) => `${Math.round(share * 100)} %`;
 
 /** Who may follow if it goes on: how likely, when, and what backs it. */
 function follows(all) {
   const when = (f) => (f.overdue ? "would have by now" : f.expected_at && f.expected_between
-    ? [`about ${hour(f.expected_at)} UTC`, el("div", { class: "soft small" }, `${hour(f.expected_between[0])} to ${hour(f.expected_between[1])}`)] : "not known");
+    ? [`about ${hour(f.expected_at, f.lag)} UTC`, el("div", { class: "soft small" }, `${hour(f.expected_between[0], f.lag)} to ${hour(f.expected_between[1], f.lag)}`)] : "not known");
   const rows = all.map((f) => [entity(f.entity),
     f.chance ? el("div", {}, percent(f.chance.mean), el("span", { class: "soft small" }, ` (${percent(f.chance.low)} to ${percent(f.chance.high)})`), bar(f.chance.mean, `chance ${percent(f.chance.mean)}`)) : "not known",
     el("div", {}, when(f)), f.because]);
