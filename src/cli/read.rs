@@ -93,8 +93,7 @@ pub(super) fn status(place: &Where) -> Answered {
 }
 
 fn active() -> Filter {
-    use IncidentState::{Acknowledged, Mitigating, Monitoring, Open};
-    Filter::states([Open, Acknowledged, Mitigating, Monitoring].map(IncidentState::as_str))
+    Filter::states(IncidentState::ACTIVE.map(IncidentState::as_str))
 }
 
 async fn list(door: &Door, all: bool) -> anyhow::Result<Value> {

@@ -219,8 +219,7 @@ fn into(rows: &Rows<'_>, incident: &Incident) -> Result<Option<FormField>, Fault
 
 /// Incidents that people still work on, newest first.
 pub(super) fn active(rows: &Rows<'_>, most: usize) -> Result<Vec<Incident>, Fault> {
-    use IncidentState::{Acknowledged, Mitigating, Monitoring, Open};
-    let states = [Open, Acknowledged, Mitigating, Monitoring].map(IncidentState::as_str);
+    let states = IncidentState::ACTIVE.map(IncidentState::as_str);
     rows.list::<Incident>(&Filter::states(states).newest(most))
 }
 

@@ -41,6 +41,10 @@ pub enum IncidentState {
 }
 
 impl IncidentState {
+    /// Those in which people still work on it, as [`Self::is_active`] says.
+    pub const ACTIVE: [Self; 4] =
+        [Self::Open, Self::Acknowledged, Self::Mitigating, Self::Monitoring];
+
     /// The states that may follow, with `Open` from `Resolved` being a reopening.
     #[must_use]
     pub fn next(self) -> &'static [Self] {
@@ -61,7 +65,7 @@ impl IncidentState {
     /// Whether people still work on it.
     #[must_use]
     pub fn is_active(self) -> bool {
-        !matches!(self, Self::Resolved | Self::Reviewed | Self::Merged)
+        Self::ACTIVE.contains(&self)
     }
 
     /// The word as stored and shown.

@@ -40,12 +40,7 @@ impl Held {
         let states = [IncidentState::Resolved, IncidentState::Reviewed, IncidentState::Merged];
         let over = Filter::states(states.map(IncidentState::as_str));
         let over = over.since(now.plus_ms(-LONGEST_MS)).newest(MOST_OVER);
-        let active = [
-            IncidentState::Open,
-            IncidentState::Acknowledged,
-            IncidentState::Mitigating,
-            IncidentState::Monitoring,
-        ];
+        let active = IncidentState::ACTIVE;
         let mut all = rows.list::<Incident>(&Filter::states(active.map(IncidentState::as_str)))?;
         all.extend(rows.list::<Incident>(&over)?);
         for incident in all {

@@ -68,6 +68,9 @@ pub struct Notify {
     told: BTreeMap<IncidentId, Told>,
     /// When quiet hours end next that hold something back: nothing is summed up before.
     ends: Time,
+    /// Those that wait to be told though no quiet hours hold them any more. One that ended long ago is
+    /// looked at by nothing else, so it stays here until telling it succeeds.
+    owed: BTreeSet<IncidentId>,
 }
 
 struct Told {
@@ -105,7 +108,8 @@ impl Notify {
     #[must_use]
     pub fn new(store: Store, bus: Bus, clock: SharedClock, platforms: Vec<Platform>) -> Self {
         let (pace, console, told) = (Pace::default(), None, BTreeMap::new());
-        Self { store, bus, clock, platforms, pace, console, told, ends: Time::MIN }
+        let (ends, owed) = (Time::MIN, BTreeSet::new());
+        Self { store, bus, clock, platforms, pace, console, told, ends, owed }
     }
 
     /// The same, with quiet hours and a limit.
@@ -132,7 +136,13 @@ impl Notify {
         let stamp = known.filter(|t| t.until.is_none_or(|at| now < at)).map(|t| t.stamp.clone());
         let told: BTreeSet<EntryId> = known.map(|t| t.entries.clone()).unwrap_or_default();
         let read = self.store.read(move |r| read(r, id, stamp.as_ref(), &told)).await?;
-        let Some(Found { facts, stamp, fresh, deltas }) = read else { return Ok(()) };
+        let Some(Found { facts, stamp, fresh, deltas }) = read else {
+            if known.is_none() {
+                // It is not there.
+                self.owed.remove(&id);
+            }
+            return Ok(());
+        };
         let heart = Heart::of(&facts, now);
         let wanted = Wanted {
             is_past: !facts.incident.state.is_active()
@@ -148,8 +158,14 @@ impl Notify {
         };
         let (n_wanted, untold) = self.store.write(move |tx| wanted.put(tx)).await?;
         let again = untold.as_ref().and_then(|why| why.until);
-        if let Some(ends) = again.filter(|_| untold.is_some_and(|why| why.by.starts_with(QUIET))) {
+        let is_quiet = untold.as_ref().is_some_and(|why| why.by.starts_with(QUIET));
+        if let Some(ends) = again.filter(|_| is_quiet) {
             self.ends = self.ends.min(ends);
+        }
+        if untold.is_some() && !is_quiet {
+            self.owed.insert(id);
+        } else {
+            self.owed.remove(&id);
         }
         // What waits is looked at again when it may be told.
         let until = heart.until().into_iter().chain(again).min();
@@ -182,11 +198,8 @@ impl Notify {
                 self.bus.publish(Event::Outbox);
             }
         }
+        self.owed.extend(over);
         self.ends = next;
-        // Those that ended long ago are looked at by nothing else.
-        for id in over {
-            self.tell(id, now).await?;
-        }
         Ok(())
     }
 
@@ -393,9 +406,8 @@ fn read(
 
 /// The incidents that are looked at: all that are active, and the newest that changed lately.
 pub(super) fn due(rows: &Rows<'_>, now: Time) -> Result<Vec<IncidentId>, Fault> {
-    use IncidentState::{Acknowledged, Mitigating, Monitoring, Open};
     let since = now.plus_ms(-2 * DAY_MS);
-    let active = [Open, Acknowledged, Mitigating, Monitoring].map(IncidentState::as_str);
+    let active = IncidentState::ACTIVE.map(IncidentState::as_str);
     let mut due = rows.list::<Incident>(&Filter::states(active))?;
     let newest = rows.list::<Incident>(&Filter::all().newest(NEWEST))?;
     due.extend(newest.into_iter().filter(|i| !i.state.is_active() && i.updated_at > since));
@@ -417,8 +429,10 @@ impl Stage for Notify {
         let now = self.clock.now();
         // A summary that can't be written holds up nobody who must be told.
         let mut failed = self.sum_up(now).await.err();
-        let ids = self.store.read(move |r| due(r, now)).await?;
-        self.told.retain(|id, _| ids.contains(id));
+        let mut ids = self.store.read(move |r| due(r, now)).await?;
+        let mut looked_at: BTreeSet<IncidentId> = ids.iter().copied().collect();
+        ids.extend(self.owed.iter().filter(|id| looked_at.insert(**id)));
+        self.told.retain(|id, _| looked_at.contains(id));
         for id in ids {
             failed = self.tell(id, now).await.err().or(failed);
         }
@@ -430,6 +444,7 @@ impl Stage for Notify {
         let now = self.clock.now();
         let summed = self.sum_up(now).await;
         self.tell(id, now).await?;
+        // The others whose hours are over are told by the next sweep.
         summed
     }
 }

@@ -7,7 +7,7 @@ use crate::bus::Event;
 use crate::chat::Post;
 use crate::model::alert::Suppression;
 use crate::stage::Stage as _;
-use crate::store::{AuditFilter, Filter};
+use crate::store::{AuditFilter, Filter, Index, Record, Rows};
 
 const NIGHT: &str = "[[quiet]]\nname = \"night\"\nfrom = \"22:00\"\nuntil = \"07:00\"";
 
@@ -291,4 +291,58 @@ async fn quiet_hours_that_go_over_into_others_are_summed_up_at_the_end_of_the_la
     let of = |name: &str| said.iter().find(|s| s.starts_with(name)).expect("each has one");
     assert!(of("slack").contains("1 incident waited for the end of the quiet hours \"day\""));
     assert!(of("discord").contains("2 incidents waited"), "{said:?}");
+}
+
+/// In place of a run: what stands there can't be read as one.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Torn(IncidentId);
+
+impl Record for Torn {
+    const KIND: &'static str = <Run as Record>::KIND;
+
+    fn key(&self) -> String {
+        format!("torn of {}", self.0)
+    }
+
+    fn index(&self) -> Index {
+        let parent = self.0.to_string();
+        Index { at: t0(), state: "done".into(), parent, subject: String::new() }
+    }
+}
+
+#[tokio::test]
+async fn what_can_t_be_told_when_the_hours_end_is_told_later_however_long_it_is_over() {
+    let world = World::new();
+    let pace: Pace = toml::from_str(NIGHT).expect("settings");
+    let mut notify = world.notify(vec![platform("slack", "#incidents")]).with_pace(pace);
+    world.clock.set(t0());
+    let over = t0().plus_ms(1_800_000);
+    let held = |n: u64| Incident {
+        id: IncidentId::derive(t0(), &[&n.to_string()]),
+        number: n,
+        state: IncidentState::Resolved,
+        resolved_at: Some(over),
+        updated_at: over,
+        ..of(Attention::Ticket)
+    };
+    let ids = [1, 2, 3].map(|n| held(n).id);
+    world.put([1, 2, 3].map(held).to_vec()).await;
+    notify.sweep().await.expect("tells");
+    let untold = async || {
+        let read = move |r: &Rows<'_>| ids.map(|id| r.get::<Incident>(id)).into_iter().collect();
+        let all: Vec<Option<Incident>> = world.store.read(read).await.expect("reads");
+        all.into_iter().flatten().filter(|i| i.untold.is_some()).map(|i| i.id).collect::<Vec<_>>()
+    };
+    assert_eq!(untold().await.len(), 3);
+    let torn = *ids.iter().min().expect("three");
+    world.store.write(move |tx| tx.put(&Torn(torn))).await.expect("writes");
+    world.clock.set(t0().plus_ms(4 * 3_600_000));
+    notify.sweep().await.expect_err("one can't be read");
+    assert_eq!(untold().await, [torn], "the others don't wait for it");
+    assert_eq!(summaries(&world).await.len(), 1);
+    world.store.write(move |tx| tx.remove::<Torn>(Torn(torn).key())).await.expect("writes");
+    world.clock.set(t0().plus_ms(3 * 86_400_000 + 12 * 3_600_000));
+    notify.sweep().await.expect("tells");
+    assert!(untold().await.is_empty());
+    assert_eq!(summaries(&world).await.len(), 1, "once");
 }

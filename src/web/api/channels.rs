@@ -39,8 +39,7 @@ struct Known {
 
 /// The states of incidents that people still work on.
 pub(super) fn active() -> Filter {
-    use IncidentState::{Acknowledged, Mitigating, Monitoring, Open};
-    Filter::states([Open, Acknowledged, Mitigating, Monitoring].map(IncidentState::as_str))
+    Filter::states(IncidentState::ACTIVE.map(IncidentState::as_str))
 }
 
 async fn list(Shared(state): Shared<State>) -> Answer<Channels> {
