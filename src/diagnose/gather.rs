@@ -62,6 +62,8 @@ pub(super) struct Kept {
     pub causes: KeptCauses,
     /// Who was in trouble.
     pub history: KeptHistory,
+    /// What earlier incidents looked like.
+    pub looks: past::KeptLooks,
 }
 
 /// What everything else starts from.
@@ -116,7 +118,7 @@ pub(super) async fn gather(
     let [b1, b2, b3, b4, b5, b6, b7, b8] = std::array::from_fn(|_| begun.clone());
     let mut late: [Vec<Gap>; 9] = Default::default();
     let [g1, g2, g3, g4, g5, g6, g7, g8, g9] = &mut late;
-    let Kept { causes, history } = kept.clone();
+    let Kept { causes, history, looks } = kept.clone();
     let (lines, calls, past, weighed, known, separates, felt, causes, history) = tokio::join!(
         in_time("log lines", most, store.read(move |rows| lines_of(rows, &b1)), g1),
         in_time("calls between services", most, store.read(move |rows| calls_of(rows, &b2)), g2),
@@ -126,7 +128,7 @@ pub(super) async fn gather(
             store.read(move |rows| {
                 let base = &b3.base;
                 let of = (&base.incident, base.alerts.as_slice());
-                past::alike(rows, of, (&base.graph, &base.changes), base.now)
+                past::alike(rows, &looks, of, (&base.graph, &base.changes), base.now)
             }),
             g3
         ),

@@ -57,6 +57,7 @@ mod explain;
 mod faces;
 mod gather;
 mod input;
+mod kept;
 mod lines;
 mod onset;
 mod past;

@@ -11,6 +11,7 @@
 //! et al. 2011), so that a fault at other services is found by its shape.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use super::here::words;
 use crate::model::time::{HOUR_MS, MINUTE_MS};
@@ -34,8 +35,16 @@ pub(in crate::diagnose) const PARTS: [(&str, f64); 6] = [
 /// What an incident looks like: a set of words for each of [`PARTS`].
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(in crate::diagnose) struct Looks {
-    parts: [BTreeSet<String>; PARTS.len()],
+    /// Shared: what was worked out of an earlier incident is compared with many.
+    parts: [Arc<BTreeSet<String>>; PARTS.len()],
 }
+
+/// Place of the motif among [`PARTS`]: the only part that the graph says something of.
+const MOTIF: usize = 2;
+
+/// The role of each of the first entities in trouble, of which the graph makes a motif.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Roles(BTreeMap<EntityRef, String>);
 
 /// How often each word of each part was seen.
 #[derive(Clone, Debug, Default)]
@@ -51,7 +60,7 @@ impl Common {
         for looks in all {
             common.n += 1;
             for (i, words) in looks.parts.iter().enumerate() {
-                for word in words {
+                for word in words.iter() {
                     *common.seen.entry((i, word.clone())).or_default() += 1;
                 }
             }
@@ -74,8 +83,13 @@ impl Looks {
         graph: &Graph,
         changes: &[Change],
     ) -> Self {
-        let mut looks = Self::default();
-        let [place, conditions, motif, shapes, change, said] = &mut looks.parts;
+        Self::told(incident, alerts, changes).within(&Roles::of(alerts), graph)
+    }
+
+    /// The same without what the graph says of it.
+    pub(super) fn told(incident: &Incident, alerts: &[Alert], changes: &[Change]) -> Self {
+        let mut parts: [BTreeSet<String>; PARTS.len()] = Default::default();
+        let [place, conditions, _motif, shapes, change, said] = &mut parts;
         let names: BTreeSet<String> =
             alerts.iter().map(|a| a.entity.name().to_lowercase()).collect();
         for alert in alerts {
@@ -90,9 +104,15 @@ impl Looks {
         }
         said.extend(words(&incident.title));
         said.retain(|w| !names.contains(w));
-        motif.extend(motif_of(alerts, graph));
         change.extend(nearest(incident, changes));
-        looks
+        Self { parts: parts.map(Arc::new) }
+    }
+
+    /// The same with the motif that the graph makes of the roles.
+    pub(super) fn within(&self, roles: &Roles, graph: &Graph) -> Self {
+        let mut parts = self.parts.clone();
+        parts[MOTIF] = Arc::new(motif_of(roles, graph));
+        Self { parts }
     }
 
     /// How alike two are in each of [`PARTS`]; `None` where neither has anything to compare.
@@ -158,18 +178,22 @@ fn role(entity: &EntityRef, alerts: &[Alert]) -> String {
     format!("{}:{}", entity.attribute(), signals.join("+"))
 }
 
-/// Roles, edges between roles, and each role with the roles below and above it.
-fn motif_of(alerts: &[Alert], graph: &Graph) -> BTreeSet<String> {
-    let mut entities: Vec<&EntityRef> = Vec::new();
-    for alert in alerts {
-        if entities.len() < MOST_ENTITIES && !entities.contains(&&alert.entity) {
-            entities.push(&alert.entity);
+impl Roles {
+    pub(super) fn of(alerts: &[Alert]) -> Self {
+        let mut entities: Vec<&EntityRef> = Vec::new();
+        for alert in alerts {
+            if entities.len() < MOST_ENTITIES && !entities.contains(&&alert.entity) {
+                entities.push(&alert.entity);
+            }
         }
+        Self(entities.into_iter().map(|e| (e.clone(), role(e, alerts))).collect())
     }
-    let roles: BTreeMap<&EntityRef, String> =
-        entities.iter().map(|e| (*e, role(e, alerts))).collect();
+}
+
+/// Roles, edges between roles, and each role with the roles below and above it.
+fn motif_of(Roles(roles): &Roles, graph: &Graph) -> BTreeSet<String> {
     let mut found: BTreeSet<String> = roles.values().cloned().collect();
-    for (entity, role) in &roles {
+    for (entity, role) in roles {
         let near = |all: &mut dyn Iterator<Item = (&EntityRef, EdgeKind)>| {
             let named = all.filter_map(|(e, k)| Some(format!("{k:?} {}", roles.get(e)?)));
             named.collect::<BTreeSet<String>>()

@@ -12,11 +12,13 @@ mod tests;
 mod tried;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use self::here::Here;
-use self::looks::{Common, Looks, PARTS, whole};
+use self::looks::{Common, Looks, PARTS, Roles, whole};
 use super::gather::evidence_id;
 use super::input::Past;
+use super::kept::ByRevision;
 use crate::model::diagnosis::{Finding, LikenessPart, Similar};
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{
@@ -28,6 +30,8 @@ use crate::store::{Filter, Rows};
 const COMPARED: usize = 200;
 /// Alerts read of each of them: a storm shows what it is by its first ones.
 const ALERTS: usize = 100;
+/// Of those that were not read yet, one look reads so many, the newest: the next reads on.
+const MOST_READ: usize = 100;
 /// Least likeness that is worth telling; at least one condition must be shared besides.
 const LEAST: f64 = 0.35;
 /// Least likeness at the same place that counts for the ranking.
@@ -54,46 +58,76 @@ struct Old {
     shared: usize,
 }
 
+/// What an earlier incident looked like, but for what the graph of today says of it.
+#[derive(Debug)]
+struct Seen {
+    /// Without its list of alerts, which nothing here needs.
+    incident: Incident,
+    looks: Looks,
+    roles: Roles,
+    here: Here,
+}
+
+/// What earlier incidents looked like, each read once until it is written again: what is told later of a
+/// change before its onset counts from then on. Cheap to clone; clones share it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct KeptLooks {
+    kept: ByRevision<Seen>,
+}
+
+impl KeptLooks {
+    /// The newest incidents that are over, newest first, without those that people called no incident.
+    fn read(&self, rows: &Rows<'_>) -> Result<Vec<Arc<Seen>>, Fault> {
+        let over = Filter::states(["resolved", "reviewed"]).newest(COMPARED);
+        let over = rows.revisions::<Incident>(&over)?;
+        let seen = self.kept.read(&over, MOST_READ, |id| seen(rows, id))?;
+        Ok(seen.into_iter().map(|(_, seen)| seen).collect())
+    }
+}
+
+fn seen(rows: &Rows<'_>, id: &str) -> Result<Option<Seen>, Fault> {
+    let Some(mut incident) = rows.get::<Incident>(id)? else { return Ok(None) };
+    if incident.category.as_deref() == Some("not_an_incident") {
+        return Ok(None);
+    }
+    incident.alerts = Vec::new();
+    let alerts = rows.list::<Alert>(&Filter { limit: ALERTS, ..Filter::parent(id) })?;
+    let about = Filter::all()
+        .since(incident.onset_at.plus_ms(-2 * HOUR_MS))
+        .until(incident.onset_at.plus_ms(5 * MINUTE_MS));
+    let looks = Looks::told(&incident, &alerts, &rows.list::<Change>(&about)?);
+    let (roles, here) = (Roles::of(&alerts), Here::of(&incident, &alerts));
+    Ok(Some(Seen { incident, looks, roles, here }))
+}
+
 /// Earlier incidents like this one, most alike first. Those that people called no incident are left
 /// out.
 pub(super) fn alike(
     rows: &Rows<'_>,
+    kept: &KeptLooks,
     (incident, alerts): (&Incident, &[Alert]),
     (graph, changes): (&Graph, &[Change]),
     now: Time,
 ) -> Result<Alike, Fault> {
-    let over = Filter::states(["resolved", "reviewed"]).newest(COMPARED);
-    let mut earlier = rows.list::<Incident>(&over)?;
-    earlier.retain(|i| {
-        i.id != incident.id
-            && i.onset_at < incident.onset_at
-            && i.category.as_deref() != Some("not_an_incident")
-    });
+    let mut earlier = kept.read(rows)?;
+    earlier
+        .retain(|old| old.incident.id != incident.id && old.incident.onset_at < incident.onset_at);
     if earlier.is_empty() {
         return Ok(Alike::default());
     }
     let (own, here) = (Looks::of(incident, alerts, graph, changes), Here::of(incident, alerts));
-    let mut seen = Vec::new();
-    for old in earlier {
-        let mut filter = Filter::parent(old.id);
-        filter.limit = ALERTS;
-        let told = rows.list::<Alert>(&filter)?;
-        let about = Filter::all()
-            .since(old.onset_at.plus_ms(-2 * HOUR_MS))
-            .until(old.onset_at.plus_ms(5 * MINUTE_MS));
-        // The graph of then is not kept; that of now has the same shape where nothing was moved.
-        let looks = Looks::of(&old, &told, graph, &rows.list::<Change>(&about)?);
-        let at_same_place = here.likeness(&Here::of(&old, &told));
-        seen.push((old, looks, at_same_place));
-    }
-    let common = Common::of(seen.iter().map(|(_, looks, _)| looks));
-    let compared = |(incident, looks, here): (Incident, Looks, f64)| {
+    // The graph of then is not kept; that of now has the same shape where nothing was moved.
+    let looks: Vec<Looks> = earlier.iter().map(|old| old.looks.within(&old.roles, graph)).collect();
+    let common = Common::of(looks.iter());
+    let compared = |(old, looks): (Arc<Seen>, Looks)| {
         let parts = own.alike(&looks, &common);
         let (likeness, shared) = (whole(&parts), own.shared(&looks));
-        Old { incident, here, parts, likeness, shared }
+        let here = here.likeness(&old.here);
+        let counts = here >= LEAST_HERE || (likeness >= LEAST && shared > 0);
+        let incident = || old.incident.clone();
+        counts.then(|| Old { incident: incident(), here, parts, likeness, shared })
     };
-    let mut all: Vec<Old> = seen.into_iter().map(compared).collect();
-    all.retain(|old| old.here >= LEAST_HERE || (old.likeness >= LEAST && old.shared > 0));
+    let all: Vec<Old> = earlier.into_iter().zip(looks).filter_map(compared).collect();
     tell(rows, incident, all, now)
 }
 

@@ -123,3 +123,65 @@ fn what_was_tried_is_counted_over_all_that_are_alike() {
     );
     assert_eq!(past::tried_text(&[similar(vec![])]), None);
 }
+
+#[tokio::test]
+async fn what_an_earlier_incident_looked_like_is_read_once_until_it_is_written_again() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = crate::store::Store::open(&folder.path().join("n.sqlite")).expect("opens");
+    let site = Site::shop();
+    let mut all = site.history(MOST_READ + 21, t0(), 5);
+    for told in &mut all {
+        told.incident.state = crate::model::IncidentState::Resolved;
+        told.incident.category = None;
+    }
+    let now = all.pop().expect("one is looked at");
+    let last = all.last().expect("there are more").incident.clone();
+    let put = all.iter().map(|t| (t.incident.clone(), t.alerts.clone())).collect::<Vec<_>>();
+    let written = store.write(move |tx| {
+        for (incident, alerts) in put {
+            tx.put(&incident)?;
+            for mut alert in alerts {
+                alert.incident = Some(incident.id);
+                tx.put(&alert)?;
+            }
+        }
+        Ok(())
+    });
+    written.await.expect("written");
+    let kept = KeptLooks::default();
+    let read = async || {
+        let kept = kept.clone();
+        store.read(move |r| kept.read(r)).await.expect("reads")
+    };
+    let first = read().await;
+    assert_eq!(first.len(), MOST_READ, "a look reads so many at most");
+    let second = read().await;
+    assert_eq!(second.len(), MOST_READ + 20, "and the next reads on");
+    assert!(first.iter().zip(&second).all(|(a, b)| Arc::ptr_eq(a, b)), "none was read anew");
+    // What is kept and what the graph says come to what there is without keeping anything.
+    let of = |id| all.iter().find(|t| t.incident.id == id).expect("it was told");
+    for seen in &second {
+        let told = of(seen.incident.id);
+        assert!(seen.incident.alerts.is_empty());
+        let first: Vec<Alert> = told.alerts.iter().take(ALERTS).cloned().collect();
+        let whole = Looks::of(&told.incident, &first, &site.graph, &[]);
+        assert_eq!(seen.looks.within(&seen.roles, &site.graph), whole);
+    }
+    let (graph, reader) = (site.graph.clone(), kept.clone());
+    let found = store.read(move |r| {
+        alike(
+            r,
+            &reader,
+            (&now.incident, &now.alerts),
+            (&graph, &now.changes),
+            now.incident.onset_at,
+        )
+    });
+    found.await.expect("compares");
+    let category = Some("not_an_incident".to_owned());
+    let changed = crate::model::Incident { category, ..last.clone() };
+    store.write(move |tx| tx.put(&changed)).await.expect("written");
+    let third = read().await;
+    assert!(third.iter().all(|seen| seen.incident.id != last.id));
+    assert_eq!(third.len(), second.len() - 1);
+}

@@ -1,8 +1,9 @@
 //! Who was in trouble in earlier incidents, since when and until when: each incident is read once.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
+use crate::diagnose::kept::ByRevision;
 use crate::diagnose::symptom::{is_forecast, troubles};
 use crate::model::time::SECOND_MS;
 use crate::model::{
@@ -36,17 +37,14 @@ pub(super) struct Earlier {
     pub(super) business: Vec<(String, String)>,
 }
 
+/// Incidents that one look reads, the newest of those that were not read yet: the next look reads on.
+const MOST_READ: usize = 60;
+
 /// What was read before. Cheap to clone; clones share it.
 #[derive(Clone, Debug, Default)]
 pub(in crate::diagnose) struct KeptHistory {
-    kept: Arc<Mutex<BTreeMap<String, Kept>>>,
+    kept: ByRevision<Earlier>,
 }
-
-/// Incidents that one look reads, the newest of those that were not read yet.
-const MOST_READ: usize = 60;
-
-/// How often an incident was written, and what was found of it if it counts.
-type Kept = (u64, Option<Arc<Earlier>>);
 
 impl KeptHistory {
     /// The newest incidents that are over but `current`, newest first. Those that people called no
@@ -59,26 +57,12 @@ impl KeptHistory {
         rows: &Rows<'_>,
         current: &Incident,
     ) -> Result<History, Fault> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
         let over = [IncidentState::Resolved.as_str(), IncidentState::Reviewed.as_str()];
         let over = rows.revisions::<Incident>(&Filter::states(over).newest(MOST))?;
-        let mut before = std::mem::take(&mut *kept);
+        let mut all = self.kept.read(&over, MOST_READ, |id| earlier(rows, id))?;
         let own = current.id.to_string();
-        let (mut found, mut n_read) = (Vec::new(), 0);
-        for (id, revision) in over {
-            let known = match before.remove(&id) {
-                Some(known) if known.0 == revision => known,
-                // The next look reads on: other looks wait for this one.
-                _ if n_read >= MOST_READ => continue,
-                _ => {
-                    n_read += 1;
-                    (revision, earlier(rows, &id)?.map(Arc::new))
-                }
-            };
-            found.extend(known.1.clone().filter(|_| id != own));
-            kept.insert(id, known);
-        }
-        Ok(History { all: found })
+        all.retain(|(id, _)| *id != own);
+        Ok(History { all: all.into_iter().map(|(_, earlier)| earlier).collect() })
     }
 }
 

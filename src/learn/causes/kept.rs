@@ -19,19 +19,24 @@ const MOST_LESSONS: usize = 2_000;
 type Stamp = (u64, Option<(u64, u64)>, Option<String>);
 
 /// What was read before. Cheap to clone; clones share it.
+///
+/// The lock is held for a moment only, never while the store is read: what reads it side by side may
+/// read the same twice, and nobody waits for it.
 #[derive(Clone, Debug, Default)]
 pub struct KeptCauses {
-    kept: Arc<Mutex<Kept>>,
+    kept: Arc<Mutex<Arc<Kept>>>,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
     seen: BTreeMap<String, (Stamp, Option<Confirmed>)>,
     /// The newest lesson of what helped in an incident, with what all of them follow from.
-    helped: Option<([u8; 32], BTreeMap<IncidentId, Lesson>)>,
+    helped: Option<([u8; 32], Arc<Helped>)>,
     /// Incidents read so far.
     n_read: u64,
 }
+
+type Helped = BTreeMap<IncidentId, Lesson>;
 
 impl KeptCauses {
     /// How often which kind of change was the cause, as far as it is confirmed by now.
@@ -39,16 +44,16 @@ impl KeptCauses {
     /// # Errors
     /// The store failed.
     pub fn read(&self, rows: &Rows<'_>) -> Result<Causes, Fault> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.now();
         let runs = Filter::states(["run"]).newest(MOST_LESSONS);
         let of = rows.digest::<Lesson>(&runs)?;
-        let helped = match kept.helped.take() {
-            Some((known, helped)) if known == of => helped,
-            _ => newest(rows.list::<Lesson>(&runs)?),
+        let helped = match &before.helped {
+            Some((known, helped)) if *known == of => helped.clone(),
+            _ => Arc::new(newest(rows.list::<Lesson>(&runs)?)),
         };
         let over = [IncidentState::Resolved.as_str(), IncidentState::Reviewed.as_str()];
         let over = Filter::states(over).newest(MOST);
-        let mut before = std::mem::take(&mut kept.seen);
+        let (mut seen, mut n_read) = (BTreeMap::new(), before.n_read);
         for (id, revision) in rows.revisions::<Incident>(&over)? {
             let lesson = id.parse().ok().and_then(|id: IncidentId| helped.get(&id));
             // Most say nothing, and of those the diagnosis does not matter.
@@ -57,23 +62,30 @@ impl KeptCauses {
                 let diagnosed = matters.then(|| rows.stamp::<Diagnosis>(&id)).transpose()?;
                 Ok::<Stamp, Fault>((revision, diagnosed, lesson.map(|l| l.key.clone())))
             };
-            let known = match before.remove(&id) {
-                Some((known, found)) if known == stamp(&found)? => (known, found),
+            let known = match before.seen.get(&id) {
+                Some((known, found)) if *known == stamp(found)? => (known.clone(), found.clone()),
                 _ => {
-                    kept.n_read += 1;
+                    n_read += 1;
                     let found = one(rows, &id, lesson)?;
                     (stamp(&found)?, found)
                 }
             };
-            kept.seen.insert(id, known);
+            seen.insert(id, known);
         }
-        kept.helped = Some((of, helped));
-        Ok(Causes::of(kept.seen.values().filter_map(|(_, found)| found.as_ref())))
+        let causes = Causes::of(seen.values().filter_map(|(_, found)| found.as_ref()));
+        // Where two read at once the last to end stays; what it has is checked by its stamps anyway.
+        let kept = Kept { seen, helped: Some((of, helped)), n_read };
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(kept);
+        Ok(causes)
+    }
+
+    fn now(&self) -> Arc<Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     #[cfg(test)]
     pub(super) fn n_read(&self) -> u64 {
-        self.kept.lock().expect("nothing panics under it").n_read
+        self.now().n_read
     }
 }
 

@@ -216,3 +216,38 @@ async fn incidents_are_read_once_until_something_else_is_said_of_them() {
     put(&store, &Diagnosis { revision: 2, changes: vec![], ..told[2].1.clone() }).await;
     assert_eq!(look().await, ((3, 2), 1), "which change it was is not known");
 }
+
+/// In place of an incident: what stands there can't be read as one.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Torn;
+
+impl crate::store::Record for Torn {
+    const KIND: &'static str = <Incident as crate::store::Record>::KIND;
+
+    fn key(&self) -> String {
+        "torn".to_owned()
+    }
+
+    fn index(&self) -> crate::store::Index {
+        let (parent, subject) = (String::new(), String::new());
+        crate::store::Index { at: t0(), state: "resolved".into(), parent, subject }
+    }
+}
+
+#[tokio::test]
+async fn what_was_read_stands_while_another_reads_and_when_that_fails() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = Store::open(&folder.path().join("c.sqlite")).expect("opens");
+    let kept = KeptCauses::default();
+    put(&store, &over(Some("fixed"))).await;
+    let look = async || {
+        let reader = kept.clone();
+        store.read(move |r| reader.read(r)).await.map(|_| kept.n_read())
+    };
+    assert_eq!(look().await.expect("reads"), 1);
+    store.write(|tx| tx.put(&Torn)).await.expect("written");
+    look().await.expect_err("one can't be read");
+    use crate::store::Record as _;
+    store.write(|tx| tx.remove::<Torn>(Torn.key())).await.expect("written");
+    assert_eq!(look().await.expect("reads"), 1, "nothing is read anew");
+}
