@@ -25,6 +25,8 @@ const MOST_TOGETHER: usize = 100;
 /// Who is seen in trouble at most this long (ms) before the other followed it all the same: they are
 /// seen by series with a step.
 const SLACK_MS: i64 = 30 * SECOND_MS;
+/// Other incidents of the same time that are looked at beside one, the newest.
+const MOST_BESIDE: usize = 20;
 
 /// One earlier incident.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -62,7 +64,7 @@ impl KeptHistory {
         let mut all = self.kept.read(&over, MOST_READ, |id| earlier(rows, id))?;
         let own = current.id.to_string();
         all.retain(|(id, _)| *id != own);
-        Ok(History { all: all.into_iter().map(|(_, earlier)| earlier).collect() })
+        Ok(History::of(all.into_iter().map(|(_, earlier)| earlier).collect()))
     }
 }
 
@@ -128,18 +130,45 @@ impl Counted {
 #[derive(Clone, Debug, Default)]
 pub(in crate::diagnose) struct History {
     pub(super) all: Vec<Arc<Earlier>>,
+    /// Of each, by its place, those that went on at the same time.
+    pub(super) beside: Vec<Vec<usize>>,
 }
 
 impl History {
-    /// How `who` did each time that `other` was in trouble. Where `who` was in trouble first it
-    /// followed something else, and the time does not count.
-    pub(super) fn after(&self, who: &EntityRef, other: &EntityRef) -> Counted {
+    /// A history of incidents, newest first.
+    pub(super) fn of(all: Vec<Arc<Earlier>>) -> Self {
+        let span = |one: &Arc<Earlier>| {
+            let from = one.troubles.values().map(|(from, _)| *from).min()?;
+            Some((from, one.troubles.values().map(|(_, until)| *until).max()?))
+        };
+        let spans: Vec<Option<(Time, Time)>> = all.iter().map(span).collect();
+        let beside = |own: &Option<(Time, Time)>| {
+            let Some((from, until)) = *own else { return Vec::new() };
+            let meets = |(i, other): (usize, &Option<(Time, Time)>)| {
+                let other = other.as_ref().filter(|_| !std::ptr::eq(own, other))?;
+                (other.0 <= until && other.1 >= from.plus_ms(-SLACK_MS)).then_some(i)
+            };
+            spans.iter().enumerate().filter_map(meets).take(MOST_BESIDE).collect()
+        };
+        let beside = spans.iter().map(beside).collect();
+        Self { all, beside }
+    }
+
+    /// How `who`, which depends on `other`, did each time that that was in trouble. Where `who` was in
+    /// trouble first it followed something else, and the time does not count.
+    ///
+    /// Where it is not among those in trouble but in an incident of its own that began meanwhile, it
+    /// followed too: grouping kept the two apart, and that a service gets into trouble by chance just
+    /// while what it depends on is in trouble is far rarer than that it follows. If that other incident
+    /// has what explains it, namely something else that it depends on and that was in trouble before it,
+    /// or `other` itself, the time counts neither way.
+    pub(super) fn after(&self, graph: &Graph, who: &EntityRef, other: &EntityRef) -> Counted {
         let mut found = Counted::default();
-        for one in &self.all {
+        for at in 0..self.all.len() {
             if found.lags.len() + found.spared.len() >= MOST_TIMES {
                 break;
             }
-            count(one, who, other, &mut found);
+            self.count(at, (graph, who, other), &mut found);
         }
         found
     }
@@ -147,33 +176,53 @@ impl History {
     /// How all who depend on something directly did after it got into trouble.
     pub(super) fn together(&self, graph: &Graph) -> Counted {
         let mut found = Counted::default();
-        for one in self.all.iter().take(MOST_TOGETHER) {
+        for (at, one) in self.all.iter().enumerate().take(MOST_TOGETHER) {
             for other in one.troubles.keys() {
                 for (who, _) in graph.dependents(other).take(MOST_TIMES) {
-                    count(one, who, other, &mut found);
+                    self.count(at, (graph, who, other), &mut found);
                 }
             }
         }
         found
     }
-}
 
-fn count(one: &Earlier, who: &EntityRef, other: &EntityRef, found: &mut Counted) {
-    let Some((from, until)) = one.troubles.get(other) else { return };
-    match one.troubles.get(who) {
-        Some((at, _)) if at.ms_since(*from) >= -SLACK_MS => {
-            found.lags.push(at.ms_since(*from).max(0));
+    fn count(
+        &self,
+        at: usize,
+        (graph, who, other): (&Graph, &EntityRef, &EntityRef),
+        found: &mut Counted,
+    ) {
+        let one = &self.all[at];
+        let Some((from, until)) = one.troubles.get(other) else { return };
+        let lag_ms = |at: Time| Some(at.ms_since(*from)).filter(|ms| *ms >= -SLACK_MS);
+        if let Some((at, _)) = one.troubles.get(who) {
+            found.lags.extend(lag_ms(*at).map(|ms| ms.max(0)));
+            return;
         }
-        None if !one.cut => found.spared.push(until.ms_since(*from)),
-        _ => {}
+        let beside = self.beside.get(at).into_iter().flatten().map(|i| &self.all[*i]);
+        let meanwhile = beside.filter_map(|b| {
+            let (at, _) = b.troubles.get(who)?;
+            let ms = lag_ms(*at).filter(|_| at <= until)?;
+            let before = |e: &EntityRef| b.troubles.get(e).is_some_and(|(from, _)| from <= at);
+            let is_explained =
+                before(other) || graph.dependencies(who).any(|(e, _)| e != who && before(e));
+            Some((ms.max(0), is_explained))
+        });
+        match meanwhile.min() {
+            Some((_, true)) => {}
+            Some((ms, false)) => found.lags.push(ms),
+            None if !one.cut => found.spared.push(until.ms_since(*from)),
+            None => {}
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::diagnose::tests::{alert, at, input, service};
+    use crate::diagnose::tests::{alert, at, chain, input, service};
     use crate::model::time::MINUTE_MS;
+    use crate::model::topology::EdgeKind;
     use crate::model::{IncidentId, Indicator};
     use crate::store::Store;
 
@@ -196,12 +245,43 @@ mod tests {
             one(&[("shop", 100, 900), ("web", 0, 900)], false),
             one(&[("web", 0, 900)], false),
         ];
-        let history = History { all };
-        let counted = history.after(&service("web"), &service("shop"));
+        let history = History { all, ..History::default() };
+        let graph = chain();
+        let counted = history.after(&graph, &service("web"), &service("shop"));
         assert_eq!(counted.lags, [2 * MINUTE_MS, 4 * MINUTE_MS]);
         assert_eq!(counted.times(Some(180_000.0)), (2, 3));
         assert_eq!(counted.times(None), (2, 4));
-        assert_eq!(history.after(&service("shop"), &service("mail")), Counted::default());
+        assert_eq!(history.after(&graph, &service("shop"), &service("mail")), Counted::default());
+    }
+
+    #[test]
+    fn who_has_an_incident_of_its_own_meanwhile_followed_unless_that_explains_it() {
+        let mut graph = chain();
+        graph.add(service("web"), service("mail"), EdgeKind::Calls);
+        let of = |others: &[&[(&str, i64, i64)]]| {
+            let mut all = vec![one(&[("shop", 0, 900), ("other", 60, 900)], false)];
+            all.extend(others.iter().map(|troubles| one(troubles, false)));
+            History::of(all).after(&graph, &service("web"), &service("shop"))
+        };
+        let counted = |lags: &[i64], spared: &[i64]| Counted {
+            lags: lags.iter().map(|s| s * 1_000).collect(),
+            spared: spared.iter().map(|s| s * 1_000).collect(),
+        };
+        assert_eq!(of(&[]), counted(&[], &[900]));
+        assert_eq!(of(&[&[("web", 240, 1_200)]]), counted(&[240], &[]), "in one of its own");
+        assert_eq!(of(&[&[("web", -20, 1_200)]]), counted(&[0], &[]), "seen a step before");
+        // Before it, after it, and nothing of it.
+        for apart in [[("web", -300, 600)], [("web", 1_000, 1_200)], [("far", 240, 1_200)]] {
+            assert_eq!(of(&[&apart]), counted(&[], &[900]), "{apart:?}");
+        }
+        // What it depends on besides was in trouble there first; or that was and is counted there.
+        assert_eq!(of(&[&[("mail", 200, 900), ("web", 240, 900)]]), counted(&[], &[]));
+        assert_eq!(of(&[&[("shop", 200, 900), ("web", 240, 900)]]), counted(&[40], &[]));
+        // The first counts.
+        assert_eq!(of(&[&[("web", 300, 400)], &[("web", 120, 200)]]), counted(&[120], &[]));
+        // All who depend on something are counted by the same rule.
+        let pair = vec![one(&[("shop", 0, 900)], false), one(&[("web", 90, 900)], false)];
+        assert_eq!(History::of(pair).together(&graph), counted(&[90], &[]));
     }
 
     #[tokio::test]
@@ -234,7 +314,7 @@ mod tests {
             store.read(move |r| kept.read(r, &now)).await.expect("read")
         };
         let first = read().await;
-        assert_eq!(first.after(&web, &shop).lags, [90_000]);
+        assert_eq!(first.after(&chain(), &web, &shop).lags, [90_000]);
         assert!(!first.all[0].troubles.contains_key(&service("mail")), "only noted");
         assert_eq!(first.all[0].troubles[&shop].1, at(3_000));
         assert!(Arc::ptr_eq(&first.all[0], &read().await.all[0]), "kept");

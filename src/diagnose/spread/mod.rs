@@ -6,7 +6,8 @@
 //! trouble (`chance`), drawn towards what its calls say; without any from its calls alone; else it is not
 //! known. A service beyond one that is not in trouble yet follows if that one follows and it follows that
 //! one: chances are multiplied. Where it was seen often enough after the likely cause itself, that counts
-//! instead. Of several ways the likeliest is told, so that nothing is counted twice.
+//! instead. A service that had an incident of its own meanwhile followed too, unless something there
+//! explains it (`history`). Of several ways the likeliest is told, so that nothing is counted twice.
 //!
 //! When it follows comes from the lags of earlier times, else from how fast this incident spread from one
 //! to the next, else from how fast earlier ones did; else it is not claimed. That it did not follow yet
@@ -157,7 +158,7 @@ fn way(
     (who, other): (&EntityRef, &EntityRef),
     hurt_below: Option<f64>,
 ) -> Option<Way> {
-    let counted = scene.known.history.after(who, other);
+    let counted = scene.known.history.after(scene.graph, who, other);
     let own = Lags::of(&counted.lags, LagBasis::History);
     let usual = own.as_ref().or(common.site.as_ref()).map(Lags::median_ms);
     let times = counted.times(usual);

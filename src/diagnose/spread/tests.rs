@@ -25,6 +25,7 @@ fn history() -> History {
     let spared = || hour(&[("shop", 0, 3_600)]);
     History {
         all: vec![followed(120), followed(180), spared(), followed(180), followed(360), spared()],
+        ..History::default()
     }
 }
 
@@ -112,7 +113,7 @@ fn every_hop_multiplies_and_one_in_trouble_is_no_hop() {
     let whole = |top: i64| earlier(&[("shop", 0, 3_600), ("web", 60, 3_600), ("top", top, 3_600)]);
     let part = || earlier(&[("shop", 0, 3_600), ("web", 60, 3_600)]);
     let all = vec![whole(120), part(), whole(180), part()];
-    let known = Known { history: History { all }, flows: Flows::default() };
+    let known = Known { history: History { all, ..History::default() }, flows: Flows::default() };
     // Seen four times after the cause itself: that counts, not the product.
     let found = told(&graph, &known, &[], 0);
     let of = |found: &[Follower], name: &str| {
@@ -124,7 +125,7 @@ fn every_hop_multiplies_and_one_in_trouble_is_no_hop() {
     assert!(web > 0.8 && top.chance.expect("known").mean < 0.6, "{web} {top:?}");
     // Where there is less to go by, chances are multiplied.
     let all = vec![whole(120), part()];
-    let few = Known { history: History { all }, flows: Flows::default() };
+    let few = Known { history: History { all, ..History::default() }, flows: Flows::default() };
     let found = told(&graph, &few, &[], 0);
     let (web, top) = (of(&found, "web"), of(&found, "top"));
     assert_eq!((top.through.name(), top.since), ("web", None));
@@ -198,7 +199,10 @@ fn a_large_graph_and_a_long_history_are_bounded() {
         let troubled = (0..200).map(|i| (service(&name(i * (1 + n % 7))), (at(0), at(600))));
         Arc::new(Earlier { troubles: troubled.collect(), ..Earlier::default() })
     });
-    let known = Known { history: History { all: all.collect() }, flows: Flows::default() };
+    let known = Known {
+        history: History { all: all.collect(), ..History::default() },
+        flows: Flows::default(),
+    };
     let cause = service(&name(0));
     let troubled: BTreeMap<EntityRef, Time> =
         (0..1_000).map(|i| (service(&name(i)), at(i as i64))).collect();

@@ -29,6 +29,8 @@ struct Family {
     strays: f64,
     /// Share of the callers whose habit changes half-way through the history.
     changed: f64,
+    /// Share of those who follow that grouping gave an incident of their own; strays have one then too.
+    apart: f64,
 }
 
 const FIRST: Family = Family {
@@ -40,6 +42,7 @@ const FIRST: Family = Family {
     missed: 0.0,
     strays: 0.0,
     changed: 0.0,
+    apart: 0.0,
 };
 const SECOND: Family = Family {
     seed: 2,
@@ -50,7 +53,10 @@ const SECOND: Family = Family {
     missed: 0.05,
     strays: 0.01,
     changed: 0.15,
+    apart: 0.0,
 };
+/// As the second, where grouping keeps some apart from what they followed.
+const APART: Family = Family { seed: 3, apart: 0.3, strays: 0.03, ..SECOND };
 
 /// How one calls another.
 #[derive(Clone)]
@@ -146,7 +152,8 @@ struct Shown {
     followed: Option<Time>,
 }
 
-fn looks(family: &Family, site_seed: u64) -> Vec<Shown> {
+/// With `beside`, incidents of the same time are looked at for who followed.
+fn looks(family: &Family, beside: bool, site_seed: u64) -> Vec<Shown> {
     let mut d = Draws::new(family.seed << 32 | site_seed);
     let site = Site::new(family, &mut d);
     let mut graph = Graph::default();
@@ -163,15 +170,33 @@ fn looks(family: &Family, site_seed: u64) -> Vec<Shown> {
         let lasts = 1_500.0 * (0.8 * d.normal()).exp();
         let mut fault = site.fault(from, lasts, 2 * i >= n_before, family, &mut d);
         fault.retain(|_, _| d.uniform() >= family.missed);
+        let mut strays = BTreeSet::new();
         for stray in 0..site.n {
             if d.uniform() < family.strays {
-                fault.entry(stray).or_insert((d.between(0.0, lasts), 0.1));
+                let at = d.between(0.0, lasts);
+                if let std::collections::btree_map::Entry::Vacant(free) = fault.entry(stray) {
+                    free.insert((at, 0.1));
+                    strays.insert(stray);
+                }
             }
         }
-        let troubles = fault.iter().map(|(i, (s, _))| (node(*i), (seconds(*s), seconds(lasts))));
-        all.insert(0, Arc::new(Earlier { troubles: troubles.collect(), ..Earlier::default() }));
+        // Each on a day of its own.
+        let day = 86_400.0 * (i as f64 - n_before as f64);
+        let of = |who: usize, s: f64| (node(who), (seconds(day + s), seconds(day + lasts)));
+        let own = |d: &mut Draws| family.apart > 0.0 && d.uniform() < family.apart;
+        let is_stray = |who: usize| strays.contains(&who);
+        let mut troubles = BTreeMap::new();
+        for (who, (s, _)) in &fault {
+            if family.apart > 0.0 && is_stray(*who) || *who != from && own(&mut d) {
+                let alone = [of(*who, *s)].into();
+                all.insert(0, Arc::new(Earlier { troubles: alone, ..Earlier::default() }));
+            } else {
+                troubles.extend([of(*who, *s)]);
+            }
+        }
+        all.insert(0, Arc::new(Earlier { troubles, ..Earlier::default() }));
     }
-    let history = History { all };
+    let history = if beside { History::of(all) } else { History { all, ..History::default() } };
     let with_calls = d.uniform() < 0.5;
     let mut shown = Vec::new();
     for _ in 0..LOOKS {
@@ -287,8 +312,8 @@ fn printed(name: &str, m: &Measured) {
     );
 }
 
-fn family(name: &str, family: &Family) -> Measured {
-    let shown: Vec<Shown> = (1..=SITES).flat_map(|seed| looks(family, seed)).collect();
+fn family(name: &str, family: &Family, beside: bool) -> Measured {
+    let shown: Vec<Shown> = (1..=SITES).flat_map(|seed| looks(family, beside, seed)).collect();
     let all = measured(shown.iter());
     printed(name, &all);
     for (what, basis) in [("history", FollowBasis::History), ("calls", FollowBasis::Calls)] {
@@ -331,12 +356,20 @@ fn family(name: &str, family: &Family) -> Measured {
 
 #[test]
 fn what_is_told_to_follow_follows_about_as_often() {
-    let first = family("first generator", &FIRST);
-    let second = family("second generator", &SECOND);
+    let first = family("first generator", &FIRST, true);
+    let second = family("second generator", &SECOND, true);
     for m in [first, second] {
         assert!(m.error < 0.08, "{m:?}");
         assert!(m.brier < 0.8 * m.brier_base, "{m:?}");
         let covered = m.covered.0 as f64 / m.covered.1 as f64;
         assert!((0.7..0.95).contains(&covered), "{m:?}");
     }
+}
+
+#[test]
+fn incidents_of_the_same_time_tell_who_followed_where_grouping_kept_it_apart() {
+    let without = family("kept apart, each incident alone", &APART, false);
+    let with = family("kept apart, beside each other", &APART, true);
+    assert!(with.error < without.error && with.brier < without.brier, "{with:?} {without:?}");
+    assert!(with.error < 0.08, "{with:?}");
 }
