@@ -24,6 +24,7 @@ mod priority;
 mod quiet;
 mod relate;
 mod replay;
+mod rest;
 mod settle;
 mod stage;
 mod sums;

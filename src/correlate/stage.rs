@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::closed;
 use super::join::anew;
+use super::rest;
 use super::{Config, Correlator, Decisions, Learned, Lessons, Verdict};
 use crate::bus::{Bus, Event};
 use crate::model::time::{HOUR_MS, MINUTE_MS};
@@ -34,12 +35,6 @@ const LONGEST: Duration = Duration::from_millis(600);
 /// After a decision there is a rest so many times as long: a storm leaves the others their share.
 const REST: u32 = 3;
 
-/// Once all that fires took longer to read than this, it is not read again for [`SELDOM`] times as
-/// long, at most [`LATEST`]: bells tell of nearly every alert, and a storm leaves the others their share.
-const LONG: Duration = Duration::from_millis(400);
-const SELDOM: u32 = 10;
-const LATEST: Duration = Duration::from_secs(20);
-
 /// The correlate stage.
 pub struct Correlate {
     store: Store,
@@ -57,7 +52,7 @@ pub struct Correlate {
     /// Not before.
     rested: Instant,
     /// All that fires is not read again before.
-    read_again: Instant,
+    pub(super) read_again: Instant,
     /// When something urgent that waits is looked at again.
     again: Option<Instant>,
 }
@@ -260,9 +255,7 @@ impl Stage for Correlate {
         for alert in ended.await?.iter().chain(&firing) {
             self.correlator.take(alert, now);
         }
-        let took = started.elapsed();
-        let rest = if took > LONG { (SELDOM * took).min(LATEST) } else { Duration::ZERO };
-        self.read_again = Instant::now() + rest;
+        self.read_again = Instant::now() + rest::after_reading(started.elapsed());
         self.decide(now).await
     }
 

@@ -237,3 +237,57 @@ async fn what_is_heard_is_decided_on_a_moment_later_without_a_tick() {
     stage.wake().await.expect("decides");
     assert_eq!(n_open().await, 1);
 }
+
+#[tokio::test]
+async fn what_no_bell_told_of_is_read_when_the_rest_of_the_sweep_is_over() {
+    use crate::stage::Stage as _;
+    let folder = tempfile::tempdir().expect("a folder");
+    let store = crate::store::Store::open(&folder.path().join("nightjar.sqlite")).expect("opens");
+    let clock = crate::model::clock::ManualClock::new(at(5));
+    let bus = crate::bus::Bus::default();
+    let mut stage = Correlate::new(Config::default(), store.clone(), bus, clock);
+    let rest = tokio::time::Instant::now() + std::time::Duration::from_secs(600);
+    // After a start all is read, whatever there is to rest from.
+    stage.read_again = rest;
+    let put = async |onset: i64| {
+        let told = alert("orders", &format!("Errors{onset}"), "critical", onset);
+        let id = told.id;
+        store.write(move |tx| tx.put(&told)).await.expect("writes");
+        id
+    };
+    let first = put(1).await;
+    stage.sweep().await.expect("sweeps");
+    assert_eq!(stage.correlator.believed_firing(), [first]);
+    let second = put(2).await;
+    stage.read_again = rest;
+    stage.sweep().await.expect("sweeps");
+    assert_eq!(stage.correlator.believed_firing(), [first], "it rests");
+    stage.read_again = tokio::time::Instant::now();
+    stage.sweep().await.expect("sweeps");
+    let mut firing = stage.correlator.believed_firing();
+    firing.sort();
+    let mut both = vec![first, second];
+    both.sort();
+    assert_eq!(firing, both);
+}
+
+#[test]
+fn what_was_changed_itself_is_tolerated_by_its_own_change_and_not_by_one_that_names_it() {
+    let own = deploy("inventory");
+    let mut named = deploy("platform");
+    named.title = "config 7".into();
+    named.attributes.set("service", "inventory");
+    let blip = ours("inventory", "DurationLatency", "critical", 30);
+    let full = i64::from(Config::default().deploy_tolerance_s);
+    let held = |changes: Vec<Change>| {
+        let mut c = correlator();
+        c.learn(shop(), changes, Vec::new());
+        let book = play(&mut c, vec![(30, blip.clone())], 60);
+        let why = book.last(&blip).suppressed.clone().expect("kept quiet");
+        (why.until, why.reason.contains("\"deploy 2.0.1\" changed inventory 30 s before"))
+    };
+    // Whichever was told first.
+    assert_eq!(held(vec![named.clone(), own.clone()]), (Some(at(full)), true));
+    assert_eq!(held(vec![own, named.clone()]), (Some(at(full)), true));
+    assert_eq!(held(vec![named]), (Some(at(full / 2)), false), "the other alone, half as long");
+}

@@ -138,3 +138,38 @@ fn an_ensemble_in_another_form_starts_anew_and_nothing_else_does() {
     let said = run(&mut shard, &s, now, 6, |at| latency(at) + 3.0);
     assert!(said.first().is_some_and(|a| a.grounds.is_some()), "{said:?}");
 }
+
+/// Batches that are read at once are judged with the lock free between them: whoever asks meanwhile sees
+/// some of them judged and not the others.
+#[tokio::test]
+async fn a_read_of_the_detectors_waits_for_one_batch_and_not_for_all_that_were_read_at_once() {
+    use tokio_util::sync::CancellationToken;
+
+    let folder = tempfile::tempdir().expect("a scratch folder");
+    let store = crate::store::Store::open(&folder.path().join("n.sqlite")).expect("opens");
+    let (bus, config) = (crate::bus::Bus::default(), Config::default());
+    let intake = crate::telemetry::intake::Intake::open(store.clone(), bus.clone()).await;
+    let intake = intake.expect("opens");
+    let s = series(Indicator::Duration, "s");
+    for i in 0..20 {
+        let at = start().plus_ms(i * 15_000);
+        let mut batch = Batch::new("test", at);
+        batch.metrics.push(Samples { series: s.clone(), points: vec![Point { at, value: 0.3 }] });
+        intake.accept(batch).await.expect("is taken");
+    }
+    let shard = SharedShard::new(config.clone());
+    let stop = CancellationToken::new();
+    stop.cancel();
+    let run = Detect::new(config, store, bus, intake, shard.clone()).run(stop);
+    let read = async {
+        let mut seen = std::collections::BTreeSet::new();
+        while seen.last() != Some(&20) {
+            seen.insert(shard.figures().1.judged);
+            tokio::task::yield_now().await;
+        }
+        seen
+    };
+    let (ran, seen) = tokio::join!(run, read);
+    ran.expect("drains");
+    assert!(seen.len() > 10, "only {seen:?} was seen");
+}

@@ -318,8 +318,19 @@ mod tests {
         assert!(!first.all[0].troubles.contains_key(&service("mail")), "only noted");
         assert_eq!(first.all[0].troubles[&shop].1, at(3_000));
         assert!(Arc::ptr_eq(&first.all[0], &read().await.all[0]), "kept");
-        old.category = Some("not_an_incident".into());
-        store.write(move |tx| tx.put(&old)).await.expect("written");
+        let none = Incident { category: Some("not_an_incident".into()), ..old.clone() };
+        store.write(move |tx| tx.put(&none)).await.expect("written");
         assert!(read().await.all.is_empty());
+        // A look reads so many that are new, the newest, and the next reads on.
+        let many = (0..MOST_READ as i64 + 15).map(|n| {
+            let (onset_at, id) = (at(n), IncidentId::derive(at(n), &["many"]));
+            Incident { id, onset_at, opened_at: onset_at, ..old.clone() }
+        });
+        let many: Vec<Incident> = many.collect();
+        let put = many.clone();
+        let written = store.write(move |tx| put.iter().try_for_each(|i| tx.put(i)));
+        written.await.expect("written");
+        let lengths = [read().await.all.len(), read().await.all.len(), read().await.all.len()];
+        assert_eq!(lengths, [MOST_READ, MOST_READ + 15, MOST_READ + 15]);
     }
 }
