@@ -180,7 +180,8 @@ pub(super) fn reach(
         (reach.failed_ratio, reach.n_failed) = (Some((failed / asked).min(1.0)), Some(failed));
     }
     let cause = hypotheses.first().map(|h| &h.entity);
-    let hops = cause.map(|c| spread::reached(&input.graph, c, |e| troubles.contains_key(e)));
+    let graph = known.graph_now.as_ref().unwrap_or(&input.graph);
+    let hops = cause.map(|c| spread::reached(graph, c, |e| troubles.contains_key(e)));
     let hops = hops.unwrap_or_default();
     reach.may_follow = hops.iter().map(|(e, _)| e.clone()).collect();
     reach.forecasts = ahead(input, &reach.may_follow, standings, now);
@@ -188,7 +189,7 @@ pub(super) fn reach(
         let mut troubled: BTreeMap<EntityRef, Time> =
             troubles.iter().map(|(e, t)| (e.clone(), t.onset)).collect();
         troubled.entry(cause.clone()).or_insert(first);
-        let scene = Scene { graph: &input.graph, cause, troubled: &troubled, known, now };
+        let scene = Scene { graph, cause, troubled: &troubled, known, now };
         spread::tell(&mut reach, &scene, &hops, faces);
     }
     reach

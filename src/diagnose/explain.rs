@@ -66,10 +66,14 @@ impl Scene<'_> {
     }
 
     /// What is left of trouble on its way from a callee to its caller: little, when calls take no
-    /// longer and fail no more often than before.
+    /// longer and fail no more often than before; half, when it was not called for long.
     pub(super) fn passes(&self, caller: &EntityRef, callee: &EntityRef) -> f64 {
         let calls = self.calls.get(&(caller.clone(), callee.clone()));
-        if calls.is_some_and(|c| c.as_usual()) { 0.25 } else { 1.0 }
+        match calls {
+            Some(calls) if calls.as_usual() => 0.25,
+            None if self.graph.is_faded(caller, callee) => 0.5,
+            _ => 1.0,
+        }
     }
 
     /// Whether spans tell of every troubled caller that its calls to `entity` are as usual.

@@ -10,17 +10,19 @@ use super::early::is_early;
 use super::faces::Face;
 use super::input::{Input, LogSign, Onset, Proofs, Separation};
 use super::spread::{KeptHistory, Known};
-use super::{calls, faces, lines, past, prior, requests, signals, weighed};
+use super::ways::Ways;
+use super::{calls, faces, lines, past, prior, requests, signals, ways, weighed};
 use crate::detect::SharedShard;
 use crate::learn::KeptCauses;
 use crate::model::diagnosis::{Finding, Similar};
 use crate::model::time::HOUR_MS;
+use crate::model::topology::Edge;
 use crate::model::{
     Alert, Change, EntityRef, EntryKind, Evidence, EvidenceId, Fault, Gap, Graph, Incident, Time,
     TimelineEntry,
 };
 use crate::store::{Filter, LogFilter, Rows, Store};
-use crate::telemetry::{gaps as unread, graph};
+use crate::telemetry::gaps as unread;
 
 /// Entities whose log lines are looked at.
 const MOST_LOGS: usize = 16;
@@ -71,6 +73,8 @@ struct Base {
     incident: Incident,
     alerts: Vec<Alert>,
     changes: Vec<Change>,
+    /// All edges, and those by which the fault may have come.
+    edges: Vec<Edge>,
     graph: Graph,
     /// The services by which users come in.
     entries: BTreeSet<EntityRef>,
@@ -221,11 +225,16 @@ pub(super) async fn gather(
     gaps.extend(late.into_iter().flatten().chain(cut).chain(missing));
     gaps.truncate(MOST_GAPS);
     let base = &begun.base;
+    // The series tell better when it began than the alerts do.
+    let ways = Ways::at(&base.edges, begun.first);
+    let troubled: BTreeSet<EntityRef> = base.alerts.iter().map(|a| a.entity.clone()).collect();
+    all.extend(ways::evidence(&base.incident, &ways, &troubled, (begun.first, now)));
+    let graph_now = ways.has_more_now().then(|| Graph::new(&base.edges));
     let (weighed, demands) = weighed.unwrap_or_default();
     let input = Input {
         incident: base.incident.clone(),
         alerts: base.alerts.clone(),
-        graph: base.graph.clone(),
+        graph: ways.graph,
         changes: base.changes.clone(),
         onsets: begun.onsets.clone(),
         logs,
@@ -242,7 +251,7 @@ pub(super) async fn gather(
     let (faces, business) = felt.unwrap_or_default();
     let similar = past.similar;
     let entries = base.entries.clone();
-    let known = Known { history: history.unwrap_or_default(), flows };
+    let known = Known { history: history.unwrap_or_default(), flows, graph_now };
     Ok(Gathered { input, entries, evidence: all, charts, gaps, similar, faces, business, known })
 }
 
@@ -272,8 +281,10 @@ fn base(
     let alerts = rows.list::<Alert>(&Filter::parent(incident.id))?;
     let since = incident.onset_at.plus_ms(-6 * HOUR_MS);
     let changes = rows.list::<Change>(&Filter::all().since(since))?;
-    let graph = graph::load(rows)?;
-    Ok(Base { incident, alerts, changes, entries: graph.entries(user_facing), graph, now })
+    let edges = rows.list::<Edge>(&Filter::all())?;
+    let entries = Graph::new(&edges).entries(user_facing);
+    let graph = Ways::at(&edges, incident.onset_at).graph;
+    Ok(Base { incident, alerts, changes, edges, graph, entries, now })
 }
 
 /// What users feel, and what was told of declared business series.

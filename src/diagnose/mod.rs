@@ -33,7 +33,10 @@
 //! for trouble of its own: it hurts all who call it, and they don't explain it, unless their calls
 //! take as long as ever.
 //!
-//! Trouble travels up to callers when something fails, and down when more is asked (`explain.rs`).
+//! Trouble travels up to callers when something fails, and down when more is asked (`explain.rs`), by the
+//! edges that were there when it began: one first seen later is no way of it, one that appeared within the
+//! two hours before is told as new, one not seen for two days counts half (`ways.rs`). Where edges have no
+//! dates, as declared ones and those of recorded cases, they were always there.
 //! One curve with two constants makes chances of the scores, with one more hypothesis: none of them
 //! (`belief.rs`). It was fitted on simulated faults and measured on those of another generator: what is
 //! shown at 80 % is right about 80 % of the time there (figures in `benches/README.md`). A first look,
@@ -72,6 +75,7 @@ mod symptom;
 #[cfg(test)]
 mod tests;
 mod turns;
+mod ways;
 pub mod weigh;
 mod weighed;
 mod without;

@@ -28,7 +28,7 @@ pub struct Edge {
     pub to: EntityRef,
     /// Which kind.
     pub kind: EdgeKind,
-    /// First seen.
+    /// First seen; of a declared edge that no span told of, when it was declared.
     pub first_seen: Time,
     /// Last seen; declared edges are always seen.
     pub last_seen: Time,
@@ -41,6 +41,8 @@ pub struct Edge {
 pub struct Graph {
     out: BTreeMap<EntityRef, BTreeSet<(EntityRef, EdgeKind)>>,
     back: BTreeMap<EntityRef, BTreeSet<(EntityRef, EdgeKind)>>,
+    /// Edges that may be gone.
+    faded: BTreeSet<(EntityRef, EntityRef)>,
 }
 
 impl Graph {
@@ -58,6 +60,17 @@ impl Graph {
     pub fn add(&mut self, from: EntityRef, to: EntityRef, kind: EdgeKind) {
         self.out.entry(from.clone()).or_default().insert((to.clone(), kind));
         self.back.entry(to).or_default().insert((from, kind));
+    }
+
+    /// Marks what is between two as not seen for long: it may be gone.
+    pub fn fade(&mut self, from: EntityRef, to: EntityRef) {
+        self.faded.insert((from, to));
+    }
+
+    /// Whether what is between two may be gone.
+    #[must_use]
+    pub fn is_faded(&self, from: &EntityRef, to: &EntityRef) -> bool {
+        !self.faded.is_empty() && self.faded.contains(&(from.clone(), to.clone()))
     }
 
     /// What `entity` calls or runs on.

@@ -139,8 +139,15 @@ pub fn learn(tx: &Tx<'_>, spans: &[Span]) -> Result<(), Fault> {
     for ((from, to, kind), (first_seen, last_seen)) in seen {
         let edge = Edge { from, to, kind, first_seen, last_seen, declared: false };
         match tx.get::<Edge>(edge.key())? {
-            Some(old) if last_seen.ms_since(old.last_seen) < REFRESH_MS => {}
-            Some(old) => tx.put(&Edge { last_seen, ..old })?,
+            // What comes late may tell of an earlier sight.
+            Some(old)
+                if last_seen.ms_since(old.last_seen) < REFRESH_MS
+                    && (old.declared || first_seen >= old.first_seen) => {}
+            Some(old) => tx.put(&Edge {
+                first_seen: first_seen.min(old.first_seen),
+                last_seen: last_seen.max(old.last_seen),
+                ..old
+            })?,
             None => tx.put(&edge)?,
         }
     }
@@ -190,14 +197,6 @@ fn note(
 ) {
     let range = seen.entry((from, to, kind)).or_insert((at, at));
     *range = (range.0.min(at), range.1.max(at));
-}
-
-/// The graph as the store knows it.
-///
-/// # Errors
-/// The database failed.
-pub fn load(rows: &crate::store::Rows<'_>) -> Result<Graph, Fault> {
-    Ok(Graph::new(&rows.list::<Edge>(&Filter::all())?))
 }
 
 #[cfg(test)]

@@ -58,6 +58,8 @@ pub(super) struct Known {
     pub(super) history: History,
     /// Calls around the onset.
     pub(super) flows: Flows,
+    /// The graph of now, where it has more than the one by which the fault came.
+    pub(super) graph_now: Option<Graph>,
 }
 
 /// What goes on.

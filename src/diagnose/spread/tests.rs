@@ -68,7 +68,7 @@ fn told(graph: &Graph, known: &Known, more: &[(&str, i64)], now: i64) -> Vec<Fol
 
 #[test]
 fn a_caller_is_told_by_how_often_and_how_fast_it_followed_and_less_likely_with_time() {
-    let known = Known { history: history(), flows: Flows::default() };
+    let known = Known { history: history(), flows: Flows::default(), ..Known::default() };
     let text = |now: i64| told(&chain(), &known, &[], now).remove(0).text;
     let thread = |now: i64| words::likely(&told(&chain(), &known, &[], now));
     let next = "Likely to follow if it goes on: web (65 %, about 03:03 UTC).";
@@ -81,10 +81,30 @@ fn a_caller_is_told_by_how_often_and_how_fast_it_followed_and_less_likely_with_t
 }
 
 #[test]
+fn what_follows_half_a_day_later_is_told_with_its_day() {
+    let day = |s: i64| earlier(&[("shop", 0, 172_800), ("web", s, 172_800)]);
+    let all = |s: i64| vec![day(s), day(s + 600), day(s + 1_200), day(s + 1_800)];
+    let found = |s: i64| {
+        let history = History { all: all(s), ..History::default() };
+        told(&chain(), &Known { history, ..Known::default() }, &[], 30).remove(0)
+    };
+    let far = found(20 * 3_600);
+    let about = format!("about {}", far.expected_at.expect("it is known").minute_text());
+    assert!(about.starts_with("about 2026-") && about.ends_with(" UTC"), "{about}");
+    assert!(far.text.ends_with(&format!(", {about}.")), "{}", far.text);
+    let likely = words::likely(std::slice::from_ref(&far)).expect("it is likely");
+    assert!(likely.ends_with(&format!(", {about}).")), "{likely}");
+    // What follows within hours is told by the clock.
+    let near = found(2 * 3_600);
+    let clock = near.expected_at.expect("it is known").clock_text();
+    assert!(near.text.ends_with(&format!(", about {} UTC.", &clock[..5])), "{}", near.text);
+}
+
+#[test]
 fn by_calls_alone_it_is_told_as_far_as_they_go_and_else_not_known() {
     let edges = [("web", "shop", 40), ("web", "other", 60), ("top", "web", 100)];
     let flows = flows(&edges, Some(("web", "shop", 50)));
-    let known = Known { history: History::default(), flows };
+    let known = Known { history: History::default(), flows, ..Known::default() };
     let mut graph = chain();
     graph.add(service("top"), service("web"), EdgeKind::Calls);
     graph.add(service("mail"), service("shop"), EdgeKind::Calls);
@@ -113,7 +133,11 @@ fn every_hop_multiplies_and_one_in_trouble_is_no_hop() {
     let whole = |top: i64| earlier(&[("shop", 0, 3_600), ("web", 60, 3_600), ("top", top, 3_600)]);
     let part = || earlier(&[("shop", 0, 3_600), ("web", 60, 3_600)]);
     let all = vec![whole(120), part(), whole(180), part()];
-    let known = Known { history: History { all, ..History::default() }, flows: Flows::default() };
+    let known = Known {
+        history: History { all, ..History::default() },
+        flows: Flows::default(),
+        ..Known::default()
+    };
     // Seen four times after the cause itself: that counts, not the product.
     let found = told(&graph, &known, &[], 0);
     let of = |found: &[Follower], name: &str| {
@@ -125,7 +149,11 @@ fn every_hop_multiplies_and_one_in_trouble_is_no_hop() {
     assert!(web > 0.8 && top.chance.expect("known").mean < 0.6, "{web} {top:?}");
     // Where there is less to go by, chances are multiplied.
     let all = vec![whole(120), part()];
-    let few = Known { history: History { all, ..History::default() }, flows: Flows::default() };
+    let few = Known {
+        history: History { all, ..History::default() },
+        flows: Flows::default(),
+        ..Known::default()
+    };
     let found = told(&graph, &few, &[], 0);
     let (web, top) = (of(&found, "web"), of(&found, "top"));
     assert_eq!((top.through.name(), top.since), ("web", None));
@@ -145,7 +173,7 @@ fn without_earlier_lags_those_of_this_incident_tell_how_fast_it_spreads() {
     let mut graph = chain();
     graph.add(service("top"), service("web"), EdgeKind::Calls);
     let flows = flows(&[("top", "web", 100)], Some(("top", "web", 40)));
-    let known = Known { history: History::default(), flows };
+    let known = Known { history: History::default(), flows, ..Known::default() };
     let found = told(&graph, &known, &[("web", 120)], 150);
     let lag = found[0].lag.as_ref().expect("it spread once");
     assert_eq!((lag.basis, lag.median_ms, lag.n), (LagBasis::Spread, 2 * MINUTE_MS, 1));
@@ -159,7 +187,7 @@ fn users_and_business_are_told_where_numbers_back_them() {
     let mut one = Earlier::clone(&earlier(&[("shop", 0, 3_600), ("web", 120, 3_600)]));
     let text = "orders of shop fell 12 min after shop p99 rose; correlation −0.80";
     one.business.push(("impact a b".into(), text.into()));
-    let mut known = Known { history: history(), flows: Flows::default() };
+    let mut known = Known { history: history(), flows: Flows::default(), ..Known::default() };
     known.history.all.insert(0, Arc::new(one));
     let (cause, graph) = (service("shop"), chain());
     let troubled: BTreeMap<EntityRef, Time> = [(cause.clone(), at(0))].into();
@@ -202,6 +230,7 @@ fn a_large_graph_and_a_long_history_are_bounded() {
     let known = Known {
         history: History { all: all.collect(), ..History::default() },
         flows: Flows::default(),
+        ..Known::default()
     };
     let cause = service(&name(0));
     let troubled: BTreeMap<EntityRef, Time> =

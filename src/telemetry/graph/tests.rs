@@ -111,3 +111,20 @@ async fn what_is_no_longer_declared_is_taken_back_and_what_was_learned_stays() {
         ]
     );
 }
+
+#[tokio::test]
+async fn an_edge_keeps_since_when_and_until_when_it_was_seen_in_whichever_order_that_is_told() {
+    let (store, _folder) = opened();
+    let seen = async |seconds: i64| {
+        let both = [span("a", None, "search", true), span("b", Some("a"), "catalog", true)];
+        let spans = both.map(|s| Span { at: at(seconds), trace_id: format!("t{seconds}"), ..s });
+        store.write(move |tx| learn(tx, &spans)).await.expect("learns");
+        let edges = store.read(|r| r.list::<Edge>(&Filter::all())).await.expect("reads");
+        (edges[0].first_seen, edges[0].last_seen)
+    };
+    assert_eq!(seen(0).await, (at(0), at(0)));
+    assert_eq!(seen(60).await, (at(0), at(0)), "not written at each sight");
+    assert_eq!(seen(900).await, (at(0), at(900)));
+    assert_eq!(seen(-5_000).await, (at(-5_000), at(900)), "what comes late");
+    assert_eq!(seen(-60).await, (at(-5_000), at(900)));
+}

@@ -247,7 +247,11 @@ fn looks(family: &Family, beside: bool, site_seed: u64) -> Vec<Shown> {
             let more = |i: usize| 1_000_u64.saturating_sub(answered.get(&i).copied().unwrap_or(0));
             before.extend((0..site.n).map(|i| EdgeStats { n: more(i), ..outside(i) }));
         }
-        let known = Known { history: history.clone(), flows: Flows::of(before, by_edge) };
+        let known = Known {
+            history: history.clone(),
+            flows: Flows::of(before, by_edge),
+            ..Known::default()
+        };
         let cause = node(from);
         let hops = reached(&graph, &cause, |e| troubled.contains_key(e));
         let scene = Scene {

@@ -215,3 +215,37 @@ async fn who_followed_before_is_told_in_the_thread_before_it_follows() {
     let read: Diagnosis = serde_json::from_value(old).expect("read");
     assert!(read.reach.followers.is_empty() && !read.reach.may_follow.is_empty());
 }
+
+#[tokio::test]
+async fn an_edge_that_is_new_is_evidence_and_one_that_came_after_the_onset_no_way_of_the_fault() {
+    let mut house = house();
+    let put = |tx: &Tx<'_>| {
+        let incident = trouble(tx)?;
+        for (to, first_seen) in [("audit", -90_000), ("rates", -60), ("stand-in", 100)] {
+            tx.put(&Edge {
+                from: service("stock"),
+                to: service(to),
+                kind: EdgeKind::Calls,
+                first_seen: at(first_seen),
+                last_seen: at(140),
+                declared: false,
+            })?;
+        }
+        Ok(incident.id)
+    };
+    let id = house.store.write(put).await.expect("writes");
+    let (diagnosis, evidence) = diagnosed(&mut house, id).await;
+    let told: Vec<&str> = evidence
+        .iter()
+        .filter(|e| diagnosis.evidence.contains(&e.id))
+        .map(|e| e.summary.as_str())
+        .filter(|text| text.contains("(new)"))
+        .collect();
+    let mut told = told;
+    told.sort_unstable();
+    insta::assert_snapshot!(told.join("\n"), @"
+    stock calls rates since 02:59:00 UTC (new), 60 s before the onset
+    stock calls stand-in only since 03:01:40 UTC (new), 100 s after the onset: the fault did not come that way
+    ");
+    assert_eq!(diagnosis.hypotheses[0].entity, service("stock"));
+}
