@@ -4,9 +4,11 @@
 //! Secrets are masked before anything is compared: a value under a name such as `password` is told
 //! to have changed, and never what it was or is. A text that is or names a secret anywhere shows
 //! keys, short numbers and switches only: what stands for what in it can't be told for sure. Most of
-//! what looks as if it was drawn by lot is masked whatever it is called ([`is_drawn`]).
+//! what looks as if it was drawn by lot is masked whatever it is called (`drawn`).
 //! Guarantees: at most [`MOST_SHOWN`] lines and one that says how many are left out, each of at most
 //! [`MOST_CHARS`] characters.
+
+mod drawn;
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -14,6 +16,7 @@ use std::collections::btree_map::Entry;
 use serde_json::Value;
 use similar::{Algorithm, DiffTag, capture_diff_slices};
 
+use self::drawn::{NOT_DRAWN, holds_small_token, is_drawn};
 use crate::telemetry::Rejected;
 use crate::telemetry::redact::{names_secret, redact};
 
@@ -27,11 +30,6 @@ const MOST_BYTES: usize = 256 * 1_024;
 const MOST_READ: usize = 4_000;
 /// Bytes of the paths of all values of a side.
 const MOST_PATHS: usize = 1_024 * 1_024;
-/// Letters and digits of what may be drawn by lot, and how often one kind follows another in it at least,
-/// of each: 36 in 1,000 of 24 drawn from 62 do less. In most names a fifth to a third follow; the few
-/// that go beyond are masked.
-const DRAWN: usize = 20;
-const DRAWN_CHANGES: f64 = 0.4;
 /// What stands for a value that may not be shown.
 const MASK: &str = "[redacted:password]";
 /// What is said of it.
@@ -52,6 +50,7 @@ impl Piece {
         } else if secret
             || (raw.contains(char::is_whitespace) && holds_secret(raw))
             || raw.split(NOT_DRAWN).any(is_drawn)
+            || holds_small_token(raw)
         {
             MASK.to_owned()
         } else {
@@ -198,25 +197,6 @@ fn tree_of(text: &str) -> Option<Value> {
 fn holds_secret(text: &str) -> bool {
     names_secret(text) || text.split(NOT_NAMES).any(names_secret) || redact(text) != text
 }
-
-/// Whether a run of letters and digits looks as if it was drawn by lot, as keys and tokens are that no
-/// rule knows: long, of capitals, small letters and digits, which change places more often than in
-/// most names. Not found is what holds no capitals or is cut short by `/` or `+`, as one in six of 40 in
-/// base64: digests look so too, are no secrets, and tell which image or commit runs.
-fn is_drawn(run: &str) -> bool {
-    let kind = |c: char| match c {
-        'A'..='Z' => 'A',
-        '0'..='9' => '0',
-        _ => 'a',
-    };
-    let kinds: Vec<char> = run.chars().filter(|c| c.is_ascii_alphanumeric()).map(kind).collect();
-    let changes = kinds.windows(2).filter(|pair| pair[0] != pair[1]).count();
-    let all = ['A', 'a', '0'].iter().all(|k| kinds.contains(k));
-    kinds.len() >= DRAWN && all && changes as f64 >= DRAWN_CHANGES * kinds.len() as f64
-}
-
-/// What parts runs that may be drawn by lot.
-const NOT_DRAWN: fn(char) -> bool = |c| !c.is_ascii_alphanumeric() && !matches!(c, '-' | '_');
 
 /// What parts names in a text.
 const NOT_NAMES: [char; 20] = [
