@@ -37,7 +37,10 @@ function finding(e) {
     case "logs": return [
       el("p", {}, `${count(f.n)} lines in the window, ${count(f.n_before)} in an equally long one before.`),
       el("pre", {}, f.template), lines(f.examples)];
-    case "edge": return [el("p", {}, `${entity(f.from)} called ${entity(f.to)} ${count(f.n)} times, ${count(f.n_failed)} failed, 95th percentile ${Math.round(f.p95_ms)} ms.`)];
+    case "edge": return [table("Calls", ["Calls", "All", "Failed", "Took on average"], [
+      ["before the onset", count(f.n_before), count(f.n_failed_before), `${Math.round(f.mean_before_ms)} ms`],
+      ["since", count(f.n), count(f.n_failed), `${Math.round(f.mean_ms)} ms`]], "None."),
+    el("p", { class: "soft" }, `From ${entity(f.from)} to ${entity(f.to)}.`)];
     case "requests": return [table("Requests", ["Requests", "All", "Failed or slow", "Share"], [
       [`${f.attribute} ${f.value}`, count(f.n), count(f.n_bad), `${Math.round(100 * f.n_bad / f.n)} %`],
       ["all others", count(f.n_others), count(f.n_bad_others), `${Math.round(100 * f.n_bad_others / f.n_others)} %`]], "None."),
