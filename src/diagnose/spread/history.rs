@@ -209,10 +209,9 @@ impl History {
             Some((ms.max(0), is_explained))
         });
         match meanwhile.min() {
-            Some((_, true)) => {}
             Some((ms, false)) => found.lags.push(ms),
             None if !one.cut => found.spared.push(until.ms_since(*from)),
-            None => {}
+            Some((_, true)) | None => {}
         }
     }
 }

@@ -247,7 +247,7 @@ async fn what_was_read_stands_while_another_reads_and_when_that_fails() {
     assert_eq!(look().await.expect("reads"), 1);
     store.write(|tx| tx.put(&Torn)).await.expect("written");
     look().await.expect_err("one can't be read");
-    use crate::store::Record as _;
-    store.write(|tx| tx.remove::<Torn>(Torn.key())).await.expect("written");
+    let key = crate::store::Record::key(&Torn);
+    store.write(|tx| tx.remove::<Torn>(key)).await.expect("written");
     assert_eq!(look().await.expect("reads"), 1, "nothing is read anew");
 }
