@@ -4,6 +4,7 @@
 //! few hours the outlook of what was seen so far is held against what came: whether its interval
 //! held the hour at which the limit was reached, which it names in 90 of 100 cases.
 
+mod near;
 mod own;
 
 use std::sync::Mutex;
@@ -198,7 +199,11 @@ fn main() {
         return own::run(&folder);
     }
     // `cargo bench` adds an argument of its own.
-    let n = std::env::args().skip(1).find_map(|a| a.parse::<u64>().ok()).unwrap_or(200);
+    let n = std::env::args().skip(1).find_map(|a| a.parse::<u64>().ok());
+    if std::env::args().any(|a| a == "near") {
+        return near::run(n.unwrap_or(8));
+    }
+    let n = n.unwrap_or(200);
     let jobs: Vec<(usize, u64)> = (0..KINDS.len())
         .flat_map(|k| (0..if k < 6 { n } else { n / 2 }).map(move |seed| (k, seed)))
         .collect();

@@ -9,7 +9,7 @@
 //! **info** for the rest, which strengthens an incident and opens none.
 
 use super::beside::{informs_only, sees_beside, share_text};
-use super::forecast::EXPIRY;
+use super::forecast::{EXPIRY, limit_of};
 use super::gap::{INTERVAL, STOPPED};
 use super::{heartbeat, rollup};
 use crate::model::alert::{Anomaly, DATA_MISSING, LOOKS_BACK, NO_DATA, Subject, UNSEEN};
@@ -294,8 +294,13 @@ fn summary(anomaly: &Anomaly) -> String {
             match anomaly.detector.as_str() {
                 EXPIRY => format!("{name} certificate ends in {:.0} h", anomaly.value),
                 "forecast/1" => format!(
-                    "{name} {what} {}, heading for its limit",
-                    figure(anomaly.value, &series.unit)
+                    "{name} {what} {}, {} its limit",
+                    figure(anomaly.value, &series.unit),
+                    if limit_of(series).is_some_and(|l| anomaly.value >= l) {
+                        "at"
+                    } else {
+                        "heading for"
+                    }
                 ),
                 "flatline/1" => format!("{name} {what} stands still at {now}"),
                 "ratio/1" => format!(

@@ -379,6 +379,8 @@ impl SeriesState {
             return;
         }
         match said {
+            // What is at its limit already is for those who judge levels, unless it was told before.
+            Said::Ahead(_) if point.value >= limit && self.rare.filling.is_none() => {}
             Said::Ahead(warning) if forecast.streak >= 2 => {
                 let band = facts
                     .expected
@@ -409,8 +411,9 @@ impl SeriesState {
             Said::Clear if forecast.streak <= -3 && self.rare.filling.is_some() => {
                 if let Some(episode) = self.rare.filling.take() {
                     let mut anomaly = told(&self.series, &episode, Some(point.at));
+                    let now = if point.value >= limit { "is at" } else { "no longer heads for" };
                     anomaly.why = format!(
-                        "{} of {} no longer heads for its limit of {}.",
+                        "{} of {} {now} its limit of {}.",
                         self.series.metric,
                         self.series.entity.name(),
                         figure(limit, &self.series.unit)

@@ -8,6 +8,7 @@ use crate::model::signal::{Direction, LogLine};
 use crate::model::time::{DAY_MS, HOUR_MS, MINUTE_MS};
 use crate::model::{Batch, EntityRef, Indicator, Labels, Level, Point, Samples, Series, Time};
 
+mod ahead;
 mod kinds;
 mod promises;
 mod replicas;

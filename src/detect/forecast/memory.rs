@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::codes::{Codes, NOTHING};
 use super::refill::{Refills, falls};
+use super::swings::Swings;
 
 /// Hours kept, three weeks, down to which the past is shortened before it is told more coarsely: with
 /// two weeks only, trends that have begun in the second are taken for a weekly rhythm.
@@ -132,6 +133,11 @@ impl Memory {
     /// By how much the highest point of an hour usually exceeds its mean.
     pub(super) fn excess(&self) -> f64 {
         self.excess.into()
+    }
+
+    /// How far it goes up and down beyond its rhythm.
+    pub(super) fn swings(&self) -> Swings {
+        Swings::of(&self.values(), self.first(), self.excess())
     }
 
     /// How it was refilled so far.

@@ -2,8 +2,9 @@
 //! noise and restarts, with an interval and a chance whose truth is measured (benches/forecast).
 //!
 //! Two looks: the slow one each hour over three weeks of hourly means, the fast one each five
-//! minutes over eight hours, where a rise is plain (a Mann-Kendall test gates it). Both draw futures
-//! from the same bank of trends (`filter`).
+//! minutes over eight hours, where a rise is plain (a Mann-Kendall test gates it) and further than the
+//! series goes up and down anyway (`swings`). Both draw futures from the same bank of trends
+//! (`filter`).
 
 mod changes;
 mod codes;
@@ -14,15 +15,18 @@ mod outlook;
 mod recent;
 mod refill;
 mod season;
+mod swings;
 #[cfg(test)]
 mod tests;
 mod words;
+
+use std::cell::OnceCell;
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::model::time::{HOUR_MS, MINUTE_MS};
 use crate::model::{Indicator, Point, Series, Time};
-use crate::stats::{median, median_and_sigma, theil_sen, time_to_limit};
+use crate::stats::{Trend, median, median_and_sigma, theil_sen, time_to_limit};
 
 pub use memory::Memory;
 pub use outlook::{Outlook, Question, Rhythm, outlook};
@@ -30,6 +34,7 @@ pub use refill::Refills;
 
 pub(in crate::detect) use expiry::{EXPIRY, Expiring, is_expiry};
 use recent::{KEPT, Recent};
+use swings::is_step;
 pub(in crate::detect) use words::{sentence, span};
 
 /// One value of the fast look is kept for each of these.
@@ -244,7 +249,13 @@ impl Forecast {
     ) -> Option<Warning> {
         let rest: Vec<f64> = self.recent.iter().collect();
         let usual = |h: f64| season(at.plus_ms((h * HOUR_MS as f64) as i64)).unwrap_or(0.0);
-        let (hours, z, start) = plain_rise(&rest, limit, horizon_h, &usual)?;
+        // Most windows ask nothing of the past.
+        let swings = OnceCell::new();
+        let is_news = |hours: f64, trend: &Trend| {
+            let swings = swings.get_or_init(|| self.memory.swings());
+            swings.is_news(hours, trend.slope * hours, trend.intercept + usual(0.0))
+        };
+        let (hours, z, start) = plain_rise(&rest, limit, horizon_h, (&usual, &is_news))?;
         let step_h = BUCKET_MS as f64 / HOUR_MS as f64;
         let horizon = (horizon_h.min(REACH * hours) / step_h) as usize;
         // Residuals hold no rhythm; what is to come does.
@@ -265,13 +276,13 @@ impl Forecast {
     }
 }
 
-/// Whether residuals rise plainly towards the limit: hours of the longest window that sees it (it
+/// Whether residuals rise plainly towards the limit, beyond what `is_news` knows as usual: hours of the longest window that sees it (it
 /// has the steadiest slope), its Mann-Kendall statistic and where it starts.
 fn plain_rise(
     rest: &[f64],
     limit: f64,
     horizon_h: f64,
-    usual: &dyn Fn(f64) -> f64,
+    (usual, is_news): (&dyn Fn(f64) -> f64, &dyn Fn(f64, &Trend) -> bool),
 ) -> Option<(f64, f64, usize)> {
     let mut best = None;
     for (length, stride) in WINDOWS {
@@ -319,6 +330,8 @@ fn plain_rise(
                 usual,
             )
             .is_some()
+            && is_news(hours, &trend)
+            && !is_step(&ordered)
         {
             best = Some((hours, trend.z, start));
         }

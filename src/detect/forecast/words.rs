@@ -45,6 +45,17 @@ pub(in crate::detect) fn sentence(
         1 => " It fell once on the way and rose again.".to_owned(),
         n => format!(" It fell {n} times on the way and rose again."),
     };
+    if value >= limit {
+        return format!(
+            "{} is {} and has reached its limit of {}; it rose by {} an hour beyond its rhythm, \
+             judged from the last {}.{refills}",
+            series.metric,
+            show(value),
+            show(limit),
+            show(outlook.slope_h),
+            duration_text((outlook.hours * HOUR_MS as f64) as i64),
+        );
+    }
     format!(
         "{} is {} and rises by {} an hour beyond its rhythm; it reaches its limit of {} in {} \
          within the horizon, judged from the last {}.{refills}",
