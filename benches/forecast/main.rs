@@ -151,8 +151,14 @@ fn follow(kind: Kind, seed: u64) -> Seen {
             hour += 1;
         }
         let first = memory.first();
-        let question =
-            Question { limit: 1.0, horizon: HORIZON, step_h: 1.0, first, least: EXPECTS };
+        let question = Question {
+            limit: 1.0,
+            horizon: HORIZON,
+            step_h: 1.0,
+            first,
+            least: EXPECTS,
+            began: None,
+        };
         seen.looks += 1;
         let Some(found) = outlook(&memory.values(), &question, &Rhythm::Found, None) else {
             streak = 0;

@@ -132,7 +132,8 @@ fn follow(first: i64, values: &[f64]) -> [Seen; AHEAD.len()] {
             }
             let chance = |limit: f64| {
                 let first = first + from as i64;
-                let question = Question { limit, horizon: hours, step_h: 1.0, first, least: 0.0 };
+                let question =
+                    Question { limit, horizon: hours, step_h: 1.0, first, least: 0.0, began: None };
                 outlook(&shifted, &question, &Rhythm::Found, None).map_or(0.0, |o| o.chance)
             };
             let [lower, upper] = EDGES.map(|share| limit_of(1.0 - share, &chance));

@@ -144,12 +144,20 @@ fn run(state: &mut State, fit: &mut Fit, idea: &Idea, values: &[f64], settled: b
 /// The mixture of all ideas after these values (NaN where there was none), the likeliest first.
 /// `floor` is the least variance of the noise. `any` of the mixture (0 to 1) is shared evenly by all
 /// ideas, since the one that is right from now on may be none that was (Herbster and Warmuth 1998,
-/// "Tracking the best expert"); with 0 the unlikely ones are left out. Empty with fewer than eight
-/// values.
-pub(super) fn opinions(values: &[f64], floor: f64, any: f64) -> Vec<Opinion> {
+/// "Tracking the best expert"); with 0 the unlikely ones are left out. `began` is how many steps ago a
+/// trend is known to have begun, if it is. Empty with fewer than eight values.
+pub(super) fn opinions(values: &[f64], floor: f64, any: f64, began: Option<usize>) -> Vec<Opinion> {
     let Some(first) = values.iter().copied().find(|v| v.is_finite()) else { return Vec::new() };
     if values.iter().filter(|v| v.is_finite()).count() < 8 {
         return Vec::new();
+    }
+    // Oldest first, each with what it costs.
+    let mut moments: Vec<(usize, f64)> = BEGINS.iter().rev().map(|b| (*b, BEGIN_COST)).collect();
+    moments.retain(|(b, _)| 2 * b <= values.len());
+    if let Some(known) = began.filter(|b| (1..values.len()).contains(b)) {
+        moments.retain(|(b, _)| *b != known);
+        moments.push((known, 0.0));
+        moments.sort_unstable_by(|(a, _), (b, _)| b.cmp(a));
     }
     let mut all: Vec<(Idea, State, Fit, f64)> = Vec::new();
     for memory in MEMORIES {
@@ -160,14 +168,13 @@ pub(super) fn opinions(values: &[f64], floor: f64, any: f64) -> Vec<Opinion> {
                 // A trend that never changes may have begun anew at a few times.
                 let begins = slope == 0.0 && damping == 1.0 && level < 1.0;
                 let mut done = 0;
-                for ago in BEGINS.iter().rev().copied().filter(|b| begins && 2 * b <= values.len())
-                {
+                for (ago, cost) in moments.iter().copied().filter(|_| begins) {
                     run(&mut state, &mut fit, &idea, &values[done..values.len() - ago], done > 0);
                     done = values.len() - ago;
                     let (mut anew, mut its) = (state, fit);
                     anew.begin_anew();
                     run(&mut anew, &mut its, &idea, &values[done..], true);
-                    all.push((Idea { began: ago, ..idea }, anew, its, BEGIN_COST));
+                    all.push((Idea { began: ago, ..idea }, anew, its, cost));
                 }
                 run(&mut state, &mut fit, &idea, &values[done..], done > 0);
                 all.push((idea, state, fit, 0.0));

@@ -34,7 +34,7 @@ pub use refill::Refills;
 
 pub(in crate::detect) use expiry::{EXPIRY, Expiring, is_expiry};
 use recent::{KEPT, Recent};
-use swings::is_step;
+use swings::{WITHIN, is_step};
 pub(in crate::detect) use words::{sentence, span};
 
 /// One value of the fast look is kept for each of these.
@@ -224,6 +224,7 @@ impl Forecast {
             step_h: 1.0,
             first: self.memory.first(),
             least: SILENT,
+            began: None,
         };
         let least = if self.slow.is_some() { SILENT } else { SPEAKS };
         let warns = |o: &Outlook| o.chance >= least && o.rises >= RISES && o.expected_h.is_some();
@@ -261,17 +262,24 @@ impl Forecast {
         // Residuals hold no rhythm; what is to come does.
         let first = -(rest.len() as i64);
         let known = |h: f64| if h < 0.0 { 0.0 } else { usual(h) };
-        let question = Question { limit, horizon, step_h, first, least: PLAIN };
+        let since = rise_began(&rest, start, at);
+        let began = Some((at.ms_since(since) / BUCKET_MS) as usize);
+        // Points reach it before their mean does; of five minutes less so than of an hour.
+        let limit_of_means = limit - (WITHIN * self.memory.excess()).clamp(0.0, limit / 4.0);
+        let question =
+            Question { limit: limit_of_means, horizon, step_h, first, least: PLAIN, began };
         let habit = self.memory.refills(limit);
         let now = rest.last().copied().filter(|r| r.is_finite()).map(|r| r + usual(0.0));
         if now.is_some_and(|v| habit.ends_before(limit, v)) {
             return None;
         }
-        let outlook = outlook(&rest, &question, &Rhythm::Known(&known), Some(&habit))?;
+        let mut outlook = outlook(&rest, &question, &Rhythm::Known(&known), Some(&habit))?;
+        // It is reached at some time within the step that is named.
+        outlook.earliest_h = outlook.earliest_h.map(|h| h - step_h);
+        outlook.expected_h = outlook.expected_h.map(|h| h - step_h / 2.0);
         if outlook.chance < PLAIN || outlook.expected_h.is_none() {
             return None;
         }
-        let since = rise_began(&rest, start, at);
         Some(Warning { outlook: Outlook { hours, ..outlook }, limit, score: z, since })
     }
 }

@@ -14,6 +14,9 @@ use crate::stats::Draws;
 const SELDOM: f64 = 0.25;
 /// Futures drawn.
 const FUTURES: usize = 400;
+/// Share of the futures that are sooner than the interval of a rise that is known to have begun: what
+/// is drawn from some hours knows little of how slowly their noise wanders, and errs towards later.
+const NEAR_EDGE: f64 = 0.04;
 /// Least standard deviation of noise as a share of the limit: counters of bytes and connections
 /// are no finer.
 const LEAST_NOISE: f64 = 1e-4;
@@ -47,6 +50,8 @@ pub struct Question {
     /// Chances below this, 0 to 1, are of no interest. From a quarter on, limits out of the reach of what
     /// the past did are not looked at any closer.
     pub least: f64,
+    /// How many steps ago the trend began, where that is known.
+    pub began: Option<usize>,
 }
 
 /// What is to come.
@@ -108,7 +113,7 @@ pub fn outlook(
         return None;
     }
     let floor = (LEAST_NOISE * limit).powi(2);
-    let all = opinions(&rest, floor, changes.any);
+    let all = opinions(&rest, floor, changes.any, question.began);
     let first = all.first()?;
     let spread = past_error(first, &rest).unwrap_or(1.0).clamp(SPREAD.0, SPREAD.1);
     let refills = habit.cloned().unwrap_or_else(|| Refills::of(&fallen, values.len()));
@@ -118,6 +123,7 @@ pub fn outlook(
     let mut crossings = futures(&all, drawn, (&refills, &changes), (question, &at));
     crossings.sort_unstable_by(f64::total_cmp);
     let within = |steps: f64| crossings.partition_point(|c| *c <= steps) as f64 / FUTURES as f64;
+    let early = if question.began.is_some() { NEAR_EDGE } else { changes.edge };
     let quantile = |q: f64| {
         let steps = crossings[((q * FUTURES as f64) as usize).min(FUTURES - 1)];
         steps.is_finite().then_some(steps * question.step_h)
@@ -129,7 +135,7 @@ pub fn outlook(
     let began = mean(|o| if o.began() > 0 { o.began() as f64 } else { f64::from(u16::MAX) });
     Some(Outlook {
         chance: within(question.horizon as f64),
-        earliest_h: quantile(changes.edge),
+        earliest_h: quantile(early),
         expected_h: quantile(0.5),
         latest_h: quantile(1.0 - changes.edge),
         slope_h: mean(Opinion::slope) / question.step_h,

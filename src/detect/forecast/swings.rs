@@ -17,7 +17,7 @@ const MOVES: f64 = 1.8;
 const HEIGHT: f64 = 3.0;
 /// Hourly means hide what goes on within an hour: both are so much of the usual distance from an
 /// hour's mean to its highest point further.
-const WITHIN: f64 = 0.5;
+pub(super) const WITHIN: f64 = 0.5;
 /// Share within: some past leaks and incidents do not make a rise usual.
 const SHARE: (usize, usize) = (9, 10);
 /// Points that stand on each side of a step at least.

@@ -202,7 +202,8 @@ fn noise_that_is_wide_on_some_days_only_is_within_the_chances_told() {
         let values = restless(seed, PAST + 24);
         let most = values[PAST..].iter().copied().fold(0.0, f64::max);
         let chance = |limit| {
-            let question = Question { limit, horizon: 24, step_h: 1.0, first: 0, least: 0.0 };
+            let question =
+                Question { limit, horizon: 24, step_h: 1.0, first: 0, least: 0.0, began: None };
             outlook(&values[..PAST], &question, &Rhythm::Found, None).map_or(0.0, |o| o.chance)
         };
         // The highest value that came is one whose chance was neither nothing nor certainty.
@@ -218,7 +219,8 @@ fn one_calm_week_is_no_promise_for_three_days() {
     let mut draws = crate::stats::Draws::new(7);
     let values: Vec<f64> = (0..464).map(|_| 1.5 + 0.01 * draws.normal()).collect();
     let chance = |past: &[f64]| {
-        let question = Question { limit: 1.6, horizon: 72, step_h: 1.0, first: 0, least: 0.0 };
+        let question =
+            Question { limit: 1.6, horizon: 72, step_h: 1.0, first: 0, least: 0.0, began: None };
         outlook(past, &question, &Rhythm::Found, None).map_or(0.0, |o| o.chance)
     };
     // Ten standard deviations of the noise above what it ever was.
@@ -231,7 +233,8 @@ fn one_calm_week_is_no_promise_for_three_days() {
 fn what_rose_in_an_incident_and_fell_at_its_end_is_no_leak_that_was_refilled() {
     let mut draws = crate::stats::Draws::new(11);
     let noise: Vec<f64> = (0..400).map(|_| 0.002 * draws.normal().abs()).collect();
-    let question = Question { limit: 1.0, horizon: 72, step_h: 1.0, first: 0, least: 0.0 };
+    let question =
+        Question { limit: 1.0, horizon: 72, step_h: 1.0, first: 0, least: 0.0, began: None };
     let ask = |values: &[f64]| outlook(values, &question, &Rhythm::Found, None);
     let day = |from: usize, rise: f64, back: usize| -> Vec<f64> {
         let at = |h: usize| {
@@ -255,4 +258,55 @@ fn what_rose_in_an_incident_and_fell_at_its_end_is_no_leak_that_was_refilled() {
         (0..370).map(|h| if h < 30 { 0.6 } else { late(h) } + 0.1 * noise[h]).collect();
     let leak = ask(&late).expect("it rises");
     assert!(leak.rises > 0.9 && leak.n_refills == 1, "{leak:?}");
+}
+
+/// Places of a pool that are taken, as a share, minute by minute: takers come at random and keep theirs
+/// for an hour; from `leak` on (minutes) some get lost, so that all are gone after eight hours.
+fn pool(places: f64, seed: u64, leak: usize) -> impl Iterator<Item = f64> {
+    let mut draws = crate::stats::Draws::new(seed);
+    let (mut taken, mut lost) = (0.3 * places, 0.0);
+    (0..).map(move |minute| {
+        let mean = 0.3 * places / 60.0;
+        taken += mean - taken / 60.0 + (mean + taken / 60.0).sqrt() * draws.normal();
+        lost += if minute > leak { 0.7 * places / 480.0 } else { 0.0 };
+        ((taken.max(0.0) + lost).floor() / places).min(1.0)
+    })
+}
+
+#[test]
+fn intervals_of_hours_hold_the_time_at_which_the_limit_is_reached() {
+    let (mut held, mut sooner, mut told) = (0, 0, 0);
+    for (places, seed) in [(60.0, 1), (60.0, 2), (300.0, 3), (300.0, 4), (3_000.0, 5), (3_000.0, 6)]
+    {
+        let leak = 15 * 1_440 + seed * 311;
+        let (mut profile, mut forecast) = (Profile::new(), Forecast::new(1.0));
+        let (mut looks, mut reached) = (Vec::new(), 0);
+        for (minute, value) in pool(places, seed as u64, leak).enumerate() {
+            let at = start().plus_ms(minute as i64 * MINUTE_MS);
+            let usual = |at| profile.expected(at).map(|e| e.mid);
+            let horizon = (minute > 14 * 1_440).then_some(72.0);
+            let said = forecast.push(Point { at, value }, &usual, 1.0, horizon);
+            if let Said::Ahead(warning) = said {
+                assert!(minute > leak, "{places} {seed}: nothing leaks yet: {warning:?}");
+                if minute % 30 == 0 {
+                    looks.push((minute, warning.outlook));
+                }
+            }
+            profile.push(at, value);
+            if value >= 1.0 {
+                reached = minute;
+                break;
+            }
+        }
+        for (minute, outlook) in looks {
+            let left = (reached - minute) as f64 / 60.0;
+            let early = outlook.earliest_h.is_some_and(|h| left < h);
+            let late = outlook.latest_h.is_some_and(|h| left > h);
+            (held, sooner) = (held + usize::from(!early && !late), sooner + usize::from(early));
+            told += 1;
+        }
+    }
+    // Before it was known where a rise began, half of them were told later than it came.
+    let share = held as f64 / told as f64;
+    assert!(told > 30 && share > 0.8, "{held} of {told}, {sooner} sooner");
 }

@@ -189,6 +189,7 @@ impl State {
             step_h: 1.0,
             first: -(past as i64),
             least: LIKELY,
+            began: None,
         };
         self.outlook = outlook(&values, &question, &Rhythm::Known(&known), None)
             .filter(|o| o.chance >= LIKELY && o.expected_h.is_some());
