@@ -284,13 +284,18 @@ impl Forecast {
     }
 }
 
+/// What is usual so many hours from now.
+type Usual<'a> = &'a dyn Fn(f64) -> f64;
+/// Whether a trend over so many hours is none that comes and goes.
+type IsNews<'a> = &'a dyn Fn(f64, &Trend) -> bool;
+
 /// Whether residuals rise plainly towards the limit, beyond what `is_news` knows as usual: hours of the longest window that sees it (it
 /// has the steadiest slope), its Mann-Kendall statistic and where it starts.
 fn plain_rise(
     rest: &[f64],
     limit: f64,
     horizon_h: f64,
-    (usual, is_news): (&dyn Fn(f64) -> f64, &dyn Fn(f64, &Trend) -> bool),
+    (usual, is_news): (Usual<'_>, IsNews<'_>),
 ) -> Option<(f64, f64, usize)> {
     let mut best = None;
     for (length, stride) in WINDOWS {

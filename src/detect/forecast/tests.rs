@@ -275,7 +275,7 @@ fn pool(places: f64, seed: u64, leak: usize) -> impl Iterator<Item = f64> {
 
 #[test]
 fn intervals_of_hours_hold_the_time_at_which_the_limit_is_reached() {
-    let (mut held, mut sooner, mut told) = (0, 0, 0);
+    let (mut held, mut sooner, mut told) = (0, 0, 0_usize);
     for (places, seed) in [(60.0, 1), (60.0, 2), (300.0, 3), (300.0, 4), (3_000.0, 5), (3_000.0, 6)]
     {
         let leak = 15 * 1_440 + seed * 311;
