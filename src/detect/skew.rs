@@ -13,7 +13,7 @@ use crate::model::Point;
 use crate::model::signal::Direction;
 use crate::stats::RobustMean;
 
-use super::ensemble::Count;
+use super::ensemble::{Count, Sample};
 use super::view::{Facts, Opinion};
 
 /// Bins: a quarter of an octave each, the usual value in the middle of the tenth.
@@ -103,7 +103,7 @@ impl Skew {
             let bin = (octaves - usual.log2()) * PER_OCTAVE + USUAL_BIN;
             self.newest = self.with(octaves - usual.log2()) as f32;
             self.noise.push(f64::from(self.newest), USUAL);
-            self.bins[bin.clamp(0.0, (BINS - 1) as f64) as usize].add(self.n);
+            self.bins[bin.clamp(0.0, (BINS - 1) as f64) as usize].add(Sample::new(self.n));
             self.n += 1;
             if self.n >= FULL {
                 self.bins.iter_mut().for_each(Count::halve);

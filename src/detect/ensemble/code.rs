@@ -11,9 +11,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::count::Count;
+use super::count::{Count, Sample};
 use super::packed;
-use super::row::{Chance, FULL, PRIOR, greatest, greatest_amid, halve, push_row, touch, within};
+use super::row::{Chance, FULL, Shorter, fetch, greatest, greatest_amid, halve, push_row, within};
 use super::sketch::smaller;
 
 /// Levels of a grid.
@@ -87,7 +87,8 @@ pub(super) struct Laid {
 }
 
 /// Parts of a step that the range is kept in.
-const PARTS: f64 = 4_096.0;
+const PARTS: f64 = (1 << PARTS_BITS) as f64;
+const PARTS_BITS: u32 = 12;
 
 /// The power of two with this exponent, from -1022 to 1023.
 #[inline]
@@ -105,10 +106,24 @@ impl Laid {
         [low as u16, (low >> 16) as u16]
     }
 
-    /// Steps above the lowest level.
+    /// Parts of a step above the lowest level, rounded down, of what lies within 2^-21 of a step;
+    /// far beyond all parts for what lies far off the grid.
     #[inline]
-    fn steps(self, value: f64) -> f64 {
-        value * power(-self.exponent) - f64::from(self.low())
+    fn parts(self, value: f64) -> i64 {
+        // A number with 20 binary places is read from the lowest bits of a sum that has no more. What
+        // is on the grid has less than 2^31 steps (they are at least 1e-9 of the largest value); of
+        // what has more, the bits are far off.
+        const PLACES: u32 = 20;
+        const SHIFT: f64 = 1.5 * (1_u64 << (52 - PLACES)) as f64;
+        let sum = (value * power(-self.exponent) + SHIFT).to_bits().cast_signed();
+        let steps = sum.wrapping_sub(SHIFT.to_bits().cast_signed());
+        steps.wrapping_sub(i64::from(self.low()) << PLACES) >> (PLACES - PARTS_BITS)
+    }
+
+    /// The level of a value, or the nearest one.
+    #[inline]
+    fn level(self, value: f64) -> u8 {
+        (self.parts(value) >> PARTS_BITS).clamp(0, LEVELS as i64 - 1) as u8
     }
 
     /// The least and the greatest value so far, to a part of a step outwards.
@@ -119,7 +134,10 @@ impl Laid {
 
     /// Takes both ends in, which lie on the grid.
     fn reach(&mut self, least: f64, most: f64) {
-        let parts = |value: f64| (self.steps(value) * PARTS).clamp(0.0, f64::from(u16::MAX));
+        let parts = |value: f64| {
+            let steps = value * power(-self.exponent) - f64::from(self.low());
+            (steps * PARTS).clamp(0.0, f64::from(u16::MAX))
+        };
         (self.least, self.most) = (parts(least).floor() as u16, parts(most).ceil() as u16);
     }
 }
@@ -148,15 +166,15 @@ impl Grid {
     #[inline]
     pub(super) fn place(&mut self, value: f64, follow: impl FnOnce(&Moved)) -> u8 {
         if let Some(laid) = self.laid() {
-            let parts = laid.steps(value) * PARTS;
-            if parts >= f64::from(laid.least) && parts <= f64::from(laid.most) {
-                return level(parts / PARTS);
+            let parts = laid.parts(value);
+            if parts >= laid.least.into() && parts <= laid.most.into() {
+                return smaller((parts >> PARTS_BITS) as u8, LEVELS as u8 - 1);
             }
         }
         if let Some(moved) = self.widen(value) {
             follow(&moved);
         }
-        self.laid().map_or(0, |laid| level(laid.steps(value)))
+        self.laid().map_or(0, |laid| laid.level(value))
     }
 
     #[cold]
@@ -196,7 +214,7 @@ impl Grid {
         laid.reach(least, most);
         *self = Self(laid);
         let Some(before) = before else {
-            return Some([level(laid.steps(constant)); LEVELS]);
+            return Some([laid.level(constant); LEVELS]);
         };
         if laid.exponent == before.exponent && laid.low == before.low {
             return None;
@@ -207,14 +225,6 @@ impl Grid {
             at.clamp(0, LEVELS as i32 - 1) as u8
         }))
     }
-}
-
-/// The level so many steps above the lowest.
-#[inline]
-fn level(steps: f64) -> u8 {
-    // Steps are at least 1e-9 of the largest value, so this fits. No value lies below the lowest
-    // level, so that cutting off is rounding down.
-    (steps as u8).min(LEVELS as u8 - 1)
 }
 
 fn pieces(value: f64) -> [u16; 4] {
@@ -251,38 +261,39 @@ pub(super) struct Plain {
 impl Plain {
     /// The chance of a level, which is learned.
     #[inline]
-    pub(super) fn push(&mut self, level: u8) -> Chance {
-        self.learn(level, |weight, _| weight)
+    pub(super) fn push(&mut self, level: u8, sample: Sample) -> Shorter {
+        self.learn(level, sample, |weight, _| weight)
     }
 
     /// The chance of a level in the context that has these counts; learned with and without. See
     /// [`halve`] for `kept`.
-    #[inline(never)]
+    #[inline]
     pub(super) fn push_in(
         &mut self,
         level: u8,
         row: &mut [u8; LEVELS],
+        sample: Sample,
         kept: Option<usize>,
     ) -> Chance {
-        let shorter = self.push(level);
+        let shorter = self.push(level, sample);
         push_row(row, level, shorter, kept)
     }
 
     /// `weigh` makes of the level's own weight and the greatest one what the level weighs.
     #[inline]
-    fn learn(&mut self, level: u8, weigh: impl FnOnce(f32, f32) -> f32) -> Chance {
-        let share = 1.0 / (f32::from(self.all) + START * LEVELS as f32);
+    fn learn(&mut self, level: u8, sample: Sample, weigh: impl FnOnce(f32, f32) -> f32) -> Shorter {
+        let all = f32::from(self.all) + START * LEVELS as f32;
         let most = WEIGHTS[usize::from(greatest(&self.counts))];
         let code = &mut self.counts[within(level)];
         let here = weigh(WEIGHTS[usize::from(*code)], most);
         let mut count = Count::coded(*code);
-        count.add(self.all.into());
+        count.add(sample);
         *code = count.code();
         self.all += 1;
         if self.all == u16::MAX {
             self.halve();
         }
-        Chance { here: here * share, most: most * share }
+        Shorter { here, most, all }
     }
 
     #[cold]
@@ -298,10 +309,10 @@ impl Plain {
     /// As [`Self::push`], for levels that are only reached from the one below: as often as that
     /// was reached, this may be too, so that something that always goes on is never news.
     #[inline]
-    pub(super) fn push_from_below(&mut self, level: u8) -> Chance {
+    pub(super) fn push_from_below(&mut self, level: u8, sample: Sample) -> Shorter {
         let below =
             level.checked_sub(1).map_or(0, |at| Count::coded(self.counts[within(at)]).value());
-        self.learn(level, |weight, most| smaller(weight + below as f32, most))
+        self.learn(level, sample, |weight, most| smaller(weight + below as f32, most))
     }
 
     /// Follows a change of the grid.
@@ -335,23 +346,16 @@ impl<const CONTEXTS: usize> Contexts<CONTEXTS> {
         &mut self,
         context: u8,
         level: u8,
-        shorter: Chance,
+        shorter: Shorter,
         kept: Option<usize>,
     ) -> Chance {
         push_row(self.row(context), level, shorter, kept)
     }
 
-    /// Asks for the memory of all counts.
+    /// Asks for the memory of all counts; see [`fetch`].
     #[inline]
-    pub(super) fn touch(&self) -> u8 {
-        touch(self.0.as_flattened())
-    }
-
-    /// Asks for the memory of a context's counts and those of its neighbours.
-    #[inline]
-    pub(super) fn touch_around(&self, context: usize) -> u8 {
-        let context = context.min(CONTEXTS - 1);
-        self.0[context.saturating_sub(1)][0] | self.0[(context + 1).min(CONTEXTS - 1)][LEVELS - 1]
+    pub(super) fn fetch(&self) {
+        fetch(self.0.as_flattened());
     }
 
     /// The counts of a context.
@@ -362,17 +366,15 @@ impl<const CONTEXTS: usize> Contexts<CONTEXTS> {
 
     /// The chance of a level in a context that is one of a circle, its neighbours' counts by half.
     #[inline]
-    pub(super) fn push_circular(&mut self, context: usize, level: u8, shorter: Chance) -> Chance {
+    pub(super) fn push_circular(&mut self, context: usize, level: u8, shorter: Shorter) -> Chance {
         let context = context.min(CONTEXTS - 1);
         let level = within(level);
         let before = &self.0[if context == 0 { CONTEXTS - 1 } else { context - 1 }];
         let after = &self.0[if context + 1 == CONTEXTS { 0 } else { context + 1 }];
         let row = &self.0[context];
         let twice = 2 * u16::from(row[level]) + u16::from(before[level]) + u16::from(after[level]);
-        let chance = Chance {
-            here: 0.5 * f32::from(twice) + PRIOR * shorter.here,
-            most: 0.5 * f32::from(greatest_amid(before, row, after)) + PRIOR * shorter.most,
-        };
+        let most = greatest_amid(before, row, after);
+        let chance = shorter.with(0.5 * f32::from(twice), 0.5 * f32::from(most));
         let row = &mut self.0[context];
         row[level] += 1;
         if row[level] >= FULL / 2 {

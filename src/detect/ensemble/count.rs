@@ -59,17 +59,32 @@ impl Count {
         self.0
     }
 
-    /// One more; `sample` is its number among all that are counted beside each other.
+    /// One more, if its sample is one of those that count.
     #[inline]
-    pub fn add(&mut self, sample: u32) {
-        let octave = u32::from((self.0 / 16).saturating_sub(1));
-        let is_taken = sample.wrapping_mul(0x9e37_79b1) <= u32::MAX >> octave;
-        self.0 = self.0.saturating_add(u8::from(is_taken));
+    pub fn add(&mut self, sample: Sample) {
+        self.0 += u8::from(self.0 < sample.0);
     }
 
     /// Half as many, rounded down.
     pub fn halve(&mut self) {
         self.0 = if self.0 < 32 { self.0 / 2 } else { self.0 - 16 };
+    }
+}
+
+/// Which counts a sample counts for: all whose code is below. It is found once for all that are
+/// counted at a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sample(u8);
+
+impl Sample {
+    /// The sample with this number among all that are counted beside each other.
+    #[inline]
+    #[must_use]
+    pub fn new(number: u32) -> Self {
+        // With `k` leading zeros it lies in the first of `2^k` parts, so that it counts where the
+        // step is at most `2^k`: below code `16 (k + 2)`.
+        let zeros = number.wrapping_mul(0x9e37_79b1).leading_zeros();
+        Self((16 * (zeros + 2)).min(u8::MAX.into()) as u8)
     }
 }
 
@@ -102,12 +117,29 @@ mod tests {
     }
 
     #[test]
+    fn a_step_of_2_to_the_k_counts_the_first_of_2_to_the_k_parts() {
+        for number in (0..50_000_u32).chain([u32::MAX, 1 << 31]) {
+            let sample = Sample::new(number);
+            for code in 0..u8::MAX {
+                let octave = u32::from((code / 16).saturating_sub(1));
+                let is_first = number.wrapping_mul(0x9e37_79b1) <= u32::MAX >> octave;
+                let mut count = Count(code);
+                count.add(sample);
+                assert_eq!(count.0 > code, is_first, "{number} {code}");
+            }
+        }
+        let mut full = Count(u8::MAX);
+        full.add(Sample::new(0));
+        assert_eq!(full, Count(u8::MAX));
+    }
+
+    #[test]
     fn many_are_counted_within_a_tenth() {
         // Three kinds of events among each other, one in 2, 3 and 7 of the rest.
         let (mut counts, mut exact) = ([Count::default(); 3], [0_u32; 3]);
         for sample in 0..60_000_u32 {
             let kind = if sample % 2 == 0 { 0 } else { 1 + usize::from(sample % 7 == 1) };
-            counts[kind].add(sample);
+            counts[kind].add(Sample::new(sample));
             exact[kind] += 1;
         }
         for (count, exact) in counts.into_iter().zip(exact) {

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::episode::{Episodes, Told};
 use super::pool::{Class, Kind, Pool};
-use super::sketch::log2;
+use super::sketch::{faded, log2};
 use super::track::{Judgement, Track};
 use crate::detect::apart::Former;
 
@@ -110,44 +110,68 @@ impl Entity {
         }
     }
 
+    /// Asks for the memory that a row needs; see [`fetch`](super::row::fetch).
+    #[inline]
+    fn fetch(&self) {
+        self.episodes.fetch();
+        for track in &self.tracks {
+            track.fetch();
+        }
+    }
+
     /// Judges a row by what came before and learns it. Values that are not finite are missing;
     /// `None` when all are.
     pub fn push(&mut self, at_ms: i64, values: &[f64]) -> Option<Verdict> {
-        std::hint::black_box(self.episodes.touch());
+        self.fetch();
         let mut verdict = Verdict::default();
-        let is_alone = self.tracks.len() == 1;
-        let (mut evidence, mut departure, mut n) = (0.0, 0.0, 0.0);
+        let (evidence, departure) = if let [track] = &mut *self.tracks {
+            let value = values.first().filter(|value| value.is_finite())?;
+            verdict.class = track.class();
+            verdict.judgement = track.push(at_ms, *value);
+            (verdict.judgement.evidence, far(verdict.judgement.departure))
+        } else {
+            self.together(at_ms, values, &mut verdict)?
+        };
+        verdict.told = self.episodes.judge(at_ms, evidence);
+        self.body += (departure - self.body) * (1.0 / BODY_ROWS);
+        verdict.score = self.score(&verdict.told, verdict.class.kind);
+        Some(verdict)
+    }
+
+    /// Judges a row of several series: gives its evidence and how far it is from its level, the
+    /// quadratic means of all.
+    fn together(
+        &mut self,
+        at_ms: i64,
+        values: &[f64],
+        verdict: &mut Verdict,
+    ) -> Option<(f32, f32)> {
+        let (mut evidence, mut departure, mut n) = (0.0, 0.0, 0.0_f32);
         for (i, (track, value)) in self.tracks.iter_mut().zip(values).enumerate() {
             if !value.is_finite() {
                 continue;
             }
             let class = track.class();
             let judgement = track.push(at_ms, *value);
-            let here = if is_alone { judgement.evidence } else { judgement.excess };
-            evidence += here * here;
-            let far = log2(1.0 + judgement.departure) * std::f32::consts::LN_2;
-            departure += far * far;
+            evidence += judgement.excess * judgement.excess;
+            departure += far(judgement.departure).powi(2);
             if n == 0.0 || judgement.evidence > verdict.judgement.evidence {
                 (verdict.series, verdict.class, verdict.judgement) = (i, class, judgement);
             }
             n += 1.0;
         }
-        if n == 0.0 {
-            return None;
-        }
-        let (evidence, departure) = ((evidence / n).sqrt(), (departure / n).sqrt());
-        verdict.told = self.episodes.judge(at_ms, evidence);
-        self.body += (departure - self.body) / BODY_ROWS;
-        verdict.score = self.score(&verdict.told, verdict.class.kind);
-        Some(verdict)
+        (n > 0.0).then(|| ((evidence / n).sqrt(), (departure / n).sqrt()))
     }
 
     fn score(&mut self, told: &Told, kind: Kind) -> f64 {
         let joint = (told.row_surprise - std::f32::consts::LN_2).max(0.0);
-        let weight = JOINT + (JOINT_OF_ONE - JOINT) / (self.tracks.len().max(1) as f32).sqrt();
+        let weight = match self.tracks.len() {
+            0 | 1 => JOINT_OF_ONE,
+            n => JOINT + (JOINT_OF_ONE - JOINT) / (n as f32).sqrt(),
+        };
         let body = f64::from(self.body + weight * joint);
         let body = 0.5 * body / (body + BODY_QUARTER);
-        self.hush -= self.hush * (told.intervals.sqrt() / HUSH_ROWS);
+        self.hush = faded(self.hush - self.hush * (told.intervals.sqrt() * (1.0 / HUSH_ROWS)));
         let Some(rank) = told.onset_rank else {
             return body;
         };
@@ -164,6 +188,11 @@ impl Entity {
         let onset = if nats < 1.0 { 0.5 * nats.powi(STEEPNESS) } else { 1.0 - 0.5 / nats };
         body.max(onset)
     }
+}
+
+/// A departure on the scale of the body.
+fn far(departure: f32) -> f32 {
+    log2(1.0 + departure) * std::f32::consts::LN_2
 }
 
 #[cfg(test)]

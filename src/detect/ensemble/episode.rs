@@ -7,7 +7,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::sketch::{ONSETS, ROWS, Sketch};
+use super::count::Sample;
+use super::sketch::{ONSETS, ROWS, Sketch, faded};
 
 /// Rows in which what was told fades to 1/e, at this interval of rows. At other intervals it goes
 /// with the root: between so many rows and so much time, as resampled series ask for (60 rows at
@@ -55,31 +56,33 @@ pub struct Told {
 }
 
 impl Episodes {
-    /// Asks for the memory of the counts; see [`touch`](super::row::touch).
+    /// Asks for the memory of the counts; see [`fetch`](super::row::fetch).
     #[inline]
-    pub(super) fn touch(&self) -> u8 {
-        self.rows.touch() | self.onsets.touch()
+    pub(super) fn fetch(&self) {
+        self.rows.fetch();
+        self.onsets.fetch();
     }
 
     /// Judges a row with the given evidence (nats, not negative) and learns it.
     pub(super) fn judge(&mut self, at_ms: i64, evidence: f32) -> Told {
         let interval = at_ms.saturating_sub(self.last_ms).clamp(INTERVALS_MS.0, INTERVALS_MS.1);
         self.last_ms = at_ms;
-        let intervals = interval as f32 / TOLD_INTERVAL_MS;
-        self.told -= self.told * (intervals.sqrt() / TOLD_ROWS);
-        self.flank *= FLANK_KEPT;
+        let intervals = interval as f32 * (1.0 / TOLD_INTERVAL_MS);
+        self.told = faded(self.told - self.told * (intervals.sqrt() * (1.0 / TOLD_ROWS)));
+        self.flank = faded(self.flank * FLANK_KEPT);
         let gate = evidence;
         let evidence = gate + BUILD_UP * self.build_up;
-        self.build_up += gate - self.build_up / BUILD_UP_ROWS;
+        self.build_up = faded(self.build_up + gate - self.build_up * (1.0 / BUILD_UP_ROWS));
 
+        let sample = Sample::new(self.rows.number());
         let row_surprise = self.rows.surprise(evidence, ROWS);
-        self.rows.push(evidence, ROWS);
+        self.rows.push(evidence, ROWS, sample);
         let is_onset = gate > self.told * (1.0 + MARGIN + self.flank);
         let onset_surprise = is_onset.then(|| self.onsets.surprise(evidence, ONSETS));
         let onset_rank = is_onset.then(|| self.onsets.rank(evidence, ONSETS));
         if is_onset {
             self.flank = FLANK_MARGIN;
-            self.onsets.push(evidence, ONSETS);
+            self.onsets.push(evidence, ONSETS, Sample::new(self.onsets.number()));
         } else {
             self.onsets.push_below();
         }

@@ -33,7 +33,7 @@ mod tests;
 mod track;
 mod views;
 
-pub use count::Count;
+pub use count::{Count, Sample};
 pub use entity::{Entity, Verdict};
 pub use episode::Told;
 pub use pool::{Age, Class, Kind, Pool};

@@ -1,5 +1,7 @@
 //! Counts of levels in one context, and the chances that they give.
 
+use prefetch_index::prefetch_index;
+
 use super::code::LEVELS;
 use super::sketch::{greater, log2, smaller};
 
@@ -10,6 +12,33 @@ pub(super) const FULL: u8 = 250;
 /// Where what is rare is kept, one of so many halvings (`2^KEPT_BITS`) forgets a level that was counted
 /// once: after some eight thousand rows of its context, about the memory of a sketch.
 const KEPT_BITS: u32 = 6;
+
+/// The weights of a level and of the likeliest one without context, and of all levels together.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(super) struct Shorter {
+    pub(super) here: f32,
+    pub(super) most: f32,
+    pub(super) all: f32,
+}
+
+impl Shorter {
+    /// The chance in a context with these counts. Both sides are times the weight of all levels, for
+    /// a product costs less than a share.
+    #[inline]
+    pub(super) fn with(self, here: f32, most: f32) -> Chance {
+        Chance {
+            here: here * self.all + PRIOR * self.here,
+            most: most * self.all + PRIOR * self.most,
+        }
+    }
+}
+
+impl From<Shorter> for Chance {
+    #[inline]
+    fn from(Shorter { here, most, .. }: Shorter) -> Self {
+        Self { here, most }
+    }
+}
 
 /// The chances of a level and of the likeliest one, up to one factor.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -38,13 +67,16 @@ pub(super) fn within(level: u8) -> usize {
     usize::from(level).min(LEVELS - 1)
 }
 
-/// Reads a byte of each cache line, for the caller to pass on to a `black_box`. Of ten thousand
-/// series none is in the nearest caches, and what a row needs is found out step by step: asked for
-/// at once and ahead, the lines come side by side, not one after the other.
+/// Asks for the memory of an array, line by line, and does not wait for it. Of ten thousand series
+/// none is in the nearest caches, and what a row needs is found out step by step: asked for at once and
+/// ahead, the lines come side by side, not one after the other.
 #[inline]
-pub(super) fn touch(bytes: &[u8]) -> u8 {
-    let last = bytes.last().copied().unwrap_or_default();
-    bytes.iter().step_by(64).fold(last, |all, byte| all | byte)
+pub(super) fn fetch<T>(array: &[T]) {
+    const LINE: usize = 64;
+    for at in (0..array.len()).step_by(LINE / size_of::<T>()) {
+        prefetch_index(array, at);
+    }
+    prefetch_index(array, array.len().saturating_sub(1));
 }
 
 /// The chance of a level in a context that has these counts, which is learned.
@@ -52,15 +84,12 @@ pub(super) fn touch(bytes: &[u8]) -> u8 {
 pub(super) fn push_row(
     row: &mut [u8; LEVELS],
     level: u8,
-    shorter: Chance,
+    shorter: Shorter,
     kept: Option<usize>,
 ) -> Chance {
     let most = greatest(row);
     let here = &mut row[within(level)];
-    let chance = Chance {
-        here: f32::from(*here) + PRIOR * shorter.here,
-        most: f32::from(most) + PRIOR * shorter.most,
-    };
+    let chance = shorter.with(f32::from(*here), f32::from(most));
     *here += 1;
     if *here >= FULL {
         halve(row, kept);
@@ -126,6 +155,7 @@ pub(super) fn nats<const N: usize>(chances: [Chance; N]) -> [f32; N] {
 #[cfg(test)]
 mod tests {
     use super::super::code::{Contexts, Plain};
+    use super::super::count::Sample;
     use super::*;
 
     /// Nats of a level in a context whose rows are another one, but for two of the level itself,
@@ -133,7 +163,7 @@ mod tests {
     fn after(rows: usize, is_kept: bool) -> f32 {
         let (mut contexts, mut plain) = (Contexts::<1>::default(), Plain::default());
         let mut push = |level: u8, row: usize| {
-            let shorter = plain.push(level);
+            let shorter = plain.push(level, Sample::new(row as u32));
             let kept = is_kept.then_some(row);
             nats([contexts.push(0, level, shorter, kept); 4])[0]
         };

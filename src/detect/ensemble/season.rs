@@ -4,6 +4,7 @@
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::packed;
+use super::row::fetch;
 use super::sketch::{greater, smaller};
 
 /// Milliseconds in a day.
@@ -121,33 +122,31 @@ impl Default for Season {
 /// A time, taken apart once for all that goes by days.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct When {
-    /// Days since the epoch.
-    day: i64,
-    /// Milliseconds of the day.
+    /// The half hour since the epoch, and of the day.
+    visit: i32,
+    bin: u8,
+    /// Milliseconds of it.
     ms: u32,
+    /// Whether the day is a Saturday or Sunday (UTC).
+    is_weekend: bool,
 }
 
 impl When {
     #[inline]
     pub(super) fn new(at_ms: i64) -> Self {
-        Self { day: at_ms.div_euclid(DAY_MS), ms: at_ms.rem_euclid(DAY_MS) as u32 }
+        let half_hours = at_ms.div_euclid(BIN_MS);
+        let ms = at_ms.wrapping_sub(half_hours.wrapping_mul(BIN_MS)) as u32;
+        let visit = half_hour_of(half_hours);
+        let of_week = visit.rem_euclid(7 * BINS as i32).cast_unsigned();
+        let (day, bin) = (of_week / BINS as u32, (of_week % BINS as u32) as u8);
+        // 1970-01-01 was a Thursday.
+        Self { visit, bin, ms, is_weekend: matches!(day, 2 | 3) }
     }
 
     /// The hour of the day (UTC).
     #[inline]
     pub(super) fn hour(self) -> usize {
-        (self.ms / (DAY_MS / 24) as u32) as usize
-    }
-
-    /// The half hour since the epoch.
-    fn visit(self) -> i32 {
-        half_hour_of(self.day * BINS as i64 + i64::from(self.ms / BIN_MS as u32))
-    }
-
-    /// Whether it lies on a Saturday or Sunday (UTC).
-    fn is_weekend(self) -> bool {
-        // 1970-01-01 was a Thursday.
-        matches!((self.day + 3).rem_euclid(7), 5 | 6)
+        usize::from(self.bin / 2)
     }
 }
 
@@ -167,10 +166,11 @@ pub(super) struct Expected {
 }
 
 impl Season {
-    /// Asks for the memory of the profile; see [`touch`](super::row::touch).
+    /// Asks for the memory of the profile; see [`fetch`].
     #[inline]
-    pub(super) fn touch(&self) -> u8 {
-        (self.all.units[0] | self.all.units[BINS - 1]) as u8 | self.all.days[0]
+    pub(super) fn fetch(&self) {
+        fetch(&self.all.units);
+        fetch(&self.all.days);
     }
 
     /// What is expected of a time when the plain level is `level`.
@@ -181,13 +181,16 @@ impl Season {
         let plain = (level - origin) as f32;
         let unit = self.unit();
         // Bins are known by their middle; a time lies between two.
-        let place = when.ms as f32 / BIN_MS as f32 + BINS as f32 - 0.5;
-        let whole = place as u8;
-        let part = place - f32::from(whole);
         let turned = |bin: usize| if bin >= BINS { bin - BINS } else { bin };
-        let i = turned(usize::from(whole));
+        let here = usize::from(when.bin);
+        let of_bin = when.ms as f32 * (1.0 / BIN_MS as f32);
+        let (i, part) = if of_bin < 0.5 {
+            (turned(here + BINS - 1), of_bin + 0.5)
+        } else {
+            (here, of_bin - 0.5)
+        };
         let j = turned(i + 1);
-        let is_weekend = when.is_weekend();
+        let is_weekend = when.is_weekend;
         let all = self.all.between(i, j, part).map_or(plain, |units| units * unit);
         let kind = if is_weekend { self.weekend.between(i, j, part) } else { None };
         let kind = kind.map_or(all, |units| units * unit);
@@ -235,9 +238,8 @@ impl Season {
         }
         let x = (value - self.origin) as f32;
         let bin = expected.bin;
-        let visit = when.visit();
-        let is_first = visit != self.visit;
-        self.visit = visit;
+        let is_first = when.visit != self.visit;
+        self.visit = when.visit;
         // Errors count only where the profile knew something from an earlier day.
         let days = self.all.days(bin);
         if days > 1 || (days == 1 && is_first) {

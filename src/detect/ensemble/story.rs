@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::code::{Contexts, Grid, LEVELS, Moved, Plain, power};
+use super::count::Sample;
 use super::packed;
-use super::row::{Chance, nats};
+use super::row::{Chance, fetch, nats};
 use super::season::When;
-use super::sketch::log2;
+use super::sketch::{faded, log2};
 
 /// Number of parts: the value given that of 4 rows ago; means of 16 and of 48 rows given those
 /// before; the step given that of 2 rows ago; the change of the mean of 48 rows given the change
@@ -92,13 +93,14 @@ impl<const N: usize, const KEPT: bool> Chain<N, KEPT> {
         row: usize,
         at: usize,
         value: f64,
+        sample: Sample,
         others: impl FnOnce(&Moved),
     ) -> (u8, Chance) {
         let (level, before) = self.place(at, value, others);
         let chance = if row >= Past::<N>::ROWS {
-            self.plain.push_in(level, self.contexts.row(before), KEPT.then_some(row))
+            self.plain.push_in(level, self.contexts.row(before), sample, KEPT.then_some(row))
         } else {
-            self.plain.push(level)
+            self.plain.push(level, sample).into()
         };
         (level, chance)
     }
@@ -128,13 +130,13 @@ struct Pair {
 
 impl Pair {
     #[inline]
-    fn push(&mut self, value: f64, context: u8) -> Chance {
+    fn push(&mut self, value: f64, context: u8, sample: Sample) -> Chance {
         let Self { grid, plain, contexts } = self;
         let level = grid.place(value, |moved| {
             plain.follow(moved);
             contexts.follow_levels(moved);
         });
-        plain.push_in(level, contexts.row(context), None)
+        plain.push_in(level, contexts.row(context), sample, None)
     }
 }
 
@@ -218,6 +220,7 @@ impl Story {
     pub(super) fn push(
         &mut self,
         when: When,
+        sample: Sample,
         value: f64,
         scaled: f32,
         is_still: bool,
@@ -269,21 +272,21 @@ impl Story {
         let o = self.origin;
         let hours = &mut self.hours;
         let (level, before) = self.value.place(at, value, |moved| hours.follow_levels(moved));
-        let plain = self.value.plain.push(level);
+        let plain = self.value.plain.push(level, sample);
         let chance = if i >= Past::<2>::ROWS {
             self.value.contexts.push(before, level, plain, Some(i))
         } else {
-            plain
+            plain.into()
         };
         if i.is_multiple_of(2) {
             self.pair(at / 2, both);
         }
         let (unrest_of, calm_of) = (&mut self.unrest.contexts, &mut self.calm.contexts);
-        let (short_level, short) = self.short.push(i, at, short + o, |moved| {
+        let (short_level, short) = self.short.push(i, at, short + o, sample, |moved| {
             unrest_of.follow_contexts(moved);
             calm_of.follow_contexts(moved);
         });
-        let (_, step) = self.step.push(i, at, clean(pair - pair_before), |_| ());
+        let (_, step) = self.step.push(i, at, clean(pair - pair_before), sample, |_| ());
         if i.is_multiple_of(2) {
             let [long, before] = self.pair_sums.map(|sum| f64::from(sum) * power(self.pair_unit));
             let long = mean(long, LONG);
@@ -293,20 +296,20 @@ impl Story {
                 before / (i + 1).saturating_sub(LONG).max(1) as f64
             };
             let change = clean(long - before);
-            let (_, long) = self.long.push(i / 2, at / 2, long + o, |_| ());
-            let (_, trend) = self.trend.push(i / 2, at / 2, change, |_| ());
+            let (_, long) = self.long.push(i / 2, at / 2, long + o, sample, |_| ());
+            let (_, trend) = self.trend.push(i / 2, at / 2, change, sample, |_| ());
             self.held = [long, trend].map(Chance::ratio);
         }
         let hour = self.hours.push_circular(when.hour(), level, plain);
-        let unrest = self.unrest.push(clean(unrest), short_level);
+        let unrest = self.unrest.push(clean(unrest), short_level, sample);
         let (sum, scaled_step) = self.scaled_sums(at, (scaled * SCALED) as i16);
-        let (_, scaled) = self.scaled.push(i, at, mean(f64::from(sum), SHORT), |_| ());
+        let (_, scaled) = self.scaled.push(i, at, mean(f64::from(sum), SHORT), sample, |_| ());
         let calm = log2(scaled_step + CALM) * std::f32::consts::LN_2;
-        let calm = self.calm.push(f64::from(calm), short_level);
+        let calm = self.calm.push(f64::from(calm), short_level, sample);
         self.still = if is_still { (self.still + 1).min(1 << LEVELS) } else { 0 };
         let length = self.still + 1;
         let still = if length.is_power_of_two() && length < 1 << LEVELS {
-            self.stills.push_from_below(length.ilog2() as u8)
+            self.stills.push_from_below(length.ilog2() as u8, sample).into()
         } else {
             Chance::of(1.0)
         };
@@ -315,25 +318,27 @@ impl Story {
         let none = Chance::of(1.0);
         let [mut parts @ .., _, _] =
             nats([chance, short, long, step, trend, hour, unrest, scaled, calm, still, none, none]);
-        self.trend_nats += (parts[TREND] - self.trend_nats) / TREND_ROWS;
+        let newer = (parts[TREND] - self.trend_nats) * (1.0 / TREND_ROWS);
+        self.trend_nats = faded(self.trend_nats + newer);
         parts[TREND] = self.trend_nats;
         parts
     }
 
-    /// Asks for the memory of what a row at this time needs; see [`touch`](super::row::touch).
+    /// Asks for the memory of what a row needs; see [`fetch`].
     #[inline]
-    pub(super) fn touch(&self, when: When) -> u8 {
+    pub(super) fn fetch(&self) {
         let Self { value, short, long, step, trend, unrest, scaled, calm, .. } = self;
-        let first = value.contexts.touch() | short.contexts.touch() | step.contexts.touch();
-        let second = unrest.contexts.touch() | calm.contexts.touch() | scaled.contexts.touch();
-        let third = if self.n.is_multiple_of(2) {
-            let pairs = self.pairs[0] | self.pairs[PAIRS - 1];
-            long.contexts.touch() | trend.contexts.touch() | pairs as u8
-        } else {
-            0
-        };
-        let newest = self.newest[0].to_bits() | self.newest[NEWEST - 1].to_bits();
-        first | second | third | newest as u8 | self.hours.touch_around(when.hour())
+        fetch(&self.newest);
+        fetch(&self.pairs);
+        value.contexts.fetch();
+        short.contexts.fetch();
+        long.contexts.fetch();
+        step.contexts.fetch();
+        trend.contexts.fetch();
+        self.hours.fetch();
+        unrest.contexts.fetch();
+        scaled.contexts.fetch();
+        calm.contexts.fetch();
     }
 
     /// Takes in a row on the logarithmic scale. Gives the sum of the newest 16, and their mean
@@ -430,7 +435,7 @@ mod tests {
     use super::*;
 
     fn push(story: &mut Story, at_ms: i64, value: f64, is_still: bool) -> [f32; PARTS] {
-        story.push(When::new(at_ms), value, 0.0, is_still)
+        story.push(When::new(at_ms), Sample::new(story.n), value, 0.0, is_still)
     }
 
     fn sum(parts: [f32; PARTS]) -> f32 {

@@ -2,10 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::count::Sample;
 use super::level::Level;
 use super::pool::{Age, Class, Kind};
 use super::season::{Season, When};
-use super::sketch::{greater, log2, smaller};
+use super::sketch::{faded, greater, log2, smaller};
 use super::story::{PARTS, Story};
 use super::views::TwoSided;
 
@@ -122,31 +123,42 @@ impl Track {
         Class { kind, age }
     }
 
+    /// Asks for its memory; see [`fetch`](super::row::fetch).
+    #[inline]
+    pub(super) fn fetch(&self) {
+        self.season.fetch();
+        self.band.fetch();
+        self.story.fetch();
+    }
+
     /// Judges a finite value by what came before, and learns it.
     pub fn push(&mut self, at_ms: i64, value: f64) -> Judgement {
         let when = When::new(at_ms);
-        std::hint::black_box(self.story.touch(when) | self.season.touch() | self.band.touch());
         let value = value.clamp(-LARGEST, LARGEST);
         self.n = self.n.saturating_add(1);
         let level = if self.n == 1 { value } else { self.level.mean() };
+        let sample = Sample::new(self.n - 1);
         let floor = 1e-9 * level.abs();
+        let per_spread = inverse(self.level.spread(), floor);
         let expected = self.season.expect(when, level);
         let residual = value - expected.value;
-        let departure = ratio(value - level, self.level.spread(), floor);
+        let departure = ratio(value - level, per_spread);
         let outside = value - value.clamp(expected.low, expected.high);
-        let band = self.band.judge(ratio(outside, self.residual.spread(), floor));
+        let band = self.band.judge(ratio(outside, inverse(self.residual.spread(), floor)), sample);
         let change = if self.n == 1 { 0.0 } else { (value - self.last).abs() };
         let is_still = self.n > 1 && change == 0.0;
-        let nats = self.story.push(when, value, asinh(departure), is_still);
+        let nats = self.story.push(when, sample, value, asinh(departure), is_still);
 
-        let alpha = (1.0 / MEMORY).max(1.0 / self.n as f32);
-        let step = smaller(ratio(change, self.level.spread(), floor), 8.0);
+        let share = 1.0 / self.n as f32;
+        let alpha = greater(share, 1.0 / MEMORY);
+        let step = smaller(ratio(change, per_spread), 8.0);
         self.step += alpha * (step - self.step);
-        self.repeats += alpha * (f32::from(u8::from(change == 0.0)) - self.repeats);
+        let repeated = f32::from(u8::from(change == 0.0));
+        self.repeats = faded(self.repeats + alpha * (repeated - self.repeats));
         self.root += alpha * (smaller(departure.abs(), 100.0).sqrt() - self.root);
         self.last = value;
-        self.level.push(value, 1.0 / MEMORY);
-        self.residual.push(residual, 1.0 / MEMORY);
+        self.level.push(self.n, value, alpha.into());
+        self.residual.push(self.n, residual, alpha.into());
         self.season.learn(when, value, &expected, 3.0 * self.level.spread());
 
         let departure = departure.abs();
@@ -155,7 +167,7 @@ impl Track {
         let cost = STORY_WEIGHT * story + SEASON_WEIGHT * (band - ORDINARY).max(0.0);
         let excess = (cost - self.ordinary).max(0.0);
         self.ordinary += (cost.min(2.0 * self.ordinary + 5.0) - self.ordinary)
-            * (1.0 / ORDINARY_ROWS).max(1.0 / self.n as f32);
+            * greater(share, 1.0 / ORDINARY_ROWS);
         if self.n < WARM_UP {
             return Judgement { departure, expected, ..Judgement::default() };
         }
@@ -166,9 +178,14 @@ impl Track {
     }
 }
 
-/// A departure in units of a scale that is at least `floor`, within ±1e9.
-fn ratio(x: f64, scale: f32, floor: f64) -> f32 {
-    (x / greater(greater(f64::from(scale), floor), 1e-300)).clamp(-1e9, 1e9) as f32
+/// The inverse of a scale that is at least `floor`.
+fn inverse(scale: f32, floor: f64) -> f64 {
+    1.0 / greater(greater(f64::from(scale), floor), 1e-300)
+}
+
+/// A departure in units of a scale with this inverse, within ±1e9.
+fn ratio(x: f64, inverse: f64) -> f32 {
+    (x * inverse).clamp(-1e9, 1e9) as f32
 }
 
 /// Linear near zero, logarithmic far out.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::count::Sample;
 use super::sketch::{LOG2, Sketch, greater, log2};
 
 /// A statistic that departs both ways: each side has its own calibration, so that a series with
@@ -13,15 +14,16 @@ pub(super) struct TwoSided {
 }
 
 impl TwoSided {
-    /// Asks for its memory; see [`touch`](super::row::touch).
+    /// Asks for its memory; see [`fetch`](super::row::fetch).
     #[inline]
-    pub(super) fn touch(&self) -> u8 {
-        self.up.touch() | self.down.touch()
+    pub(super) fn fetch(&self) {
+        self.up.fetch();
+        self.down.fetch();
     }
 
     /// The surprise of a ratio to a robust scale, in nats; it is learned.
     #[inline]
-    pub(super) fn judge(&mut self, ratio: f32) -> f32 {
+    pub(super) fn judge(&mut self, ratio: f32, sample: Sample) -> f32 {
         let y = log2(greater(ratio.abs(), 1e-9));
         let (side, other) = if ratio >= 0.0 {
             (&mut self.up, &mut self.down)
@@ -29,7 +31,7 @@ impl TwoSided {
             (&mut self.down, &mut self.up)
         };
         let surprise = side.surprise_known(y, LOG2);
-        side.push(y, LOG2);
+        side.push(y, LOG2, sample);
         other.push_below();
         surprise
     }
