@@ -96,6 +96,10 @@ fn a_secret_is_told_to_have_changed_and_never_what_it_was_or_is() {
     // Nothing may name it at all.
     let drawn = |n: u8| json!({ "peer": format!("q7Xw2LmP{n}vTz9KdRb4Hs"), "dsn": format!("a Zk3{n}pQ8w-Lr5Tn0XcB_7mVd") });
     assert_eq!(told(&drawn(1), &drawn(2)), ["dsn: changed, not shown", "peer: changed, not shown"]);
+    let small =
+        |n: u8| json!({ "note": format!("x7f3k2m9q{n}"), "tag": format!("1.4.{n}-3f9c2ab") });
+    let expected = ["note: changed, not shown", "tag: 1.4.1-3f9c2ab → 1.4.2-3f9c2ab"];
+    assert_eq!(told(&small(1), &small(2)), expected);
     // What has capitals and digits as names have them, or is a digest, is none.
     let names = |n: u8| {
         json!({
