@@ -1,5 +1,7 @@
 //! When it began, where the alert came late: by then most of what departed had departed.
 
+use std::collections::BTreeMap;
+
 use super::{Kind, Measured, Scene};
 use crate::stats::{quantile_of_sorted, sorted};
 
@@ -10,8 +12,15 @@ const FEWEST: usize = 10;
 /// Share of what departed that has to have departed.
 const MOST: f64 = 0.6;
 
+/// Services that have to tell of it where nobody says in which one the symptom is felt.
+const TOLD_BY: usize = 2;
+
 /// Seconds (0 or less) from the alert to the onset, told by the symptom's series, or by what all
 /// services do to their callers.
+///
+/// Every service has one voice, however many series it has, and a single one is not enough where
+/// the symptom's is not known: what was wrong with it may have been so for long, and have nothing
+/// to do with the alert.
 pub(super) fn onset(scene: &Scene) -> f64 {
     let felt = |s: &&Measured| {
         matches!(s.kind, Kind::Latency | Kind::Success | Kind::Errors)
@@ -20,18 +29,36 @@ pub(super) fn onset(scene: &Scene) -> f64 {
                 s.service == service && kind.is_none_or(|k| k == s.kind)
             })
     };
-    let mut found: Vec<(f64, f64)> =
-        scene.series.iter().filter(felt).filter_map(|s| departed(s, scene.step)).collect();
+    let mut told: BTreeMap<usize, Vec<(f64, f64)>> = BTreeMap::new();
+    for series in scene.series.iter().filter(felt) {
+        if let Some(found) = departed(series, scene.step) {
+            told.entry(series.service).or_default().push(found);
+        }
+    }
+    let voices: Vec<(f64, f64)> = told
+        .into_values()
+        .filter_map(|found| {
+            let clearest = found.iter().map(|(_, weight)| *weight).fold(0.0, f64::max);
+            Some((most(found)?.0, clearest))
+        })
+        .collect();
+    let needed = if scene.symptom.is_some() { 1 } else { TOLD_BY };
+    match most(voices) {
+        Some((at, told_by)) if at <= -scene.step && told_by >= needed => at,
+        _ => 0.0,
+    }
+}
+
+/// By when most of what departed (time and weight each) had departed, and how many of them had.
+fn most(mut found: Vec<(f64, f64)>) -> Option<(f64, usize)> {
     found.sort_by(|a, b| a.0.total_cmp(&b.0));
     let all: f64 = found.iter().map(|(_, weight)| weight).sum();
     let mut sum = 0.0;
-    for (at, weight) in found {
+    let (at, _) = found.iter().find(|(_, weight)| {
         sum += weight;
-        if sum >= MOST * all {
-            return if at <= -scene.step { at } else { 0.0 };
-        }
-    }
-    0.0
+        sum >= MOST * all
+    })?;
+    Some((*at, found.iter().filter(|(other, _)| other <= at).count()))
 }
 
 /// When a series left its past for good, and how clearly.

@@ -78,6 +78,33 @@ fn where_nothing_departs_nothing_stands_out() {
 }
 
 #[test]
+fn an_innocents_earlier_trouble_does_not_move_the_onset() {
+    let early = |i: i64| if i >= -7 { 0.5 } else { 0.1 };
+    let mut scene = scene();
+    // It has more series than all others together, and was slow for minutes already.
+    for metric in ["latency", "latency_p90", "latency_p99"] {
+        scene.series.push(series(3, metric, early));
+    }
+    scene.series.push(series(2, "memory", |i| after(i, 40.0, 90.0)));
+    let (name, verdict) = first(scene.clone());
+    assert_eq!((name.as_str(), verdict.onset), ("store", 0.0), "{verdict:#?}");
+    // Where another one is slow since the alert, each has one voice.
+    scene.series.push(series(2, "latency", |i| after(i, 0.1, 0.5)));
+    let (name, verdict) = first(scene.clone());
+    assert_eq!((name.as_str(), verdict.onset), ("store", 0.0), "{verdict:#?}");
+    // Two that began together tell it without a symptom, and its service alone with one.
+    let late = |i: i64| if i >= -3 { 0.5 } else { 0.1 };
+    scene.series.clear();
+    scene.series.push(series(2, "latency", late));
+    assert_eq!(weigh(scene.clone()).onset, 0.0);
+    scene.symptom = Some((2, None));
+    assert_eq!(weigh(scene.clone()).onset, -160.0);
+    scene.symptom = None;
+    scene.series.push(series(1, "latency", late));
+    assert_eq!(weigh(scene).onset, -160.0);
+}
+
+#[test]
 fn a_late_alert_does_not_hide_the_onset() {
     let mut scene = scene();
     for (service, base) in [(0, 0.30), (1, 0.20), (2, 0.05)] {
