@@ -34,9 +34,9 @@ const PAIR_UNITS: i16 = 10;
 const SCALED: f32 = 1_024.0;
 /// Smallest mean step on a logarithmic scale that is told from none, in spreads.
 const CALM: f32 = 0.01;
-/// The trend's place among the parts, and the rows over which its code length is averaged.
+/// The trend's place among the parts, and the share of a row in the mean of its code lengths.
 const TREND: usize = 4;
-const TREND_ROWS: f32 = 3.0;
+const TREND_SHARE: f32 = 1.0 / 3.0;
 /// Rows after which it is asked whether the grids are far too wide, and how far that is: a glitch
 /// must not make a series look constant for good.
 const EPOCH: u16 = 8_192;
@@ -318,27 +318,24 @@ impl Story {
         let none = Chance::of(1.0);
         let [mut parts @ .., _, _] =
             nats([chance, short, long, step, trend, hour, unrest, scaled, calm, still, none, none]);
-        let newer = (parts[TREND] - self.trend_nats) * (1.0 / TREND_ROWS);
-        self.trend_nats = faded(self.trend_nats + newer);
+        self.trend_nats = faded(self.trend_nats + TREND_SHARE * (parts[TREND] - self.trend_nats));
         parts[TREND] = self.trend_nats;
         parts
     }
 
     /// Asks for the memory of what a row needs; see [`fetch`].
-    #[inline]
     pub(super) fn fetch(&self) {
-        let Self { value, short, long, step, trend, unrest, scaled, calm, .. } = self;
         fetch(&self.newest);
         fetch(&self.pairs);
-        value.contexts.fetch();
-        short.contexts.fetch();
-        long.contexts.fetch();
-        step.contexts.fetch();
-        trend.contexts.fetch();
+        self.value.contexts.fetch();
+        self.short.contexts.fetch();
+        self.long.contexts.fetch();
+        self.step.contexts.fetch();
+        self.trend.contexts.fetch();
         self.hours.fetch();
-        unrest.contexts.fetch();
-        scaled.contexts.fetch();
-        calm.contexts.fetch();
+        self.unrest.contexts.fetch();
+        self.scaled.contexts.fetch();
+        self.calm.contexts.fetch();
     }
 
     /// Takes in a row on the logarithmic scale. Gives the sum of the newest 16, and their mean
@@ -388,8 +385,7 @@ impl Story {
         self.pair_sums = [sum(LONG_PAIRS), sum(0)];
     }
 
-    /// Makes the running sums anew, so that errors of rounding don't add up; `place` is that of the
-    /// newest row.
+    /// Makes the sums anew, lest errors of rounding add up; `place` is that of the newest row.
     #[cold]
     fn sum_anew(&mut self, place: usize) {
         let ago = |rows: usize| f64::from(self.newest[(place + NEWEST - rows) % NEWEST]);
@@ -415,8 +411,7 @@ impl Story {
     }
 }
 
-/// The sum of a ring. Here and below: a function of its own, for only by itself does the compiler
-/// take such a sum side by side.
+/// The sum of a ring: by itself, as below, for only so does the compiler sum side by side.
 #[inline(never)]
 fn sum_of(ring: &[i16; SHORT]) -> i32 {
     ring.iter().map(|x| i32::from(*x)).sum()
