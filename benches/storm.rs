@@ -176,14 +176,17 @@ fn main() -> Outcome<()> {
     bot.wait()?;
     let (mut waits, first) = measured?;
     waits.sort_unstable();
-    let at = |share: f64| waits.get((waits.len() as f64 * share) as usize).or(waits.last());
+    let at = |share: f64| {
+        let wait = waits.get((waits.len() as f64 * share) as usize).or(waits.last());
+        wait.copied().unwrap_or_default()
+    };
     println!("{} alerts of {} conditions in {} s", told.len(), all.len(), ms / 1_000);
     println!(
         "{} webhooks acknowledged: p50 {:?}, p99 {:?}, max {:?}",
         waits.len(),
         at(0.5),
         at(0.99),
-        waits.last()
+        at(1.0)
     );
     println!("the bot: {seconds:.1} s of processor time, {peak:.0} MB at the most");
     judged(&data, &all, &first)
@@ -260,6 +263,10 @@ fn storm(addr: &str, all: &[Condition], told: &[(usize, usize)], ms: usize) -> O
     Ok((waits, first))
 }
 
+fn seconds(ms: Option<&i64>) -> f64 {
+    ms.map_or(f64::NAN, |ms| *ms as f64 / 1_000.0)
+}
+
 /// Prints what is stored against the truth.
 fn judged(data: &std::path::Path, all: &[Condition], first: &HashMap<usize, i64>) -> Outcome<()> {
     let by: HashMap<(&str, &str), usize> =
@@ -282,12 +289,30 @@ fn judged(data: &std::path::Path, all: &[Condition], first: &HashMap<usize, i64>
     }
     println!("conditions posted {}, not stored {}", first.len(), first.len() - held.len());
     let mut diagnosed: HashMap<String, i64> = HashMap::new();
-    let mut asked = store
-        .prepare("SELECT parent, min(at) FROM record WHERE kind = 'diagnosis' GROUP BY parent")?;
+    let mut asked = store.prepare(
+        "SELECT parent, min(at) FROM record WHERE kind = 'timeline' AND state = 'diagnosis' \
+             GROUP BY parent",
+    )?;
     let mut rows = asked.query([])?;
     while let Some(row) = rows.next()? {
         diagnosed.insert(row.get(0)?, row.get(1)?);
     }
+    let mut opened = store.prepare("SELECT id, at FROM record WHERE kind = 'incident'")?;
+    let mut rows = opened.query([])?;
+    let (mut n, mut since_opened) = (0, Vec::new());
+    while let Some(row) = rows.next()? {
+        let (id, at) = (row.get::<_, String>(0)?, row.get::<_, i64>(1)?);
+        n += 1;
+        since_opened.extend(diagnosed.get(&id).map(|first| first - at));
+    }
+    since_opened.sort_unstable();
+    println!(
+        "{n} incidents, {} with a diagnosis; the first after the incident opened: p50 {:.2} s, \
+         max {:.2} s",
+        since_opened.len(),
+        seconds(since_opened.get(since_opened.len() / 2)),
+        seconds(since_opened.last())
+    );
     // Pairs of conditions in one incident, in one fault, and in both.
     let pairs = |n: &usize| (n * n.saturating_sub(1) / 2) as f64;
     let (mut incidents, mut faults, mut both) = (HashMap::new(), HashMap::new(), HashMap::new());
@@ -323,10 +348,11 @@ fn judged(data: &std::path::Path, all: &[Condition], first: &HashMap<usize, i64>
         sum(2.0 * precision * recall, precision + recall)
     );
     println!(
-        "earliest stored diagnosis of {} of these, ms after the first alert: p50 {:?}, max {:?}",
+        "first diagnosis told in the timeline of {} of these, after the fault's first alert: \
+         p50 {:.1} s, max {:.1} s",
         delays.len(),
-        delays.get(delays.len() / 2),
-        delays.last()
+        seconds(delays.get(delays.len() / 2)),
+        seconds(delays.last())
     );
     Ok(())
 }
