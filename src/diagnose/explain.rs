@@ -15,10 +15,12 @@ use super::calls::CallsByEdge;
 use super::symptom::Trouble;
 use crate::model::time::SECOND_MS;
 use crate::model::topology::EdgeKind;
-use crate::model::{EntityRef, Graph, Time};
+use crate::model::{EntityRef, Graph};
 
 /// An effect may be seen this much (ms) before its cause: signals are sampled and smoothed.
 pub(super) const SLACK_MS: i64 = 90 * SECOND_MS;
+/// What is left of trouble on its way along calls that are as usual.
+pub(super) const AS_USUAL: f64 = 0.25;
 /// Hops over which trouble is followed.
 const HOPS: usize = 4;
 
@@ -37,15 +39,11 @@ pub(super) struct Scene<'a> {
 }
 
 impl Scene<'_> {
-    fn onset(&self, entity: &EntityRef) -> Option<Time> {
-        self.troubles.get(entity).map(|t| t.onset)
-    }
-
-    /// Whether `effect` did not begin clearly before `cause`. Without an onset nothing speaks
-    /// against it.
+    /// Whether `effect` did not begin clearly before `cause` may have. Without an onset nothing
+    /// speaks against it.
     fn in_order(&self, cause: &EntityRef, effect: &EntityRef) -> bool {
-        match (self.onset(cause), self.onset(effect)) {
-            (Some(cause), Some(effect)) => effect.ms_since(cause) >= -SLACK_MS,
+        match (self.troubles.get(cause), self.troubles.get(effect)) {
+            (Some(cause), Some(effect)) => effect.onset.ms_since(cause.earliest) >= -SLACK_MS,
             _ => true,
         }
     }
@@ -70,7 +68,7 @@ impl Scene<'_> {
     pub(super) fn passes(&self, caller: &EntityRef, callee: &EntityRef) -> f64 {
         let calls = self.calls.get(&(caller.clone(), callee.clone()));
         match calls {
-            Some(calls) if calls.as_usual() => 0.25,
+            Some(calls) if calls.as_usual() => AS_USUAL,
             None if self.graph.is_faded(caller, callee) => 0.5,
             _ => 1.0,
         }
@@ -118,8 +116,10 @@ impl Scene<'_> {
         if let Some(calls) = self.calls.get(&(cause.clone(), below.clone())) {
             return Some(demand.times() * calls.answered() <= NEWS);
         }
-        let late_ms = demand.since_when?.ms_since(self.onset(below)?);
-        (late_ms.abs() > SLACK_MS).then_some(late_ms > 0)
+        let (rose, trouble) = (demand.since_when?, self.troubles.get(below)?);
+        let before = rose.ms_since(trouble.earliest) < -SLACK_MS;
+        let after = rose.ms_since(trouble.onset) > SLACK_MS;
+        (before || after).then_some(after)
     }
 
     /// Whether `cause`, of which no more is asked than before, calls `below` more often: it alone

@@ -10,6 +10,7 @@ use super::early::is_early;
 use super::faces::Face;
 use super::input::{Input, LogSign, Onset, Proofs, Separation};
 use super::spread::{KeptHistory, Known};
+use super::symptom::in_trouble;
 use super::ways::Ways;
 use super::{calls, faces, lines, past, prior, requests, signals, ways, weighed};
 use crate::detect::SharedShard;
@@ -226,7 +227,7 @@ pub(super) async fn gather(
     gaps.truncate(MOST_GAPS);
     let base = &begun.base;
     // The series tell better when it began than the alerts do.
-    let ways = Ways::at(&base.edges, begun.first);
+    let ways = Ways::at(&base.edges, begun.first, &in_trouble(&base.alerts, &begun.onsets));
     let troubled: BTreeSet<EntityRef> = base.alerts.iter().map(|a| a.entity.clone()).collect();
     all.extend(ways::evidence(&base.incident, &ways, &troubled, (begun.first, now)));
     let graph_now = ways.has_more_now().then(|| Graph::new(&base.edges));
@@ -283,7 +284,7 @@ fn base(
     let changes = rows.list::<Change>(&Filter::all().since(since))?;
     let edges = rows.list::<Edge>(&Filter::all())?;
     let entries = Graph::new(&edges).entries(user_facing);
-    let graph = Ways::at(&edges, incident.onset_at).graph;
+    let graph = Ways::at(&edges, incident.onset_at, &in_trouble(&alerts, &Onset::new())).graph;
     Ok(Base { incident, alerts, changes, edges, graph, entries, now })
 }
 

@@ -17,7 +17,7 @@
 //! | `graph` | the share of the trouble it explains (`explain.rs`), up to +2.0 |
 //! | `graph` | −1.2 when something it depends on is in trouble that it does not explain |
 //! | `graph` | down to −1.0 when a caller that changed, or that is asked for more itself, accounts for it: it is an effect |
-//! | `onset` | +1.0 among the first, falling to 0 over three minutes |
+//! | `onset` | +1.0 among the first, falling to 0 over three minutes; where only others' rules tell of it, which may have waited for ten minutes, what that is on average over when it may have begun |
 //! | `change` | +2.2 right before its onset, halved with every quarter of an hour; for what a provider reports, with every hour, and full when reported up to an hour late; of what was over before the onset with every quarter of an hour since |
 //! | `learned` | up to ±0.7, as near as its change is, by how often changes of that kind were the cause of earlier incidents here (`prior.rs`); nothing while there are fewer than five to go by |
 //! | `resource` | +0.8 for a shortage of its own, +0.3 for mere use, half when it is an effect or hurts nobody |
@@ -35,7 +35,8 @@
 //!
 //! Trouble travels up to callers when something fails, and down when more is asked (`explain.rs`), by the
 //! edges that were there when it began: one first seen later is no way of it, one that appeared within the
-//! two hours before is told as new, one not seen for two days counts half (`ways.rs`). Where edges have no
+//! two hours before is told as new, one not seen for two days, while others at its caller were, counts half
+//! (`ways.rs`). Where edges have no
 //! dates, as declared ones and those of recorded cases, they were always there.
 //! One curve with two constants makes chances of the scores, with one more hypothesis: none of them
 //! (`belief.rs`). It was fitted on simulated faults and measured on those of another generator: what is

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::belief;
-use super::explain::{SLACK_MS, Scene};
+use super::explain::{AS_USUAL, SLACK_MS, Scene};
 use super::input::{Input, Ranked, Separation};
 use super::symptom::{Trouble, is_forecast, is_log, troubles};
 use super::{prior, words};
@@ -334,10 +334,10 @@ fn position(
                     && scene
                         .troubles
                         .get(entity)
-                        .is_none_or(|own| t.onset.ms_since(own.onset) <= SLACK_MS)
+                        .is_none_or(|own| t.earliest.ms_since(own.onset) <= SLACK_MS)
             });
             (fails || scene.reported.contains(*e))
-                && scene.passes(entity, e) >= 1.0
+                && scene.passes(entity, e) > AS_USUAL
                 && explained.get(*e).is_none_or(|s| *s < 0.5)
         })
         .collect();
@@ -352,7 +352,8 @@ fn position(
             .iter()
             .flat_map(|e| input.proofs.signals.get(*e).into_iter().flatten().copied())
             .collect();
-        parts.push(part("graph", -1.2, why, proofs));
+        let left = below.iter().map(|e| scene.passes(entity, e)).fold(0.0, f64::max);
+        parts.push(part("graph", -1.2 * left, why, proofs));
     }
     parts
 }
@@ -368,14 +369,33 @@ fn caller_to_blame(scene: &Scene<'_>, entity: &EntityRef) -> Option<(EntityRef, 
         .max_by(|a, b| a.1.total_cmp(&b.1).then_with(|| b.0.cmp(&a.0)))
 }
 
+/// Weight of an onset so long (ms) after the first: 1 at first, none from [`LATE_MS`] on; on average,
+/// where it lies anywhere between two times.
+pub(super) fn early(least_ms: i64, most_ms: i64) -> f64 {
+    let fall = (LATE_MS - SAME_MS) as f64;
+    // What stands under the weight up to there.
+    let below = |ms: i64| {
+        let falling = (ms.min(LATE_MS) - SAME_MS).max(0) as f64;
+        ms.min(SAME_MS) as f64 + falling - falling * falling / (2.0 * fall)
+    };
+    if most_ms > least_ms {
+        return (below(most_ms) - below(least_ms)) / (most_ms - least_ms) as f64;
+    }
+    (1.0 - (most_ms - SAME_MS) as f64 / fall).clamp(0.0, 1.0)
+}
+
 fn when(trouble: &Trouble<'_>, first: Time, proofs: Vec<EvidenceId>) -> Option<ScorePart> {
     let late_ms = trouble.onset.ms_since(first).max(0);
-    let early = 1.0 - (late_ms - SAME_MS).max(0) as f64 / (LATE_MS - SAME_MS) as f64;
+    let least_ms = trouble.earliest.ms_since(first).max(0);
+    let early = early(least_ms, late_ms);
     if early <= 0.0 {
         return None;
     }
     let why = if late_ms <= SAME_MS {
         "its trouble is among the first".to_owned()
+    } else if least_ms < late_ms {
+        let late = duration_text(late_ms);
+        format!("its trouble was told {late} after the first, and may have begun before that")
     } else {
         format!("its trouble began {} after the first", duration_text(late_ms))
     };

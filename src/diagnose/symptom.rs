@@ -3,15 +3,25 @@
 
 use std::collections::BTreeMap;
 
+use super::input::Onset;
+use crate::model::time::{MINUTE_MS, SECOND_MS};
 use crate::model::{Alert, EntityRef, Indicator, Time};
+
+/// So long (ms) a detector takes to notice what its series do not date themselves.
+const NOTICED_MS: i64 = 60 * SECOND_MS;
+/// So long (ms) a rule of another system may have waited: that it holds for five minutes or ten is
+/// what rules usually ask for, and what is sent does not say so.
+const WAITED_MS: i64 = 10 * MINUTE_MS;
 
 /// The trouble of one entity.
 #[derive(Clone, Debug)]
 pub(super) struct Trouble<'a> {
     /// Its alerts.
     pub alerts: Vec<&'a Alert>,
-    /// When it began.
+    /// When it began; where no series tells, when it was told of first.
     pub onset: Time,
+    /// When it may have begun already: earlier, where it was only told of.
+    pub earliest: Time,
     /// It fails those who use it: errors, durations, availability.
     pub fails: bool,
     /// A resource of its own is short: saturation, utilisation, a limit ahead.
@@ -89,7 +99,7 @@ pub(super) fn is_low(alert: &Alert) -> bool {
 /// where there is nothing else: its rules wait before they fire.
 pub(super) fn troubles<'a>(
     alerts: &'a [Alert],
-    onsets: &BTreeMap<EntityRef, Time>,
+    onsets: &Onset,
 ) -> BTreeMap<EntityRef, Trouble<'a>> {
     let mut by_entity: BTreeMap<EntityRef, Vec<&Alert>> = BTreeMap::new();
     for alert in alerts {
@@ -101,10 +111,15 @@ pub(super) fn troubles<'a>(
             alerts.sort_by_key(|a| (a.starts_at, a.id));
             let own = alerts.iter().filter(|a| a.anomaly.is_some()).map(|a| a.starts_at).min();
             let told = alerts.iter().map(|a| a.starts_at).min().unwrap_or(Time::MIN);
-            let onset = onsets.get(&entity).copied().or(own).unwrap_or(told);
+            let (onset, late_ms) = match (onsets.get(&entity), own) {
+                (Some(seen), _) => (*seen, 0),
+                (None, Some(own)) => (own, NOTICED_MS),
+                (None, None) => (told, WAITED_MS),
+            };
             let any = |of: &dyn Fn(&Alert) -> bool| alerts.iter().any(|a| of(a));
             let trouble = Trouble {
                 onset,
+                earliest: onset.plus_ms(-late_ms),
                 fails: any(&|a| match a.indicator {
                     _ if is_log(a) => true,
                     Some(Indicator::Errors | Indicator::Duration | Indicator::Custom) => !is_low(a),
@@ -125,4 +140,9 @@ pub(super) fn troubles<'a>(
             (entity, trouble)
         })
         .collect()
+}
+
+/// Since when each entity with an alert is known to be in trouble.
+pub(super) fn in_trouble(alerts: &[Alert], onsets: &Onset) -> Onset {
+    troubles(alerts, onsets).into_iter().map(|(entity, trouble)| (entity, trouble.onset)).collect()
 }

@@ -10,6 +10,7 @@ mod priors;
 mod provider;
 mod separate;
 mod sweeps;
+mod waited;
 mod whole;
 
 use std::collections::BTreeMap;

@@ -2,8 +2,10 @@
 //!
 //! An edge that was seen for the first time after the onset is no way by which the fault came: it rather
 //! follows from it, as calls to a stand-in do. One that appeared shortly before stays and is told, for it
-//! may be what went wrong. One that was not seen for long stays too, counts half where calls don't tell
-//! ([`Graph::is_faded`]), and is told where both its ends are in trouble. Of edges whose caller is not
+//! may be what went wrong. One that was not seen for long, while others at its caller were, stays too,
+//! counts half where calls don't tell ([`Graph::is_faded`]), and is told where both its ends are in
+//! trouble. So does one first seen after the onset where what it leads to was in trouble before that: of
+//! calls that are rare or kept in part, the ones that fail are seen first. Of edges whose caller is not
 //! known for long, it is only known since when they are watched, and of declared ones not even that:
 //! these were always there.
 
@@ -36,8 +38,17 @@ pub(super) enum Age {
     New,
     /// It was not there yet.
     Later,
+    /// It was not seen before, but where it leads to was in trouble before it was.
+    Unsure,
     /// It was not seen for long.
     Faded,
+}
+
+impl Age {
+    /// Whether it counts half.
+    fn is_half(self) -> bool {
+        matches!(self, Self::Unsure | Self::Faded)
+    }
 }
 
 /// The graph as a fault found it.
@@ -50,25 +61,52 @@ pub(super) struct Ways {
 }
 
 impl Ways {
-    /// Those of a fault that began at `onset`.
-    pub(super) fn at(edges: &[Edge], onset: Time) -> Self {
+    /// Those of a fault that began at `onset`, in which these were in trouble since then.
+    pub(super) fn at(edges: &[Edge], onset: Time, troubled: &BTreeMap<EntityRef, Time>) -> Self {
         let mut known: BTreeMap<&EntityRef, Time> = BTreeMap::new();
+        // Who was seen last by some other edge than this one.
+        let mut seen: BTreeMap<&EntityRef, Vec<(&Edge, Time)>> = BTreeMap::new();
         for edge in edges.iter().filter(|e| !e.declared) {
             for end in [&edge.from, &edge.to] {
                 let since = known.entry(end).or_insert(edge.first_seen);
                 *since = edge.first_seen.min(*since);
+                seen.entry(end).or_default().push((edge, edge.last_seen));
             }
         }
+        let is_heard = |edge: &Edge| {
+            let others = seen.get(&edge.from).into_iter().flatten();
+            others.filter(|(e, _)| *e != edge).any(|(_, at)| onset.ms_since(*at) < OLD_MS)
+        };
+        let age_of = |edge: &Edge| {
+            let age = known.get(&edge.from).and_then(|since| age(edge, *since, onset))?;
+            match age {
+                Age::Later if troubled.get(&edge.to).is_some_and(|t| *t < edge.first_seen) => {
+                    Some(Age::Unsure)
+                }
+                // Where nothing at all is seen of the caller, nobody looks.
+                Age::Faded if !is_heard(edge) => None,
+                _ => Some(age),
+            }
+        };
+        let ages: Vec<(Option<Age>, &Edge)> = edges.iter().map(|e| (age_of(e), e)).collect();
+        let sure = |(age, _): &&(Option<Age>, &Edge)| {
+            age.is_none_or(|age| age != Age::Later && !age.is_half())
+        };
+        let sure: BTreeSet<(&EntityRef, &EntityRef)> =
+            ages.iter().filter(sure).map(|(_, e)| (&e.from, &e.to)).collect();
         let mut ways = Self::default();
-        for edge in edges {
-            let age = known.get(&edge.from).and_then(|since| age(edge, *since, onset));
-            if age != Some(Age::Later) {
+        for (age, edge) in &ages {
+            if *age != Some(Age::Later) {
                 ways.graph.add(edge.from.clone(), edge.to.clone(), edge.kind);
             }
-            if age == Some(Age::Faded) {
+            if age.is_some_and(Age::is_half) {
+                // One of another kind between the two carries as much as ever.
+                if sure.contains(&(&edge.from, &edge.to)) {
+                    continue;
+                }
                 ways.graph.fade(edge.from.clone(), edge.to.clone());
             }
-            ways.aged.extend(age.map(|age| (age, edge.clone())));
+            ways.aged.extend(age.map(|age| (age, (*edge).clone())));
         }
         ways.aged.sort_by(|(a, one), (b, other)| {
             let order = |e: &Edge| (e.from.clone(), e.to.clone(), e.kind);
@@ -144,6 +182,10 @@ fn text(age: Age, edge: &Edge, onset: Time) -> String {
             "{from} {does} {to} only since {since} UTC (new), {lasts} after the onset: the fault did not \
              come that way"
         ),
+        Age::Unsure => format!(
+            "that {from} {does} {to} was first seen {since} UTC, {lasts} after the onset, but {to} was in \
+             trouble before: that way counts half"
+        ),
         Age::Faded => format!(
             "that {from} {does} {to} was last seen {}, {} before the onset: that way counts half",
             edge.last_seen.minute_text(),
@@ -173,7 +215,7 @@ mod tests {
     }
 
     fn ages(edges: &[Edge]) -> Vec<(Age, String)> {
-        let ways = Ways::at(edges, at(0));
+        let ways = Ways::at(edges, at(0), &BTreeMap::new());
         ways.aged.iter().map(|(age, e)| (*age, e.to.name().to_owned())).collect()
     }
 
@@ -203,6 +245,39 @@ mod tests {
     }
 
     #[test]
+    fn where_nobody_looks_no_way_fades() {
+        let gone = |to: &str| edge("orders", to, (-9 * DAY, -3 * DAY));
+        assert_eq!(ages(&[gone("pay"), gone("stock")]), [], "no spans come any more");
+        let of = |to: &str| vec![(Age::Faded, to.to_owned())];
+        let asked = edge("web", "orders", (-9 * DAY, 60));
+        assert_eq!(ages(&[gone("pay"), asked]), of("pay"), "those of who calls it do");
+        // What runs on it besides is as sure as ever.
+        let other = Edge { kind: EdgeKind::RunsOn, ..edge("orders", "pay", (-9 * DAY, 60)) };
+        let ways = Ways::at(&[gone("pay"), other], at(0), &BTreeMap::new());
+        assert!(!ways.graph.is_faded(&service("orders"), &service("pay")) && ways.aged.is_empty());
+    }
+
+    #[test]
+    fn a_way_first_seen_when_it_failed_may_have_been_there() {
+        let edges = [edge("orders", "stock", (-9 * DAY, 60)), edge("orders", "fraud", (60, 70))];
+        let of = |began: i64| {
+            let troubled = [(service("fraud"), at(began))].into();
+            let ways = Ways::at(&edges, at(0), &troubled);
+            let faded = ways.graph.is_faded(&service("orders"), &service("fraud"));
+            let there = ways.graph.dependencies(&service("orders")).count() == 2;
+            let with = input(Graph::default(), Vec::new(), Vec::new());
+            let troubled = [service("fraud")].into();
+            let told = evidence(&with.incident, &ways, &troubled, (at(0), at(90)));
+            (there, faded, told[0].summary.clone())
+        };
+        let (there, faded, told) = of(10);
+        assert!(there && faded);
+        insta::assert_snapshot!(told, @"that orders calls fraud was first seen 03:01:00 UTC, 60 s after the onset, but fraud was in trouble before: that way counts half");
+        let (there, faded, told) = of(70);
+        assert!(!there && !faded && told.ends_with("did not come that way"), "{told}");
+    }
+
+    #[test]
     fn a_stand_in_that_is_called_since_the_fault_does_not_explain_it() {
         let alerts = vec![
             alert(&service("orders"), Indicator::Errors, 9.0, 0),
@@ -211,7 +286,7 @@ mod tests {
         let explained = |first_seen: i64| {
             let edges =
                 [edge("web", "orders", (-9 * DAY, 60)), edge("orders", "backup", (first_seen, 60))];
-            let graph = Ways::at(&edges, at(0)).graph;
+            let graph = Ways::at(&edges, at(0), &BTreeMap::new()).graph;
             let ranked = rank(&input(graph, alerts.clone(), Vec::new()));
             let of = |name: &str| {
                 let own = ranked.hypotheses.iter().find(|h| h.entity.name() == name);
@@ -236,7 +311,11 @@ mod tests {
                 edge("web", "orders", (-9 * DAY, 60)),
                 edge("orders", "pay", (-9 * DAY, last_seen)),
             ];
-            let ranked = rank(&input(Ways::at(&edges, at(0)).graph, alerts.clone(), Vec::new()));
+            let ranked = rank(&input(
+                Ways::at(&edges, at(0), &BTreeMap::new()).graph,
+                alerts.clone(),
+                Vec::new(),
+            ));
             let pay = ranked.hypotheses.iter().find(|h| h.entity.name() == "pay");
             let parts = &pay.expect("it is in trouble").parts;
             parts.iter().find(|p| p.name == "graph").expect("it has a place").contribution
@@ -257,8 +336,8 @@ mod tests {
             edge("far", "new", (-120, 60)),
         ];
         let with = input(Graph::default(), Vec::new(), Vec::new());
-        let ways = Ways::at(&edges, at(0));
-        assert!(ways.has_more_now() && !Ways::at(&edges, at(60)).has_more_now());
+        let ways = Ways::at(&edges, at(0), &BTreeMap::new());
+        assert!(ways.has_more_now() && !Ways::at(&edges, at(60), &BTreeMap::new()).has_more_now());
         let of = |names: &[&str]| {
             let troubled = names.iter().map(|n| service(n)).collect();
             let found = evidence(&with.incident, &ways, &troubled, (at(0), at(90)));

@@ -155,7 +155,8 @@ impl History {
     }
 
     /// How `who`, which depends on `other`, did each time that that was in trouble. Where `who` was in
-    /// trouble first it followed something else, and the time does not count.
+    /// trouble first, there or in an incident of its own, it followed something else, and the time does
+    /// not count.
     ///
     /// Where it is not among those in trouble but in an incident of its own that began meanwhile, it
     /// followed too: grouping kept the two apart, and that a service gets into trouble by chance just
@@ -201,8 +202,11 @@ impl History {
         }
         let beside = self.beside.get(at).into_iter().flatten().map(|i| &self.all[*i]);
         let meanwhile = beside.filter_map(|b| {
-            let (at, _) = b.troubles.get(who)?;
-            let ms = lag_ms(*at).filter(|_| at <= until)?;
+            let (at, end) = b.troubles.get(who)?;
+            let Some(ms) = lag_ms(*at) else { return (end >= from).then_some((-1, true)) };
+            if at > until {
+                return None;
+            }
             let before = |e: &EntityRef| b.troubles.get(e).is_some_and(|(from, _)| from <= at);
             let is_explained =
                 before(other) || graph.dependencies(who).any(|(e, _)| e != who && before(e));
@@ -269,8 +273,9 @@ mod tests {
         assert_eq!(of(&[]), counted(&[], &[900]));
         assert_eq!(of(&[&[("web", 240, 1_200)]]), counted(&[240], &[]), "in one of its own");
         assert_eq!(of(&[&[("web", -20, 1_200)]]), counted(&[0], &[]), "seen a step before");
-        // Before it, after it, and nothing of it.
-        for apart in [[("web", -300, 600)], [("web", 1_000, 1_200)], [("far", 240, 1_200)]] {
+        assert_eq!(of(&[&[("web", -300, 600)]]), counted(&[], &[]), "in trouble before");
+        // Well again before it, after it, and nothing of it.
+        for apart in [[("web", -300, -60)], [("web", 1_000, 1_200)], [("far", 240, 1_200)]] {
             assert_eq!(of(&[&apart]), counted(&[], &[900]), "{apart:?}");
         }
         // What it depends on besides was in trouble there first; or that was and is counted there.
