@@ -22,6 +22,8 @@ pub(super) struct Told {
     pub(super) sign: u32,
     /// How much better (nats); above zero.
     pub(super) score: f64,
+    /// On which other sign that rests, and how well the fault explains that one; see [`super::lean`].
+    pub(super) leans: Option<(u32, f64)>,
 }
 
 /// How a fault shows in one scope.
@@ -33,6 +35,18 @@ pub(super) struct Effect {
     pub(super) told: Vec<Told>,
     /// Places to which a path leads, where only those were looked at.
     only: Option<Vec<u32>>,
+}
+
+impl Effect {
+    /// How it explains a sign at a place, if it does.
+    pub(super) fn of(&self, place: u32, sign: u32) -> Option<&Told> {
+        found(&self.told, place, sign)
+    }
+}
+
+/// The entry of a sign at a place.
+pub(super) fn found(told: &[Told], place: u32, sign: u32) -> Option<&Told> {
+    told.binary_search_by_key(&(place, sign), |t| (t.place, t.sign)).ok().map(|i| &told[i])
 }
 
 /// A root in a scope, the kind of cause there, and where else it is felt in that scope.
@@ -137,6 +151,7 @@ impl Fit {
     ) -> Effect {
         let cascade = self.cascade(at, grafts, board);
         let mut told = Vec::new();
+        let mut paths = Vec::new();
         let mut look = |place: u32, signs: &[u32]| {
             let mut standing: Option<Standing> = None;
             for id in signs {
@@ -147,9 +162,10 @@ impl Fit {
                 let felt = |place: u32| board.felt(place);
                 let standing =
                     standing.get_or_insert_with(|| self.standing(place, at.root, &cascade, &felt));
-                let score = self.score(sign, at, kind, rate, standing);
+                let (score, path) = self.score(sign, at, kind, rate, standing);
                 if score > 0.0 {
-                    told.push(Told { place, sign: *id, score });
+                    told.push(Told { place, sign: *id, score, leans: None });
+                    paths.push(path);
                 }
             }
         };
@@ -172,6 +188,7 @@ impl Fit {
             only = Some(places);
         }
         board.clear(&cascade);
+        self.lean(at, &paths, &mut told);
         Effect { cascade, told, only }
     }
 
@@ -186,10 +203,9 @@ impl Fit {
             }
             let voice = effect.cascade.voice.clone();
             let standing = Standing { voice, ..Standing::default() };
-            return self.score(sign, at, fault.kind, rate, &standing);
+            return self.score(sign, at, fault.kind, rate, &standing).0;
         }
-        let found = effect.told.binary_search_by_key(&(sign.place, id), |t| (t.place, t.sign));
-        found.map_or(f64::NEG_INFINITY, |i| effect.told[i].score)
+        effect.of(sign.place, id).map_or(f64::NEG_INFINITY, |told| told.score)
     }
 }
 
@@ -243,7 +259,7 @@ mod tests {
                     let it = &fit.signs[*sign as usize];
                     let standing =
                         fit.standing(it.place, at.root, &cascade, &|place| board.felt(place));
-                    let anew = fit.score(it, at, fault.kind, work.rate, &standing);
+                    let (anew, _) = fit.score(it, at, fault.kind, work.rate, &standing);
                     let kept = fit.score_under(*sign, fault, work.rate);
                     if at.may_show(it.at) && anew > 0.0 {
                         assert_eq!(kept.to_bits(), anew.to_bits(), "{n}: {it:?}");

@@ -29,6 +29,7 @@ mod effect;
 mod fold;
 mod ground;
 mod lag;
+mod lean;
 mod learned;
 mod moves;
 mod names;
@@ -100,6 +101,8 @@ struct Sign {
     /// Whether that was the very same series.
     same: bool,
     home: Home,
+    /// How much better that explains it than nothing (nats), as last reckoned.
+    held: f64,
     /// How many signs its place had shortly before it.
     rank: u32,
     /// How many it has shortly before and after.
@@ -286,6 +289,7 @@ impl Fit {
             before,
             same: own.is_some(),
             home: if before.is_some() { Home::Before } else { Home::Own },
+            held: 0.0,
             rank: 0,
             crowd: 1,
             judged: false,

@@ -62,7 +62,7 @@ impl Fit {
         let mut sum = |at: At| -> (f64, bool) {
             let (mut speaks, mut sum) = (false, 0.0);
             for told in &self.effect(memo, at, kind, grafts, rate).told {
-                let more = told.score - base.of(told.sign);
+                let more = told.score - self.lean_on(told, base) - base.of(told.sign);
                 if more > 0.0 {
                     sum += more;
                     speaks |= told.place == at.root;

@@ -234,7 +234,7 @@ mod tests {
             let (at, c) = (fault.at_in(sign.scope), &fault.effects[&sign.scope].cascade);
             let place = fit.standing(sign.place, at.root, c, &|p| c.at(p));
             // The rate of strays has moved since the search: the score of now.
-            let score = fit.score(sign, at, fault.kind, fit.rate(), &place);
+            let (score, _) = fit.score(sign, at, fault.kind, fit.rate(), &place);
             assert!((account.all().ln() - score).abs() < 1e-9, "{account:?} {score}");
             assert!(account.all() > 1.0 && account.less <= 1.0, "{account:?}");
         }

@@ -3,9 +3,10 @@
 use std::sync::Arc;
 
 use super::lag::Shape;
+use super::near::{self, Path};
 use super::texts::Voice;
 use super::words::{Class, Family, Stand};
-use super::{Fit, Home, Sign, near};
+use super::{Fit, Home, Sign};
 
 /// A place in a scope since a time (ms): where a fault may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -343,8 +344,9 @@ impl Fit {
         self.stand_at(sign, &self.standing(sign.place, root, c, &|place| c.at(place)))
     }
 
-    /// Log likelihood ratio of a sign under a fault, at which it may show, against by itself. Where
-    /// that is below zero it may be any such number: the sign is better explained by itself.
+    /// Log likelihood ratio of a sign under a fault, at which it may show, against by itself, and by
+    /// which path. Where that is below zero it may be any such number: the sign is better explained
+    /// by itself.
     pub(super) fn score(
         &self,
         sign: &Sign,
@@ -352,21 +354,21 @@ impl Fit {
         kind: Option<Family>,
         rate: f64,
         place: &Standing,
-    ) -> f64 {
+    ) -> (f64, Path) {
         let n = self.n_places();
         let stand = self.stand_at(sign, place);
-        let most = self.nearest(sign, since, stand, place).0;
+        let (most, path) = self.nearest(sign, since, stand, place);
         let ratio = most * n / rate;
         let word = self.words.weight(sign.name, stand) + Self::text(sign, place).0;
         // Most are not of the fault. A logarithm is at most its argument less one, which tells that
         // sooner; the margin is for rounding.
         if ratio - 1.0 + word < -1e-6 {
-            return f64::NEG_INFINITY;
+            return (f64::NEG_INFINITY, path);
         }
         let again = self.again(sign);
         let told = ratio.ln() + word - again - self.foreign(sign, kind, stand);
         // Twenty things that one place says at one time are no twenty witnesses.
-        told * near::crowded(sign)
+        (told * near::crowded(sign), path)
     }
 
     /// What a repeat is worth less, the sooner it comes the more.

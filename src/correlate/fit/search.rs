@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::effect::Memo;
 use super::score::{At, SPREAD_MS};
-use super::words::Family;
+use super::words::{Class, Family};
 use super::{Fault, Fit, Home};
 
 /// So few callers speak up later than what is waited for.
@@ -91,7 +91,7 @@ impl Fit {
             {
                 work.touched.insert(fault);
             }
-            sign.home = home;
+            (sign.home, sign.held) = (home, score);
             work.current.put(*id, score);
         }
         if ids.len() * self.live.len() <= THOROUGH {
@@ -131,12 +131,12 @@ impl Fit {
         let n_faults = self.faults.next();
         let faults: Vec<(u32, Fault)> =
             live.iter().map(|id| (*id, self.faults[*id as usize].clone())).collect();
-        let homes: Vec<(u32, Home, bool)> = self
+        let homes: Vec<(u32, Home, f64, bool)> = self
             .open
             .iter()
             .map(|id| {
                 let sign = &self.signs[*id as usize];
-                (*id, sign.home, sign.judged)
+                (*id, sign.home, sign.held, sign.judged)
             })
             .collect();
         for id in &live {
@@ -159,7 +159,7 @@ impl Fit {
         for id in self.open.clone() {
             let (home, score) = self.best(id, None, anew.rate);
             let sign = &mut self.signs[id as usize];
-            (sign.home, sign.judged) = (home, false);
+            (sign.home, sign.held, sign.judged) = (home, score, false);
             anew.current.put(id, score);
         }
         anew.touched.extend(&self.live);
@@ -175,9 +175,9 @@ impl Fit {
         for (id, fault) in faults {
             self.faults[id as usize] = fault;
         }
-        for (id, home, judged) in homes {
+        for (id, home, held, judged) in homes {
             let sign = &mut self.signs[id as usize];
-            (sign.home, sign.judged) = (home, judged);
+            (sign.home, sign.held, sign.judged) = (home, held, judged);
         }
     }
 
@@ -273,6 +273,12 @@ impl Fit {
             order.clear();
             order.extend(ids.iter().map(|id| (self.signs[*id as usize].at, *id)));
             order.sort_unstable();
+            // What concerns nobody else is no company: how many came before each, of the others.
+            let mut company = vec![0_u32];
+            for (_, id) in &order {
+                let is = self.words.class(self.signs[*id as usize].name) != Class::Chore;
+                company.push(company[company.len() - 1] + u32::from(is));
+            }
             let (mut from, mut to) = (0, 0);
             for (n, (at, id)) in order.iter().enumerate() {
                 while order[from].0 < at - RANK_MS {
@@ -282,7 +288,8 @@ impl Fit {
                     to += 1;
                 }
                 let sign = &mut self.signs[*id as usize];
-                (sign.rank, sign.crowd) = ((n - from) as u32, (to - from) as u32);
+                sign.rank = company[n] - company[from];
+                sign.crowd = (company[to] - company[from]).max(1);
             }
         }
     }
@@ -348,7 +355,7 @@ impl Fit {
             }
         }
         for fault in self.live.iter().filter(|f| Some(**f) != not) {
-            let score = self.score_under(id, &self.faults[*fault as usize], rate);
+            let score = self.score_leaning(id, *fault, (best.1, not), rate);
             if score > best.1 {
                 best = (Home::Fault(*fault), score);
             }
@@ -375,7 +382,8 @@ impl Fit {
                         work.touched.insert(fault);
                     }
                 }
-                self.signs[id as usize].home = home;
+                let sign = &mut self.signs[id as usize];
+                (sign.home, sign.held) = (home, score);
                 work.current.put(id, score);
             }
         }
@@ -384,7 +392,7 @@ impl Fit {
     fn better(&self, id: u32, now: (Home, f64), among: &[u32], rate: f64) -> (Home, f64) {
         let mut best = now;
         for fault in among.iter().filter(|f| self.faults[**f as usize].live) {
-            let score = self.score_under(id, &self.faults[*fault as usize], rate);
+            let score = self.score_leaning(id, *fault, (best.1, None), rate);
             if score > best.1 {
                 best = (Home::Fault(*fault), score);
             }
