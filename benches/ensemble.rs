@@ -45,7 +45,8 @@ fn taught(n: usize) -> Vec<Entity> {
     entities
 }
 
-/// One row of each of ten thousand series a round.
+/// One row of each of ten thousand series a round. The memory of each is asked for while the one
+/// before is judged.
 #[divan::bench(sample_count = 200, sample_size = 1)]
 fn judge(bencher: divan::Bencher<'_, '_>) {
     let mut entities = taught(SERIES);
@@ -60,8 +61,12 @@ fn judge(bencher: divan::Bencher<'_, '_>) {
         })
         .bench_local_refs(|(at_ms, values)| {
             let mut sum = 0.0;
-            for (entity, value) in entities.iter_mut().zip(values.iter()) {
-                let verdict = entity.push(*at_ms, std::slice::from_ref(value));
+            let mut rest = entities.iter_mut().zip(values.iter()).peekable();
+            while let Some((entity, value)) = rest.next() {
+                if let Some((next, _)) = rest.peek() {
+                    next.fetch();
+                }
+                let verdict = entity.push_fetched(*at_ms, std::slice::from_ref(value));
                 sum += verdict.map_or(0.0, |v| v.score);
             }
             divan::black_box(sum)

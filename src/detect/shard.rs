@@ -220,6 +220,7 @@ impl Shard {
                     None => SeriesState::new(series),
                 })
             });
+            series.fetch();
             // What a series is may be learned better later (a limit, a unit); its state stays.
             if series.series != *described {
                 series.describe(&described);
@@ -274,6 +275,7 @@ impl Shard {
         if !batch.backfill {
             for (id, points) in state.reorder.due(now) {
                 let Some(series) = state.series.get_mut(&id) else { continue };
+                series.fetch();
                 series.day = today;
                 for point in points {
                     let pooled = state.admit.pooled();

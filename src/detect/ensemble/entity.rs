@@ -110,9 +110,10 @@ impl Entity {
         }
     }
 
-    /// Asks for the memory that a row needs; see [`fetch`](super::row::fetch).
+    /// Asks for the memory that the next row needs, and does not wait for it. Who judges many series
+    /// in turn asks for each while the one before is judged: it changes nothing but the time.
     #[inline]
-    fn fetch(&self) {
+    pub fn fetch(&self) {
         self.episodes.fetch();
         for track in &self.tracks {
             track.fetch();
@@ -123,6 +124,11 @@ impl Entity {
     /// `None` when all are.
     pub fn push(&mut self, at_ms: i64, values: &[f64]) -> Option<Verdict> {
         self.fetch();
+        self.push_fetched(at_ms, values)
+    }
+
+    /// As [`Self::push`], for who called [`Self::fetch`] a while ago.
+    pub fn push_fetched(&mut self, at_ms: i64, values: &[f64]) -> Option<Verdict> {
         let mut verdict = Verdict::default();
         let (evidence, departure) = if let [track] = &mut *self.tracks {
             let value = values.first().filter(|value| value.is_finite())?;

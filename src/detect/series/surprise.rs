@@ -16,6 +16,12 @@ const ONSET_MS: i64 = 120_000;
 const ONSET_STEPS: i64 = 4;
 
 impl SeriesState {
+    /// Asks for the memory that the next point needs, while other things are done; see
+    /// [`Entity::fetch`](super::Entity::fetch).
+    pub(in super::super) fn fetch(&self) {
+        self.ensemble.fetch();
+    }
+
     /// How surprising a point is. Nothing of a departure that was called is learned: a fault does
     /// not become what is usual.
     pub(super) fn surprise(
@@ -29,7 +35,7 @@ impl SeriesState {
             return Surprise::default();
         }
         let before = self.ensemble.n_rows();
-        let verdict = self.ensemble.push(point.at.ms(), &[point.value]).unwrap_or_default();
+        let verdict = self.ensemble.push_fetched(point.at.ms(), &[point.value]).unwrap_or_default();
         if before < KNOWN_POINTS {
             return Surprise::default();
         }
