@@ -147,7 +147,8 @@ impl SeriesState {
     pub(super) fn describe(&mut self, series: &Series) {
         self.series.clone_from(series);
         self.group = peers::whole_of(series).and_then(|whole| NonZeroU64::new(whole.id.0));
-        if self.forecast.is_none() {
+        // Nor does one go on that was kept from when it had a limit.
+        if self.forecast.is_none() || limit_of(series).is_none() {
             self.forecast = limit_of(series).map(|limit| Box::new(Forecast::new(limit)));
         }
     }

@@ -127,8 +127,9 @@ pub(super) enum Said {
 
 /// The limit of a series: what is known of it, or 1 for a utilisation ratio.
 pub(super) fn limit_of(series: &Series) -> Option<f64> {
-    // A processor is busy and idle again; it is not used up as memory and disks are.
-    if series.metric.contains("cpu") {
+    // A processor is busy and idle again; it is not used up as memory and disks are. No more are
+    // failed requests, of which there can't be more than all.
+    if series.metric.contains("cpu") || series.indicator == Indicator::Errors {
         return None;
     }
     let implied =

@@ -9,6 +9,13 @@ const LEAST_FALL: f64 = 0.04;
 const HABIT: usize = 3;
 /// Falls that recur at one hour are a rhythm and no refill: so many per day of history.
 const RHYTHM: f64 = 0.7;
+/// What rose at once by this share of a fall, at most so many values before it, and fell back to where it
+/// was, was a passing peak: an incident that ended, and nothing that filled up.
+const PEAK: (f64, usize) = (0.8, 12);
+/// As far as so much of the fall is where it was.
+const BACK: f64 = 0.1;
+/// At once: within so many values, since the hour in which it rises has its mean between.
+const AT_ONCE: usize = 2;
 
 /// One refill.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -46,6 +53,7 @@ pub(super) fn falls(values: &[f64], limit: f64) -> Vec<Fall> {
         }
         before = Some((i, *value));
     }
+    found.retain(|fall| !is_peak(values, fall));
     let mut by_hour = [0_u32; 24];
     for fall in &found {
         by_hour[fall.at % 24] += 1;
@@ -53,6 +61,16 @@ pub(super) fn falls(values: &[f64], limit: f64) -> Vec<Fall> {
     let days = values.len() as f64 / 24.0;
     found.retain(|f| f64::from(by_hour[f.at % 24]) < (RHYTHM * days).max(4.0));
     found
+}
+
+/// Whether what fell had only just risen, from where it fell to.
+fn is_peak(values: &[f64], fall: &Fall) -> bool {
+    let before = &values[fall.at.saturating_sub(PEAK.1 + AT_ONCE)..fall.at];
+    let is_back = |low: f64| (low - values[fall.at]).abs() <= BACK * fall.by;
+    before.iter().enumerate().filter(|(_, low)| is_back(**low)).any(|(i, low)| {
+        let soon = before[i + 1..].iter().take(AT_ONCE);
+        soon.copied().any(|high| high - low >= PEAK.0 * fall.by)
+    })
 }
 
 /// The values with what fell put back: what lies before a fall is moved down to its end.

@@ -310,3 +310,36 @@ fn intervals_of_hours_hold_the_time_at_which_the_limit_is_reached() {
     let share = held as f64 / told as f64;
     assert!(told > 30 && share > 0.8, "{held} of {told}, {sooner} sooner");
 }
+
+#[test]
+fn peaks_of_some_hours_are_no_sawtooth_that_fills_up() {
+    let question =
+        Question { limit: 1.0, horizon: 72, step_h: 1.0, first: 0, least: 0.0, began: None };
+    let mut draws = crate::stats::Draws::new(5);
+    let noise: Vec<f64> = (0..400).map(|_| 0.002 * draws.normal().abs()).collect();
+    // Two incidents of one and three hours, five hours apart, each over at once.
+    let with = |peaks: &[(usize, usize, f64)], n: usize| -> Vec<f64> {
+        let high = |h: usize| {
+            let own = peaks.iter().filter(|(from, long, _)| (*from..from + long).contains(&h));
+            own.map(|(.., by)| by).sum::<f64>()
+        };
+        (0..n).map(|h| noise[h] + high(h)).collect()
+    };
+    let peaks = with(&[(330, 1, 0.35), (336, 3, 0.4)], 342);
+    assert_eq!(refill::falls(&peaks, 1.0), []);
+    let said = outlook(&peaks, &question, &Rhythm::Found, None);
+    assert!(said.as_ref().is_none_or(|o| o.rises < RISES || o.chance < SILENT), "{said:?}");
+    // What fills for a day and is emptied is one, whatever it dips to for the hour in between.
+    let tooth = |h: usize| if h % 24 == 0 { 0.05 } else { 0.5 + 0.01 * (h % 24) as f64 };
+    let teeth: Vec<f64> = (0..100).map(|h| tooth(h + h / 30) + noise[h]).collect();
+    assert!(refill::falls(&teeth, 1.0).len() >= 3);
+}
+
+#[test]
+fn failed_requests_are_nothing_that_is_used_up() {
+    let mut series = crate::detect::tests::series(Indicator::Utilization, "1");
+    series.limit = Some(1.0);
+    assert_eq!(limit_of(&series), Some(1.0));
+    series.indicator = Indicator::Errors;
+    assert_eq!(limit_of(&series), None);
+}
