@@ -409,18 +409,25 @@ impl SeriesState {
                 anomaly.why = sentence(&self.series, point.value, limit, &warning.outlook);
                 out.push(anomaly);
             }
-            Said::Clear if forecast.streak <= -3 && self.rare.filling.is_some() => {
-                if let Some(episode) = self.rare.filling.take() {
-                    let mut anomaly = told(&self.series, &episode, Some(point.at));
-                    let now = if point.value >= limit { "is at" } else { "no longer heads for" };
-                    anomaly.why = format!(
-                        "{} of {} {now} its limit of {}.",
-                        self.series.metric,
-                        self.series.entity.name(),
-                        figure(limit, &self.series.unit)
-                    );
-                    out.push(anomaly);
+            // What stands at its limit does not rise any more; that ends nothing.
+            Said::Clear if forecast.streak <= -3 => {
+                let is_full = point.value >= limit;
+                let Some(mut episode) = self.rare.filling.take() else { return };
+                if is_full {
+                    (episode.at, episode.value) = (point.at, point.value);
+                    episode.peak = episode.peak.max(point.value);
                 }
+                let ended = (!is_full).then_some(point.at);
+                let mut anomaly = told(&self.series, &episode, ended);
+                let now = if is_full { "is at" } else { "no longer heads for" };
+                anomaly.why = format!(
+                    "{} of {} {now} its limit of {}.",
+                    self.series.metric,
+                    self.series.entity.name(),
+                    figure(limit, &self.series.unit)
+                );
+                self.rare.filling = Some(episode).filter(|_| is_full);
+                out.push(anomaly);
             }
             _ => {}
         }

@@ -59,11 +59,13 @@ pub struct Question {
 pub struct Outlook {
     /// Chance that the limit is reached within the horizon, 0 to 1.
     pub chance: f64,
-    /// Hours until it is reached; in 5 of 100 cases it is sooner. `None`: later than was looked.
+    /// Hours until it is reached, at the early end of the interval that holds 90 of 100 as measured
+    /// (benches/forecast); that of hours ahead is one step earlier, since steps are named by their end.
+    /// `None`: later than was looked.
     pub earliest_h: Option<f64>,
-    /// Half of the futures are sooner.
+    /// Half of the futures are sooner; of hours ahead the middle of that step.
     pub expected_h: Option<f64>,
-    /// In 95 of 100 cases it is sooner.
+    /// At the late end of that interval.
     pub latest_h: Option<f64>,
     /// Rise beyond its rhythm, an hour.
     pub slope_h: f64,
@@ -93,8 +95,18 @@ pub fn outlook(
     rhythm: &Rhythm<'_>,
     habit: Option<&Refills>,
 ) -> Option<Outlook> {
+    looked(values, falls(values, question.limit), question, rhythm, habit)
+}
+
+/// The same with these refills.
+pub(super) fn looked(
+    values: &[f64],
+    fallen: Vec<Fall>,
+    question: &Question,
+    rhythm: &Rhythm<'_>,
+    habit: Option<&Refills>,
+) -> Option<Outlook> {
     let limit = question.limit;
-    let fallen = falls(values, limit);
     let whole = joined(values, &fallen);
     let season = match rhythm {
         Rhythm::Found => Season::of(&whole, question.first),

@@ -53,13 +53,19 @@ pub(super) fn falls(values: &[f64], limit: f64) -> Vec<Fall> {
         }
         before = Some((i, *value));
     }
-    found.retain(|fall| !is_peak(values, fall));
     let mut by_hour = [0_u32; 24];
     for fall in &found {
         by_hour[fall.at % 24] += 1;
     }
     let days = values.len() as f64 / 24.0;
     found.retain(|f| f64::from(by_hour[f.at % 24]) < (RHYTHM * days).max(4.0));
+    found
+}
+
+/// The refills among values but those that merely ended a peak.
+pub(super) fn lasting(values: &[f64], limit: f64) -> Vec<Fall> {
+    let mut found = falls(values, limit);
+    found.retain(|fall| !is_peak(values, fall));
     found
 }
 

@@ -326,13 +326,25 @@ fn peaks_of_some_hours_are_no_sawtooth_that_fills_up() {
         (0..n).map(|h| noise[h] + high(h)).collect()
     };
     let peaks = with(&[(330, 1, 0.35), (336, 3, 0.4)], 342);
-    assert_eq!(refill::falls(&peaks, 1.0), []);
-    let said = outlook(&peaks, &question, &Rhythm::Found, None);
+    assert_eq!(refill::falls(&peaks, 1.0).len(), 2);
+    assert_eq!(refill::lasting(&peaks, 1.0), []);
+    let said = outlook::looked(&peaks, Vec::new(), &question, &Rhythm::Found, None);
     assert!(said.as_ref().is_none_or(|o| o.rises < RISES || o.chance < SILENT), "{said:?}");
     // What fills for a day and is emptied is one, whatever it dips to for the hour in between.
     let tooth = |h: usize| if h % 24 == 0 { 0.05 } else { 0.5 + 0.01 * (h % 24) as f64 };
     let teeth: Vec<f64> = (0..100).map(|h| tooth(h + h / 30) + noise[h]).collect();
-    assert!(refill::falls(&teeth, 1.0).len() >= 3);
+    assert!(refill::lasting(&teeth, 1.0).len() >= 3);
+    // And a watch says nothing of it.
+    let mut watch = Watch::new();
+    let mut told = 0;
+    for (h, high) in peaks.iter().chain(&noise[342..390]).enumerate() {
+        for m in 0..12 {
+            let at = start().plus_ms(h as i64 * HOUR_MS + m * BUCKET_MS);
+            let said = watch.push(at, LIMIT * high, (h > 320).then_some(72.0));
+            told += usize::from(matches!(said, Said::Ahead(_)));
+        }
+    }
+    assert_eq!(told, 0);
 }
 
 #[test]

@@ -70,3 +70,25 @@ fn a_limit_that_is_reached_is_told_as_reached() {
     assert!(!said.is_empty(), "those who judge levels see it");
     assert!(forecasts(&said).is_empty(), "{:?}", forecasts(&said)[0].why);
 }
+
+#[test]
+fn what_stands_at_its_limit_is_not_over() {
+    let s = pool();
+    let calm = |t: Time| 0.3 + 0.01 * noise(t);
+    let (mut shard, now) = taught(&s, calm);
+    let since = |t: Time| t.ms_since(now) as f64 / HOUR_MS as f64;
+    // Full after three hours, for a day; then it is emptied.
+    let leak =
+        |t: Time| if since(t) < 27.0 { (calm(t) + 0.25 * since(t)).min(1.0) } else { calm(t) };
+    let said = run(&mut shard, &s, now, 27 * 60, leak);
+    let full = forecasts(&said);
+    assert!(!full.is_empty());
+    let ended: Vec<_> = full.iter().filter(|a| a.until.is_some()).map(|a| &a.why).collect();
+    assert!(ended.is_empty(), "{ended:?}");
+    let last = full.last().expect("some");
+    assert!(last.why.ends_with("is at its limit of 100 %."), "{}", last.why);
+    assert!(now.plus_ms(26 * HOUR_MS) < last.at, "it is told until then");
+    let said = run(&mut shard, &s, now.plus_ms(27 * HOUR_MS), 120, leak);
+    let last = forecasts(&said).last().copied().expect("its end").clone();
+    assert!(last.until.is_some() && last.why.contains("no longer heads for"), "{}", last.why);
+}
