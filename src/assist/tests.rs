@@ -95,6 +95,7 @@ async fn seeded() -> (tempfile::TempDir, Store) {
         first_seen: before(99),
         last_seen: before(1),
         declared: false,
+        learned: true,
     };
     store
         .write(move |tx| {

@@ -211,6 +211,7 @@ mod tests {
             first_seen: at(seen.0),
             last_seen: at(seen.1),
             declared: false,
+            learned: true,
         }
     }
 

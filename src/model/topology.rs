@@ -32,8 +32,11 @@ pub struct Edge {
     pub first_seen: Time,
     /// Last seen; declared edges are always seen.
     pub last_seen: Time,
-    /// Declared in configuration rather than learned.
+    /// Declared in configuration, whether or not it was also learned.
     pub declared: bool,
+    /// Spans told of it; what is no longer declared is so kept, with its dates.
+    #[serde(default)]
+    pub learned: bool,
 }
 
 /// The graph in memory.

@@ -44,6 +44,7 @@ impl Config {
                         first_seen: now,
                         last_seen: now,
                         declared: true,
+                        learned: false,
                     })
                 })
             },
@@ -59,12 +60,20 @@ pub fn declare(tx: &Tx<'_>, config: &Config, now: Time) -> Result<(), Fault> {
     let wanted: BTreeMap<String, Edge> = config.edges(now).map(|e| (e.key(), e)).collect();
     for old in tx.list::<Edge>(&Filter::all())? {
         if old.declared && !wanted.contains_key(&old.key()) {
-            tx.remove::<Edge>(old.key())?;
+            if old.learned {
+                tx.put(&Edge { declared: false, ..old })?;
+            } else {
+                tx.remove::<Edge>(old.key())?;
+            }
         }
     }
     for (key, edge) in wanted {
         match tx.get::<Edge>(key)? {
-            Some(old) => tx.put(&Edge { declared: true, ..old })?,
+            Some(old) => {
+                // Before edges said so, those that were not declared were learned.
+                let learned = old.learned || !old.declared;
+                tx.put(&Edge { declared: true, learned, ..old })?;
+            }
             None => tx.put(&edge)?,
         }
     }
@@ -137,15 +146,18 @@ pub fn learn(tx: &Tx<'_>, spans: &[Span]) -> Result<(), Fault> {
         }
     }
     for ((from, to, kind), (first_seen, last_seen)) in seen {
-        let edge = Edge { from, to, kind, first_seen, last_seen, declared: false };
+        let (declared, learned) = (false, true);
+        let edge = Edge { from, to, kind, first_seen, last_seen, declared, learned };
         match tx.get::<Edge>(edge.key())? {
             // What comes late may tell of an earlier sight.
             Some(old)
-                if last_seen.ms_since(old.last_seen) < REFRESH_MS
+                if old.learned
+                    && last_seen.ms_since(old.last_seen) < REFRESH_MS
                     && (old.declared || first_seen >= old.first_seen) => {}
             Some(old) => tx.put(&Edge {
                 first_seen: first_seen.min(old.first_seen),
                 last_seen: last_seen.max(old.last_seen),
+                learned: true,
                 ..old
             })?,
             None => tx.put(&edge)?,

@@ -71,7 +71,15 @@ async fn write(bot: &Bot) {
             for (to, kind) in site.graph.dependencies(from) {
                 let (from, to) = (from.clone(), to.clone());
                 let first_seen = now.plus_ms(-DAY_MS);
-                tx.put(&Edge { from, to, kind, first_seen, last_seen: now, declared: false })?;
+                tx.put(&Edge {
+                    from,
+                    to,
+                    kind,
+                    first_seen,
+                    last_seen: now,
+                    declared: false,
+                    learned: true,
+                })?;
             }
         }
         for (incident, alerts) in &all {

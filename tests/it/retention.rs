@@ -131,6 +131,7 @@ fn edge(to: &str, seen: Time, declared: bool) -> Edge {
         first_seen: ago(900),
         last_seen: seen,
         declared,
+        learned: !declared,
     }
 }
 

@@ -241,6 +241,7 @@ async fn every_rule_that_keeps_an_alert_quiet_is_named_with_what_would_have_had_
             first_seen: t0(),
             last_seen: t0(),
             declared: true,
+            learned: false,
         })
         .collect();
     let write = move |tx: &crate::store::Tx<'_>| {

@@ -102,6 +102,7 @@ pub(super) fn trouble(tx: &Tx<'_>) -> Result<Incident, Fault> {
             first_seen: at(-9_000),
             last_seen: at(0),
             declared: false,
+            learned: true,
         })?;
     }
     let mut alerts = vec![
@@ -397,6 +398,7 @@ async fn what_a_provider_reports_is_the_cause_with_its_evidence_and_step() {
                 first_seen: at(-9_000),
                 last_seen: at(0),
                 declared: false,
+                learned: true,
             })?;
         }
         let mut made = signal(tx, &pay, ("errors", Indicator::Errors), (0.1, 4.5), (0, 60))?;

@@ -128,3 +128,47 @@ async fn an_edge_keeps_since_when_and_until_when_it_was_seen_in_whichever_order_
     assert_eq!(seen(-5_000).await, (at(-5_000), at(900)), "what comes late");
     assert_eq!(seen(-60).await, (at(-5_000), at(900)));
 }
+
+#[tokio::test]
+async fn what_was_learned_keeps_its_dates_when_it_is_no_longer_declared() {
+    let (store, _folder) = opened();
+    let spans = |seconds: i64| {
+        let both = [span("a", None, "frontend", true), span("b", Some("a"), "cart", true)];
+        both.map(|s| Span { at: at(seconds), trace_id: format!("t{seconds}"), ..s })
+    };
+    let declared: Config =
+        serde_json::from_value(serde_json::json!({ "calls": { "frontend": ["cart", "mail"] } }))
+            .expect("valid");
+    let (with, none) = (declared, Config::default());
+    let kept = async || {
+        let all = store.read(|r| r.list::<Edge>(&Filter::all())).await.expect("reads");
+        all.iter().map(|e| (e.to.name().to_owned(), e.first_seen, e.declared)).collect::<Vec<_>>()
+    };
+    let both = with.clone();
+    store
+        .write(move |tx| {
+            learn(tx, &spans(0))?;
+            // As a version before wrote it, which did not say how it was learned.
+            for edge in tx.list::<Edge>(&Filter::all())? {
+                tx.put(&Edge { learned: false, ..edge })?;
+            }
+            declare(tx, &both, at(60))
+        })
+        .await
+        .expect("written");
+    assert_eq!(kept().await, [("cart".into(), at(0), true), ("mail".into(), at(60), true)]);
+    store.write(move |tx| declare(tx, &none, at(120))).await.expect("written");
+    assert_eq!(kept().await, [("cart".into(), at(0), false)]);
+    // What is declared first and seen by spans meanwhile was learned too.
+    let spans = spans(200);
+    store
+        .write(move |tx| {
+            tx.remove::<Edge>(tx.list::<Edge>(&Filter::all())?[0].key())?;
+            declare(tx, &with, at(180))?;
+            learn(tx, &spans)?;
+            declare(tx, &Config::default(), at(300))
+        })
+        .await
+        .expect("written");
+    assert_eq!(kept().await, [("cart".into(), at(180), false)]);
+}

@@ -229,6 +229,7 @@ async fn an_edge_that_is_new_is_evidence_and_one_that_came_after_the_onset_no_wa
                 first_seen: at(first_seen),
                 last_seen: at(140),
                 declared: false,
+                learned: true,
             })?;
         }
         Ok(incident.id)
