@@ -37,14 +37,56 @@ pub(super) const NOT_DRAWN: fn(char) -> bool =
 /// Whether a text holds a run of small letters and digits that looks as if it was drawn by lot: of ten or
 /// more, which change places four times at least and at every fourth character, and are neither
 /// hexadecimal, as digests, commits and the ids of machines are, nor a duration, nor mostly words. Host
-/// names are left out, parts of which clouds draw by lot. Not found are short ones, those of few digits, and
+/// names are left out, parts of which clouds draw by lot, and so are the digests that Kustomize and Nix put into
+/// names. Not found are short ones, those of few digits, and
 /// those of letters alone: of 10 drawn from 36 every other is, of 16 seven in eight, of 32 nineteen in
 /// twenty (`cargo test --lib changes::diff::drawn -- --nocapture`). It is seen in 3 of the
 /// 23,432 lines of the settings, runbooks, tests and benches here, which all hold a made-up token.
 pub(super) fn holds_small_token(text: &str) -> bool {
     let part = |c: char| !c.is_ascii_alphanumeric() && !matches!(c, '.' | '-');
-    let own = text.split(part).filter(|name| !is_host(name));
-    own.flat_map(|name| name.split(['.', '-'])).any(is_small_token)
+    let whole = text.trim();
+    let mut from = 0;
+    text.split(part).any(|name| {
+        let at = from;
+        from += name.len() + text[at + name.len()..].chars().next().map_or(0, char::len_utf8);
+        let (before, after) = (&text[..at], &text[at + name.len()..]);
+        // What only looks like a host in a path, before an `@` or within a line is none.
+        let stands = name == whole || before.ends_with("//") || before.ends_with('@');
+        let is_place = stands || (is_domain(name) && !before.ends_with('/'));
+        let is_host = is_place && !after.starts_with('@') && is_host(name);
+        if is_host || is_store_path(before, name) {
+            return false;
+        }
+        let mut labels = name.split(['.', '-']).peekable();
+        let mut is_first = true;
+        std::iter::from_fn(|| {
+            let label = labels.next()?;
+            let is_suffix = !std::mem::take(&mut is_first) && labels.peek().is_none();
+            Some((label, is_suffix))
+        })
+        .any(|(label, is_suffix)| is_small_token(label) && !(is_suffix && is_name_hash(label)))
+    })
+}
+
+/// Whether it is what Kustomize puts behind the names of what it generates: ten characters of a digest,
+/// written with those letters and digits that don't make words (the `encodeHash` of its `hasher`).
+fn is_name_hash(label: &str) -> bool {
+    label.len() == 10 && label.bytes().all(|b| b"2456789bcdfghkmt".contains(&b))
+}
+
+/// Whether it is a name in the store of Nix: 32 characters of a digest in its own base 32, then a name.
+fn is_store_path(before: &str, name: &str) -> bool {
+    let digest = name.split('-').next().unwrap_or_default();
+    before.ends_with("/nix/store/")
+        && digest.len() == 32
+        && digest.bytes().all(|b| b"0123456789abcdfghijklmnpqrsvwxyz".contains(&b))
+}
+
+/// Whether a name ends as those of hosts mostly do.
+fn is_domain(name: &str) -> bool {
+    const ENDS: [&str; 10] =
+        ["com", "net", "org", "io", "internal", "local", "cloud", "app", "dev", "svc"];
+    name.rsplit('.').next().is_some_and(|last| ENDS.contains(&last))
 }
 
 /// Whether a name has three labels or more of which the last is a word.
@@ -118,6 +160,10 @@ mod tests {
             "https://hooks.example.com/t/9tq4x0wz2k7v1m5c/new",
             "live-4k9z2x7qv1m8t3hw",
             "a b c p0o9i8u7y6t5 d",
+            // No hosts, though they have dots.
+            "https://hooks.example.com/t/9tq4x0wz2k7v1m5c.backup.json",
+            "amqp://admin:k2j9x0p4vq7m1z8t.prod.live@mq",
+            "key db.x7f3k2m9q4z1.secret",
         ] {
             assert!(holds_small_token(text), "{text}");
         }
@@ -155,6 +201,10 @@ mod tests {
             // Hosts, nodes and pods.
             "ip-10-0-3-17.eu-west-1.compute.internal",
             "orders-db.c9akciq32xyz.eu-west-1.rds.amazonaws.com",
+            "postgres://orders@orders-db.c9akciq32xyz.eu-west-1.rds.amazonaws.com/orders",
+            "orders-db.c9akciq32xyz.eu-west-1.rds.amazonaws.com:5432",
+            "--host=orders-db.c9akciq32xyz.eu-west-1.rds.amazonaws.com --port=5432",
+            "https://c9akciq32xyz.execute-api.eu-west-1.amazonaws.com/prod",
             "gke-prod-default-pool-3b2a1c4d-x9k2",
             "aks-nodepool1-12345678-vmss000003",
             "10.0.3.17:8080",
@@ -178,6 +228,10 @@ mod tests {
             "0x1f3a5c7e9b",
             "arn:aws:iam::123456789012:role/orders",
             "123456789012.dkr.ecr.eu-west-1",
+            "app-config-4m44dch5k6",
+            "app-config-t7f6cghh77",
+            "configMapRef: { name: orders-env-7h2m9g5k8b }",
+            "/nix/store/7rjqb838snvvxcmpvck1smfxhkwzqal5-openssl-3.0.12/bin",
             // Sizes, durations, times.
             "512Mi",
             "1500m",
