@@ -44,6 +44,8 @@ impl IncidentState {
     /// Those in which people still work on it, as [`Self::is_active`] says.
     pub const ACTIVE: [Self; 4] =
         [Self::Open, Self::Acknowledged, Self::Mitigating, Self::Monitoring];
+    /// All others.
+    pub const OVER: [Self; 3] = [Self::Resolved, Self::Reviewed, Self::Merged];
 
     /// The states that may follow, with `Open` from `Resolved` being a reopening.
     #[must_use]

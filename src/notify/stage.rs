@@ -136,12 +136,14 @@ impl Notify {
         let stamp = known.filter(|t| t.until.is_none_or(|at| now < at)).map(|t| t.stamp.clone());
         let told: BTreeSet<EntryId> = known.map(|t| t.entries.clone()).unwrap_or_default();
         let read = self.store.read(move |r| read(r, id, stamp.as_ref(), &told)).await?;
-        let Some(Found { facts, stamp, fresh, deltas }) = read else {
-            if known.is_none() {
-                // It is not there.
+        let Found { facts, stamp, fresh, deltas } = match read {
+            Read::New(found) => *found,
+            Read::Same => return Ok(()),
+            Read::Gone => {
                 self.owed.remove(&id);
+                self.told.remove(&id);
+                return Ok(());
             }
-            return Ok(());
         };
         let heart = Heart::of(&facts, now);
         let wanted = Wanted {
@@ -217,6 +219,16 @@ impl Notify {
             _ => Ok(None),
         }
     }
+}
+
+/// Whether there is news of an incident.
+enum Read {
+    /// It is not there any more.
+    Gone,
+    /// All is as it was told.
+    Same,
+    /// There is.
+    New(Box<Found>),
 }
 
 /// What the store has of an incident.
@@ -383,11 +395,11 @@ fn read(
     id: IncidentId,
     known: Option<&Stamp>,
     told: &BTreeSet<EntryId>,
-) -> Result<Option<Found>, Fault> {
-    let Some(incident) = rows.get::<Incident>(id)? else { return Ok(None) };
+) -> Result<Read, Fault> {
+    let Some(incident) = rows.get::<Incident>(id)? else { return Ok(Read::Gone) };
     let stamp = Stamp::of(rows, &incident)?;
     if known == Some(&stamp) {
-        return Ok(None);
+        return Ok(Read::Same);
     }
     let own = Filter::parent(id);
     let facts = Facts {
@@ -401,7 +413,7 @@ fn read(
     let story = rows.list::<TimelineEntry>(&own)?;
     let deltas = deltas(&facts, &story, told);
     let fresh = story.iter().map(|e| e.id).filter(|id| !told.contains(id)).collect();
-    Ok(Some(Found { facts, stamp, fresh, deltas }))
+    Ok(Read::New(Box::new(Found { facts, stamp, fresh, deltas })))
 }
 
 /// The incidents that are looked at: all that are active, and the newest that changed lately.

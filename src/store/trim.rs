@@ -8,14 +8,14 @@ use rusqlite::params;
 use super::records::{Filter, Record as _};
 use super::sql::{Rows, Tx, fault};
 use crate::model::time::DAY_MS;
-use crate::model::{Alert, Anomaly, Change, Evidence, Fault, Incident, SeriesId, Silence, Time};
+use crate::model::{
+    Alert, Anomaly, Change, Evidence, Fault, Incident, IncidentState, SeriesId, Silence, Time,
+};
 
 /// Records of a kind removed in one round; the rest follows in the next.
 const ROUND: usize = 500;
 /// Incidents removed in one round: each goes with all that belongs to it.
 const INCIDENTS: usize = 50;
-/// States of an incident that is not over.
-const ACTIVE: [&str; 4] = ["open", "acknowledged", "mitigating", "monitoring"];
 /// The longest text in a record that may be an id or a key.
 const ID_BYTES: usize = 200;
 
@@ -31,7 +31,9 @@ pub(super) struct Pinned {
 impl Pinned {
     pub(super) fn read(rows: &Rows<'_>) -> Result<Self, Fault> {
         let mut pinned = Self::default();
-        for incident in rows.list::<Incident>(&Filter::states(ACTIVE))? {
+        for incident in rows
+            .list::<Incident>(&Filter::states(IncidentState::ACTIVE.map(IncidentState::as_str)))?
+        {
             let since = incident.onset_at.plus_ms(-DAY_MS);
             for alert in rows.list::<Alert>(&Filter::parent(incident.id))? {
                 let Some(series) = alert.series else { continue };
@@ -108,7 +110,8 @@ impl Tx<'_> {
 
     /// Removes incidents that were over before `before`, with all that belongs to them.
     pub(super) fn trim_incidents(&self, before: Time) -> Result<usize, Fault> {
-        let mut filter = Filter::states(["resolved", "reviewed", "merged"]).until(before);
+        let mut filter =
+            Filter::states(IncidentState::OVER.map(IncidentState::as_str)).until(before);
         filter.limit = INCIDENTS;
         let mut n = 0;
         for incident in self.list::<Incident>(&filter)? {
@@ -142,7 +145,7 @@ impl Tx<'_> {
     pub(super) fn trim_messages(&self, before: Time, pinned: &Pinned) -> Result<usize, Fault> {
         let of_active = format!(
             "(SELECT i.id FROM record i WHERE i.kind = 'incident' AND i.state IN ('{}'))",
-            ACTIVE.join("','")
+            IncidentState::ACTIVE.map(IncidentState::as_str).join("','")
         );
         let spares = format!("coalesce(body ->> 'incident', '') NOT IN {of_active}");
         let message = format!(
