@@ -331,7 +331,7 @@ fn peaks_of_some_hours_are_no_sawtooth_that_fills_up() {
     let said = outlook::looked(&peaks, Vec::new(), &question, &Rhythm::Found, None);
     assert!(said.as_ref().is_none_or(|o| o.rises < RISES || o.chance < SILENT), "{said:?}");
     // What fills for a day and is emptied is one, whatever it dips to for the hour in between.
-    let tooth = |h: usize| if h % 24 == 0 { 0.05 } else { 0.5 + 0.01 * (h % 24) as f64 };
+    let tooth = |h: usize| if h.is_multiple_of(24) { 0.05 } else { 0.5 + 0.01 * (h % 24) as f64 };
     let teeth: Vec<f64> = (0..100).map(|h| tooth(h + h / 30) + noise[h]).collect();
     assert!(refill::lasting(&teeth, 1.0).len() >= 3);
     // And a watch says nothing of it.
