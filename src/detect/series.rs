@@ -367,7 +367,16 @@ impl SeriesState {
 
     /// Feeds the forecast; it learns from back-fill and speaks only live.
     fn look_ahead(&mut self, facts: &Facts<'_>, point: Point, out: &mut Vec<Anomaly>) {
-        let Some(limit) = limit_of(&self.series) else { return };
+        let Some(limit) = limit_of(&self.series) else {
+            // What was told of a limit that is none any more is over.
+            if let Some(episode) = self.rare.filling.take_if(|_| !facts.backfill) {
+                let mut anomaly = told(&self.series, &episode, Some(point.at));
+                let (metric, of) = (&self.series.metric, self.series.entity.name());
+                anomaly.why = format!("{metric} of {of} has no known limit any more.");
+                out.push(anomaly);
+            }
+            return;
+        };
         let Some(forecast) = &mut self.forecast else { return };
         let horizon = (!facts.backfill).then_some(f64::from(facts.config.forecast_horizon_h));
         let said = forecast.push(point, &|at| self.seasonal.season(at), limit, horizon);

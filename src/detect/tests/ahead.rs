@@ -92,3 +92,19 @@ fn what_stands_at_its_limit_is_not_over() {
     let last = forecasts(&said).last().copied().expect("its end").clone();
     assert!(last.until.is_some() && last.why.contains("no longer heads for"), "{}", last.why);
 }
+
+#[test]
+fn what_was_told_of_a_limit_that_is_none_any_more_is_over() {
+    let s = pool();
+    let calm = |t: Time| 0.3 + 0.01 * noise(t);
+    let (mut shard, now) = taught(&s, calm);
+    let leak = |t: Time| calm(t) + 0.2 * t.ms_since(now) as f64 / HOUR_MS as f64;
+    let said = run(&mut shard, &s, now, 150, leak);
+    assert!(forecasts(&said).last().is_some_and(|a| a.until.is_none()));
+    // A newer version, or another source, says that it counts what failed.
+    let errors = Series { indicator: Indicator::Errors, ..s };
+    let said = run(&mut shard, &errors, now.plus_ms(150 * MINUTE_MS), 30, leak);
+    let told = forecasts(&said);
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert!(told[0].until.is_some() && told[0].why.ends_with("no known limit any more."));
+}
