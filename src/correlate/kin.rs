@@ -363,6 +363,12 @@ impl Evidence {
                 account.share
             ));
         }
+        if account.rests < 0.95 {
+            parts.push(format!(
+                "what it rests on is better explained by another fault, {}",
+                times(account.rests)
+            ));
+        }
         let all = times(account.all());
         let parts = match &parts[..] {
             [_] => String::new(),

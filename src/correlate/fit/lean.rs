@@ -65,22 +65,26 @@ impl Fit {
         rate: f64,
     ) -> f64 {
         let score = self.score_under(id, &self.faults[fault as usize], rate);
-        if score <= above {
-            return score;
-        }
+        if score <= above { score } else { score - self.lost_under(id, fault, not) }
+    }
+
+    /// What a sign loses (nats) under a fault because the one that it rests on is better explained by
+    /// another, `not` excepted.
+    pub(super) fn lost_under(&self, id: u32, fault: u32, not: Option<u32>) -> f64 {
         let sign = &self.signs[id as usize];
         let effect = self.faults[fault as usize].effects.get(&sign.scope);
         let told = effect.and_then(|effect| effect.of(sign.place, id));
-        let Some((first, under)) = told.and_then(|told| told.leans) else { return score };
-        let first = &self.signs[first as usize];
+        let first =
+            told.and_then(|told| told.leans).map(|(first, under)| (self.signs.get(first), under));
+        let Some((Some(first), under)) = first else { return 0.0 };
         let other = match first.home {
             Home::Fault(of) if of != fault && Some(of) != not => Some(of),
             _ => None,
         };
         // What is tried for now without a fault is in the list of the live, not in the fault.
         let is = |other: u32| first.settled.is_some() || self.live.contains(&other);
-        let lost = if other.is_some_and(is) { first.held - under } else { 0.0 };
-        score - self.lost(sign, first, lost)
+        let better = if other.is_some_and(is) { first.held - under } else { 0.0 };
+        self.lost(sign, first, better)
     }
 }
 
@@ -126,6 +130,37 @@ mod tests {
         assert!(kin.iter().all(|k| *k == kin[0]), "{kin:?}");
         assert_ne!(fit.kin(db[0]), kin[0]);
         assert_eq!(fit.kin(db[0]), fit.kin(db[2]));
+    }
+
+    #[test]
+    fn what_a_lean_takes_off_is_told() {
+        let mut fit = Fit::new(Knobs::default());
+        for (from, to) in [("cart", "db"), ("mail", "db"), ("cart", "cache"), ("web", "cart")] {
+            fit.depends(from, to);
+        }
+        let slow =
+            [("db", "PodOOMKilled", 0), ("db", "HighErrorRate", 4), ("mail", "Timeouts", 25)];
+        let db = begun(&mut fit, &slow);
+        fit.revise(1_060_000);
+        let told = [
+            ("cache", "PacketLoss", 110),
+            ("cache", "HighErrorRate", 112),
+            ("cache", "HighLatencyP99", 114),
+            ("cart", "HighErrorRate", 130),
+            ("cart", "QueueDepth", 134),
+        ];
+        let cache = begun(&mut fit, &told);
+        // The cart's first sign is of the cache, and this text of its second says that it is the db.
+        let second = cache[4];
+        fit.says(second, &["pool exhausted".to_owned()], &["db".to_owned()]);
+        fit.revise(1_200_000);
+        fit.revise(1_201_000);
+        assert_eq!(fit.kin(cache[3]), fit.kin(cache[0]));
+        assert_eq!(fit.kin(second), fit.kin(db[0]));
+        let account = fit.account(second).expect("a fault explains it");
+        assert!(account.rests < 0.9 && account.rests >= 0.2, "{account:?}");
+        assert!((account.all().ln() - fit.signs[second as usize].held).abs() < 0.05, "{account:?}");
+        assert!(fit.account(cache[3]).is_some_and(|a| a.rests > 0.999));
     }
 
     #[test]

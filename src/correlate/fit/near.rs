@@ -46,7 +46,7 @@ pub(crate) enum Via<'a> {
 }
 
 /// What speaks for a sign's fault, as factors: how many times likelier the sign is under the fault
-/// than by itself. All parts multiplied, to the power of `share`, are the whole.
+/// than by itself. All parts but `rests` multiplied, to the power of `share`, times `rests` are the whole.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Account<'a> {
     /// By which path.
@@ -62,12 +62,15 @@ pub(crate) struct Account<'a> {
     pub less: f64,
     /// 1, or less where its place says many things at one time.
     pub share: f64,
+    /// 1, or less where what it rests on (who spoke first at its place, or what it depends on) is
+    /// better explained by another fault.
+    pub rests: f64,
 }
 
 impl Account<'_> {
     /// How many times likelier the sign is under the fault than by itself.
     pub(crate) fn all(&self) -> f64 {
-        (self.near * self.word * self.text * self.less).powf(self.share)
+        (self.near * self.word * self.text * self.less).powf(self.share) * self.rests
     }
 }
 
@@ -135,7 +138,7 @@ impl Fit {
     /// shows is forgotten.
     pub(crate) fn account(&self, id: u32) -> Option<Account<'_>> {
         let sign = self.signs.get(id)?;
-        let fault = match sign.home {
+        let of = match sign.home {
             Home::Own => return None,
             Home::Before => {
                 let before = self.signs.get(sign.before?)?;
@@ -149,10 +152,12 @@ impl Fit {
                     saying: None,
                     less: 1.0,
                     share: 1.0,
+                    rests: 1.0,
                 });
             }
-            Home::Fault(fault) => self.faults.get(fault)?,
+            Home::Fault(of) => of,
         };
+        let fault = self.faults.get(of)?;
         let at = fault.at_in(sign.scope);
         let Effect { cascade, .. } = &**fault.effects.get(&sign.scope)?;
         let place = self.standing(sign.place, at.root, cascade, &|place| cascade.at(place));
@@ -174,6 +179,7 @@ impl Fit {
             saying: hint.map(|hint| self.saying(hint, at.root)),
             less: (-self.again(sign) - self.foreign(sign, fault.kind, stand)).exp(),
             share: crowded(sign),
+            rests: (-self.lost_under(id, of, None)).exp(),
         })
     }
 }
