@@ -1,6 +1,8 @@
 //! Falls that begin anew: restarts, rotated logs, emptied disks, collected garbage. The rise goes on
 //! behind them, and where it always ended before the limit it will end so again.
 
+use super::season::Season;
+
 /// A fall of more than this many usual steps between hours, and of more than this share of the
 /// limit, is a refill.
 const FALL_STEPS: f64 = 8.0;
@@ -12,8 +14,9 @@ const RHYTHM: f64 = 0.7;
 /// What rose at once by this share of a fall, at most so many values before it, and fell back to where it
 /// was, was a passing peak: an incident that ended, and nothing that filled up.
 const PEAK: (f64, usize) = (0.8, 12);
-/// As far as so much of the fall is where it was.
-const BACK: f64 = 0.1;
+/// As far as so much of the fall is where it was: what comes after an incident is often not quite what
+/// was before it.
+const BACK: f64 = 0.2;
 /// At once: within so many values, since the hour in which it rises has its mean between.
 const AT_ONCE: usize = 2;
 
@@ -62,21 +65,37 @@ pub(super) fn falls(values: &[f64], limit: f64) -> Vec<Fall> {
     found
 }
 
-/// The refills among values but those that merely ended a peak.
-pub(super) fn lasting(values: &[f64], limit: f64) -> Vec<Fall> {
-    let mut found = falls(values, limit);
-    found.retain(|fall| !is_peak(values, fall));
-    found
+/// The values without their passing peaks (NaN instead), and the refills among them but those that merely
+/// ended a peak; `first` is the hour of the first value, since a peak of some hours ends at another
+/// place of the day's rhythm than it began at.
+pub(super) fn without_peaks(values: &[f64], limit: f64, first: i64) -> (Vec<f64>, Vec<Fall>) {
+    let (mut without, mut found) = (values.to_vec(), falls(values, limit));
+    if !found.is_empty() {
+        let season = Season::of(values, first);
+        let rest: Vec<f64> =
+            values.iter().enumerate().map(|(i, v)| v - season.at(first + i as i64)).collect();
+        found.retain(|fall| {
+            let began = peak_began(&rest, fall);
+            if let Some(began) = began {
+                without[began..fall.at].fill(f64::NAN);
+            }
+            began.is_none()
+        });
+    }
+    (without, found)
 }
 
-/// Whether what fell had only just risen, from where it fell to.
-fn is_peak(values: &[f64], fall: &Fall) -> bool {
-    let before = &values[fall.at.saturating_sub(PEAK.1 + AT_ONCE)..fall.at];
-    let is_back = |low: f64| (low - values[fall.at]).abs() <= BACK * fall.by;
-    before.iter().enumerate().filter(|(_, low)| is_back(**low)).any(|(i, low)| {
+/// Where what fell had only just begun to rise, from where it fell to.
+fn peak_began(rest: &[f64], fall: &Fall) -> Option<usize> {
+    let from = fall.at.saturating_sub(PEAK.1 + AT_ONCE);
+    let before = &rest[from..fall.at];
+    let is_back = |low: f64| (low - rest[fall.at]).abs() <= BACK * fall.by;
+    let lows = before.iter().enumerate().rev().filter(|(_, low)| is_back(**low));
+    let mut began = lows.filter(|(i, low)| {
         let soon = before[i + 1..].iter().take(AT_ONCE);
-        soon.copied().any(|high| high - low >= PEAK.0 * fall.by)
-    })
+        soon.copied().any(|high| high - **low >= PEAK.0 * fall.by)
+    });
+    began.next().map(|(i, _)| from + i + 1)
 }
 
 /// The values with what fell put back: what lies before a fall is moved down to its end.
