@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::share::{Share, Verdict, Window};
+use crate::detect::share::{Rise, Share, Verdict, Window};
 use crate::model::time::{MINUTE_MS, SECOND_MS};
 use crate::model::{Anomaly, Time};
 
 use super::pairs::Call;
+use super::since::Since;
 use super::sketch::Sketch;
 
 /// A window is at least so long (ms) and so many calls; one that has fewer is judged by a lower
@@ -80,6 +81,11 @@ struct Operation {
     /// Told and not ended, of this operation.
     slow_open: bool,
     failed_open: bool,
+    /// Since when more are slow, and fail.
+    #[serde(default)]
+    slow_since: Since,
+    #[serde(default)]
+    failed_since: Since,
 }
 
 /// What a closed window says of one operation.
@@ -120,7 +126,13 @@ impl EdgeState {
         let much = |ms: f64| (SLOWER * ms).max(ms + SLOWER_MS);
         let slow = operation.slow_ms.is_some_and(|ms| call.ms > ms);
         let very = operation.slow_ms.is_some_and(|ms| call.ms > much(ms));
+        // Clocks of others may be wrong.
+        let at = call.at.min(now);
         operation.n += u32::from(!cold);
+        if !cold {
+            operation.failed_since.count(call.failed, at);
+            operation.slow_since.count(slow, at);
+        }
         if call.failed {
             operation.failed += u32::from(!cold);
             operation.failed_trace = Some(call.trace.clone());
@@ -179,7 +191,7 @@ impl Operation {
             findings.push(Finding {
                 kind: Kind::Failed,
                 operation: name.to_owned(),
-                since: rise.since,
+                since: began(&self.failed_since, &rise),
                 value: rise.share,
                 usual: rise.usual,
                 most: rise.most,
@@ -200,7 +212,7 @@ impl Operation {
                 findings.push(Finding {
                     kind: Kind::Slow,
                     operation: name.to_owned(),
-                    since: rise.since,
+                    since: began(&self.slow_since, &rise),
                     value: seconds(now_ms),
                     usual: seconds(slow_ms),
                     most: seconds(most_ms),
@@ -224,6 +236,11 @@ impl Operation {
         (self.slow_trace, self.failed_trace) = (None, None);
         self.window = Sketch::default();
     }
+}
+
+/// When a share rose: no sooner than the first window that says so.
+fn began(since: &Since, rise: &Rise) -> Time {
+    since.rose(rise.usual, rise.share).map_or(rise.since, |at| at.max(rise.since))
 }
 
 fn goes_on(open: bool, verdict: Verdict) -> bool {

@@ -10,6 +10,7 @@
 mod cold;
 mod edge;
 mod pairs;
+mod since;
 mod sketch;
 #[cfg(test)]
 mod tests;

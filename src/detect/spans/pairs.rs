@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::model::{EntityRef, Span};
+use crate::model::{EntityRef, Span, Time};
 
 /// Spans of one generation that are remembered; there are two.
 const GENERATION: usize = 4_096;
@@ -24,6 +24,9 @@ pub(super) struct Call {
     pub(super) trace: String,
     /// The process that did the work, where it is told.
     pub(super) instance: Option<String>,
+    /// When it began.
+    #[serde(default)]
+    pub(super) at: Time,
 }
 
 /// What was seen of late: bounded by two generations.
@@ -94,6 +97,7 @@ fn call(span: &Span, to: &EntityRef) -> Call {
         failed: span.failed,
         trace: span.trace_id.clone(),
         instance: instance.iter().find_map(|n| span.attributes.get(n)).map(str::to_owned),
+        at: span.at,
     }
 }
 

@@ -152,6 +152,21 @@ fn failing_calls_are_told_and_end() {
 }
 
 #[test]
+fn what_befalls_an_edge_that_is_called_seldom_is_dated_to_the_first_call_it_befell() {
+    let seldom = World { traces: 1, failed: 0.0, ..WELL };
+    for world in [World { failed: 0.9, ..seldom }, World { slow: (0.9, 30.0), ..seldom }] {
+        let mut shop = Shop::new();
+        assert_eq!(shop.run(20 * 60, seldom), []);
+        // A window of so few calls takes minutes; it begins within one.
+        assert_eq!(shop.run(4, seldom), []);
+        let from = shop.at;
+        let said = shop.run(30, world);
+        let off = said[0].since.ms_since(from);
+        assert!((0..=MINUTE_MS).contains(&off), "{off} ms, told after {}", said[0].why);
+    }
+}
+
+#[test]
 fn an_edge_that_was_not_there_before_is_told() {
     let mut shop = Shop::taught();
     let said = shop.run(30, World { new: true, ..WELL });
