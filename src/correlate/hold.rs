@@ -217,7 +217,7 @@ impl Correlator {
                 },
             });
         }
-        let ahead = alert.name() == "LimitAhead";
+        let ahead = alert.is_forecast();
         let strong = alert.severity == Severity::Critical || member.user_facing() || ahead;
         let weak_ms = i64::from(config.weak_hold_min) * MINUTE_MS;
         let waited_ms = now.ms_since(waiting.since);

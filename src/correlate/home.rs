@@ -6,6 +6,7 @@ use super::fit::Kin;
 use super::group::Group;
 use super::people::Taught;
 use super::relate::{self, Kind, Link, Surroundings};
+use crate::model::time::MINUTE_MS;
 use crate::model::{Alert, AlertSource, EntityRef, IncidentId, IncidentState};
 
 /// On what ground an alert belongs to an incident.
@@ -48,6 +49,7 @@ impl Correlator {
         let active = active.filter(|g| taught.is_none_or(|t| t.parted(g).is_none()));
         let links = active.filter_map(|g| Some((self.related(alert, here, g)?, g.incident.id)));
         let near = links.filter(|(link, _)| link.kind != Kind::NearInTime);
+        let near = near.filter(|(_, id)| !self.crept_before(alert, *id));
         let best = near.min_by_key(|(link, id)| (link.kind, link.hops, link.gap_ms, *id));
         best.map(|(link, id)| (id, link.reason, Ground::Rule))
     }
@@ -95,6 +97,15 @@ impl Correlator {
     fn related(&self, alert: &Alert, here: &Surroundings, group: &Group) -> Option<Link> {
         let (entity, onset) = (&alert.entity, alert.starts_at);
         relate::link(&self.config, here, entity, onset, &group.entities, &group.explained)
+    }
+
+    /// Whether a limit ahead is one that a series crept to long before its place was in the incident's
+    /// trouble: it is none of that trouble, would keep the incident open when that is over, and
+    /// would date it to where the creeping began.
+    fn crept_before(&self, alert: &Alert, home: IncidentId) -> bool {
+        let onset = self.groups.get(&home).and_then(|g| g.entities.get(&alert.entity));
+        let window = i64::from(self.config.join_window_min) * MINUTE_MS;
+        alert.is_forecast() && onset.is_some_and(|o| o.ms_since(alert.starts_at) > window)
     }
 
     /// Whether our own alert that no fault explains any more stays where it is: it would be put

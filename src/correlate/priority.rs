@@ -61,6 +61,10 @@ impl Weighs {
         let stake = alert.annotations.get("stake").map(|stake| {
             let name = stake.split_once(' ').map_or(stake, |(_, name)| name);
             match (alert.value, alert.expected) {
+                // Its alert goes on for a while after it has come back.
+                (Some(value), Some(band)) if (band.low..=band.high).contains(&value) => {
+                    format!("{name} inside its band again")
+                }
                 (Some(value), Some(band)) if band.mid.abs() > f64::EPSILON => {
                     let off = 100.0 * (value - band.mid) / band.mid.abs();
                     let sign = if off < 0.0 { '−' } else { '+' };

@@ -12,7 +12,9 @@ use super::beside::{informs_only, sees_beside, share_text};
 use super::forecast::{EXPIRY, limit_of};
 use super::gap::{INTERVAL, STOPPED};
 use super::{heartbeat, rollup};
-use crate::model::alert::{Anomaly, DATA_MISSING, LOOKS_BACK, NO_DATA, Subject, UNSEEN};
+use crate::model::alert::{
+    Anomaly, DATA_MISSING, LIMIT_AHEAD, LOOKS_BACK, NO_DATA, Subject, UNSEEN,
+};
 use crate::model::signal::{Direction, ExternalAlert};
 use crate::model::time::duration_text;
 use crate::model::{
@@ -266,7 +268,7 @@ fn name_of(anomaly: &Anomaly) -> &'static str {
         (_, "spread/1") => "NoiseChanged",
         (_, "counts/1") => "EventRateUnusual",
         (_, "ratio/1") => "ShareUnusual",
-        (_, "forecast/1") => "LimitAhead",
+        (_, "forecast/1") => LIMIT_AHEAD,
         (_, EXPIRY) => "ExpiryAhead",
         (_, "peers/1") => "ReplicaUnlike",
         (Subject::Series { series }, _) => match (series.indicator, anomaly.direction) {

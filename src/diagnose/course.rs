@@ -7,7 +7,7 @@ use super::faces::Face;
 use super::gather::evidence_id;
 use super::input::Input;
 use super::spread::{self, Known, Scene};
-use super::symptom::{Trouble, is_forecast, is_log, is_low, troubles};
+use super::symptom::{Trouble, is_log, is_low, troubles};
 use crate::detect::slo::Standing;
 use crate::model::diagnosis::{CourseStep, Reach};
 use crate::model::figure::{count_text, figure};
@@ -42,7 +42,7 @@ fn tells(alert: &Alert, pattern: Option<&str>) -> u8 {
     let short = matches!(pattern, Some("saturation" | "noisy_neighbour" | "resource_leak"));
     let asked = pattern == Some("traffic");
     match alert.indicator {
-        _ if is_forecast(alert) => 8,
+        _ if alert.is_forecast() => 8,
         Some(Indicator::Saturation) if short && !is_low(alert) => 7,
         Some(Indicator::Utilization | Indicator::Usage) if short && !is_low(alert) => 6,
         Some(Indicator::Rate) if asked && !is_low(alert) => 7,
@@ -249,7 +249,7 @@ fn ahead(
             ));
         }
     }
-    let limits = input.alerts.iter().filter(|a| is_forecast(a) && a.is_firing());
+    let limits = input.alerts.iter().filter(|a| a.is_forecast() && a.is_firing());
     found.extend(
         limits.filter_map(|a| {
             Some(format!("{}.", a.annotations.get("summary")?.trim_end_matches('.')))

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::belief;
 use super::explain::{AS_USUAL, SLACK_MS, Scene};
 use super::input::{Input, Ranked, Separation};
-use super::symptom::{Trouble, is_forecast, is_log, troubles};
+use super::symptom::{Trouble, is_log, troubles};
 use super::{prior, words};
 use crate::model::diagnosis::{Hypothesis, ScorePart};
 use crate::model::time::{HOUR_MS, MINUTE_MS, SECOND_MS, duration_text};
@@ -165,7 +165,7 @@ const OVER_HALF_MS: i64 = 15 * MINUTE_MS;
 /// How much a change speaks for an entity with this trouble.
 fn weight_of(change: &Change, trouble: Option<&Trouble<'_>>, first: Time) -> f64 {
     let onset = trouble.map_or(first, |t| t.onset);
-    let creeping = trouble.is_some_and(|t| t.alerts.first().is_some_and(|a| is_forecast(a)));
+    let creeping = trouble.is_some_and(|t| t.alerts.first().is_some_and(|a| a.is_forecast()));
     // What creeps has no sharp onset, so a change counts for longer, and also shortly after.
     // An incident of a provider lasts for hours, and is felt here when it comes to be used.
     let (after_ms, half_ms, most_ms) = if change.kind == ChangeKind::Provider {

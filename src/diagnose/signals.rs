@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use super::gather::evidence_id;
 use super::input::Onset;
 use super::onset;
-use super::symptom::is_forecast;
 use crate::detect::SharedShard;
 use crate::model::diagnosis::Finding;
 use crate::model::figure::figure;
@@ -70,7 +69,7 @@ pub(super) fn read(
 /// detector has looked at more points than are looked at here.
 fn departed(rows: &Rows<'_>, alert: &Alert) -> Result<Option<Time>, Fault> {
     let Some(id) = alert.series else { return Ok(None) };
-    if is_forecast(alert) {
+    if alert.is_forecast() {
         return Ok(Some(alert.starts_at));
     }
     let from = alert.starts_at.plus_ms(-onset::BEFORE_MS);

@@ -65,20 +65,12 @@ impl Trouble<'_> {
         let found = self.alerts.iter().copied().filter(|a| weight(a) > 0);
         found.max_by(|a, b| {
             let by_score = a.score.total_cmp(&b.score);
-            (a.name() == LIMIT_AHEAD, weight(a))
-                .cmp(&(b.name() == LIMIT_AHEAD, weight(b)))
+            (a.is_forecast(), weight(a))
+                .cmp(&(b.is_forecast(), weight(b)))
                 .then(by_score)
                 .then(b.id.cmp(&a.id))
         })
     }
-}
-
-/// The name of a forecast's alert.
-const LIMIT_AHEAD: &str = "LimitAhead";
-
-/// Whether an alert is a forecast: nothing is felt yet.
-pub(super) fn is_forecast(alert: &Alert) -> bool {
-    alert.name() == LIMIT_AHEAD
 }
 
 /// Whether an alert speaks of a log template.
@@ -129,7 +121,7 @@ pub(super) fn troubles<'a>(
                 short: any(&|a| {
                     let kind =
                         matches!(a.indicator, Some(Indicator::Saturation | Indicator::Utilization));
-                    is_forecast(a) || (kind && !is_low(a))
+                    a.is_forecast() || (kind && !is_low(a))
                 }),
                 asked: any(&|a| a.indicator == Some(Indicator::Rate) && !is_low(a)),
                 loaded: any(&|a| {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::calls::Calls;
 use super::input::Input;
 use super::rank::Candidate;
-use super::symptom::{Trouble, is_forecast, is_low};
+use super::symptom::{Trouble, is_low};
 use crate::model::topology::EdgeKind;
 use crate::model::{
     Alert, ChangeKind, EntityRef, EvidenceId, Graph, Hypothesis, HypothesisId, Indicator,
@@ -139,7 +139,7 @@ fn leaks(trouble: &Trouble<'_>) -> bool {
         let said = [Some(a.name()), a.annotations.get("summary"), a.labels.get("metric")];
         said.into_iter().flatten().any(|s| s.to_lowercase().contains("memory"))
     };
-    let creeps = trouble.alerts.iter().any(|a| is_forecast(a) && memory(a));
+    let creeps = trouble.alerts.iter().any(|a| a.is_forecast() && memory(a));
     let uses = |a: &Alert| {
         matches!(a.indicator, Some(Indicator::Usage | Indicator::Utilization)) && memory(a)
     };

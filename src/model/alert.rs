@@ -261,6 +261,9 @@ pub const NO_DATA: &str = "no_data";
 /// does not keep an incident open.
 pub const LOOKS_BACK: &str = "looks_back";
 
+/// Name of the alert that tells of a limit ahead.
+pub const LIMIT_AHEAD: &str = "LimitAhead";
+
 /// Annotation of an alert that the alert budget holds back, with its reason.
 pub const HELD_BACK: &str = "held_back";
 
@@ -309,6 +312,12 @@ impl Alert {
     #[must_use]
     pub fn name(&self) -> &str {
         self.labels.get("alertname").unwrap_or("alert")
+    }
+
+    /// Whether it tells of a limit ahead: nothing is felt yet.
+    #[must_use]
+    pub fn is_forecast(&self) -> bool {
+        self.name() == LIMIT_AHEAD
     }
 
     /// Whether it fires now.

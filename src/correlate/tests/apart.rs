@@ -198,3 +198,24 @@ fn bursts_of_one_fault_that_come_in_the_wrong_order_are_one_incident() {
     let merged = book.incidents.values().filter(|i| i.merged_into.is_some()).count();
     assert_eq!(merged, 0, "never a second card: {:?}", book.entries);
 }
+
+#[test]
+fn a_limit_that_was_crept_to_since_long_before_is_no_part_of_an_incident_at_its_place() {
+    let limit = |onset: i64| {
+        let mut ahead = alert("orders", "LimitAhead", "warning", onset);
+        ahead.source = AlertSource::Detector { detector: "forecast/1".into() };
+        ahead.indicator = Some(Indicator::Utilization);
+        ahead
+    };
+    let told = |onset: i64| {
+        let failing = alert("orders", "HighErrorRate", "critical", 0);
+        let book = play(&mut correlator(), vec![(10, failing), (300, limit(onset))], 600);
+        let standing = book.standing();
+        (standing.len(), standing.iter().map(|i| i.onset_at).max())
+    };
+    // It rises for fourteen hours: an incident of its own, and the other keeps its onset.
+    assert_eq!(told(-14 * 3_600), (2, Some(at(0))));
+    // What the trouble itself fills up belongs to it.
+    assert_eq!(told(60), (1, Some(at(0))));
+    assert_eq!(told(-600), (1, Some(at(-600))));
+}

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::diagnose::kept::ByRevision;
-use crate::diagnose::symptom::{is_forecast, troubles};
+use crate::diagnose::symptom::troubles;
 use crate::model::time::SECOND_MS;
 use crate::model::{
     Alert, EntityRef, EntryKind, Fault, Graph, Incident, IncidentState, Severity, Time,
@@ -85,7 +85,7 @@ impl Earlier {
     /// What is kept of an incident; forecasts and what is only noted are no trouble.
     fn of(incident: &Incident, mut alerts: Vec<Alert>, story: Vec<TimelineEntry>) -> Self {
         let mut cut = alerts.len() >= MOST_ALERTS;
-        alerts.retain(|a| a.severity != Severity::Info && !is_forecast(a));
+        alerts.retain(|a| a.severity != Severity::Info && !a.is_forecast());
         let over = incident.resolved_at.unwrap_or(incident.updated_at);
         let found = troubles(&alerts, &BTreeMap::new());
         let mut all: Vec<(Time, Time, EntityRef)> = found
