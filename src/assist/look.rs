@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use crate::model::diagnosis::Finding;
 use crate::model::time::{DAY_MS, MINUTE_MS};
 use crate::model::{EntityRef, Fault, Indicator, Level, LogLine, Point, Series, Time, figure};
+use crate::stats::median_and_sigma;
 use crate::store::{LogFilter, SeriesFilter};
 use crate::telemetry::blind;
 
@@ -13,6 +14,11 @@ use super::when::Range;
 
 /// Log lines read for one answer.
 const MOST_LINES: usize = 2_000;
+/// So many newest points say how a series is now, where they are so many times as high or as low as the
+/// median of the time that is told of, and so many robust standard deviations away.
+const NEWEST: usize = 3;
+const TURNED: f64 = 1.5;
+const ELSEWHERE: f64 = 5.0;
 
 /// The middle value; `None` without points.
 fn median(points: &[Point]) -> Option<f64> {
@@ -141,6 +147,15 @@ fn golden(scene: &mut Scene<'_>, entity: &EntityRef) -> Result<Vec<Series>, Faul
     Ok(all.into_iter().take(8).collect())
 }
 
+/// What the newest points come to, where the median of all hides that they are plainly elsewhere.
+fn by_now(points: &[Point]) -> Option<f64> {
+    let values: Vec<f64> = points.iter().map(|p| p.value).collect();
+    let (middle, sigma) = median_and_sigma(&values)?;
+    let newest = median(&points[points.len().saturating_sub(NEWEST)..])?;
+    let (least, most) = (newest.min(middle), newest.max(middle));
+    (most > TURNED * least && most - least > ELSEWHERE * sigma).then_some(newest)
+}
+
 /// One line: now against another time.
 fn against(
     scene: &mut Scene<'_>,
@@ -158,7 +173,9 @@ fn against(
         return Ok(());
     };
     let name = format!("{} {}", series.entity.name(), series.metric);
-    let newest = figure(new, &series.unit);
+    let by_now = by_now(&points).filter(|_| now.until > scene.question.now);
+    let by_now = by_now.map(|v| format!(" and {} by now", figure(v, &series.unit)));
+    let newest = figure(new, &series.unit) + &by_now.unwrap_or_default();
     let fact = match old {
         Some(old) if old.abs() > 1e-12 => {
             let percent = (new - old) / old * 100.0;
@@ -306,4 +323,27 @@ pub(super) fn slowest(scene: &mut Scene<'_>) -> Result<(), Fault> {
     }
     let then = back(range, DAY_MS);
     found.iter().take(5).try_for_each(|(_, s)| against(scene, s, range, then, "a day before"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_recovery_that_the_median_hides_is_told_and_noise_is_not() {
+        let points = |values: &[f64]| -> Vec<Point> {
+            let at = |k: usize| Time::from_ms(1_700_000_000_000 + 15_000 * k as i64);
+            values.iter().enumerate().map(|(k, v)| Point { at: at(k), value: *v }).collect()
+        };
+        let slow: Vec<f64> = (0..40).map(|k| 6.3 + 0.01 * f64::from(k % 5)).collect();
+        assert_eq!(by_now(&points(&slow)), None);
+        let over: Vec<f64> = slow.iter().copied().chain([0.4, 0.24, 0.23, 0.25]).collect();
+        assert_eq!(by_now(&points(&over)), Some(0.24));
+        // One point alone says nothing, nor does what goes up and down all the time.
+        let one: Vec<f64> = slow.iter().copied().chain([0.24]).collect();
+        assert_eq!(by_now(&points(&one)), None);
+        let restless: Vec<f64> = (0..40).map(|k| f64::from(1 + k * 7 % 11)).collect();
+        assert_eq!(by_now(&points(&restless)), None);
+        assert_eq!(by_now(&[]), None);
+    }
 }
