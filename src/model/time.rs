@@ -186,7 +186,8 @@ impl utoipa::PartialSchema for Time {
 /// A length of time in words as people say it: `45 s`, `12 min`, `3 h 20 min`, `2 d 4 h`.
 #[must_use]
 pub fn duration_text(ms: i64) -> String {
-    let s = ms.abs() / SECOND_MS;
+    // Rounded, so that it agrees with the two clock times it stands beside.
+    let s = ms.saturating_abs().saturating_add(SECOND_MS / 2) / SECOND_MS;
     match s {
         0..120 => format!("{s} s"),
         120..7_200 => format!("{} min", s / 60),
@@ -222,5 +223,16 @@ mod tests {
         assert_eq!(Time::from_seconds(f64::NAN), None);
         assert_eq!(Time::from_seconds(-1.0), None);
         assert_eq!(Time::from_seconds(1.5), Some(Time::from_ms(1_500)));
+    }
+
+    #[test]
+    fn lengths_are_rounded_to_seconds_and_said_in_what_people_count_in() {
+        let said = |ms| duration_text(ms);
+        assert_eq!(said(44_818), "45 s", "10:02:30.182 to 10:03:15");
+        assert_eq!(said(-44_400), "44 s");
+        assert_eq!(said(119_600), "2 min");
+        assert_eq!(said(12_000_000), "3 h 20 min");
+        assert_eq!(said(187_200_000), "2 d 4 h");
+        assert_eq!(said(i64::MIN), "106751991167 d 7 h");
     }
 }

@@ -76,7 +76,7 @@ export const minute = (text) => (text ? `${text.slice(0, 10)} ${text.slice(11, 1
 /** The name of an entity, without the attribute that it is the value of. */
 export const entity = (text) => (text || "").replace(/^[^=]+=/, "");
 /** A whole number with thousands set apart. */
-export const count = (n) => String(n ?? 0).replace(/\B(?=(\d{3})+$)/g, "\u202f");
+export const count = (n) => String(n ?? 0).replace(/\B(?=(\d{3})+$)/g, ",");
 /** `1 alert`, `2 alerts`. */
 export const n_of = (n, what) => `${count(n)} ${what}${n === 1 ? "" : "s"}`;
 

@@ -34,7 +34,7 @@ export function block(c) {
   const facts = [
     ["Value", `${c.value}, at worst ${c.peak}`],
     ["Expected", `${c.low} to ${c.high}`],
-    ["Distance", `${a.score.toFixed(1)} robust standard deviations at worst`],
+    ["Distance", `${a.score.toLocaleString("en-US", { maximumFractionDigits: 1 })} robust standard deviations at worst`],
     g && ["Chance", `${oneIn(g.p_value)} that a quiet point of it begins like this`],
     g && ["Seen before", seen(g)],
     c.unflagged && ["Not flagged", `${c.unflagged[0]} to ${c.unflagged[1]} would not have been`],
