@@ -6,7 +6,7 @@
 //! place.
 
 use super::group::{Group, Member};
-use crate::model::alert::LIMIT_AHEAD;
+use crate::model::alert::{EXPIRY_AHEAD, LIMIT_AHEAD};
 use crate::model::priority::{Taxonomy, UNKNOWN};
 use crate::model::time::MINUTE_MS;
 use crate::model::{Change, ChangeKind, Diagnosis, EntityRef, Graph, Indicator};
@@ -95,7 +95,7 @@ fn category(member: &Member) -> &'static str {
     match member.weighs.name.as_str() {
         _ if member.weighs.is_business() => "business",
         _ if member.weighs.is_objective() => "objective",
-        LIMIT_AHEAD | "ExpiryAhead" => "capacity",
+        LIMIT_AHEAD | EXPIRY_AHEAD => "capacity",
         name if speaks_of_logs(name) || name == "ErrorLinesHigh" => "logs",
         _ => match member.indicator {
             Some(Indicator::Availability) => "availability",

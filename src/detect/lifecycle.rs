@@ -13,7 +13,7 @@ use super::forecast::{EXPIRY, limit_of};
 use super::gap::{INTERVAL, STOPPED};
 use super::{heartbeat, rollup};
 use crate::model::alert::{
-    Anomaly, DATA_MISSING, LIMIT_AHEAD, LOOKS_BACK, NO_DATA, Subject, UNSEEN,
+    Anomaly, DATA_MISSING, EXPIRY_AHEAD, LIMIT_AHEAD, LOOKS_BACK, NO_DATA, Subject, UNSEEN,
 };
 use crate::model::signal::{Direction, ExternalAlert};
 use crate::model::time::duration_text;
@@ -269,7 +269,7 @@ fn name_of(anomaly: &Anomaly) -> &'static str {
         (_, "counts/1") => "EventRateUnusual",
         (_, "ratio/1") => "ShareUnusual",
         (_, "forecast/1") => LIMIT_AHEAD,
-        (_, EXPIRY) => "ExpiryAhead",
+        (_, EXPIRY) => EXPIRY_AHEAD,
         (_, "peers/1") => "ReplicaUnlike",
         (Subject::Series { series }, _) => match (series.indicator, anomaly.direction) {
             (Indicator::Rate, Direction::Low) => "TrafficLow",

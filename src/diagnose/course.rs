@@ -9,6 +9,7 @@ use super::input::Input;
 use super::spread::{self, Known, Scene};
 use super::symptom::{Trouble, is_log, is_low, troubles};
 use crate::detect::slo::Standing;
+use crate::model::alert::EXPIRY_AHEAD;
 use crate::model::diagnosis::{CourseStep, Reach};
 use crate::model::figure::{count_text, figure};
 use crate::model::time::{DAY_MS, MINUTE_MS, SECOND_MS, duration_text};
@@ -164,8 +165,12 @@ pub(super) fn reach(
     let end = input.incident.resolved_at.unwrap_or(now);
     let seconds = end.ms_since(first).max(0) as f64 / 1e3;
     let mut reach = Reach { business, ..Reach::default() };
+    // What is only ahead is felt by nobody, and what users felt since a series began to creep is no
+    // part of it.
+    let is_ahead = |a: &Alert| a.is_forecast() || a.name() == EXPIRY_AHEAD;
+    let is_felt = input.alerts.is_empty() || !input.alerts.iter().all(is_ahead);
     let (mut failed, mut asked) = (0.0, 0.0);
-    for face in faces {
+    for face in faces.iter().filter(|_| is_felt) {
         let entity = &face.entity;
         if troubles.contains_key(entity) {
             reach.felt_at.push(entity.clone());
@@ -337,5 +342,35 @@ mod tests {
         duration p95 of web is 1.4 s on average since the onset, 200 ms before.
         mail depends on the likely cause and shows no trouble yet; how likely it is to follow is not known.
         ");
+    }
+    #[test]
+    fn of_a_limit_ahead_nobody_has_felt_anything_yet() {
+        let web = service("web");
+        let mut ahead = alert(&web, Indicator::Utilization, 4.0, 0);
+        ahead.labels.set("alertname", "LimitAhead");
+        ahead.annotations.set("summary", "web pool 30 %, heading for its limit");
+        let face = Face {
+            entity: web.clone(),
+            errors: Some((0.001, 0.201)),
+            rate: Some((50.0, 50.0)),
+            duration: None,
+        };
+        let told = |alerts: Vec<Alert>| {
+            let with = input(chain(), alerts, Vec::new());
+            let hypotheses = rank(&with).hypotheses;
+            let faces = std::slice::from_ref(&face);
+            let known = Known::default();
+            let reach = reach(&with, &hypotheses, (faces, &[], &known), Vec::new(), at(100));
+            (reach.users.len(), reach.n_failed.is_some(), hypotheses[0].statement.clone())
+        };
+        let alone = told(vec![ahead.clone()]);
+        assert_eq!(
+            alone,
+            (0, false, "web is running out of a resource, since 03:00:00 UTC.".into())
+        );
+        let (users, failed, statement) =
+            told(vec![ahead, alert(&web, Indicator::Utilization, 40.0, 10)]);
+        assert!(users > 0 && failed, "it is there");
+        assert!(statement.starts_with("web ran out of a resource"), "{statement}");
     }
 }

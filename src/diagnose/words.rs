@@ -25,6 +25,7 @@ pub(super) fn hypothesis(
     let after = c.change.as_ref().map_or_else(String::new, |c| format!(" after {}", c.title));
     let cause = match (pattern, &c.change) {
         (_, Some(change)) if !change.kind.is_ours() => change.line(),
+        ("saturation", _) if ahead(&c) => format!("{name} is running out of a resource{after}"),
         ("saturation", _) => format!("{name} ran out of a resource{after}"),
         ("slow_queries", _) => {
             let to = store.as_ref().map_or_else(String::new, |e| format!(" to {}", e.name()));
@@ -56,7 +57,7 @@ pub(super) fn hypothesis(
             input.incident.onset_at,
             &[&incident.to_string(), &c.entity.to_string(), pattern],
         ),
-        statement: format!("{cause}, since {} UTC.", c.onset.clock_text()),
+        statement: format!("{cause}, since {} UTC.", c.onset.clock_near(input.incident.opened_at)),
         pattern: pattern.into(),
         confidence,
         evidence,
@@ -131,6 +132,18 @@ fn pattern_of(c: &Candidate<'_>) -> &'static str {
         _ if trouble.asked && !trouble.fails => "traffic",
         _ => "dependency",
     }
+}
+
+/// Whether all that speaks of its resources tells of a limit that is still ahead.
+fn ahead(c: &Candidate<'_>) -> bool {
+    let uses = |a: &&Alert| {
+        matches!(
+            a.indicator,
+            Some(Indicator::Saturation | Indicator::Utilization | Indicator::Usage)
+        )
+    };
+    let mut all = c.trouble.iter().flat_map(|t| t.alerts.iter().copied()).filter(uses).peekable();
+    all.peek().is_some() && all.all(Alert::is_forecast)
 }
 
 /// Whether what creeps up or is used up is memory.

@@ -261,6 +261,9 @@ pub const NO_DATA: &str = "no_data";
 /// does not keep an incident open.
 pub const LOOKS_BACK: &str = "looks_back";
 
+/// Name of the alert that tells of a certificate or the like that ends soon.
+pub const EXPIRY_AHEAD: &str = "ExpiryAhead";
+
 /// Name of the alert that tells of a limit ahead.
 pub const LIMIT_AHEAD: &str = "LimitAhead";
 

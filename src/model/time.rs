@@ -104,6 +104,17 @@ impl Time {
         format!("{:02}:{:02}:{:02}", s / 3_600, s / 60 % 60, s % 60)
     }
 
+    /// `HH:MM:SS` in UTC, and `MM-DD HH:MM` for what lies half a day or more from `near`, which a clock
+    /// time alone would leave to guess.
+    #[must_use]
+    pub fn clock_near(self, near: Self) -> String {
+        if self.ms_since(near).abs() < 12 * HOUR_MS {
+            return self.clock_text();
+        }
+        let text = self.to_string();
+        format!("{} {}", &text[5..10], &text[11..16])
+    }
+
     /// `YYYY-MM-DD HH:MM UTC`.
     #[must_use]
     pub fn minute_text(self) -> String {
@@ -223,6 +234,14 @@ mod tests {
         assert_eq!(Time::from_seconds(f64::NAN), None);
         assert_eq!(Time::from_seconds(-1.0), None);
         assert_eq!(Time::from_seconds(1.5), Some(Time::from_ms(1_500)));
+    }
+
+    #[test]
+    fn a_clock_of_another_day_has_its_date() {
+        let opened = Time::parse("2026-11-23T00:30:00Z").expect("valid");
+        assert_eq!(opened.plus_ms(-HOUR_MS).clock_near(opened), "23:30:00");
+        assert_eq!(opened.plus_ms(-12 * HOUR_MS).clock_near(opened), "11-22 12:30");
+        assert_eq!(opened.plus_ms(36 * HOUR_MS).clock_near(opened), "11-24 12:30");
     }
 
     #[test]

@@ -87,7 +87,7 @@ fn context(incident: &Incident, now: Time) -> String {
     let age = if incident.resolved_at.is_some() {
         format!("lasted {age}")
     } else {
-        format!("since {} UTC", incident.onset_at.clock_text())
+        format!("since {} UTC", incident.onset_at.clock_near(now))
     };
     let owner = incident.owner.as_ref().map_or("nobody has it yet".to_owned(), |o| o.name.clone());
     let mut parts = vec![
@@ -225,7 +225,11 @@ fn what_changed(facts: &Facts) -> Option<Block> {
                 format!("{} after the onset", duration_text(before))
             };
             let author = c.author.as_ref().map(|a| format!(", by {a}")).unwrap_or_default();
-            Item::plain(format!("{} UTC {} ({when}{author})", c.at.clock_text(), c.line()))
+            Item::plain(format!(
+                "{} UTC {} ({when}{author})",
+                c.at.clock_near(facts.incident.opened_at),
+                c.line()
+            ))
         })
         .collect();
     list("What changed", items)

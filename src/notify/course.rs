@@ -14,7 +14,8 @@ const LEAST_AHEAD: usize = 2;
 /// How it came about, where a likely cause is told.
 pub(super) fn came_about(facts: &Facts) -> Option<Block> {
     let diagnosis = facts.diagnosis.as_ref().filter(|d| d.conclusive && d.steps.len() > 1)?;
-    let step = |s: &CourseStep| Item::plain(format!("{} UTC {}", s.at.clock_text(), s.text));
+    let opened = facts.incident.opened_at;
+    let step = |s: &CourseStep| Item::plain(format!("{} UTC {}", s.at.clock_near(opened), s.text));
     list("How it came about", diagnosis.steps.iter().take(MOST_LINES).map(step).collect())
 }
 

@@ -104,7 +104,7 @@ pub(super) fn deltas(
             let all: Vec<_> = story.iter().filter(|e| is_join(e) && minute(e) == at).collect();
             let text = match all.as_slice() {
                 [one] => delta(facts, one).0,
-                several => joins(several),
+                several => joins(several, facts.incident.opened_at),
             };
             found.push(Delta { name: format!("joined/{at}"), text, is_important: false });
         }
@@ -119,7 +119,7 @@ fn is_join(entry: &TimelineEntry) -> bool {
         && !entry.text.starts_with("Fires again: ")
 }
 
-fn joins(all: &[&TimelineEntry]) -> String {
+fn joins(all: &[&TimelineEntry], opened: Time) -> String {
     let name = |e: &&TimelineEntry| -> String {
         let name = e.text.split(". ").next().unwrap_or_default();
         name.chars().take(NAME).collect()
@@ -127,7 +127,7 @@ fn joins(all: &[&TimelineEntry]) -> String {
     let names: Vec<String> = all.iter().take(NAMED).map(name).collect();
     let rest = all.len().saturating_sub(NAMED);
     let rest = if rest > 0 { format!(" and {rest} more") } else { String::new() };
-    let clock = all.first().map_or_else(String::new, |e| e.at.clock_text());
+    let clock = all.first().map_or_else(String::new, |e| e.at.clock_near(opened));
     format!("{clock} UTC {} alerts joined: {}{rest}.", all.len(), names.join(", "))
 }
 
@@ -153,5 +153,5 @@ fn delta(facts: &Facts, entry: &TimelineEntry) -> (String, bool) {
         }
         _ => false,
     };
-    (format!("{} UTC {}", entry.at.clock_text(), entry.text), important)
+    (format!("{} UTC {}", entry.at.clock_near(facts.incident.opened_at), entry.text), important)
 }

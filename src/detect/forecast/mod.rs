@@ -231,11 +231,12 @@ impl Forecast {
         let least = if self.slow.is_some() { SILENT } else { SPEAKS };
         let warns = |o: &Outlook| o.chance >= least && o.rises >= RISES && o.expected_h.is_some();
         let found = outlook(&values, &question, &Rhythm::Found, None).filter(warns);
-        // Peaks one behind the other look like what fills up and is emptied, and one that is over pulls a trend
-        // up for hours. That some do makes what is ahead no less certain (without them intervals hold less
-        // of what came), but no limit is told that only they lead to.
+        // Peaks one behind the other look like what fills up and is emptied, as a dip does that is over, and
+        // they pull a trend up for hours. That some do makes what is ahead no less certain (without them
+        // intervals hold less of what came), but no limit is told that only they lead to.
         let found = found.filter(|_| {
-            let (without, lasting) = refill::without_peaks(&values, question.limit, question.first);
+            let (without, lasting) =
+                refill::without_passing(&values, question.limit, question.first);
             lasting.len() == refill::falls(&values, question.limit).len()
                 || looked(&without, lasting, &question, &Rhythm::Found, None)
                     .is_some_and(|o| warns(&o))

@@ -1,6 +1,8 @@
 //! Falls that begin anew: restarts, rotated logs, emptied disks, collected garbage. The rise goes on
 //! behind them, and where it always ended before the limit it will end so again.
 
+use std::ops::Range;
+
 use super::season::Season;
 
 /// A fall of more than this many usual steps between hours, and of more than this share of the
@@ -12,8 +14,9 @@ const HABIT: usize = 3;
 /// Falls that recur at one hour are a rhythm and no refill: so many per day of history.
 const RHYTHM: f64 = 0.7;
 /// What rose at once by this share of a fall, at most so many values before it, and fell back to where it
-/// was, was a passing peak: an incident that ended, and nothing that filled up.
-const PEAK: (f64, usize) = (0.8, 12);
+/// was, was a passing peak: an incident that ended, and nothing that filled up. What rose so within as
+/// many values behind the fall, to where it fell from or further, was a passing dip.
+const PASSING: (f64, usize) = (0.8, 12);
 /// As far as so much of the fall is where it was: what comes after an incident is often not quite what
 /// was before it.
 const BACK: f64 = 0.2;
@@ -65,37 +68,50 @@ pub(super) fn falls(values: &[f64], limit: f64) -> Vec<Fall> {
     found
 }
 
-/// The values without their passing peaks (NaN instead), and the refills among them but those that merely
-/// ended a peak; `first` is the hour of the first value, since a peak of some hours ends at another
-/// place of the day's rhythm than it began at.
-pub(super) fn without_peaks(values: &[f64], limit: f64, first: i64) -> (Vec<f64>, Vec<Fall>) {
+/// The values without what merely passed, peaks and dips (NaN instead), and the refills among them but
+/// those that ended a peak or began a dip; `first` is the hour of the first value, since what
+/// lasts some hours ends at another place of the day's rhythm than it began at.
+pub(super) fn without_passing(values: &[f64], limit: f64, first: i64) -> (Vec<f64>, Vec<Fall>) {
     let (mut without, mut found) = (values.to_vec(), falls(values, limit));
     if !found.is_empty() {
         let season = Season::of(values, first);
         let rest: Vec<f64> =
             values.iter().enumerate().map(|(i, v)| v - season.at(first + i as i64)).collect();
         found.retain(|fall| {
-            let began = peak_began(&rest, fall);
-            if let Some(began) = began {
-                without[began..fall.at].fill(f64::NAN);
+            let passed = peak(&rest, fall).or_else(|| dip(&rest, fall));
+            if let Some(passed) = &passed {
+                without[passed.clone()].fill(f64::NAN);
             }
-            began.is_none()
+            passed.is_none()
         });
     }
     (without, found)
 }
 
-/// Where what fell had only just begun to rise, from where it fell to.
-fn peak_began(rest: &[f64], fall: &Fall) -> Option<usize> {
-    let from = fall.at.saturating_sub(PEAK.1 + AT_ONCE);
-    let before = &rest[from..fall.at];
+/// What had only just risen from where it fell to.
+fn peak(rest: &[f64], fall: &Fall) -> Option<Range<usize>> {
+    let from = fall.at.saturating_sub(PASSING.1 + AT_ONCE);
     let is_back = |low: f64| (low - rest[fall.at]).abs() <= BACK * fall.by;
-    let lows = before.iter().enumerate().rev().filter(|(_, low)| is_back(**low));
-    let mut began = lows.filter(|(i, low)| {
-        let soon = before[i + 1..].iter().take(AT_ONCE);
-        soon.copied().any(|high| high - **low >= PEAK.0 * fall.by)
-    });
-    began.next().map(|(i, _)| from + i + 1)
+    (from..fall.at).rev().filter(|low| is_back(rest[*low])).find_map(|low| {
+        let mut soon = low + 1..fall.at.min(low + 1 + AT_ONCE);
+        let rose = soon.any(|high| rest[high] - rest[low] >= PASSING.0 * fall.by);
+        rose.then_some(low + 1..fall.at)
+    })
+}
+
+/// What soon rose again to where it fell from.
+fn dip(rest: &[f64], fall: &Fall) -> Option<Range<usize>> {
+    // A fall of two hours has its middle at the hour before.
+    let began = (fall.at.saturating_sub(AT_ONCE)..fall.at)
+        .rev()
+        .find(|i| rest[*i] - rest[fall.at] >= PASSING.0 * fall.by)?;
+    let until = rest.len().min(fall.at + PASSING.1 + AT_ONCE);
+    let is_back = |high: f64| high - rest[began] >= -BACK * fall.by;
+    (fall.at + 1..until).filter(|high| is_back(rest[*high])).find_map(|high| {
+        let mut soon = high.saturating_sub(AT_ONCE).max(fall.at)..high;
+        let rose = soon.any(|low| rest[high] - rest[low] >= PASSING.0 * fall.by);
+        rose.then_some(began + 1..high)
+    })
 }
 
 /// The values with what fell put back: what lies before a fall is moved down to its end.

@@ -327,7 +327,7 @@ fn peaks_of_some_hours_are_no_sawtooth_that_fills_up() {
     };
     let peaks = with(&[(330, 1, 0.35), (336, 3, 0.4)], 342);
     assert_eq!(refill::falls(&peaks, 1.0).len(), 2);
-    let (without, lasting) = refill::without_peaks(&peaks, 1.0, 0);
+    let (without, lasting) = refill::without_passing(&peaks, 1.0, 0);
     assert_eq!(lasting, []);
     assert!((0..342).all(|h| without[h].is_nan() == (h == 330 || (336..339).contains(&h))));
     let said = outlook::looked(&without, lasting, &question, &Rhythm::Found, None);
@@ -335,7 +335,7 @@ fn peaks_of_some_hours_are_no_sawtooth_that_fills_up() {
     // What fills for a day and is emptied is one, whatever it dips to for the hour in between.
     let tooth = |h: usize| if h.is_multiple_of(24) { 0.05 } else { 0.5 + 0.01 * (h % 24) as f64 };
     let teeth: Vec<f64> = (0..100).map(|h| tooth(h + h / 30) + noise[h]).collect();
-    assert!(refill::without_peaks(&teeth, 1.0, 0).1.len() >= 3);
+    assert!(refill::without_passing(&teeth, 1.0, 0).1.len() >= 3);
     // And a watch says nothing of it.
     let mut watch = Watch::new();
     let mut told = 0;
@@ -349,32 +349,65 @@ fn peaks_of_some_hours_are_no_sawtooth_that_fills_up() {
     assert_eq!(told, 0);
 }
 
-#[test]
-fn an_incident_on_the_rising_side_of_a_day_is_no_leak_that_was_refilled() {
-    // A pool that is a fifth to a third taken, ran full for an hour and a half of the morning, and is a little
-    // more taken since.
+/// What a watch tells of a pool that is a fifth to a third taken, for a day from ten o'clock on after two
+/// weeks, once it was otherwise for `hours`: an incident, behind which a little more is taken than
+/// before. The hour in which it ends has a mean between, and what it tells is not asked for.
+fn told_after(hours: f64, incident: impl Fn(f64) -> f64) -> Vec<(f64, Warning)> {
     let mut watch = Watch::new();
     let mut draws = crate::stats::Draws::new(3);
     let mut told = Vec::new();
-    let from = 15 * 24 * 12 + 10 * 12;
-    for k in 0..from + 24 * 12 {
+    let from = (15.0 * 24.0 + 10.0) * 12.0;
+    for k in 0..(from as i64 + 24 * 12) {
         let hour = k as f64 / 12.0;
         let day = 0.26 - 0.05 * ((hour - 2.0) / 24.0 * std::f64::consts::TAU).cos();
-        let value = match k {
-            k if (from..from + 18).contains(&k) => 1.0,
-            k if k > from => day + 0.04,
-            _ => day,
+        let since = (k as f64 - from) / 12.0;
+        let value = match since {
+            s if s < 0.0 => day,
+            s if s < hours => incident(day),
+            _ => day + 0.04,
         };
-        let at = start().plus_ms(k as i64 * BUCKET_MS);
+        let at = start().plus_ms(k * BUCKET_MS);
         let value = (value + 0.01 * draws.normal()).clamp(0.0, 1.0);
-        let said = watch.push(at, LIMIT * value, (k > from - 24).then_some(72.0));
+        let said = watch.push(at, LIMIT * value, (since > -2.0).then_some(72.0));
         if let Said::Ahead(warning) = said
-            && k >= from + 18
+            && since >= hours.ceil() + 1.0
         {
-            told.push((hour - 360.0, warning));
+            told.push((since, warning));
         }
     }
-    assert!(told.is_empty(), "{:?} of {}", told.first(), told.len());
+    told
+}
+
+#[test]
+fn an_incident_of_the_morning_is_no_leak_that_was_refilled() {
+    for (hours, level) in [(1.5, 1.0), (0.5, 1.0), (2.8, 0.9), (6.2, 1.0)] {
+        let told = told_after(hours, |_| level);
+        assert!(told.is_empty(), "{hours} h at {level}: {:?} of {}", told.first(), told.len());
+    }
+    // As little is one in which nothing was taken.
+    for hours in [0.5, 1.5, 4.3] {
+        let told = told_after(hours, |_| 0.02);
+        assert!(told.is_empty(), "{hours} h of none: {:?} of {}", told.first(), told.len());
+    }
+}
+
+#[test]
+fn a_constant_that_dipped_is_no_leak_and_a_leak_that_dipped_is_one() {
+    let question =
+        Question { limit: 1.0, horizon: 72, step_h: 1.0, first: 0, least: 0.0, began: None };
+    let dipped = |slope: f64| -> Vec<f64> {
+        let level = |h: usize| 0.353 + slope * h.saturating_sub(300) as f64;
+        (0..350).map(|h| if h == 343 { 0.19 } else { level(h) }).collect()
+    };
+    let after = |values: &[f64]| {
+        let (without, lasting) = refill::without_passing(values, 1.0, 0);
+        assert_eq!((refill::falls(values, 1.0).len(), lasting.len()), (1, 0));
+        outlook::looked(&without, lasting, &question, &Rhythm::Found, None)
+    };
+    let flat = after(&dipped(0.0));
+    assert!(flat.as_ref().is_none_or(|o| o.rises < RISES || o.chance < SILENT), "{flat:?}");
+    let leak = after(&dipped(0.008)).expect("it rises");
+    assert!(leak.rises > RISES && leak.chance > SPEAKS, "{leak:?}");
 }
 
 #[test]

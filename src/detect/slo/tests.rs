@@ -165,7 +165,7 @@ fn a_short_outage_ends_its_page_within_the_short_window() {
     assert_eq!(end.id, opened.id);
     let minutes = end.until.map_or(0, |u| u.ms_since(opened.since)) / MINUTE_MS;
     assert!((30..=36).contains(&minutes), "{minutes}");
-    insta::assert_snapshot!(opened.why, @"orders-taken burns its error budget 17 times as fast as it can afford over 60 min, 200 times over 5 min (a page from 14.4); 98 % of the budget of 30 days is left (measured 1 % of the time), at this rate it is used up in 42 h 11 min, 2026-10-03 01:12 UTC.");
+    insta::assert_snapshot!(opened.why, @"orders-taken burns its error budget 17 times as fast as it can afford over 60 min, 200 times over 5 min (a page from 14.4); 98 % of the budget of 30 days is left (measured 1 % of the time), at this rate it is used up in 42 h 12 min, 2026-10-03 01:12 UTC.");
 }
 
 #[test]

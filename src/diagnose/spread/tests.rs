@@ -199,11 +199,11 @@ fn users_and_business_are_told_where_numbers_back_them() {
     let mut reach = Reach::default();
     tell(&mut reach, &scene, &hops, &[face]);
     insta::assert_snapshot!(reach.forecasts.join("\n"), @"
-    web may follow shop: 70 % (it did 5 of 7 times), usually 3 min after it (78 s to 6 min), about 03:03 UTC.
+    web may follow shop: 70 % (it did 5 of 7 times), usually 3 min after it (79 s to 6 min), about 03:03 UTC.
     By these chances 34 of the 48 requests/s of users at web would be touched besides (24 to 42).
     orders of shop followed in 1 of 7 earlier incidents with shop in trouble; the last time it fell 12 min after shop p99 rose.
     ");
-    let because = "after shop: it did 5 of 7 times; usually 3 min after it (78 s to 6 min)";
+    let because = "after shop: it did 5 of 7 times; usually 3 min after it (79 s to 6 min)";
     assert_eq!(reach.followers[0].because, because);
     let all = reach.requests_ahead.expect("measured");
     assert!(all.low < all.mean && all.mean < all.high && all.high <= 48.0);

@@ -73,6 +73,8 @@ export function morphChildren(parent, fresh) {
 /** `HH:MM:SS`, `YYYY-MM-DD HH:MM` of an RFC 3339 time in UTC. */
 export const clock = (text) => (text ? text.slice(11, 19) : "");
 export const minute = (text) => (text ? `${text.slice(0, 10)} ${text.slice(11, 16)}` : "");
+/** The clock time; with its date where it lies half a day or more from another time. */
+export const near = (text, other) => (Math.abs(new Date(text) - new Date(other)) < 12 * 3600e3 ? clock(text) : minute(text).slice(5));
 /** The name of an entity, without the attribute that it is the value of. */
 export const entity = (text) => (text || "").replace(/^[^=]+=/, "");
 /** A whole number with thousands set apart. */

@@ -1,5 +1,5 @@
 // One incident beside the list: card, thread, story, evidence, alerts, actions.
-import { el, state, badge, button, minute, clock, entity, n_of, table } from "/assets/dom.js";
+import { el, state, badge, button, minute, near, entity, n_of, table } from "/assets/dom.js";
 import { api } from "/assets/net.js";
 import { card } from "/assets/card.js";
 import { thread } from "/assets/message.js";
@@ -20,7 +20,7 @@ function tabs(id, here, found, channel) {
   }, label, n[key] ? el("span", { class: "n" }, String(n[key])) : null)));
 }
 
-const dated = (text) => el("time", { datetime: text, title: `${minute(text)} UTC` }, clock(text));
+const dated = (text, i) => el("time", { datetime: text, title: `${minute(text)} UTC` }, near(text, i.opened_at));
 
 const went = (t) => (t.helped ? "helped" : t.worse ? "made it worse" : "did not help");
 
@@ -71,7 +71,7 @@ const parts = {
     const untold = i.untold ? el("p", { class: "bad" }, i.untold.reason) : null;
     return [untold || weight || kind ? el("section", { class: "panel", id: "kind" }, el("h1", {}, "Priority and kind"), untold, weight, kind) : null,
       el("section", { class: "panel" }, el("h1", {}, "Timeline"), el("ol", { class: "story" },
-      entries.map((e) => el("li", { "data-key": e.id, class: e.kind }, dated(e.at), badge(e.kind), el("span", {}, e.text,
+      entries.map((e) => el("li", { "data-key": e.id, class: e.kind }, dated(e.at, i), badge(e.kind), el("span", {}, e.text,
         e.actor.via === "nightjar" ? "" : el("span", { class: "soft" }, ` (${e.actor.name})`))))),
     el("div", { class: "buttons" }, button("Write a note…", () => press({ verb: "note", subject: found.incident.id }))))];
   },
@@ -88,7 +88,7 @@ const parts = {
         el("details", {}, el("summary", {}, "What this rests on"), el("ul", {}, h.parts.map((p) => el("li", {},
           badge(p.name), ` ${p.why} `, el("span", { class: "soft" }, `(${p.contribution >= 0 ? "+" : ""}${p.contribution.toFixed(2)})`), " ", cites(p.evidence))))))))),
     d.steps?.length ? el("section", { class: "panel" }, el("h1", {}, d.conclusive ? "How it came about" : "How it would have come about, if the first is right"), el("ol", { class: "story" },
-      d.steps.map((s) => el("li", { "data-key": `${s.at} ${entity(s.entity)}` }, dated(s.at), el("span", {}, `${s.text} `, cites(s.evidence)))))) : null,
+      d.steps.map((s) => el("li", { "data-key": `${s.at} ${entity(s.entity)}` }, dated(s.at, found.incident), el("span", {}, `${s.text} `, cites(s.evidence)))))) : null,
     reached(d.reach),
     d.counterfactuals?.length ? el("section", { class: "panel" }, el("h1", {}, "What if"), el("p", { class: "soft small" }, "Each line: the ranking made anew without one piece of evidence."),
       el("ul", {}, d.counterfactuals.map((c) => el("li", { "data-key": c.without }, badge(c.part), ` ${c.text} `, cites(c.evidence))))) : null,
@@ -99,7 +99,7 @@ const parts = {
       d.similar.length ? [el("h2", {}, "Seen before"), el("ul", {}, d.similar.map(before))] : null)];
   },
   alerts: (found) => {
-    const rows = found.alerts.map((a) => [dated(a.starts_at), state(a), entity(a.entity),
+    const rows = found.alerts.map((a) => [dated(a.starts_at, found.incident), state(a), entity(a.entity),
       a.annotations.summary || a.labels.alertname || "", a.decision || "", button("Why?", () => press({ verb: "why", subject: a.id }), { class: "quiet" })]);
     return [el("section", { class: "panel wide" }, el("h1", {}, n_of(found.n_alerts, "alert")),
       table("Alerts of this incident", ["Since", "Status", "Entity", "Alert", "Decision", ""], rows, "It has no alert."),

@@ -42,7 +42,7 @@ function dismiss(id) {
 
 /** What was told of the course of things: a line with the time at which it happened. */
 function delta(m) {
-  const told = m.author.via === "nightjar" && !m.ephemeral_to && m.content.content === "text" && m.content.text.match(/^(\d\d:\d\d:\d\d) UTC (.*)$/s);
+  const told = m.author.via === "nightjar" && !m.ephemeral_to && m.content.content === "text" && m.content.text.match(/^((?:\d\d-\d\d )?\d\d:\d\d(?::\d\d)?) UTC (.*)$/s);
   return told && el("div", { class: "message delta", "data-key": m.id }, el("time", { class: "by", datetime: m.at }, told[1], el("span", { class: "zone" }, " UTC")), el("div", {}, written(told[2], null, 3)));
 }
 
