@@ -1,4 +1,5 @@
-//! What a person closed stays closed for the alerts that it had, as long as they fire.
+//! What a person closed stays closed for the alerts that it had, as long as they fire; so does what ended
+//! by itself, for those of its alerts that look back over hours and fire on for what is over.
 
 use std::sync::Arc;
 
@@ -23,9 +24,27 @@ pub(super) fn is_none(incident: &Incident) -> bool {
 }
 
 impl Group {
-    /// Whether a person closed it while alerts of it fire on: it is kept in mind until they end.
+    /// Whether it is over while alerts of it fire on that open nothing, because a person closed it or
+    /// because they look back: it is kept in mind until they end.
     pub(super) fn is_held(&self) -> bool {
-        by_person(&self.incident) && !self.is_quiet()
+        let over = !self.incident.state.is_active() && self.incident.merged_into.is_none();
+        over && self.sums.fires() && (by_person(&self.incident) || self.is_quiet())
+    }
+
+    /// Why an alert that fires on reopens nothing: it looks back over hours, and what it tells of ended. One
+    /// that grew more severe since is news.
+    fn lingers(&self, alert: &Alert) -> Option<String> {
+        let member = self.members.get(&alert.id).filter(|m| m.looks_back)?;
+        let incident = &self.incident;
+        if by_person(incident) || alert.severity > member.severity {
+            return None;
+        }
+        Some(format!(
+            "Incident #{} ended at {} UTC, and this looks back over hours: it fires on for what is \
+             over. It opens nothing until it grows worse, or has ended and fires again.",
+            incident.number,
+            incident.resolved_at.unwrap_or(incident.updated_at).clock_text()
+        ))
     }
 
     /// Why a firing alert opens nothing: it is an episode that went on when a person closed the
@@ -71,14 +90,15 @@ impl Group {
 }
 
 impl Correlator {
-    /// Whether a firing alert goes on in `home`, which a person closed. Its reason is said once.
+    /// Whether a firing alert goes on in `home`, which is over. Its reason is said once.
     pub(super) fn stays_closed(&mut self, home: IncidentId, alert: &Alert) -> bool {
         let Some(group) = self.groups.get(&home) else { return false };
         // An alert that ended and fires again is a new episode, decided like any other.
         if group.members.get(&alert.id).is_none_or(|m| m.ends_at.is_some()) {
             return false;
         }
-        let Some(decision) = group.shuts(alert, &self.config) else { return false };
+        let shut = group.shuts(alert, &self.config).or_else(|| group.lingers(alert));
+        let Some(decision) = shut else { return false };
         if alert.decision.as_deref() != Some(decision.as_str()) {
             self.say(alert, Some(home), None, decision);
         }

@@ -434,7 +434,7 @@ impl Correlator {
         if self.evidence.is_due(alert.id) {
             return Some(waiting);
         }
-        let ended = self.ended_home(alert, here);
+        let ended = self.ended_home(alert, here, now);
         let alert = waiting.alert.clone();
         waiting.said.clear();
         if let Some((home, reason)) = ended {

@@ -7,7 +7,7 @@ use super::group::Group;
 use super::people::Taught;
 use super::relate::{self, Kind, Link, Surroundings};
 use crate::model::time::MINUTE_MS;
-use crate::model::{Alert, AlertSource, EntityRef, IncidentId, IncidentState};
+use crate::model::{Alert, AlertSource, EntityRef, IncidentId, IncidentState, Time};
 
 /// On what ground an alert belongs to an incident.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,12 +143,17 @@ impl Correlator {
         &self,
         alert: &Alert,
         here: &Surroundings,
+        now: Time,
     ) -> Option<(IncidentId, String)> {
         let kin = self.evidence.kin(alert.id);
         let fault = kin.filter(|k| matches!(k, Kin::Fault(_)));
         let leads = self.evidence.leads(alert.id);
+        let window_ms = i64::from(self.config.reopen_min) * MINUTE_MS;
         let links = self.groups.values().filter_map(|g| {
-            if g.incident.state != IncidentState::Resolved || closed::is_none(&g.incident) {
+            // Those that are held are remembered for longer than they may be reopened.
+            let late = g.incident.resolved_at.is_some_and(|at| now.ms_since(at) > window_ms);
+            let open = g.incident.state != IncidentState::Resolved;
+            if late || open || closed::is_none(&g.incident) {
                 return None;
             }
             let of_fault = fault.filter(|k| self.revision.owner(*k) == Some(g.incident.id));

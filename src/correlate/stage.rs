@@ -344,8 +344,8 @@ fn readable(found: Result<Option<Learned>, Fault>) -> Result<Option<Learned>, Fa
     }
 }
 
-/// Incidents that are active, ended so lately that they may be reopened, or were closed by a person
-/// while alerts of them fire on; with their alerts.
+/// Incidents that are active, ended so lately that they may be reopened, or are over while alerts of them
+/// fire on; with their alerts.
 fn known(rows: &Rows<'_>, now: Time) -> Result<Vec<Known>, Fault> {
     let states = ["open", "acknowledged", "mitigating", "monitoring", "resolved", "reviewed"];
     let firing = rows.list::<Alert>(&Filter::states(["firing"]))?;
@@ -353,7 +353,7 @@ fn known(rows: &Rows<'_>, now: Time) -> Result<Vec<Known>, Fault> {
     let mut found = Vec::new();
     for incident in rows.list::<Incident>(&Filter::states(states))? {
         let lately = incident.resolved_at.is_none_or(|t| now.ms_since(t) < 2 * HOUR_MS);
-        if lately || (fires.contains(&incident.id) && closed::by_person(&incident)) {
+        if lately || fires.contains(&incident.id) {
             let alerts = rows.list::<Alert>(&Filter::parent(incident.id))?;
             let diagnosis = rows.get::<Diagnosis>(incident.id)?;
             let touched = is_touched(rows, incident.id)?;

@@ -1,4 +1,4 @@
-//! What a person closed holds against alerts that fire on.
+//! What is over holds against alerts that fire on.
 
 use super::*;
 use crate::bus::{Bus, Event};
@@ -17,6 +17,14 @@ struct World {
 impl World {
     /// A world in which `alert` opened an incident that ann then closed, at second 60.
     async fn closed(alert: &Alert, category: &'static str) -> (Self, IncidentId) {
+        let (mut world, id) = Self::open(alert).await;
+        let incident = world.incidents().await.remove(0);
+        world.moved(&incident, IncidentState::Resolved, Some(category)).await;
+        (world, id)
+    }
+
+    /// A world in which `alert` opened an incident.
+    async fn open(alert: &Alert) -> (Self, IncidentId) {
         let folder = tempfile::tempdir().expect("a scratch folder");
         let store = Store::open(&folder.path().join("c.sqlite")).expect("opens");
         let clock = ManualClock::new(at(0));
@@ -25,9 +33,7 @@ impl World {
         world.tell(alert, 0).await;
         world.pass(0).await;
         world.pass(30).await;
-        let incident = world.incidents().await.remove(0);
-        let id = incident.id;
-        world.moved(&incident, IncidentState::Resolved, Some(category)).await;
+        let id = world.incidents().await.remove(0).id;
         (world, id)
     }
 
@@ -202,4 +208,61 @@ async fn another_condition_or_a_worse_one_is_not_kept_quiet() {
         let first = incidents.iter().find(|i| i.id == id).expect("kept");
         assert_eq!((first.state, first.n_reopened), OVER, "the person's word stands");
     }
+}
+
+#[tokio::test]
+async fn what_looks_back_does_not_reopen_what_ended_by_itself() {
+    let (a, mut burns) = (errors(0), alert("orders", "ErrorBudgetBurn", "warning", 10));
+    burns.source = AlertSource::Detector { detector: "slo-ticket/1".into() };
+    burns.annotations.set(crate::model::alert::LOOKS_BACK, "true");
+    let (mut world, id) = World::open(&a).await;
+    world.tell(&burns, 40).await;
+    world.pass(40).await;
+    world.tell(&ended(a, 90), 90).await;
+    for seconds in [100, 400] {
+        world.pass(seconds).await;
+    }
+    assert_eq!(world.states().await, [OVER]);
+    // It is told again and again while it fires on: within the window, beyond it, after a start.
+    for seconds in [460, 900, 3_000, 9_000, 12_000] {
+        if seconds == 9_000 {
+            world.restart();
+        }
+        world.tell(&burns, seconds).await;
+        world.pass(seconds).await;
+        assert_eq!(world.states().await, [OVER], "at {seconds}");
+    }
+    let said = world.decision(&burns).await;
+    assert!(said.contains("looks back over hours: it fires on for what is over"), "{said}");
+    // Another fault is an incident of its own so long after, and takes nothing of it.
+    world.tell(&errors(12_100), 12_100).await;
+    world.pass(12_100).await;
+    world.pass(12_200).await;
+    assert_eq!(world.states().await.len(), 2);
+    // It is over and begins again: that is news.
+    world.tell(&ended(burns.clone(), 12_300), 12_300).await;
+    world.pass(12_300).await;
+    let first = world.incidents().await.into_iter().find(|i| i.id == id).expect("kept");
+    assert_eq!((first.state, first.n_reopened, first.alerts.len()), (OVER.0, 0, 2));
+}
+
+#[tokio::test]
+async fn what_looks_back_and_grows_worse_is_news() {
+    let (a, mut burns) = (errors(0), alert("orders", "ErrorBudgetBurn", "warning", 10));
+    burns.source = AlertSource::Detector { detector: "slo-ticket/1".into() };
+    burns.annotations.set(crate::model::alert::LOOKS_BACK, "true");
+    let (mut world, _) = World::open(&a).await;
+    world.tell(&burns, 40).await;
+    world.pass(40).await;
+    world.tell(&ended(a, 90), 90).await;
+    for seconds in [100, 400] {
+        world.pass(seconds).await;
+    }
+    assert_eq!(world.states().await, [OVER]);
+    burns.severity = Severity::Critical;
+    world.tell(&burns, 500).await;
+    for seconds in [500, 530, 560] {
+        world.pass(seconds).await;
+    }
+    assert_ne!(world.states().await, [OVER]);
 }
