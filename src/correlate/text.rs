@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::model::Alert;
+use crate::model::{Alert, AlertSource};
 use crate::templates::{Piece, masked};
 
 /// Annotations, and labels, that hold text. A log detector's alert has its template in a label.
@@ -41,7 +41,10 @@ pub(super) fn said(alert: &Alert, place: &str, known: &dyn Fn(&str) -> Option<St
         own.extend(value.split(is_cut).map(str::to_owned));
         own.insert(value);
     }
-    let texts = TEXTS.iter().filter_map(|name| alert.annotations.get(name));
+    // What our own detectors describe are their reasons, in words that all of them share.
+    let ours = matches!(alert.source, AlertSource::Detector { .. });
+    let texts = TEXTS.iter().filter(|name| !(ours && **name == "description"));
+    let texts = texts.filter_map(|name| alert.annotations.get(name));
     let texts = texts.chain(TEXT_LABELS.iter().filter_map(|name| alert.labels.get(name)));
     let mut seen: Vec<&str> = Vec::new();
     let mut said = Said::default();

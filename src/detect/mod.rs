@@ -42,6 +42,7 @@ mod seasonal;
 mod series;
 mod shard;
 mod share;
+mod since;
 mod skew;
 pub mod slo;
 mod spans;

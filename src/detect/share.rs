@@ -75,6 +75,11 @@ pub(super) struct Window {
 }
 
 impl Share {
+    /// The usual share.
+    pub(super) fn usual(&self) -> f64 {
+        self.usual.level()
+    }
+
     /// Judges a window, and learns it where it is usual.
     pub(super) fn judge(&mut self, window: Window) -> Verdict {
         let (n, hits) = (f64::from(window.n), f64::from(window.hits));

@@ -56,3 +56,15 @@ fn a_log_template_is_a_text_and_texts_without_end_are_cut() {
     assert!(long.phrases.len() <= 40 && !long.phrases.is_empty());
     assert_eq!(of(&"ä".repeat(400)).phrases, Vec::<String>::new());
 }
+
+#[test]
+fn the_reasons_of_our_own_detectors_are_no_words_of_the_trouble() {
+    let mut alert = alert("cart", "DurationHigh", "warning", 0);
+    alert.annotations = Labels::default()
+        .with("summary", "cart p95 4.9 s, was 52 ms")
+        .with("description", "surprised were the views of step; 75 ms would not have been flagged");
+    let told = |alert: &Alert| said(alert, "service.name=cart", &|_| None).phrases;
+    assert!(told(&alert).contains(&"been flagged".to_owned()), "{:?}", told(&alert));
+    alert.source = AlertSource::Detector { detector: "seasonal/1".into() };
+    assert!(!told(&alert).contains(&"been flagged".to_owned()), "{:?}", told(&alert));
+}

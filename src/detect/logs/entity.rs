@@ -159,7 +159,7 @@ impl EntityLog {
         self.note_version(line);
         let event = event::read(line, &naming);
         let is_error = event.level >= Level::Error;
-        self.share.count(is_error, look.now);
+        self.share.count(is_error, line.at, look.now);
         self.window_n = self.window_n.saturating_add(1);
         // What began with usual lines was watched while it was well; what began with an error is
         // heard of for the first time because it fails.

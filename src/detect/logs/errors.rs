@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::share::{Share, Verdict, Window};
+use crate::detect::share::{Rise, Share, Verdict, Window};
+use crate::detect::since::Since;
 use crate::model::time::MINUTE_MS;
 use crate::model::{Anomaly, Time};
 use crate::stats::RobustMean;
@@ -27,11 +28,16 @@ pub(super) struct Errors {
     share: Share,
     /// What is told and has not ended.
     pub(super) open: Option<Box<Anomaly>>,
+    /// Since when more are errors.
+    #[serde(default)]
+    rose: Since,
 }
 
 impl Errors {
-    /// Counts a line.
-    pub(super) fn count(&mut self, is_error: bool, now: Time) {
+    /// Counts a line of the time `at`.
+    pub(super) fn count(&mut self, is_error: bool, at: Time, now: Time) {
+        // Clocks of others may be wrong.
+        self.rose.count(is_error, at.min(now));
         if self.since == Time::MIN {
             self.since = now;
         }
@@ -57,7 +63,10 @@ impl Errors {
         }
         let (since, n, hits) = (self.since, self.n, self.failed);
         let window = Window { since, n, hits, fewest, rise: RISE, harmless: false };
-        let verdict = self.share.judge(window);
+        let verdict = match self.share.judge(window) {
+            Verdict::Unusual(rise) => Verdict::Unusual(Rise { since: self.rose.of(&rise), ..rise }),
+            other => other,
+        };
         if matches!(verdict, Verdict::Usual(_)) {
             self.others.push(f64::from(n - hits), ALPHA);
         }

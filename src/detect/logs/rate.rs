@@ -13,6 +13,8 @@ const ALPHA: f64 = 1.0 / 60.0;
 const GAP_ALPHA: f64 = 1.0 / 32.0;
 /// The share of one error in all lines must grow by this much.
 const RISE: f64 = 0.01;
+/// So many lines in a window, or fewer, are none in most.
+const SELDOM: f64 = 0.5;
 /// Gaps from which a template may be called regular.
 const FEWEST_GAPS: u32 = 24;
 /// Gaps from which a regular template is well established.
@@ -58,6 +60,9 @@ pub(super) struct Rate {
     share: Share,
     /// What is told of it and has not ended.
     pub(super) open: Option<Box<Anomaly>>,
+    /// The first line in the longer window.
+    #[serde(default)]
+    window_first: Time,
 }
 
 /// Gaps between its lines.
@@ -90,6 +95,7 @@ impl Rate {
             window: 0,
             share: Share::default(),
             open: None,
+            window_first: at,
         }
     }
 
@@ -100,6 +106,9 @@ impl Rate {
             self.close_minute(minute, at);
         }
         self.count = self.count.saturating_add(1);
+        if self.window == 0 {
+            self.window_first = at;
+        }
         self.window = self.window.saturating_add(1);
         if at > self.last {
             self.beat.push(self.last, at);
@@ -125,6 +134,9 @@ impl Rate {
     /// share is unusual.
     pub(super) fn close_window(&mut self, since: Time, n: u32, fewest: u32) -> Verdict {
         let hits = std::mem::take(&mut self.window);
+        // What such a window usually has none of began with its first line.
+        let seldom = self.share.usual() * f64::from(n) < SELDOM;
+        let since = if seldom { self.window_first.max(since) } else { since };
         self.share.judge(Window { since, n, hits, fewest, rise: RISE, harmless: false })
     }
 
@@ -174,6 +186,11 @@ impl Rate {
         self.last_hot = self.last_hot.max(from.last_hot);
         self.warns |= from.warns;
         self.trace = self.trace.take().or(from.trace);
+        self.window_first = match (self.window, from.window) {
+            (0, _) => from.window_first,
+            (_, 0) => self.window_first,
+            _ => self.window_first.min(from.window_first),
+        };
         self.window = self.window.saturating_add(from.window);
         // Two streams of lines in one: what was regular in each is not in both.
         self.beat = Beat::default();

@@ -220,7 +220,9 @@ fn many_kinds_of_errors_at_once_are_told_as_their_share() {
             error(w, (w.at.ms() / 60_000) as usize);
         }
     });
-    let mut n = 0;
+    // It begins within a window, and is dated to where it does.
+    assert_eq!(writer.run(70, |w| w.usual(4.0)), []);
+    let (from, mut n) = (writer.at, 0);
     let said = writer.run(480, |w| {
         w.usual(4.0);
         for _ in 0..2 {
@@ -229,6 +231,8 @@ fn many_kinds_of_errors_at_once_are_told_as_their_share() {
         }
     });
     assert_eq!(kinds(&said), [("log-errors/1", false)], "{said:?}");
+    let off = said[0].since.ms_since(from);
+    assert!((-2_000..=10_000).contains(&off), "{off} ms");
     let said = writer.run(900, |w| w.usual(4.0));
     assert_eq!(kinds(&said), [("log-errors/1", true)]);
 }

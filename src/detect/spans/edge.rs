@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::detect::share::{Rise, Share, Verdict, Window};
+use crate::detect::share::{Share, Verdict, Window};
+use crate::detect::since::Since;
 use crate::model::time::{MINUTE_MS, SECOND_MS};
 use crate::model::{Anomaly, Time};
 
 use super::pairs::Call;
-use super::since::Since;
 use super::sketch::Sketch;
 
 /// A window is at least so long (ms) and so many calls; one that has fewer is judged by a lower
@@ -191,7 +191,7 @@ impl Operation {
             findings.push(Finding {
                 kind: Kind::Failed,
                 operation: name.to_owned(),
-                since: began(&self.failed_since, &rise),
+                since: self.failed_since.of(&rise),
                 value: rise.share,
                 usual: rise.usual,
                 most: rise.most,
@@ -212,7 +212,7 @@ impl Operation {
                 findings.push(Finding {
                     kind: Kind::Slow,
                     operation: name.to_owned(),
-                    since: began(&self.slow_since, &rise),
+                    since: self.slow_since.of(&rise),
                     value: seconds(now_ms),
                     usual: seconds(slow_ms),
                     most: seconds(most_ms),
@@ -236,11 +236,6 @@ impl Operation {
         (self.slow_trace, self.failed_trace) = (None, None);
         self.window = Sketch::default();
     }
-}
-
-/// When a share rose: no sooner than the first window that says so.
-fn began(since: &Since, rise: &Rise) -> Time {
-    since.rose(rise.usual, rise.share).map_or(rise.since, |at| at.max(rise.since))
 }
 
 fn goes_on(open: bool, verdict: Verdict) -> bool {

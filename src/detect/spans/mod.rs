@@ -10,7 +10,6 @@
 mod cold;
 mod edge;
 mod pairs;
-mod since;
 mod sketch;
 #[cfg(test)]
 mod tests;

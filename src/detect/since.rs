@@ -1,6 +1,6 @@
-//! Since when more calls fail, or are slow, than before.
+//! Since when more calls fail or are slow, or more lines are errors, than before.
 //!
-//! A window of calls on a quiet edge is minutes long, and a fault does not begin where a window does.
+//! A window of what comes seldom is minutes long, and a fault does not begin where a window does.
 //! Sums of what exceeds a reference are kept call by call, and none falls below 0: the last time that
 //! one left 0 is where the share is likeliest to have risen (Page 1954, "Continuous Inspection
 //! Schemes"). The right reference depends on the share before and after, which is known only
@@ -8,24 +8,25 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::share::Rise;
 use crate::model::Time;
 
-/// References, as shares of calls.
+/// References, as shares of what is counted.
 const REFERENCES: [f32; 5] = [0.04, 0.08, 0.15, 0.25, 0.4];
-/// A sum goes no higher, so that it is 0 again some calls after a fault: 10 for the highest reference,
-/// 100 for the lowest.
+/// A sum goes no higher, so that it is 0 again soon after a fault: 10 calls for the highest reference, 100
+/// for the lowest.
 const MOST: f32 = 4.0;
 /// Bounds of the shares that are compared.
 const BOUNDS: (f64, f64) = (0.001, 0.999);
 
-/// The sums of one kind of call, each with when it left 0.
+/// The sums of one kind, each with when it left 0.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(super) struct Since {
     sums: [(f32, Time); REFERENCES.len()],
 }
 
 impl Since {
-    /// Counts a call that was made at `at`.
+    /// Counts a call or a line of the time `at`.
     pub(super) fn count(&mut self, hit: bool, at: Time) {
         for ((sum, since), reference) in self.sums.iter_mut().zip(REFERENCES) {
             if hit && *sum <= 0.0 {
@@ -35,8 +36,13 @@ impl Since {
         }
     }
 
+    /// When a rise began: no sooner than the first window that says so.
+    pub(super) fn of(&self, rise: &Rise) -> Time {
+        self.rose(rise.usual, rise.share).map_or(rise.since, |at| at.max(rise.since))
+    }
+
     /// When the share rose, given what it was and is (0 to 1); `None` where no sum says so.
-    pub(super) fn rose(&self, usual: f64, share: f64) -> Option<Time> {
+    fn rose(&self, usual: f64, share: f64) -> Option<Time> {
         let (p, q) = (usual.clamp(BOUNDS.0, BOUNDS.1), share.clamp(BOUNDS.0, BOUNDS.1));
         if q <= p {
             return None;
@@ -44,7 +50,9 @@ impl Since {
         // What a call that does not count takes from the ratio of likelihoods, against what one that
         // does adds and that together.
         let least = ((1.0 - p) / (1.0 - q)).ln();
-        let reference = least / ((q / p).ln() + least);
+        // Chance before the rise moves it to too early a time more than one after it to too late a one, so
+        // that it is half of the share at least.
+        let reference = (least / ((q / p).ln() + least)).max(q / 2.0);
         let place = REFERENCES.iter().rposition(|r| f64::from(*r) <= reference).unwrap_or(0);
         let (sum, since) = self.sums[place];
         (sum > 0.0).then_some(since)
