@@ -11,7 +11,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
-use nightjar::detect::forecast::{Memory, Outlook, Question, Rhythm, outlook};
+use nightjar::detect::forecast::{Memory, Outlook, Question, Rhythm, outlook, warned_of};
 use nightjar::stats::Draws;
 
 /// Hours of history before the first look, and of a series.
@@ -20,8 +20,10 @@ const LENGTH: usize = HISTORY + 720;
 /// Hours between two looks, and the horizon of chances.
 const EVERY: usize = 8;
 const HORIZON: usize = 72;
-/// A warning, as detection has it: twice in a row so likely, and surely rising.
-const WARNS: (f64, f64) = (0.75, 0.95);
+/// A warning, as detection has it: so likely, twice in a row.
+const WARNS: f64 = 0.75;
+/// Where incidents come and go, each hour is looked at and three in a row count, as detection does.
+const LASTING: i32 = 3;
 /// Outlooks that are held against what came: those that expect the limit within the horizon.
 const EXPECTS: f64 = 0.5;
 
@@ -38,9 +40,11 @@ enum Kind {
     Rotated,
     Wandering,
     Settling,
+    Incidents,
+    LeakIncidents,
 }
 
-const KINDS: [(Kind, &str); 10] = [
+const KINDS: [(Kind, &str); 12] = [
     (Kind::Leak, "leak, daily and weekly rhythm, AR noise"),
     (Kind::LateLeak, "the same, begun late"),
     (Kind::RandomWalk, "random walk with drift"),
@@ -51,6 +55,8 @@ const KINDS: [(Kind, &str); 10] = [
     (Kind::Rotated, "never: sawtooth"),
     (Kind::Wandering, "never: wandering about a level"),
     (Kind::Settling, "never: settling below"),
+    (Kind::Incidents, "never: incidents that pass"),
+    (Kind::LeakIncidents, "leak begun late, with such incidents"),
 ];
 
 /// Hourly values of a series with the limit 1.
@@ -76,6 +82,7 @@ fn series(kind: Kind, seed: u64) -> Vec<f64> {
     let stops = if kind == Kind::Rotated { f64::INFINITY } else { draws.between(380.0, 800.0) };
     let (mut noise, mut level, mut age) = (0.0, base, 0.0);
     let mut next = span * draws.between(0.7, 1.3);
+    let mut incident = Incident::default();
     (0..LENGTH)
         .map(|t| {
             let hour = t as f64;
@@ -113,6 +120,11 @@ fn series(kind: Kind, seed: u64) -> Vec<f64> {
                     level = 0.97 * (level - 0.6) + 0.6 + 0.01 * draws.normal();
                     0.5 * around + level
                 }
+                Kind::Incidents => incident.hour(around + base, &mut draws),
+                Kind::LeakIncidents => {
+                    let own = around + base + late_leak * (hour - late).max(0.0);
+                    if own >= 1.0 { own } else { incident.hour(own, &mut draws) }
+                }
                 Kind::Settling => {
                     let highest = 0.9 - 1.1 * crest - 3.0 * sigma - base;
                     around + base + highest * (1.0 - (-hour / settling).exp())
@@ -120,6 +132,31 @@ fn series(kind: Kind, seed: u64) -> Vec<f64> {
             }
         })
         .collect()
+}
+
+/// What passes within hours: nearly all is taken, or nothing is.
+#[derive(Default)]
+struct Incident {
+    /// Hours that are left of it.
+    left: f64,
+    level: f64,
+}
+
+impl Incident {
+    /// The mean of an hour that would be `own` without it.
+    fn hour(&mut self, own: f64, draws: &mut Draws) -> f64 {
+        let mut share = self.left.min(1.0);
+        if self.left > 0.0 {
+            self.left = (self.left - 1.0).max(0.0);
+        } else if draws.uniform() < 1.0 / 60.0 {
+            // It begins within the hour.
+            share = draws.uniform();
+            self.left = draws.between(0.0, 6.0);
+            let is_high = draws.uniform() < 0.6;
+            self.level = if is_high { draws.between(0.7, 0.97) } else { 0.02 };
+        }
+        share * self.level + (1.0 - share) * own
+    }
 }
 
 /// What became of one series.
@@ -144,7 +181,9 @@ fn follow(kind: Kind, seed: u64) -> Seen {
     let mut streak = 0;
     // What a bot remembers: as much, and as finely, as it has room for.
     let (mut memory, mut hour) = (Memory::new(1.0), 0);
-    for now in (HISTORY..truth.unwrap_or(LENGTH)).step_by(EVERY) {
+    let often = matches!(kind, Kind::Incidents | Kind::LeakIncidents);
+    let (every, lasting) = if often { (1, LASTING) } else { (EVERY, 2) };
+    for now in (HISTORY..truth.unwrap_or(LENGTH)).step_by(every) {
         // The hour that begins closes the one before.
         while hour <= now {
             memory.push(hour as i64, values[hour], 1.0);
@@ -160,18 +199,17 @@ fn follow(kind: Kind, seed: u64) -> Seen {
             began: None,
         };
         seen.looks += 1;
-        let Some(found) = outlook(&memory.values(), &question, &Rhythm::Found, None) else {
-            streak = 0;
-            continue;
-        };
+        let values = memory.values();
+        let warns = warned_of(&values, &question, WARNS).is_some();
+        streak = if warns { streak + 1 } else { 0 };
         // The last value seen is that of the hour before.
         let left = truth.map_or(f64::INFINITY, |t| (t + 1 - now) as f64);
-        let warns = found.chance >= WARNS.0 && found.rises >= WARNS.1;
-        streak = if warns { streak + 1 } else { 0 };
-        if streak == 2 {
+        if streak == lasting {
             seen.warned.get_or_insert(left);
         }
-        if found.chance >= EXPECTS {
+        // The interval is judged of all that is likely, warned of or not.
+        let found = outlook(&values, &question, &Rhythm::Found, None);
+        if let Some(found) = found.filter(|f| f.chance >= EXPECTS && now % EVERY == 0) {
             judge(&mut seen, &found, left, (LENGTH + 1 - now) as f64);
         }
     }

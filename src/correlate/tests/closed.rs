@@ -17,7 +17,7 @@ struct World {
 impl World {
     /// A world in which `alert` opened an incident that ann then closed, at second 60.
     async fn closed(alert: &Alert, category: &'static str) -> (Self, IncidentId) {
-        let (mut world, id) = Self::open(alert).await;
+        let (mut world, id) = Box::pin(Self::open(alert)).await;
         let incident = world.incidents().await.remove(0);
         world.moved(&incident, IncidentState::Resolved, Some(category)).await;
         (world, id)

@@ -229,18 +229,7 @@ impl Forecast {
             began: None,
         };
         let least = if self.slow.is_some() { SILENT } else { SPEAKS };
-        let warns = |o: &Outlook| o.chance >= least && o.rises >= RISES && o.expected_h.is_some();
-        let found = outlook(&values, &question, &Rhythm::Found, None).filter(warns);
-        // Peaks one behind the other look like what fills up and is emptied, as a dip does that is over, and
-        // they pull a trend up for hours. That some do makes what is ahead no less certain (without them
-        // intervals hold less of what came), but no limit is told that only they lead to.
-        let found = found.filter(|_| {
-            let (without, lasting) =
-                refill::without_passing(&values, question.limit, question.first);
-            lasting.len() == refill::falls(&values, question.limit).len()
-                || looked(&without, lasting, &question, &Rhythm::Found, None)
-                    .is_some_and(|o| warns(&o))
-        });
+        let found = warned_of(&values, &question, least);
         self.slow_streak = if found.is_some() { self.slow_streak.saturating_add(1) } else { 0 };
         self.slow = found.map(|outlook| {
             // A trend as old as the memory has no beginning that could be told.
@@ -294,6 +283,22 @@ impl Forecast {
         }
         Some(Warning { outlook: Outlook { hours, ..outlook }, limit, score: z, since })
     }
+}
+
+/// What hourly values (oldest first, NaN where there was none) warn of: a limit that is likely reached
+/// within the horizon (from the chance `least` on, 0 to 1) by what surely rises.
+///
+/// Peaks one behind the other look like what fills up and is emptied, as a dip does that is over, and they
+/// pull a trend up for hours. That some do makes what is ahead no less certain (without them intervals
+/// hold less of what came), but no limit is told that only they lead to.
+#[must_use]
+pub fn warned_of(values: &[f64], question: &Question, least: f64) -> Option<Outlook> {
+    let warns = |o: &Outlook| o.chance >= least && o.rises >= RISES && o.expected_h.is_some();
+    let found = outlook(values, question, &Rhythm::Found, None).filter(warns)?;
+    let (without, lasting) = refill::without_passing(values, question.limit, question.first);
+    let stands = lasting.len() == refill::falls(values, question.limit).len()
+        || looked(&without, lasting, question, &Rhythm::Found, None).is_some_and(|o| warns(&o));
+    stands.then_some(found)
 }
 
 /// What is usual so many hours from now.
