@@ -12,6 +12,9 @@ use crate::model::{Anomaly, Series, Time};
 
 /// Share of points that must be outside while a departure is held.
 const OUTSIDE: f64 = 0.65;
+/// A departure that was not called is over, however long it was, once it has been inside for so many times
+/// as long as clears one that was, and for so many points: what comes later is another.
+const BACK: (i64, u32) = (5, 8);
 /// An episode goes on while the score is above this share of the threshold.
 const HYSTERESIS: f64 = 0.75;
 /// Points rarer than this many times the least surprise (nats) are never excused as usual.
@@ -162,7 +165,9 @@ impl Episode {
         }
         if !self.called {
             let share = f64::from(self.n_out) / f64::from(self.n_out + self.n_in);
-            if share < OUTSIDE {
+            let back_ms = self.at.ms_since(self.last_out);
+            let is_back = self.n_in >= BACK.1 && back_ms >= BACK.0 * rules.clear_ms;
+            if share < OUTSIDE || is_back {
                 return Step::Dropped;
             }
             let lasted_ms = self.last_out.ms_since(self.since);
@@ -268,6 +273,10 @@ mod tests {
 
     /// Feeds scores at 15 s and gives what was said, one letter a point.
     fn run(scores: &[f64]) -> String {
+        run_by(&RULES, scores)
+    }
+
+    fn run_by(rules: &Rules, scores: &[f64]) -> String {
         let mut episode: Option<Episode> = None;
         let mut said = String::new();
         for (i, score) in scores.iter().enumerate() {
@@ -282,8 +291,8 @@ mod tests {
                 surprise: Surprise::default(),
             };
             let step = match &mut episode {
-                Some(e) => e.step(&claim, &RULES),
-                None if *score >= RULES.threshold => {
+                Some(e) => e.step(&claim, rules),
+                None if *score >= rules.threshold => {
                     episode = Some(Episode::start(&claim));
                     Step::Quiet
                 }
@@ -315,5 +324,17 @@ mod tests {
         ] {
             assert_eq!(run(&scores), said, "{scores:?}");
         }
+    }
+
+    #[test]
+    fn what_was_excused_and_is_back_is_no_beginning_of_what_comes_later() {
+        let excused = Rules { excused: Some(1e9), ..RULES };
+        // An hour outside, and then inside: it is over after ten minutes.
+        let said = run_by(&excused, &[vec![5.0; 240], vec![1.0; 60]].concat());
+        assert_eq!(said.find('d'), Some(279), "{said}");
+        // Where points are few, as many of them are waited for.
+        let sparse = Rules { clear_ms: 15_000, ..excused };
+        let said = run_by(&sparse, &[vec![5.0; 240], vec![1.0; 60]].concat());
+        assert_eq!(said.find('d'), Some(247), "{said}");
     }
 }

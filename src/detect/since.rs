@@ -36,9 +36,10 @@ impl Since {
         }
     }
 
-    /// When a rise began: no sooner than the first window that says so.
-    pub(super) fn of(&self, rise: &Rise) -> Time {
-        self.rose(rise.usual, rise.share).map_or(rise.since, |at| at.max(rise.since))
+    /// When a rise began that is seen `now`: no sooner than the first window that says so, and before now,
+    /// for clocks of others may be wrong.
+    pub(super) fn of(&self, rise: &Rise, now: Time) -> Time {
+        self.rose(rise.usual, rise.share).map_or(rise.since, |at| at.min(now).max(rise.since))
     }
 
     /// When the share rose, given what it was and is (0 to 1); `None` where no sum says so.

@@ -36,8 +36,7 @@ pub(super) struct Errors {
 impl Errors {
     /// Counts a line of the time `at`.
     pub(super) fn count(&mut self, is_error: bool, at: Time, now: Time) {
-        // Clocks of others may be wrong.
-        self.rose.count(is_error, at.min(now));
+        self.rose.count(is_error, at);
         if self.since == Time::MIN {
             self.since = now;
         }
@@ -64,7 +63,9 @@ impl Errors {
         let (since, n, hits) = (self.since, self.n, self.failed);
         let window = Window { since, n, hits, fewest, rise: RISE, harmless: false };
         let verdict = match self.share.judge(window) {
-            Verdict::Unusual(rise) => Verdict::Unusual(Rise { since: self.rose.of(&rise), ..rise }),
+            Verdict::Unusual(rise) => {
+                Verdict::Unusual(Rise { since: self.rose.of(&rise, now), ..rise })
+            }
             other => other,
         };
         if matches!(verdict, Verdict::Usual(_)) {

@@ -126,12 +126,10 @@ impl EdgeState {
         let much = |ms: f64| (SLOWER * ms).max(ms + SLOWER_MS);
         let slow = operation.slow_ms.is_some_and(|ms| call.ms > ms);
         let very = operation.slow_ms.is_some_and(|ms| call.ms > much(ms));
-        // Clocks of others may be wrong.
-        let at = call.at.min(now);
         operation.n += u32::from(!cold);
         if !cold {
-            operation.failed_since.count(call.failed, at);
-            operation.slow_since.count(slow, at);
+            operation.failed_since.count(call.failed, call.at);
+            operation.slow_since.count(slow, call.at);
         }
         if call.failed {
             operation.failed += u32::from(!cold);
@@ -191,7 +189,7 @@ impl Operation {
             findings.push(Finding {
                 kind: Kind::Failed,
                 operation: name.to_owned(),
-                since: self.failed_since.of(&rise),
+                since: self.failed_since.of(&rise, now),
                 value: rise.share,
                 usual: rise.usual,
                 most: rise.most,
@@ -212,7 +210,7 @@ impl Operation {
                 findings.push(Finding {
                     kind: Kind::Slow,
                     operation: name.to_owned(),
-                    since: self.slow_since.of(&rise),
+                    since: self.slow_since.of(&rise, now),
                     value: seconds(now_ms),
                     usual: seconds(slow_ms),
                     most: seconds(most_ms),
