@@ -212,6 +212,9 @@ impl Forecast {
             .is_some_and(|last| last - f64::from(residual) > RESTART * limit);
         if fell {
             self.recent.clear();
+            // It was found before the fall; whether the rise goes on behind it is seen in hours that hold no
+            // part of what was before.
+            (self.slow, self.slow_streak) = (None, 0);
         }
         self.recent.push(residual);
     }

@@ -350,8 +350,8 @@ fn peaks_of_some_hours_are_no_sawtooth_that_fills_up() {
 }
 
 /// What a watch tells of a pool that is a fifth to a third taken, for a day from ten o'clock on after two
-/// weeks, once it was otherwise for `hours`: an incident, behind which a little more is taken than
-/// before. The hour in which it ends has a mean between, and what it tells is not asked for.
+/// weeks, from the second bucket on after it was otherwise for `hours`: an incident, behind which a
+/// little more is taken than before.
 fn told_after(hours: f64, incident: impl Fn(f64) -> f64) -> Vec<(f64, Warning)> {
     let mut watch = Watch::new();
     let mut draws = crate::stats::Draws::new(3);
@@ -370,7 +370,7 @@ fn told_after(hours: f64, incident: impl Fn(f64) -> f64) -> Vec<(f64, Warning)> 
         let value = (value + 0.01 * draws.normal()).clamp(0.0, 1.0);
         let said = watch.push(at, LIMIT * value, (since > -2.0).then_some(72.0));
         if let Said::Ahead(warning) = said
-            && since >= hours.ceil() + 1.0
+            && since >= hours + 0.15
         {
             told.push((since, warning));
         }
